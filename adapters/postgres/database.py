@@ -1,0 +1,132 @@
+"""One pool, one deadline, errors as words."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from domain.errors import StorageUnavailable, SyncError, Unstorable
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Answer = TypeVar("Answer")
+
+_PASSING = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionError,
+)
+"""What a repetition may well cure. Everything here is idempotent, so repeating is safe."""
+
+_POISON_CLASSES = {"22", "23", "54"}
+"""SQLSTATE classes that blame the content: data, integrity, limits (PostgreSQL, appendix A)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """How much of the store one process may use. Times in seconds, all within Svix's 15."""
+
+    size: int = 10
+    wait: float = 2.0
+    connect: float = 3.0
+    deadline: float = 8.0
+    tries: int = 3
+    statement_cache: int = 100
+
+
+class Database:
+    """Runs work on a pooled connection. The server need not be up yet, and may come back."""
+
+    def __init__(self, dsn: str, limits: PoolLimits | None = None) -> None:
+        self._dsn = dsn
+        self._limits = limits or PoolLimits()
+        self._pool: "asyncpg.Pool[asyncpg.Record] | None" = None
+
+    async def open(self) -> None:
+        """Make the pool. Connects to nothing; raises `ValueError` for a malformed address."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=self._limits.size,
+            timeout=self._limits.connect,
+            command_timeout=self._limits.deadline,
+            statement_cache_size=self._limits.statement_cache,
+            max_inactive_connection_lifetime=300,
+            # No session state is ever set here, so the round trip that would clear it is spared.
+            reset=_nothing_to_reset,
+            server_settings={"application_name": "clerk-user-sync"},
+        )
+
+    async def close(self) -> None:
+        """Return the connections; those still busy after a while are cut."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def run(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        """`work` on one connection, repeated if the failure was a passing one.
+
+        Raises `StorageUnavailable` or `Unstorable`, nothing else.
+        """
+        try:
+            async with asyncio.timeout(self._limits.deadline):
+                return await self._with_tries(work)
+        except SyncError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place where the driver's errors become words
+            # Not chained: a driver's message may quote the row.
+            raise translated(error) from None
+
+    @property
+    def in_use(self) -> int:
+        """Connections at work now."""
+        return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
+
+    @property
+    def size(self) -> int:
+        """Connections open now."""
+        return 0 if self._pool is None else self._pool.get_size()
+
+    async def _with_tries(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        for attempt in range(1, self._limits.tries):
+            try:
+                return await self._once(work)
+            except _PASSING:
+                await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
+        return await self._once(work)
+
+    async def _once(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+        if self._pool is None:
+            raise StorageUnavailable("the pool is not open")
+        async with self._pool.acquire(timeout=self._limits.wait) as connection:
+            return await work(connection)
+
+
+async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
+    return None
+
+
+def translated(error: Exception) -> StorageUnavailable | Unstorable:
+    """The driver's error as one of our words, without its text: that may quote the row."""
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    words = f"{type(error).__name__} {sqlstate}".strip()
+    if sqlstate[:2] in _POISON_CLASSES or _refused_by_the_driver(error):
+        return Unstorable(words)
+    return StorageUnavailable(words)
+
+
+def _refused_by_the_driver(error: Exception) -> bool:
+    """It could not even be encoded: a lone surrogate, a number out of range."""
+    return isinstance(error, (asyncpg.DataError, UnicodeError, OverflowError)) or (
+        isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
+    )

@@ -1,0 +1,127 @@
+"""What the tables are. SQLModel says it; the hot path never goes through a session.
+
+The migrations build these tables, and the statements name these columns: tests hold all three
+to this file.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    MetaData,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from domain.user import CONTENT_FIELDS
+
+NAMING = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s",
+    "pk": "%(table_name)s_pkey",
+}
+
+
+class Table(SQLModel):
+    """Base with metadata of its own, so that another team's SQLModel tables never mix with ours."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def _time(*, required: bool = False, now: bool = False) -> Any:
+    default = func.now() if now else None
+    return Field(
+        default=None,
+        sa_type=DateTime(timezone=True),
+        nullable=not (required or now),
+        sa_column_kwargs={"server_default": default} if now else {},
+    )
+
+
+def _text(*, required: bool = False) -> Any:
+    return Field(default=None, sa_type=Text, nullable=not required)
+
+
+class UserRow(Table, table=True):
+    """A user, live or a tombstone. No UNIQUE but on `clerk_id`: the rest moves between users."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        Index(None, "email"),
+        CheckConstraint(
+            f"deleted_at is null or num_nonnulls({', '.join(CONTENT_FIELDS)}) = 0",
+            name="tombstone_is_empty_check",
+        ),
+        CheckConstraint(
+            "deleted_at is not null or num_nulls(clerk_updated_at, observed_at, digest) = 0",
+            name="live_has_a_version_check",
+        ),
+    )
+
+    id: UUID = Field(
+        primary_key=True, sa_column_kwargs={"server_default": text("gen_random_uuid()")}
+    )
+    clerk_id: str = Field(sa_type=Text, unique=True)
+    email: str | None = _text()
+    email_verified: bool | None = Field(default=None)
+    phone_number: str | None = _text()
+    username: str | None = _text()
+    first_name: str | None = _text()
+    last_name: str | None = _text()
+    image_url: str | None = _text()
+    external_id: str | None = _text()
+    public_metadata: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
+    banned: bool | None = Field(default=None)
+    clerk_created_at: datetime | None = _time()
+    clerk_updated_at: datetime | None = _time()
+    observed_at: datetime | None = _time()
+    digest: bytes | None = Field(default=None, sa_type=LargeBinary)
+    deleted_at: datetime | None = _time()
+    created_at: datetime = _time(now=True)
+    last_synced_at: datetime = _time(now=True)
+    synced_by: str = _text(required=True)
+
+
+class JournalRow(Table, table=True):
+    """One verified delivery, or one observation from elsewhere that changed a user.
+
+    `clerk_updated_at` is the version observed, `stored_updated_at` the one it was held against.
+    `body` is null when its time is over, and from the moment the user is deleted.
+    """
+
+    __tablename__ = "sync_journal"
+    __table_args__ = (
+        Index(None, "clerk_id", "id"),
+        Index(
+            "sync_journal_quarantined_idx", "id", postgresql_where=text("outcome = 'quarantined'")
+        ),
+    )
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    svix_id: str | None = Field(default=None, sa_type=Text, unique=True)
+    event_type: str | None = _text()
+    clerk_id: str | None = _text()
+    source: str = _text(required=True)
+    occurred_at: datetime | None = _time()
+    received_at: datetime = _time(now=True)
+    last_received_at: datetime = _time(now=True)
+    deliveries: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
+    outcome: str = _text(required=True)
+    error: str | None = _text()
+    clerk_updated_at: datetime | None = _time()
+    stored_updated_at: datetime | None = _time()
+    body: bytes | None = Field(default=None, sa_type=LargeBinary)

@@ -1,0 +1,143 @@
+"""The `users` table, and the journal entry that goes with every write to it."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from adapters.postgres.database import Connection, Database
+from adapters.postgres.statements import ERASE_BODIES, GET, LOCK_USERS, SYNC
+from domain.observation import SyncResult, SyncUser
+from domain.ports import UserRepository
+from domain.user import (
+    CONTENT_FIELDS,
+    DeletedUser,
+    LocalUser,
+    Outcome,
+    Source,
+    User,
+    UserChange,
+    UserId,
+)
+
+_NOTHING = (None,) * len(CONTENT_FIELDS)
+
+
+class PostgresUserRepository(UserRepository):
+    """Take-the-greater as one statement; see `statements.py`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
+        record = await self._database.run(lambda connection: connection.fetchrow(GET, user_id))
+        return None if record is None else _local(record)
+
+    async def sync(self, command: SyncUser) -> SyncResult:
+        return (await self.sync_many([command]))[0]
+
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
+        if not commands:
+            return []
+        return await self._database.run(lambda connection: _sync(connection, commands))
+
+
+async def _sync(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
+    waves = _waves(commands)
+    deleted = sorted({c.change.clerk_id for c in commands if isinstance(c.change, DeletedUser)})
+    if len(waves) == 1 and not deleted:
+        return await _take_greater(connection, commands)
+    async with connection.transaction():
+        # Quarantine takes the same lock: no body slips in between the deletion and its erasure.
+        await connection.fetch(LOCK_USERS, deleted)
+        results = await _sync_waves(connection, commands, waves)
+        # A statement of its own, and after the rows are locked: it must see what others committed.
+        await connection.execute(ERASE_BODIES, deleted)
+    return results
+
+
+async def _sync_waves(
+    connection: Connection, commands: Sequence[SyncUser], waves: list[list[int]]
+) -> list[SyncResult]:
+    results: dict[int, SyncResult] = {}
+    for wave in waves:
+        answers = await _take_greater(connection, [commands[index] for index in wave])
+        results.update(zip(wave, answers, strict=True))
+    return [results[index] for index in range(len(commands))]
+
+
+async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
+    columns = zip(*map(_row, commands), strict=True)
+    records = await connection.fetch(SYNC, *map(list, columns))
+    results = {record["ordinal"] - 1: _result(record) for record in records}
+    if len(results) < len(commands):
+        # Another writer saw these users first, just now. This time their rows are there.
+        lost = [index for index in range(len(commands)) if index not in results]
+        answers = await _take_greater(connection, [commands[index] for index in lost])
+        results.update(zip(lost, answers, strict=True))
+    return [results[index] for index in range(len(commands))]
+
+
+def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
+    """The commands' places, split so that a wave has each user and each svix id at most once."""
+    if len(commands) == 1:
+        return [[0]]
+    waves: list[list[int]] = []
+    next_wave: dict[str, int] = defaultdict(int)
+    for index, command in enumerate(commands):
+        keys = _keys(command)
+        wave = max(next_wave[key] for key in keys)
+        next_wave.update(dict.fromkeys(keys, wave + 1))
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(index)
+    return waves
+
+
+def _keys(command: SyncUser) -> list[str]:
+    delivery = command.delivery
+    return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]
+
+
+def _row(command: SyncUser) -> tuple[Any, ...]:
+    """One observation in the order of `PAGE_COLUMNS`."""
+    delivery = command.delivery
+    arrival = (
+        (delivery.svix_id, delivery.event_type, delivery.occurred_at, delivery.body)
+        if delivery
+        else (None, None, None, None)
+    )
+    return (command.change.clerk_id, *_state(command.change), command.source.value, *arrival)
+
+
+def _state(change: UserChange) -> tuple[Any, ...]:
+    if isinstance(change, DeletedUser):
+        return (None, None, None, change.deleted_at, *_NOTHING)
+    return (change.clerk_updated_at, change.observed_at, change.digest, None, *_contents(change))
+
+
+def _contents(user: User) -> list[Any]:
+    values = {name: getattr(user, name) for name in CONTENT_FIELDS}
+    values["public_metadata"] = json.dumps(dict(user.public_metadata))
+    return list(values.values())
+
+
+def _result(record: asyncpg.Record) -> SyncResult:
+    return SyncResult(
+        outcome=Outcome(record["outcome"]),
+        deliveries=record["deliveries"],
+        conflicting=record["conflicting"],
+    )
+
+
+def _local(record: asyncpg.Record) -> LocalUser | DeletedUser:
+    columns = dict(record)
+    deleted_at = columns.pop("deleted_at")
+    if deleted_at is not None:
+        return DeletedUser(clerk_id=columns["clerk_id"], deleted_at=deleted_at)
+    columns["public_metadata"] = orjson.loads(columns["public_metadata"])
+    columns["synced_by"] = Source(columns["synced_by"])
+    return LocalUser(**columns)

@@ -1,0 +1,71 @@
+"""Every way this service says no, as words. Statuses live in `service/errors.py`.
+
+SyncError
+├── InvalidSignature            a webhook that is not Svix's, or not for us
+├── InvalidSession              a token that proves nothing
+├── SessionPending              signed in, but with tasks left to do at Clerk
+├── UserRefused                 a proven session of a user we do not serve
+│   ├── UserDeleted               the tombstone stands
+│   ├── UserUnknown               Clerk does not know this user either
+│   └── UserBanned                banned, or deprovisioned by a directory
+└── Unavailable                 not now: try again after `retry_after` seconds
+    ├── StorageUnavailable
+    ├── IdentityProviderUnavailable
+    └── SigningKeysUnavailable
+"""
+
+
+class SyncError(Exception):
+    """Base of every named error. The message is for our own log, never for the caller."""
+
+
+class InvalidSignature(SyncError):
+    """The delivery is unsigned, wrongly signed, too old, or its headers are malformed."""
+
+
+class InvalidSession(SyncError):
+    """The token is missing, malformed, wrongly signed, expired, or not a session token."""
+
+
+class SessionPending(SyncError):
+    """The session is real, but Clerk still wants something of the user (`sts=pending`)."""
+
+
+class UserRefused(SyncError):
+    """The session is proven, and its user is not served."""
+
+
+class UserDeleted(UserRefused):
+    """Clerk deleted this user; the token merely has not run out yet."""
+
+
+class UserUnknown(UserRefused):
+    """Neither our table nor Clerk knows this user."""
+
+
+class UserBanned(UserRefused):
+    """This user is banned at Clerk, or deprovisioned by a directory."""
+
+
+class Unstorable(SyncError):
+    """The store refuses this content, and would refuse it again. Nothing was written."""
+
+
+class Unavailable(SyncError):
+    """Something we depend on cannot answer now. `retry_after` is in seconds."""
+
+    def __init__(self, message: str = "", *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class StorageUnavailable(Unavailable):
+    """The store cannot be reached, is read-only, or took too long. Nothing was acknowledged."""
+
+
+class IdentityProviderUnavailable(Unavailable):
+    """Clerk is down, slow, limiting us, or answered something that is not the user asked for."""
+
+
+class SigningKeysUnavailable(Unavailable):
+    """No signing keys could be loaded yet, so no token can be checked either way."""

@@ -1,0 +1,131 @@
+"""Request time: the local record, or fetch it from Clerk and `SyncUser`.
+
+A user with a local record never causes a call to Clerk. One without causes at most one at a time,
+however many requests ask, and never more than `max_fetches` users are fetched at once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from domain.errors import (
+    IdentityProviderUnavailable,
+    UserBanned,
+    UserDeleted,
+    UserUnknown,
+)
+from domain.observation import SyncUser
+from domain.ports import IdentityProvider, UserRepository
+from domain.single_flight import SingleFlight
+from domain.sync_user import SyncUserHandler
+from domain.user import DeletedUser, LocalUser, Source, UserId
+
+LocalRecord = LocalUser | DeletedUser | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JitLimits:
+    """What just-in-time sync may cost. All times in seconds."""
+
+    deadline: float = 3.0
+    max_fetches: int = 16
+    unknown_for: float = 5.0
+    max_unknown: int = 10_000
+
+
+class ResolveUser:
+    """Who is behind a proven session."""
+
+    def __init__(
+        self,
+        users: UserRepository,
+        identity_provider: IdentityProvider,
+        sync_user: SyncUserHandler,
+        limits: JitLimits = JitLimits(),
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._users = users
+        self._identity_provider = identity_provider
+        self._sync_user = sync_user
+        self._limits = limits
+        self._report = report
+        self._flights: SingleFlight[UserId, LocalRecord] = SingleFlight()
+        self._places = asyncio.Semaphore(limits.max_fetches)
+        self._unknown = UnknownUsers(limits.unknown_for, limits.max_unknown)
+
+    async def __call__(self, user_id: UserId) -> LocalUser:
+        """The live local record, made now if there is none.
+
+        Raises `UserDeleted`, `UserBanned`, `UserUnknown`, `StorageUnavailable` or
+        `IdentityProviderUnavailable`; the last only for users we have never seen.
+        """
+        record = await self._users.get(user_id)
+        return _served(record if record is not None else await self._just_in_time(user_id))
+
+    async def drain(self) -> None:
+        """Wait for the fetches under way."""
+        await self._flights.drain()
+
+    async def _just_in_time(self, user_id: UserId) -> LocalRecord:
+        if user_id in self._unknown:
+            self._report("unknown_remembered")
+            raise UserUnknown
+        return await self._flights.run(user_id, lambda: self._within_deadline(user_id))
+
+    async def _within_deadline(self, user_id: UserId) -> LocalRecord:
+        try:
+            async with asyncio.timeout(self._limits.deadline), self._places:
+                return await self._fetch_and_sync(user_id)
+        except TimeoutError as error:
+            self._report("deadline")
+            raise IdentityProviderUnavailable("deadline passed") from error
+        except IdentityProviderUnavailable:
+            self._report("unavailable")
+            raise
+
+    async def _fetch_and_sync(self, user_id: UserId) -> LocalRecord:
+        user = await self._identity_provider.fetch(user_id)
+        if user is None:
+            return await self._absent_at_clerk(user_id)
+        result = await self._sync_user(SyncUser(change=user, source=Source.JIT))
+        self._report(result.outcome)
+        return await self._users.get(user_id)
+
+    async def _absent_at_clerk(self, user_id: UserId) -> LocalRecord:
+        """A webhook may have landed while Clerk was asked: look again before saying no."""
+        record = await self._users.get(user_id)
+        if record is not None:
+            return record
+        self._unknown.remember(user_id)
+        self._report("unknown")
+        raise UserUnknown
+
+
+class UnknownUsers:
+    """The ids Clerk has just said it does not know: bounded, and forgotten after a while."""
+
+    def __init__(self, seconds: float, size: int) -> None:
+        self._seconds = seconds
+        self._size = size
+        self._until: dict[UserId, float] = {}
+
+    def __contains__(self, user_id: UserId) -> bool:
+        return self._until.get(user_id, 0.0) > time.monotonic()
+
+    def remember(self, user_id: UserId) -> None:
+        """Oldest first out when full."""
+        self._until.pop(user_id, None)
+        if len(self._until) >= self._size:
+            del self._until[next(iter(self._until))]
+        self._until[user_id] = time.monotonic() + self._seconds
+
+
+def _served(record: LocalRecord) -> LocalUser:
+    if isinstance(record, DeletedUser):
+        raise UserDeleted
+    if record is None:
+        raise IdentityProviderUnavailable("the record was not there after its sync")
+    if record.banned:
+        raise UserBanned
+    return record

@@ -1,0 +1,23 @@
+"""The one use case. Webhook, request, backfill, replay and reconcile all end here."""
+
+from collections.abc import Sequence
+
+from domain.observation import SyncResult, SyncUser
+from domain.ports import UserRepository
+
+__all__ = ["SyncResult", "SyncUser", "SyncUserHandler"]
+
+
+class SyncUserHandler:
+    """Takes the greater of what is stored and what was observed. Safe to repeat, in any order."""
+
+    def __init__(self, users: UserRepository) -> None:
+        self._users = users
+
+    async def __call__(self, command: SyncUser) -> SyncResult:
+        """Raises `StorageUnavailable`; then nothing was acknowledged and repeating is safe."""
+        return await self._users.sync(command)
+
+    async def many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
+        """A page at once, results in the same order. Raises `StorageUnavailable`."""
+        return await self._users.sync_many(commands)

@@ -1,0 +1,74 @@
+"""One real Postgres for the whole run: a container where a Docker engine answers, else embedded."""
+
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.migrate import migrate
+from tests.postgres_server import PostgresServer, start_postgres_server, temporary_database
+
+_SERVER = "TEST_POSTGRES_URL"
+_SERVER_NAME = "TEST_POSTGRES_NAME"
+_started: pytest.StashKey[PostgresServer] = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _SERVER in os.environ:  # an xdist worker, or a server of the caller's choice
+        return
+    server = start_postgres_server()
+    config.stash[_started] = server
+    os.environ[_SERVER] = server.url
+    os.environ[_SERVER_NAME] = server.name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if server := config.stash.get(_started, None):
+        os.environ.pop(_SERVER)
+        server.stop()
+
+
+def pytest_report_header() -> str:
+    return f"postgres: {os.environ.get(_SERVER_NAME, 'given by TEST_POSTGRES_URL')}"
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """The server's own database, for those who make databases."""
+    return os.environ[_SERVER]
+
+
+@pytest.fixture(scope="session")
+async def migrated_url(postgres_url: str) -> AsyncIterator[str]:
+    """This process's own database, its schema at head."""
+    async with temporary_database(postgres_url, f"test_{os.getpid()}") as url:
+        await migrate(url)
+        yield url
+
+
+@pytest.fixture
+async def store_url(migrated_url: str) -> str:
+    """The migrated database, empty."""
+    connection = await asyncpg.connect(migrated_url)
+    await connection.execute("delete from users; delete from sync_journal")
+    await connection.close()
+    return migrated_url
+
+
+@pytest.fixture
+async def database(store_url: str) -> AsyncIterator[Database]:
+    database = Database(store_url, PoolLimits(size=20))
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def sql(store_url: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
+    """A plain connection, to look at the tables without our own code."""
+    connection = await asyncpg.connect(store_url)
+    yield connection
+    await connection.close()

@@ -1,0 +1,25 @@
+from dataclasses import dataclass
+
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.journal import PostgresJournal
+from adapters.postgres.users import PostgresUserRepository
+from domain.ports import Journal, UserRepository
+from tests.fakes.store import InMemoryStore
+
+
+@dataclass
+class Store:
+    users: UserRepository
+    journal: Journal
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Both adapters sit the same exam."""
+    if request.param == "memory":
+        memory = InMemoryStore()
+        return Store(users=memory, journal=memory)
+    database: Database = request.getfixturevalue("database")
+    return Store(users=PostgresUserRepository(database), journal=PostgresJournal(database))

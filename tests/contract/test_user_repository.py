@@ -1,0 +1,262 @@
+"""What every `UserRepository` must do. Runs on the one in memory and on a real Postgres."""
+
+import asyncio
+from itertools import permutations
+
+import pytest
+
+from domain.observation import SyncUser, UnreadableDelivery
+from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserChange, UserId
+from tests.contract.conftest import Store
+from tests.people import at, deleted, delivered, new_id, observed, user
+
+
+async def outcomes(store: Store, *changes: UserChange) -> list[str]:
+    return [(await store.users.sync(observed(change))).outcome.value for change in changes]
+
+
+async def live(store: Store, user_id: UserId) -> LocalUser:
+    record = await store.users.get(user_id)
+    assert isinstance(record, LocalUser)
+    return record
+
+
+def history(user_id: UserId) -> list[SyncUser]:
+    """A life at Clerk, and a fetch that saw an early state but arrives whenever it likes."""
+    return [
+        delivered(user(user_id, updated=1, email="created@example.com")),
+        delivered(user(user_id, updated=2, email="first@example.com")),
+        delivered(user(user_id, updated=3, email="second@example.com")),
+        delivered(deleted(user_id, when=4)),
+        observed(user(user_id, updated=2, seen=2.5, email="first@example.com")),
+    ]
+
+
+async def test_an_unknown_user_is_none(store: Store) -> None:
+    assert await store.users.get(new_id()) is None
+
+
+async def test_a_synced_user_is_read_back_as_it_was_observed(store: Store) -> None:
+    user_id = new_id()
+    ada = user(
+        user_id,
+        email_verified=True,
+        phone_number="+44 20 7946 0000",
+        username="ada",
+        first_name="Ada <b>&amp;\u202e",
+        last_name="Lovelace",
+        image_url="https://img.clerk.com/x",
+        external_id="42",
+        public_metadata={"plan": "pro", "tags": ["α", 1, None], "deep": {"a": {"b": 1.5}}},
+        banned=True,
+    )
+    await store.users.sync(observed(ada, Source.BACKFILL))
+    record = await live(store, user_id)
+    assert User(**{name: getattr(record, name) for name in vars(ada) if name != "digest"}) == ada
+    assert record.digest == ada.digest
+    assert record.synced_by is Source.BACKFILL
+
+
+async def test_our_own_id_stays_through_every_change(store: Store) -> None:
+    user_id = new_id()
+    await outcomes(store, user(user_id, updated=1))
+    first = await live(store, user_id)
+    await outcomes(store, user(user_id, updated=2))
+    second = await live(store, user_id)
+    assert (first.id, first.created_at) == (second.id, second.created_at)
+    assert second.last_synced_at >= first.last_synced_at
+
+
+async def test_newer_supersedes_older(store: Store) -> None:
+    user_id = new_id()
+    said = await outcomes(store, user(user_id, updated=1), user(user_id, updated=2, email="b@x.io"))
+    assert said == ["created", "updated"]
+    assert (await live(store, user_id)).email == "b@x.io"
+
+
+async def test_older_is_stale_and_changes_nothing(store: Store) -> None:
+    user_id = new_id()
+    said = await outcomes(store, user(user_id, updated=2, email="b@x.io"), user(user_id, updated=1))
+    assert said == ["created", "stale"]
+    assert (await live(store, user_id)).email == "b@x.io"
+
+
+async def test_the_same_version_again_is_unchanged(store: Store) -> None:
+    ada = user(new_id())
+    assert await outcomes(store, ada, ada) == ["created", "unchanged"]
+
+
+async def test_unchanged_leaves_the_bookkeeping_alone(store: Store) -> None:
+    user_id = new_id()
+    await store.users.sync(observed(user(user_id, updated=1, seen=1), Source.WEBHOOK))
+    before = await live(store, user_id)
+    await store.users.sync(observed(user(user_id, updated=1, seen=9), Source.BACKFILL))
+    after = await live(store, user_id)
+    assert (after.synced_by, after.last_synced_at) == (before.synced_by, before.last_synced_at)
+
+
+async def test_deletion_is_final(store: Store) -> None:
+    user_id = new_id()
+    said = await outcomes(
+        store, user(user_id, updated=1), deleted(user_id, when=2), user(user_id, updated=3)
+    )
+    assert said == ["created", "deleted", "gone"]
+    assert await store.users.get(user_id) == deleted(user_id, when=2)
+
+
+async def test_deletion_before_creation_leaves_a_tombstone(store: Store) -> None:
+    user_id = new_id()
+    assert await outcomes(store, deleted(user_id), user(user_id)) == ["deleted", "gone"]
+
+
+async def test_the_earlier_of_two_deletions_stands_whichever_comes_first(store: Store) -> None:
+    one, other = new_id(), new_id()
+    assert await outcomes(store, deleted(one, when=5), deleted(one, when=3)) == [
+        "deleted",
+        "unchanged",
+    ]
+    assert await outcomes(store, deleted(other, when=3), deleted(other, when=5)) == [
+        "deleted",
+        "unchanged",
+    ]
+    assert await store.users.get(one) == deleted(one, when=3)
+    assert await store.users.get(other) == deleted(other, when=3)
+
+
+async def test_a_tie_goes_to_the_later_observation(store: Store) -> None:
+    user_id = new_id()
+    early = user(user_id, updated=1, seen=1, email="early@x.io")
+    late = user(user_id, updated=1, seen=2, email="late@x.io")
+    assert await outcomes(store, late, early) == ["created", "stale"]
+    assert (await live(store, user_id)).email == "late@x.io"
+
+
+async def test_a_full_tie_is_decided_by_the_contents_the_same_way_in_both_orders(
+    store: Store,
+) -> None:
+    ends = set()
+    for turn in (1, -1):
+        user_id = new_id()
+        twins = [user(user_id, email="a@x.io"), user(user_id, email="b@x.io")]
+        await outcomes(store, *twins[::turn])
+        ends.add((await live(store, user_id)).email)
+    assert len(ends) == 1
+
+
+async def test_seeing_the_same_contents_later_still_settles_a_tie(store: Store) -> None:
+    """Without raising `observed_at`, the order of arrival would show in the end."""
+    ends = set()
+    for order in permutations(range(3)):
+        user_id = new_id()
+        seen = [
+            user(user_id, updated=1, seen=1, email="a@x.io"),
+            user(user_id, updated=1, seen=2, email="b@x.io"),
+            user(user_id, updated=1, seen=3, email="a@x.io"),
+        ]
+        await outcomes(store, *(seen[place] for place in order))
+        ends.add((await live(store, user_id)).email)
+    assert ends == {"a@x.io"}
+
+
+async def test_every_order_of_events_ends_the_same(store: Store) -> None:
+    async def life(order: tuple[int, ...]) -> tuple[object, list[Outcome]]:
+        user_id = new_id()
+        commands = history(user_id)
+        said = [(await store.users.sync(commands[place])).outcome for place in order]
+        record = await store.users.get(user_id)
+        assert isinstance(record, DeletedUser)
+        return record.deleted_at, said
+
+    ends = await asyncio.gather(*(life(order) for order in permutations(range(5))))
+    assert {when for when, _ in ends} == {at(4)}
+    for _, said in ends:
+        # Once it is deleted, nothing is ever applied again.
+        after = said[said.index(Outcome.DELETED) + 1 :]
+        assert set(after) <= {Outcome.GONE}
+
+
+async def test_every_order_without_a_deletion_ends_with_the_newest(store: Store) -> None:
+    async def life(order: tuple[int, ...]) -> str | None:
+        user_id = new_id()
+        commands = [command for command in history(user_id) if isinstance(command.change, User)]
+        for place in order:
+            await store.users.sync(commands[place])
+        return (await live(store, user_id)).email
+
+    ends = await asyncio.gather(*(life(order) for order in permutations(range(4))))
+    assert set(ends) == {"second@example.com"}
+
+
+async def test_many_first_sights_at_once_leave_one_row_and_one_creation(store: Store) -> None:
+    user_id = new_id()
+    results = await asyncio.gather(
+        *(store.users.sync(observed(user(user_id, updated=1))) for _ in range(40))
+    )
+    said = [result.outcome for result in results]
+    assert said.count(Outcome.CREATED) == 1
+    assert said.count(Outcome.UNCHANGED) == 39
+
+
+async def test_a_page_answers_in_its_own_order(store: Store) -> None:
+    known, fresh, gone = sorted(new_id() for _ in range(3))
+    await outcomes(store, user(known, updated=5), deleted(gone))
+    page: list[UserChange] = [
+        user(gone),
+        user(known, updated=6),
+        user(fresh),
+        user(known, updated=4),
+    ]
+    results = await store.users.sync_many([observed(change, Source.BACKFILL) for change in page])
+    assert [result.outcome for result in results] == ["gone", "updated", "created", "stale"]
+
+
+async def test_a_page_may_hold_one_user_many_times_and_a_deletion(store: Store) -> None:
+    user_id = new_id()
+    page: list[UserChange] = [
+        user(user_id, updated=1),
+        user(user_id, updated=2),
+        deleted(user_id),
+        user(user_id),
+    ]
+    results = await store.users.sync_many([observed(change) for change in page])
+    assert [result.outcome for result in results] == ["created", "updated", "deleted", "gone"]
+
+
+async def test_an_empty_page_is_nothing(store: Store) -> None:
+    assert await store.users.sync_many([]) == []
+
+
+async def test_a_redelivery_counts_up_and_is_applied_again(store: Store) -> None:
+    command = delivered(user(new_id()))
+    first = await store.users.sync(command)
+    second = await store.users.sync(command)
+    assert (first.outcome, first.deliveries) == (Outcome.CREATED, 1)
+    assert (second.outcome, second.deliveries) == (Outcome.UNCHANGED, 2)
+
+
+async def test_another_body_under_the_same_svix_id_is_noticed(store: Store) -> None:
+    user_id = new_id()
+    first = await store.users.sync(delivered(user(user_id), svix_id="msg_same", body=b'{"a":1}'))
+    other = delivered(user(user_id, updated=2), svix_id="msg_same", body=b'{"a":2}')
+    assert not first.conflicting
+    assert (await store.users.sync(other)).conflicting
+
+
+@pytest.mark.parametrize("reason", ["not_json", "updated_at_absurd"])
+async def test_quarantine_holds_a_delivery_once_however_often_it_comes(
+    store: Store, reason: str
+) -> None:
+    poison = UnreadableDelivery(svix_id=f"msg_{reason}", body=b"\xff\x00", reason=reason)
+    await store.journal.quarantine(poison)
+    await store.journal.quarantine(poison)
+    assert await store.journal.quarantined() == 1
+
+
+async def test_a_delivery_leaves_quarantine_when_it_is_applied(store: Store) -> None:
+    user_id = new_id()
+    await store.journal.quarantine(
+        UnreadableDelivery(svix_id="msg_fixed", body=b"{}", reason="bug", clerk_id=user_id)
+    )
+    result = await store.users.sync(delivered(user(user_id), svix_id="msg_fixed"))
+    assert (result.outcome, result.deliveries) == (Outcome.CREATED, 2)
+    assert await store.journal.quarantined() == 0

@@ -1,0 +1,161 @@
+"""The store in memory. It passes the same contract suite as Postgres."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from domain.observation import SyncResult, SyncUser, UnreadableDelivery
+from domain.ports import Journal, UserRepository
+from domain.user import (
+    CONTENT_FIELDS,
+    DeletedUser,
+    LocalUser,
+    Outcome,
+    Source,
+    User,
+    UserChange,
+    UserId,
+    join,
+    outcome_of,
+)
+
+
+@dataclass
+class Row:
+    state: UserChange
+    synced_by: Source
+    id: UUID = field(default_factory=uuid4)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    last_synced_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal."""
+
+    svix_id: str | None
+    event_type: str | None
+    clerk_id: UserId | None
+    source: Source
+    outcome: str
+    body: bytes | None
+    deliveries: int = 1
+    error: str | None = None
+
+
+class InMemoryStore(UserRepository, Journal):
+    """Users and journal, written together."""
+
+    def __init__(self) -> None:
+        self.rows: dict[UserId, Row] = {}
+        self.journal: list[Entry] = []
+
+    async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
+        await asyncio.sleep(0)
+        row = self.rows.get(user_id)
+        return None if row is None else _local(row)
+
+    async def sync(self, command: SyncUser) -> SyncResult:
+        await asyncio.sleep(0)
+        stored = self.rows.get(command.change.clerk_id)
+        outcome = outcome_of(stored.state if stored else None, command.change)
+        self._keep(command, outcome)
+        return self._journal(command, outcome)
+
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
+        return [await self.sync(command) for command in commands]
+
+    async def quarantine(self, delivery: UnreadableDelivery) -> None:
+        await asyncio.sleep(0)
+        if known := self._entry(delivery.svix_id):
+            self._replace(known, replace(known, deliveries=known.deliveries + 1))
+            return
+        row = self.rows.get(delivery.clerk_id) if delivery.clerk_id else None
+        erased = row is not None and isinstance(row.state, DeletedUser)
+        self.journal.append(
+            Entry(
+                svix_id=delivery.svix_id,
+                event_type=delivery.event_type,
+                clerk_id=delivery.clerk_id,
+                source=Source.WEBHOOK,
+                outcome="quarantined",
+                body=None if erased else delivery.body,
+                error=delivery.reason,
+            )
+        )
+
+    async def quarantined(self) -> int:
+        return sum(entry.outcome == "quarantined" for entry in self.journal)
+
+    def _keep(self, command: SyncUser, outcome: Outcome) -> None:
+        user_id = command.change.clerk_id
+        row = self.rows.setdefault(user_id, Row(command.change, command.source))
+        row.state = join(row.state, command.change)
+        if outcome.changed_state:
+            row.synced_by = command.source
+            row.last_synced_at = datetime.now(UTC)
+        if outcome is Outcome.DELETED:
+            self.journal = [_erased(entry, user_id) for entry in self.journal]
+
+    def _journal(self, command: SyncUser, outcome: Outcome) -> SyncResult:
+        delivery = command.delivery
+        if delivery is None:
+            if outcome.changed_state:
+                self.journal.append(_entry(command, outcome))
+            return SyncResult(outcome=outcome)
+        known = self._entry(delivery.svix_id)
+        if known is None:
+            self.journal.append(_entry(command, outcome))
+            return SyncResult(outcome=outcome, deliveries=1)
+        again = _again(known, _entry(command, outcome))
+        self._replace(known, again)
+        conflicting = again.body is not None and again.body != delivery.body
+        return SyncResult(outcome=outcome, deliveries=again.deliveries, conflicting=conflicting)
+
+    def _entry(self, svix_id: str) -> Entry | None:
+        return next((entry for entry in self.journal if entry.svix_id == svix_id), None)
+
+    def _replace(self, old: Entry, new: Entry) -> None:
+        self.journal[self.journal.index(old)] = new
+
+
+def _entry(command: SyncUser, outcome: Outcome) -> Entry:
+    delivery = command.delivery
+    kept = outcome is not Outcome.GONE and isinstance(command.change, User)
+    return Entry(
+        svix_id=delivery.svix_id if delivery else None,
+        event_type=delivery.event_type if delivery else None,
+        clerk_id=command.change.clerk_id,
+        source=command.source,
+        outcome=outcome.value,
+        body=delivery.body if delivery and kept else None,
+    )
+
+
+def _again(known: Entry, entry: Entry) -> Entry:
+    deliveries = known.deliveries + 1
+    if known.outcome == "quarantined":
+        return replace(entry, deliveries=deliveries)
+    return replace(known, deliveries=deliveries)
+
+
+def _erased(entry: Entry, user_id: UserId) -> Entry:
+    return replace(entry, body=None) if entry.clerk_id == user_id else entry
+
+
+def _local(row: Row) -> LocalUser | DeletedUser:
+    state = row.state
+    if isinstance(state, DeletedUser):
+        return state
+    return LocalUser(
+        clerk_id=state.clerk_id,
+        clerk_updated_at=state.clerk_updated_at,
+        observed_at=state.observed_at,
+        **{name: getattr(state, name) for name in CONTENT_FIELDS},
+        id=row.id,
+        synced_by=row.synced_by,
+        created_at=row.created_at,
+        last_synced_at=row.last_synced_at,
+    )

@@ -1,0 +1,94 @@
+"""The Postgres the tests run on: a container where a Docker engine answers, else embedded."""
+
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from adapters.postgres.embedded import EmbeddedPostgres
+
+_LABEL = "clerk-user-sync.tests"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """`stop` ends it; `name` says what it is."""
+
+    name: str
+    url: str
+    stop: Callable[[], None]
+
+
+def start_postgres_server() -> PostgresServer:
+    """`TEST_POSTGRES` chooses: `container`, `embedded`, or whichever there is (default)."""
+    choice = os.environ.get("TEST_POSTGRES", "any")
+    if choice == "container" or (choice == "any" and docker_answers()):
+        return start_container(os.environ.get("TEST_POSTGRES_IMAGE", "postgres:16"))
+    return start_embedded()
+
+
+def docker_answers() -> bool:
+    import docker
+
+    try:
+        client = docker.from_env(timeout=3)
+        client.ping()
+        client.close()
+    except Exception:  # noqa: BLE001 - whatever it is, there is no engine
+        return False
+    return True
+
+
+def start_container(image: str) -> PostgresServer:
+    from testcontainers.community.postgres import PostgresContainer
+
+    remove_forgotten_containers()
+    container = (
+        PostgresContainer(image, driver=None)
+        .with_kwargs(labels={_LABEL: str(int(time.time()))})
+        .with_command("postgres -c fsync=off -c max_connections=200")
+    )
+    container.start()
+    return PostgresServer(
+        name=f"{image} (testcontainers)",
+        url=container.get_connection_url(),
+        stop=container.stop,
+    )
+
+
+def remove_forgotten_containers(older_than: float = 3600) -> None:
+    """A run that was killed leaves its container behind when there is no reaper."""
+    import docker
+
+    client = docker.from_env()
+    for container in client.containers.list(all=True, filters={"label": _LABEL}):
+        if time.time() - int(container.labels[_LABEL]) > older_than:
+            container.remove(force=True, v=True)
+    client.close()
+
+
+def start_embedded() -> PostgresServer:
+    server = EmbeddedPostgres(settings={"max_connections": 200})
+    server.start()
+    return PostgresServer(name="embedded", url=server.url(), stop=server.stop)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server's address, another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@asynccontextmanager
+async def temporary_database(url: str, name: str) -> AsyncIterator[str]:
+    """A database that is there as long as the block is."""
+    admin = await asyncpg.connect(url)
+    await admin.execute(f'create database "{name}"')
+    try:
+        yield with_database(url, name)
+    finally:
+        await admin.execute(f'drop database "{name}" with (force)')
+        await admin.close()
