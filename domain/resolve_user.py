@@ -85,6 +85,9 @@ class ResolveUser:
             raise
 
     async def _fetch_and_sync(self, user_id: UserId) -> LocalRecord:
+        # A flight may have landed between the caller's look and now: then there is nothing to ask.
+        if (record := await self._users.get(user_id)) is not None:
+            return record
         user = await self._identity_provider.fetch(user_id)
         if user is None:
             return await self._absent_at_clerk(user_id)

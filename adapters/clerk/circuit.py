@@ -1,0 +1,64 @@
+"""Stops asking Clerk when that is pointless, and notices when it no longer is."""
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+
+class CircuitBreaker:
+    """Closed until `failures` in a row within `window` seconds; then open for `pause` seconds.
+
+    After the pause one call in every `pause` may try, until one succeeds. A server that names a
+    time (`Retry-After`) is left alone until then, but for no longer than `longest_hold`: one odd
+    header must not stop us for a day. `clock` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        *,
+        failures: int = 5,
+        window: float = 10.0,
+        pause: float = 5.0,
+        longest_hold: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._failed_at: deque[float] = deque(maxlen=failures)
+        self._window = window
+        self._pause = pause
+        self._longest_hold = longest_hold
+        self._clock = clock
+        self._open = False
+        self._open_until = -math.inf
+        self._held_until = -math.inf
+
+    def wait(self) -> float:
+        """Seconds until a call may be tried; 0 when it may be now."""
+        return max(0.0, max(self._open_until, self._held_until) - self._clock())
+
+    def entered(self) -> None:
+        """A call is under way. While open it is the one probe: the others wait another pause."""
+        if self._open:
+            self._open_until = self._clock() + self._pause
+
+    def succeeded(self) -> None:
+        self._failed_at.clear()
+        self._open = False
+        self._open_until = -math.inf
+
+    def failed(self) -> None:
+        now = self._clock()
+        self._failed_at.append(now)
+        enough = len(self._failed_at) == self._failed_at.maxlen
+        if self._open or (enough and now - self._failed_at[0] <= self._window):
+            self.trip()
+
+    def trip(self) -> None:
+        """Open at once: asking again will not help."""
+        self._open = True
+        self._open_until = self._clock() + self._pause
+
+    def hold(self, seconds: float) -> None:
+        """Nobody asks for this long: the server said so."""
+        until = self._clock() + min(seconds, self._longest_hold)
+        self._held_until = max(self._held_until, until)

@@ -1,0 +1,107 @@
+"""The instance kept in a file across runs: its secrets, its signing key and its users.
+
+Sessions, and webhooks on their way, end with the process.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from scripts.clerk_emulator.instance import ClerkInstance
+from scripts.clerk_emulator.sessions import load_signing_key, private_pem
+from scripts.clerk_emulator.user import Identification, User
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is worth keeping."""
+
+    instance_id: str
+    secret_key: str
+    webhook_secrets: tuple[str, ...]
+    signing_key: rsa.RSAPrivateKey
+    users: tuple[User, ...]
+
+
+def load_state(path: Path) -> State | None:
+    """What was saved, or None if nothing was. `ValueError` for a file that is not ours."""
+    try:
+        saved = orjson.loads(path.read_bytes())
+        return _state(saved)
+    except FileNotFoundError:
+        return None
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a state file of the emulator") from error
+
+
+def save_state(path: Path, state: State) -> None:
+    """Atomic, and for the owner's eyes only: it holds secrets."""
+    beside = path.with_name(f"{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(orjson.dumps(state, default=private_pem))
+    beside.replace(path)
+
+
+class StateFile:
+    """Saves an instance within `every` seconds of a change, and at the end."""
+
+    def __init__(self, path: Path, clerk: ClerkInstance, *, every: float = 0.5) -> None:
+        self._path = path
+        self._clerk = clerk
+        self._every = every
+        self._saved: tuple[int, rsa.RSAPrivateKey] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """The first state is saved at once, so that a file that cannot be written is noticed."""
+        self.save()
+        self._task = asyncio.create_task(self._keep_saving())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self.save()
+
+    def save(self) -> None:
+        """Nothing is written if nothing has changed."""
+        revision = (self._clerk.users.revision, self._clerk.keys.private_key)
+        if revision == self._saved:
+            return
+        save_state(self._path, _snapshot(self._clerk))
+        self._saved = revision
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await asyncio.sleep(self._every)
+            self.save()
+
+
+def _snapshot(clerk: ClerkInstance) -> State:
+    return State(
+        instance_id=clerk.config.instance_id,
+        secret_key=clerk.config.secret_key,
+        webhook_secrets=clerk.config.webhook_secrets,
+        signing_key=clerk.keys.private_key,
+        users=tuple(clerk.users),
+    )
+
+
+def _state(saved: dict[str, Any]) -> State:
+    return State(
+        instance_id=saved["instance_id"],
+        secret_key=saved["secret_key"],
+        webhook_secrets=tuple(saved["webhook_secrets"]),
+        signing_key=load_signing_key(saved["signing_key"]),
+        users=tuple(_user(one) for one in saved["users"]),
+    )
+
+
+def _user(saved: dict[str, Any]) -> User:
+    identifications = tuple(Identification(**one) for one in saved.pop("identifications"))
+    return User(**saved, identifications=identifications)

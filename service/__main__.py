@@ -1,0 +1,50 @@
+"""`python -m service` serves; `python -m service migrate` brings the schema to head.
+
+Exit codes: 0 stopped as asked, 64 unknown command, 69 store unreachable, 78 settings wrong.
+"""
+
+import asyncio
+import sys
+
+from pydantic import ValidationError
+
+from domain.errors import StorageUnavailable
+from service.bootstrap import migrate_store
+from service.log import route_the_libraries
+from service.server import serve
+from service.settings import Settings, mistakes
+
+USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
+    route_the_libraries(settings.log_level, settings.log_format)
+    match arguments:
+        case [] | ["serve"]:
+            return serve(settings)
+        case ["migrate"]:
+            return _migrate(settings)
+        case _:
+            return _refuse(USAGE, "usage: python -m service [serve | migrate]")
+
+
+def _migrate(settings: Settings) -> int:
+    try:
+        asyncio.run(migrate_store(settings))
+    except StorageUnavailable as error:
+        return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
+    print("The schema is at head.")  # noqa: T201 - the answer to a command
+    return 0
+
+
+def _refuse(code: int, *lines: str) -> int:
+    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201 - said before there is a log
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

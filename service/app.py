@@ -1,0 +1,63 @@
+"""The application, and how to put its parts into somebody else's."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from structlog.typing import FilteringBoundLogger
+
+from service.bootstrap import bootstrap
+from service.errors import answer_everything, answer_sync_errors, internal_error
+from service.log import CanonicalLog, line_logger
+from service.metrics import Metrics
+from service.routes import health, me, webhooks
+from service.services import attach
+from service.settings import Settings
+
+
+def create_app(
+    settings: Settings | None = None, log: FilteringBoundLogger | None = None
+) -> FastAPI:
+    """Our own application. Settings come from the environment unless given."""
+    settings = settings or Settings()
+    log = log or line_logger(settings.log_level, settings.log_format)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with bootstrap(settings, metrics, log) as services:
+            attach(app, services)
+            yield
+
+    app = FastAPI(
+        title="clerk-user-sync",
+        summary="Keeps a users table in agreement with Clerk.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url="/docs" if settings.docs else None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
+    )
+    app.add_middleware(
+        CanonicalLog, internal_error=internal_error, observe=metrics.request, log=log
+    )
+    for part in (webhooks, me, health):
+        app.include_router(part.router)
+    answer_everything(app)
+    return app
+
+
+def mount(app: FastAPI) -> None:
+    """Put the webhook's way in, and the answers of `CurrentUser`, into your own application."""
+    app.include_router(webhooks.router)
+    answer_sync_errors(app)
+
+
+@asynccontextmanager
+async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
+    """What your own lifespan enters, so that `CurrentUser` and the webhook work in `app`."""
+    settings = settings or Settings()
+    log = line_logger(settings.log_level, settings.log_format)
+    async with bootstrap(settings, Metrics(), log) as services:
+        attach(app, services)
+        yield

@@ -1,0 +1,118 @@
+"""One table from words to numbers, and problem documents (RFC 9457) for every error."""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from domain.errors import (
+    IdentityProviderUnavailable,
+    InvalidSession,
+    InvalidSignature,
+    SessionPending,
+    SigningKeysUnavailable,
+    StorageUnavailable,
+    SyncError,
+    Unavailable,
+    Unstorable,
+    UserBanned,
+    UserDeleted,
+    UserUnknown,
+)
+from service.log import note
+
+ANSWERS: Mapping[type[SyncError], tuple[int, str]] = {
+    InvalidSignature: (400, "signature_invalid"),
+    InvalidSession: (401, "session_invalid"),
+    UserDeleted: (401, "user_deleted"),
+    UserUnknown: (401, "user_unknown"),
+    SessionPending: (403, "session_pending"),
+    UserBanned: (403, "user_banned"),
+    Unstorable: (422, "unstorable"),
+    StorageUnavailable: (503, "storage_unavailable"),
+    IdentityProviderUnavailable: (503, "identity_provider_unavailable"),
+    SigningKeysUnavailable: (503, "signing_keys_unavailable"),
+}
+"""Every named error, the status it is answered with, and its word for machines."""
+
+
+class Rejected(Exception):
+    """A request refused for its form, before anything in it was looked at."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(code)
+        self.status = status
+        self.code = code
+
+
+def problem(status: int, code: str, headers: Mapping[str, str] | None = None) -> Response:
+    """The same document for the same cause, whatever the request held."""
+    document = {
+        "type": f"urn:clerk-user-sync:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+    }
+    return Response(
+        orjson.dumps(document),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+def answer_sync_errors(app: FastAPI) -> None:
+    """Answer our own errors in `app`, whoever's it is."""
+    app.add_exception_handler(SyncError, _sync_error)
+    app.add_exception_handler(Rejected, _rejected)
+
+
+def answer_everything(app: FastAPI) -> None:
+    """Answer the framework's errors in our form too: 404, 405, 422 and the like."""
+    answer_sync_errors(app)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+
+def internal_error() -> Response:
+    """What the caller learns of a fault of ours: nothing."""
+    return problem(500, "internal_error")
+
+
+async def _sync_error(request: Request, error: Exception) -> Response:
+    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
+    status, code = ANSWERS[kind]
+    note(request.scope, outcome=code, cause=str(error) or None)
+    return problem(status, code, _headers(status, error))
+
+
+def _headers(status: int, error: Exception) -> dict[str, str]:
+    if status == 401:
+        # One and the same for every cause: which check failed is nobody's business (RFC 6750 §3).
+        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    if isinstance(error, Unavailable):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
+    return {}
+
+
+async def _rejected(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Rejected)  # noqa: S101 - registered for this type
+    note(request.scope, outcome=error.code)
+    return problem(error.status, error.code)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    code = HTTPStatus(error.status_code).name.lower()
+    note(request.scope, outcome=code)
+    return problem(error.status_code, code, error.headers)
+
+
+async def _validation_error(request: Request, _: Exception) -> Response:
+    note(request.scope, outcome="request_invalid")
+    return problem(422, "request_invalid")

@@ -1,0 +1,88 @@
+"""What an operator watches. Closed vocabularies only: no ids, no text from outside."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_FOLLOWED = {"user.created", "user.updated", "user.deleted"}
+_LAG_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 100_000)
+
+
+class Metrics:
+    """Prometheus metrics of one application, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._deliveries = self._counter(
+            "webhook_deliveries", "Verified deliveries.", "type", "outcome"
+        )
+        self._refusals = self._counter("webhook_refusals", "Deliveries refused.", "code")
+        self._conflicts = self._counter(
+            "webhook_conflicting_redeliveries", "A svix id came again with another body."
+        )
+        self._lag = Histogram(
+            "sync_lag_seconds",
+            "From the envelope's time to our commit.",
+            buckets=_LAG_BUCKETS,
+            registry=self._registry,
+        )
+        self._last_delivery = self._gauge(
+            "webhook_last_delivery_timestamp_seconds", "When the last verified delivery came."
+        )
+        self._jit = self._counter("jit_fetches", "Just-in-time fetches.", "outcome")
+        self._clerk = self._counter("clerk_requests", "Calls to Clerk.", "operation", "status")
+        self._sessions = self._counter("sessions", "Session tokens checked.", "outcome")
+        self._requests = Histogram(
+            "http_request_duration_seconds",
+            "Requests by route and status.",
+            ("route", "status"),
+            registry=self._registry,
+        )
+        self._pool_size = self._gauge("store_pool_connections", "Connections open.")
+        self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections at work.")
+        self._quarantine = self._gauge("quarantine_size", "Deliveries waiting in quarantine.")
+
+    def delivery(self, event_type: str | None, outcome: str) -> None:
+        kind = event_type if event_type in _FOLLOWED else "other"
+        self._deliveries.labels(kind, outcome).inc()
+        self._last_delivery.set_to_current_time()
+
+    def refusal(self, code: str) -> None:
+        self._refusals.labels(code).inc()
+
+    def conflict(self) -> None:
+        self._conflicts.inc()
+
+    def lag(self, occurred_at: datetime) -> None:
+        self._lag.observe(max(0.0, (datetime.now(UTC) - occurred_at).total_seconds()))
+
+    def jit(self, outcome: str) -> None:
+        self._jit.labels(outcome).inc()
+
+    def clerk_call(self, operation: str, status: str) -> None:
+        self._clerk.labels(operation, status).inc()
+
+    def session(self, outcome: str) -> None:
+        self._sessions.labels(outcome).inc()
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(route, str(status)).observe(seconds)
+
+    def quarantine_size(self, count: int) -> None:
+        self._quarantine.set(count)
+
+    def watch_pool(self, size: Callable[[], int], in_use: Callable[[], int]) -> None:
+        """Read the pool when somebody scrapes, not on every request."""
+        self._pool_size.set_function(size)
+        self._pool_in_use.set_function(in_use)
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(name, help_text, registry=self._registry)

@@ -1,0 +1,42 @@
+"""Reading a request's body without trusting it: bounded in size, in time and in kind."""
+
+import asyncio
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from service.errors import Rejected
+
+MAX_BYTES = 1024 * 1024
+"""Svix's own limit on a payload."""
+
+MAX_SECONDS = 10.0
+"""Within Svix's 15 s; a sender slower than this holds a connection for nothing."""
+
+
+async def json_bytes(request: Request) -> bytes:
+    """The raw body of a JSON request. Raises `Rejected` (408, 413 or 415)."""
+    _check_kind(request)
+    if int(request.headers.get("content-length", "0")) > MAX_BYTES:
+        raise Rejected(413, "body_too_large")
+    try:
+        async with asyncio.timeout(MAX_SECONDS):
+            return await _bounded(request)
+    except (TimeoutError, ClientDisconnect) as error:
+        raise Rejected(408, "body_too_slow") from error
+
+
+def _check_kind(request: Request) -> None:
+    kind = request.headers.get("content-type", "application/json").partition(";")[0]
+    encoding = request.headers.get("content-encoding", "identity")
+    if kind.strip().lower() != "application/json" or encoding.lower() != "identity":
+        raise Rejected(415, "body_not_json")
+
+
+async def _bounded(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise Rejected(413, "body_too_large")
+    return bytes(body)

@@ -1,0 +1,36 @@
+"""Whether the process lives, whether it should get traffic, and what it counted."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from domain.errors import StorageUnavailable
+from service.services import services_of
+
+router = APIRouter(tags=["health"])
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.api_route("/healthz", methods=["GET", "HEAD"], summary="The process lives")
+async def healthz() -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+@router.api_route("/readyz", methods=["GET", "HEAD"], summary="It should get traffic")
+async def readyz(request: Request) -> Response:
+    """503 while draining, without store, schema or keys. Clerk being down only degrades."""
+    report = await services_of(request.app).readiness.report()
+    return JSONResponse(report.as_document(), status_code=200 if report.ready else 503)
+
+
+@router.get("/metrics", summary="Prometheus metrics")
+async def metrics(request: Request) -> Response:
+    services = services_of(request.app)
+    try:
+        async with asyncio.timeout(1):
+            services.metrics.quarantine_size(await services.journal.quarantined())
+    except (StorageUnavailable, TimeoutError):
+        pass  # the last known size stands
+    return Response(services.metrics.exposition(), media_type=PROMETHEUS)

@@ -1,0 +1,103 @@
+"""The webhook's way in: prove, translate, `SyncUser`, commit, answer. No 2xx before the commit."""
+
+from typing import assert_never
+
+from fastapi import APIRouter, Request, Response
+
+from domain.errors import InvalidSignature, SyncError, Unstorable
+from domain.observation import (
+    IgnoredDelivery,
+    SyncUser,
+    UnreadableDelivery,
+    VerifiedDelivery,
+)
+from service.errors import ANSWERS, Rejected
+from service.log import note
+from service.routes.body import json_bytes
+from service.services import Services, services_of
+
+PATH = "/webhooks/clerk"
+
+router = APIRouter(tags=["webhooks"])
+
+
+@router.post(PATH, status_code=204, summary="Receive one of Clerk's webhooks")
+@router.post(f"{PATH}/", status_code=204, include_in_schema=False)
+async def receive(request: Request) -> Response:
+    """204 when it is applied or rightly left alone, 202 when it had to be quarantined."""
+    services = services_of(request.app)
+    try:
+        body = await json_bytes(request)
+        delivery = services.webhooks.verify(request.scope["headers"], body)
+    except (InvalidSignature, Rejected) as error:
+        services.metrics.refusal(_code(error))
+        raise
+    outcome = await _apply(services, delivery, body)
+    note(request.scope, svix_id=_svix_id(delivery), user_id=_user_id(delivery), outcome=outcome)
+    return Response(status_code=202 if outcome == "quarantined" else 204)
+
+
+async def _apply(services: Services, delivery: VerifiedDelivery, body: bytes) -> str:
+    match delivery:
+        case SyncUser():
+            return await _sync(services, delivery, body)
+        case UnreadableDelivery():
+            return await _quarantine(services, delivery)
+        case IgnoredDelivery():
+            services.metrics.delivery(delivery.event_type, delivery.reason)
+            return delivery.reason
+        case _:
+            assert_never(delivery)
+
+
+async def _sync(services: Services, command: SyncUser, body: bytes) -> str:
+    record = command.delivery
+    assert record is not None  # noqa: S101 - a webhook's command carries its delivery
+    try:
+        result = await services.sync_user(command)
+    except Unstorable as error:
+        return await _quarantine(services, _poison(command, body, str(error)))
+    services.metrics.delivery(record.event_type, result.outcome)
+    services.metrics.lag(record.occurred_at)
+    if result.conflicting:
+        services.metrics.conflict()
+    return result.outcome.value
+
+
+async def _quarantine(services: Services, delivery: UnreadableDelivery) -> str:
+    await services.journal.quarantine(delivery)
+    services.metrics.delivery(delivery.event_type, "quarantined")
+    return "quarantined"
+
+
+def _poison(command: SyncUser, body: bytes, reason: str) -> UnreadableDelivery:
+    record = command.delivery
+    assert record is not None  # noqa: S101 - a webhook's command carries its delivery
+    return UnreadableDelivery(
+        svix_id=record.svix_id,
+        body=body,
+        reason=f"unstorable: {reason}",
+        event_type=record.event_type,
+        clerk_id=command.change.clerk_id,
+        occurred_at=record.occurred_at,
+    )
+
+
+def _svix_id(delivery: VerifiedDelivery) -> str | None:
+    if isinstance(delivery, SyncUser):
+        return delivery.delivery.svix_id if delivery.delivery else None
+    return delivery.svix_id
+
+
+def _user_id(delivery: VerifiedDelivery) -> str | None:
+    match delivery:
+        case SyncUser():
+            return delivery.change.clerk_id
+        case UnreadableDelivery():
+            return delivery.clerk_id
+        case _:
+            return None
+
+
+def _code(error: SyncError | Rejected) -> str:
+    return error.code if isinstance(error, Rejected) else ANSWERS[type(error)][1]

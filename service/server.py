@@ -1,0 +1,63 @@
+"""uvicorn, with an end that loses nothing: drain, finish what is in hand, exit 0."""
+
+import asyncio
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.services import services_of
+from service.settings import Settings
+
+
+class DrainingServer(uvicorn.Server):
+    """Tells the balancer first, and stops accepting a little later."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_seconds = drain_seconds
+        self._draining = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, stop at the second, drop everything at the third.
+
+        The base class raises the signal again after a clean end. To stop when asked to is
+        success, so the signal is not recorded here and the process exits with 0.
+        """
+        del sig, frame
+        if self._draining or not self.started:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            return
+        self._draining = True
+        services_of(self._app).readiness.drain()
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._stop_accepting)
+
+    def _stop_accepting(self) -> None:
+        self.should_exit = True
+
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop. 0 when that went as it should."""
+    app = create_app(settings)
+    server = DrainingServer(_config(app, settings), app, settings.drain_seconds)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=2000,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )

@@ -1,0 +1,173 @@
+"""Every setting, read once from the environment or a `.env`. Clerk's own names for Clerk's own.
+
+`.env.example` says what each is for. All mistakes are reported at once, and no value is ever shown.
+"""
+
+import base64
+import binascii
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}", re.ASCII)
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_CLERK_API = "https://api.clerk.com"
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """What the service is told. Times in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = None
+    database_pool_size: int = Field(default=10, ge=1, le=1000)
+    database_statement_cache: int = Field(default=100, ge=0)
+    data_dir: Path = Path(".data")
+    migrate_on_start: bool = False
+
+    clerk_secret_key: SecretStr
+    clerk_publishable_key: str | None = None
+    clerk_issuer: str | None = None
+    clerk_jwks_url: str | None = None
+    clerk_jwt_key: SecretStr | None = None
+    clerk_webhook_signing_secret: Annotated[tuple[SecretStr, ...], NoDecode]
+    clerk_authorized_parties: CommaSeparated = ()
+    clerk_missing_azp: Literal["reject", "allow"] = "reject"
+    clerk_audience: str | None = None
+    clerk_instance_id: str | None = Field(default=None, pattern=r"^ins_[A-Za-z0-9]+$")
+    clerk_api_url: str = _CLERK_API
+    clerk_rate_limit: int | None = Field(default=None, ge=1)
+
+    jit_deadline: float = Field(default=3.0, gt=0, le=10)
+    jit_max_fetches: int = Field(default=16, ge=1)
+    jit_unknown_for: float = Field(default=5.0, ge=0)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+    docs: bool = False
+    drain_seconds: float = Field(default=1.0, ge=0, le=60)
+    shutdown_seconds: int = Field(default=20, ge=1, le=300)
+
+    @field_validator("clerk_authorized_parties", "clerk_webhook_signing_secret", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("clerk_secret_key")
+    @classmethod
+    def _a_secret_key(cls, value: SecretStr) -> SecretStr:
+        if re.fullmatch(r"sk_(test|live)_\S{10,}", value.get_secret_value()) is None:
+            raise ValueError("a Clerk secret key starts with sk_test_ or sk_live_")
+        return value
+
+    @field_validator("clerk_webhook_signing_secret")
+    @classmethod
+    def _signing_secrets(cls, values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if not values or not all(_is_signing_secret(value.get_secret_value()) for value in values):
+            raise ValueError("give one or several whsec_… of at least 24 bytes, comma-separated")
+        return values
+
+    @field_validator("clerk_publishable_key")
+    @classmethod
+    def _a_publishable_key(cls, value: str | None) -> str | None:
+        if value is not None:
+            frontend_api(value)
+        return value
+
+    @field_validator("clerk_issuer", "clerk_jwks_url", "clerk_api_url")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        return None if value is None else _trusted_address(value)
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("an address of Postgres starts with postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _someone_issues_the_tokens(self) -> "Settings":
+        if self.clerk_issuer is None and self.clerk_publishable_key is None:
+            raise ValueError("set CLERK_PUBLISHABLE_KEY (or CLERK_ISSUER)")
+        return self
+
+    @property
+    def issuer(self) -> str:
+        """Who signs the session tokens: `iss`, without a trailing slash."""
+        return self.clerk_issuer or f"https://{frontend_api(self.clerk_publishable_key or '')}"
+
+    @property
+    def jwks_url(self) -> str:
+        """Where the signing keys are published."""
+        return self.clerk_jwks_url or f"{self.issuer}/.well-known/jwks.json"
+
+    @property
+    def is_development(self) -> bool:
+        """Clerk allows a development instance 100 calls in 10 s, a production one 1,000."""
+        return self.clerk_secret_key.get_secret_value().startswith("sk_test_")
+
+
+def frontend_api(publishable_key: str) -> str:
+    """The host in a publishable key: `pk_test_` or `pk_live_` and base64 of the host and `$`.
+
+    Raises `ValueError`. Source: `@clerk/shared` keys.ts.
+    """
+    match = re.fullmatch(r"pk_(test|live)_([A-Za-z0-9+/=_-]+)", publishable_key)
+    host = _decoded(match.group(2)) if match else ""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+\.[A-Za-z0-9-]+(:\d+)?\$", host):
+        raise ValueError("a Clerk publishable key starts with pk_test_ or pk_live_")
+    return host[:-1]
+
+
+def mistakes(error: ValidationError) -> list[str]:
+    """One line for each wrong setting, by its name in the environment, without its value."""
+    return [_mistake(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False)]
+
+
+def _mistake(place: tuple[int | str, ...], message: str) -> str:
+    words = message.removeprefix("Value error, ")
+    return f"{str(place[0]).upper()}: {words}" if place else words
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("ascii")
+    except (binascii.Error, UnicodeError):
+        return ""
+
+
+def _is_signing_secret(value: str) -> bool:
+    if _SECRET.fullmatch(value) is None:
+        return False
+    bare = value.removeprefix("whsec_").rstrip("=")
+    try:
+        return len(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)) >= 24
+    except binascii.Error:
+        return False
+
+
+def _trusted_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme == "https" and parts.hostname:
+        return value.rstrip("/")
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        return value.rstrip("/")
+    raise ValueError("must be https:// (plain http only to this machine)")
