@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from structlog.typing import FilteringBoundLogger
 
-from adapters.clerk.api import ClerkIdentityProvider, clerk_client
+from adapters.clerk.api import ClerkIdentityProvider, clerk_client, default_rate
 from adapters.clerk.sessions import ClerkSessionVerifier
 from adapters.clerk.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.webhooks import ClerkWebhookVerifier
@@ -52,7 +52,7 @@ async def bootstrap(
             readiness=Readiness(
                 schema_at_head=lambda: at_head(database, wanted),
                 keys_loaded=lambda: keys.loaded,
-                clerk_answers=lambda: True,
+                clerk_answers=lambda: clerk.answers,
             ),
             metrics=metrics,
         )
@@ -127,9 +127,14 @@ async def _load_until_there(keys: SigningKeys) -> None:
 async def _identity_provider(
     stack: AsyncExitStack, settings: Settings, metrics: Metrics
 ) -> ClerkIdentityProvider:
-    client = clerk_client(settings.clerk_secret_key.get_secret_value(), settings.clerk_api_url)
+    secret_key = settings.clerk_secret_key.get_secret_value()
+    client = clerk_client(secret_key, settings.clerk_api_url)
     await stack.enter_async_context(client)
-    return ClerkIdentityProvider(client, report=metrics.clerk_call)
+    return ClerkIdentityProvider(
+        client,
+        max_rate=settings.clerk_rate_limit or default_rate(secret_key),
+        report=metrics.clerk_call,
+    )
 
 
 def _session_verifier(settings: Settings, keys: SigningKeys) -> ClerkSessionVerifier:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request
@@ -40,6 +41,18 @@ ANSWERS: Mapping[type[SyncError], tuple[int, str]] = {
 }
 """Every named error, the status it is answered with, and its word for machines."""
 
+_SCHEMA = {
+    "title": "Problem",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "code"],
+}
+
 
 class Rejected(Exception):
     """A request refused for its form, before anything in it was looked at."""
@@ -64,6 +77,15 @@ def problem(status: int, code: str, headers: Mapping[str, str] | None = None) ->
         {"Cache-Control": "no-store", **(headers or {})},
         media_type="application/problem+json",
     )
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How a route tells OpenAPI which problems it answers with."""
+    content = {"application/problem+json": {"schema": _SCHEMA}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
 
 
 def answer_sync_errors(app: FastAPI) -> None:

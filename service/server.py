@@ -5,10 +5,15 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.app import create_app
 from service.services import services_of
 from service.settings import Settings
+
+MOST_HEADERS = 100
+LONGEST_HEAD = 32 * 1024
+"""Bytes of a request's headers. What passes by a usual proxy is a quarter of it."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -39,6 +44,39 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+class BoundedHeadProtocol(HttpToolsProtocol):
+    """HTTP whose head ends: the parser alone would take headers for as long as they come.
+
+    Too many, or too much of them, is answered with 400 and the connection is closed.
+    """
+
+    _head_is_open = False
+    _head_bytes = 0
+    _unfinished_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # A header is told when it is complete: one that never ends has to be noticed here.
+        self._unfinished_bytes = self._unfinished_bytes + len(data) if self._head_is_open else 0
+        if self._unfinished_bytes > LONGEST_HEAD and not self.transport.is_closing():
+            self.send_400_response("Head too long.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_is_open = True
+        self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > LONGEST_HEAD or len(self.headers) > MOST_HEADERS:
+            raise ValueError("too many headers, or too long")
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._head_is_open = False
+
+
 def serve(settings: Settings) -> int:
     """Serve until told to stop. 0 when that went as it should."""
     app = create_app(settings)
@@ -52,7 +90,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=BoundedHeadProtocol,
         access_log=False,
         log_config=None,
         server_header=False,

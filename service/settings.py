@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}", re.ASCII)
+_PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@,/?#\s]*)(:[0-9]{1,5})?"
+_POSTGRES = re.compile(rf"postgres(ql)?://([^/?#\s]*@)?{_HOST}(,{_HOST})*([/?]|$)")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CLERK_API = "https://api.clerk.com"
 
@@ -40,7 +43,7 @@ class Settings(BaseSettings):
 
     clerk_secret_key: SecretStr
     clerk_publishable_key: str | None = None
-    clerk_issuer: str | None = None
+    clerk_issuer: str | None = Field(default=None, validate_default=True)
     clerk_jwks_url: str | None = None
     clerk_jwt_key: SecretStr | None = None
     clerk_webhook_signing_secret: Annotated[tuple[SecretStr, ...], NoDecode]
@@ -91,6 +94,21 @@ class Settings(BaseSettings):
             frontend_api(value)
         return value
 
+    @field_validator("clerk_issuer")
+    @classmethod
+    def _someone_issues_the_tokens(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # Not a validator of the whole: that would keep quiet while any other setting is wrong.
+        if value is None and info.data.get("clerk_publishable_key", "wrong") is None:
+            raise ValueError("missing; or set CLERK_PUBLISHABLE_KEY, which tells it")
+        return value
+
+    @field_validator("clerk_jwt_key")
+    @classmethod
+    def _a_public_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and _PUBLIC_KEY.search(value.get_secret_value()) is None:
+            raise ValueError("a Clerk JWT key is a PEM that begins with BEGIN PUBLIC KEY")
+        return value
+
     @field_validator("clerk_issuer", "clerk_jwks_url", "clerk_api_url")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
@@ -99,15 +117,9 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _a_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise ValueError("an address of Postgres starts with postgresql://")
+        if value and _POSTGRES.match(value.get_secret_value()) is None:
+            raise ValueError("not postgresql://user:password@host:port/database; % escapes / ? #")
         return value
-
-    @model_validator(mode="after")
-    def _someone_issues_the_tokens(self) -> "Settings":
-        if self.clerk_issuer is None and self.clerk_publishable_key is None:
-            raise ValueError("set CLERK_PUBLISHABLE_KEY (or CLERK_ISSUER)")
-        return self
 
     @property
     def issuer(self) -> str:
@@ -118,11 +130,6 @@ class Settings(BaseSettings):
     def jwks_url(self) -> str:
         """Where the signing keys are published."""
         return self.clerk_jwks_url or f"{self.issuer}/.well-known/jwks.json"
-
-    @property
-    def is_development(self) -> bool:
-        """Clerk allows a development instance 100 calls in 10 s, a production one 1,000."""
-        return self.clerk_secret_key.get_secret_value().startswith("sk_test_")
 
 
 def frontend_api(publishable_key: str) -> str:

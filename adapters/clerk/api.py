@@ -32,7 +32,6 @@ def clerk_client(secret_key: str, api_url: str) -> httpx.AsyncClient:
         headers={
             "Authorization": f"Bearer {secret_key}",
             "Clerk-API-Version": API_VERSION,
-            "User-Agent": "clerk-user-sync",
             "Accept": "application/json",
         },
         follow_redirects=False,
@@ -67,6 +66,11 @@ class ClerkIdentityProvider(IdentityProvider):
         self._limits = limits
         self._bulk_limits = bulk_limits
         self._on_unreadable = on_unreadable
+
+    @property
+    def answers(self) -> bool:
+        """Whether Clerk was well when last asked: false while the circuit is open."""
+        return self._calls.answers
 
     async def fetch(self, user_id: UserId) -> User | None:
         """Also raises `ValueError` for what is not a Clerk user id: it must not reach a path."""

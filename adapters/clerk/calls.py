@@ -68,20 +68,17 @@ BULK_LIMITS = ClerkLimits(
 class ClerkCalls:
     """GETs to Clerk. `max_rate` requests in any 10 seconds at most, all operations together."""
 
-    def __init__(
-        self,
-        client: httpx.AsyncClient,
-        *,
-        max_rate: float,
-        report: Report,
-        circuit: CircuitBreaker | None = None,
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, *, max_rate: float, report: Report) -> None:
         self._client = client
         # The bucket lets a burst through and refills meanwhile: a third at once and two thirds
         # over the ten seconds together never exceed the quota.
         self._limiter = AsyncLimiter(max_rate / 3, QUOTA_SECONDS / 2)
-        self._circuit = circuit or CircuitBreaker()
+        self._circuit = CircuitBreaker()
         self._report = report
+
+    @property
+    def answers(self) -> bool:
+        return not self._circuit.is_open
 
     async def get(
         self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits

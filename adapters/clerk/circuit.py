@@ -28,7 +28,7 @@ class CircuitBreaker:
         self._pause = pause
         self._longest_hold = longest_hold
         self._clock = clock
-        self._open = False
+        self.is_open = False
         self._open_until = -math.inf
         self._held_until = -math.inf
 
@@ -38,24 +38,24 @@ class CircuitBreaker:
 
     def entered(self) -> None:
         """A call is under way. While open it is the one probe: the others wait another pause."""
-        if self._open:
+        if self.is_open:
             self._open_until = self._clock() + self._pause
 
     def succeeded(self) -> None:
         self._failed_at.clear()
-        self._open = False
+        self.is_open = False
         self._open_until = -math.inf
 
     def failed(self) -> None:
         now = self._clock()
         self._failed_at.append(now)
         enough = len(self._failed_at) == self._failed_at.maxlen
-        if self._open or (enough and now - self._failed_at[0] <= self._window):
+        if self.is_open or (enough and now - self._failed_at[0] <= self._window):
             self.trip()
 
     def trip(self) -> None:
         """Open at once: asking again will not help."""
-        self._open = True
+        self.is_open = True
         self._open_until = self._clock() + self._pause
 
     def hold(self, seconds: float) -> None:

@@ -10,6 +10,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+# Compressed answers could not be bounded: a few kilobytes can become gigabytes within one read.
+_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "clerk-user-sync"}
+
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -60,11 +63,7 @@ async def bounded_get(
     async with (
         asyncio.timeout(seconds),
         client.stream(
-            "GET",
-            url,
-            params=params,
-            headers={"Accept-Encoding": "identity"},
-            follow_redirects=False,
+            "GET", url, params=params, headers=_HEADERS, follow_redirects=False
         ) as response,
     ):
         body = await _body(response, max_bytes)
@@ -77,7 +76,6 @@ async def bounded_get(
 
 
 async def _body(response: httpx.Response, max_bytes: int) -> bytes:
-    # A few kilobytes of gzip can become gigabytes within one read, before any cap could act.
     if response.headers.get("content-encoding", "identity") != "identity":
         raise UnusableAnswer("compressed")
     body = bytearray()

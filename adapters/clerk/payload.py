@@ -51,7 +51,7 @@ def envelope_time(unverified: object) -> datetime | None:
     """
     if unverified is None:
         return None
-    if type(unverified) is int and unverified < _SECONDS_BELOW:
+    if isinstance(unverified, int) and unverified < _SECONDS_BELOW:
         unverified *= 1000
     return moment(unverified, YEAR_2015, "timestamp_absurd")
 

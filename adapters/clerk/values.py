@@ -61,8 +61,7 @@ def json_object(value: object) -> Mapping[str, Any]:
 
 def moment(unverified: object, earliest: int, reason: Reason) -> datetime:
     """A time in whole milliseconds since 1970, from `earliest` up to the year 2100, exactly."""
-    # `type`, not `isinstance`: True is an int.
-    if type(unverified) is not int or not earliest <= unverified < YEAR_2100:
+    if not isinstance(unverified, int) or not earliest <= unverified < YEAR_2100:
         raise Unreadable(reason)
     return EPOCH + timedelta(milliseconds=unverified)
 

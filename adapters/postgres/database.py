@@ -21,6 +21,9 @@ _PASSING = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     ConnectionError,
+    # The driver's words for a session that has ended, when it notices only at the next use.
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
 """What a repetition may well cure. Everything here is idempotent, so repeating is safe."""
 
@@ -101,7 +104,9 @@ class Database:
         for attempt in range(1, self._limits.tries):
             try:
                 return await self._once(work)
-            except _PASSING:
+            except _PASSING as error:
+                if _refused_by_the_driver(error):
+                    raise
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
         return await self._once(work)
 

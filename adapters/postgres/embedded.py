@@ -48,6 +48,7 @@ THROW_AWAY_SETTINGS: Mapping[str, str | int] = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that it goes with it
 }
 
 # Signals are ignored because a service manager may send them to every process at once: only the
@@ -139,40 +140,30 @@ class EmbeddedPostgres:
         self._run("dropdb", f"--port={self._port}", "--force", "--if-exists", "--", name)
 
     def _start_keeper(self) -> None:
+        self._binaries = _find_binaries()
         account = _unprivileged_account()
-        installed = _find_binaries()
         self._home = self._open_home()
         self._cluster = self._home / "cluster"
         self._log = self._home / "server.log"
-        _require_version(installed, self._cluster)
+        _require_version(self._binaries, self._cluster)
         with _locked(self._home) as lock:
             self._log.write_text("")
             self._password = _password(self._home / "password")
             account.take_over(self._home)
-            self._binaries = self._within_reach(installed, account)
             self._keeper = self._new_keeper(account, lock)
 
     def _open_home(self) -> Path:
         if self._data_dir is None:
-            return self._temporary_directory(_roomy_memory())
+            return self._temporary_home()
         home = self._data_dir.resolve() / "postgres"
         home.parent.mkdir(parents=True, exist_ok=True)
         home.mkdir(mode=0o700, exist_ok=True)
         return home
 
-    def _temporary_directory(self, parent: Path | None = None) -> Path:
-        directory = Path(tempfile.mkdtemp(prefix="embedded-postgres-", dir=parent))
-        self._temporary.append(directory)
-        return directory
-
-    def _within_reach(self, binaries: Path, account: "_Account") -> Path:
-        """`binaries`, or a copy of them when they lie below a directory closed to `account`."""
-        if account.uid is None or _open_to_all(binaries):
-            return binaries
-        directory = self._temporary_directory()
-        copy = _copy_installation(binaries.parent, directory)
-        account.take_over(directory)
-        return copy / "bin"
+    def _temporary_home(self) -> Path:
+        home = Path(tempfile.mkdtemp(prefix="embedded-postgres-", dir=_roomy_memory()))
+        self._temporary.append(home)
+        return home
 
     def _new_keeper(self, account: "_Account", lock: int) -> "_Keeper":
         return _Keeper(
@@ -242,22 +233,18 @@ class EmbeddedPostgres:
         return EmbeddedPostgresUnavailable("\n".join([f"{what}:", *last_words]))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Account:
-    """Who the server runs as: PostgreSQL refuses to be root, or someone without a name.
+    """Who the server runs as, and who its files belong to. `prefix` goes before a command."""
 
-    It is ourselves; where that will not do, ourselves inside a user namespace, where files stay
-    ours and nothing needs opening up; where namespaces are denied, as in most containers, `nobody`.
-    """
+    prefix: tuple[str, ...]
+    uid: int
+    gid: int
 
-    prefix: tuple[str, ...] = ()
-    uid: int | None = None
-    gid: int | None = None
-
-    def take_over(self, directory: Path) -> None:
-        """Own everything in it, whoever it belonged to the last time."""
-        if os.geteuid() == 0:
-            _change_owner(directory, self.uid or 0, self.gid or 0)
+    def take_over(self, home: Path) -> None:
+        """Own everything in `home`, whoever it belonged to the last time."""
+        for path in (home, *home.rglob("*")):
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 class _Keeper:
@@ -282,9 +269,6 @@ class _Keeper:
             text=True,
             cwd="/",
             env=_environment(password),
-            user=account.uid,
-            group=account.gid,
-            extra_groups=None if account.uid is None else [],
             umask=0o077,
             pass_fds=[lock],
             start_new_session=True,
@@ -360,14 +344,18 @@ def _made_by(cluster: Path) -> int | None:
 
 
 def _unprivileged_account() -> _Account:
+    """PostgreSQL refuses to be root, and `initdb` to be someone without a name."""
     user = os.geteuid()
     if user != 0 and _has_name(user):
-        return _Account()
+        return _ourselves()
     nobody = pwd.getpwnam("nobody")
-    namespace = _namespace_as(nobody)
-    if _is_allowed(namespace):
-        return _Account(prefix=namespace)
-    return _Account(uid=nobody.pw_uid, gid=nobody.pw_gid) if user == 0 else _Account()
+    for account in (_ourselves_in_a_namespace(nobody), _someone_else(nobody)):
+        if _is_allowed(account):
+            return account
+    raise EmbeddedPostgresUnavailable(
+        f"PostgreSQL will not run as user {user}, and neither `unshare` nor `setpriv` may change "
+        "that here: run this as a normal user, or set DATABASE_URL"
+    )
 
 
 def _has_name(uid: int) -> bool:
@@ -377,17 +365,34 @@ def _has_name(uid: int) -> bool:
         return False
 
 
-def _namespace_as(user: pwd.struct_passwd) -> tuple[str, ...]:
-    mapped = (f"--map-user={user.pw_uid}", f"--map-group={user.pw_gid}")
-    return ("unshare", "--user", *mapped, "--")
+def _ourselves(prefix: tuple[str, ...] = ()) -> _Account:
+    return _Account(prefix=prefix, uid=os.geteuid(), gid=os.getegid())
 
 
-def _is_allowed(namespace: tuple[str, ...]) -> bool:
+def _ourselves_in_a_namespace(name: pwd.struct_passwd) -> _Account:
+    """Under another name in a user namespace. The files stay ours and nothing is opened up."""
+    mapped = (f"--map-user={name.pw_uid}", f"--map-group={name.pw_gid}")
+    return _ourselves(("unshare", "--user", *mapped, "--"))
+
+
+def _someone_else(user: pwd.struct_passwd) -> _Account:
+    """Where namespaces are denied, as in most containers.
+
+    Of root's powers one is left, to reach what lies below a directory closed to others; without
+    the security bit `access` would not honour it.
+    """
+    identity = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+    reach = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    prefix = ("setpriv", *identity, *reach, "--securebits=+no_setuid_fixup", "--")
+    return _Account(prefix=prefix, uid=user.pw_uid, gid=user.pw_gid)
+
+
+def _is_allowed(account: _Account) -> bool:
+    command = [*account.prefix, "/bin/sh", "-c", ":"]
     try:
-        trial = subprocess.run([*namespace, "true"], check=False, capture_output=True)  # noqa: S603
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603
     except FileNotFoundError:
         return False
-    return trial.returncode == 0
 
 
 @contextmanager
@@ -446,26 +451,6 @@ def _roomy_memory() -> Path | None:
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the directory
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_IN_MEMORY
     return memory if roomy else None
-
-
-def _open_to_all(directory: Path) -> bool:
-    return all(each.stat().st_mode & 0o005 == 0o005 for each in (directory, *directory.parents))
-
-
-def _copy_installation(installation: Path, directory: Path) -> Path:
-    """Copied with the wheel's shared libraries, which are looked up relative to the programs."""
-    package = installation.parent
-    copy = directory / package.name / installation.name
-    shutil.copytree(installation, copy, symlinks=True)
-    libraries = package.with_name(f"{package.name}.libs")
-    if libraries.is_dir():
-        shutil.copytree(libraries, directory / libraries.name)
-    return copy
-
-
-def _change_owner(directory: Path, uid: int, gid: int) -> None:
-    for path in (directory, *directory.rglob("*")):
-        os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def _free_port() -> int:

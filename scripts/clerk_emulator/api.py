@@ -1,6 +1,7 @@
 """Clerk's HTTP surface: the Backend API under `/v1` and the public keys.
 
-Operations bear the names of Clerk's OpenAPI document (clerk/openapi-specs, bapi/2026-05-12).
+Operations are named after those of Clerk's OpenAPI documents (clerk/openapi-specs,
+bapi/2026-05-12); the Frontend API's `getJWKS` is `GetPublicJWKS` here.
 """
 
 import hmac

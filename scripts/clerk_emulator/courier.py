@@ -13,7 +13,8 @@ from svix.webhooks import Webhook
 from scripts.clerk_emulator.config import Clock
 from scripts.clerk_emulator.deliveries import Attempt, Delivery
 
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+CONCURRENT_ATTEMPTS = 32
+"""More wait their turn, and their deadline with them."""
 
 
 class Courier:
@@ -26,6 +27,7 @@ class Courier:
         self._timeout = timeout
         self._transport = transport
         self._client: httpx.AsyncClient | None = None
+        self._turns = asyncio.Semaphore(CONCURRENT_ATTEMPTS)
 
     @property
     def started(self) -> bool:
@@ -34,7 +36,7 @@ class Courier:
     def start(self) -> None:
         self._client = httpx.AsyncClient(
             follow_redirects=False,
-            limits=_LIMITS,
+            limits=httpx.Limits(max_connections=CONCURRENT_ATTEMPTS),
             timeout=self._timeout,
             transport=self._transport,
             trust_env=False,
@@ -47,17 +49,21 @@ class Courier:
 
     async def attempt(self, delivery: Delivery) -> Attempt:
         """One POST, recorded on the delivery."""
+        async with self._turns:
+            attempt = await self._attempt(delivery)
+        delivery.attempts.append(attempt)
+        return attempt
+
+    async def _attempt(self, delivery: Delivery) -> Attempt:
         at, began = self._clock(), time.perf_counter()
         status, error, retry_after = await self._post(delivery, at)
-        attempt = Attempt(
+        return Attempt(
             at=at,
             duration_ms=round((time.perf_counter() - began) * 1000, 3),
             status=status,
             error=error,
             retry_after=retry_after,
         )
-        delivery.attempts.append(attempt)
-        return attempt
 
     async def _post(self, delivery: Delivery, at: int) -> tuple[int | None, str | None, str | None]:
         """Status, error and Retry-After."""

@@ -15,6 +15,8 @@ Keep = Callable[[User], bool]
 MAX_LIMIT = 500
 MAX_VALUES = 100
 DEFAULT_ORDER = "-created_at"
+SIGNS = ("+", "-", " ")
+"""The last is a plus that was not percent-encoded."""
 
 
 def _first_text(values: list[str]) -> str:
@@ -100,7 +102,7 @@ def count_users(users: Users, query: QueryParams) -> int:
 
 def _page(users: Users, query: QueryParams) -> Page:
     order = query.getlist("order_by")[0] if "order_by" in query else DEFAULT_ORDER
-    name = order.lstrip("+- ")
+    name = order[1:] if order[:1] in SIGNS else order
     if name not in _ORDERS:
         raise errors.param_invalid("order_by", order)
     offset = _number(query, "offset", 0, lowest=0)
@@ -186,13 +188,14 @@ def _filters(query: QueryParams) -> list[Keep]:
     for name in _NOT_EMULATED:
         if name in query:
             raise errors.param_unknown(name)
+    banned = [_banned(query["banned"])] if "banned" in query else []
     return [
+        *banned,
         *(_any_of(name, query) for name in _ANY_OF if name in query),
         *(_with_or_without(name, query) for name in _WITH_OR_WITHOUT if name in query),
         *(_partial(name, query[name]) for name in _PARTIAL if name in query),
         *(_before(name, query) for name in _TIMES if f"{name}_before" in query),
         *(_after(name, query) for name in _TIMES if f"{name}_after" in query),
-        *(_banned(query["banned"]) for name in ("banned",) if name in query),
     ]
 
 
@@ -209,7 +212,7 @@ def _with_or_without(name: str, query: QueryParams) -> Keep:
 
 
 def _signed(values: list[str]) -> tuple[dict[str, None], set[str]]:
-    """`+id` and `id` include, `-id` excludes. A plus may arrive as a space. Order is kept."""
+    """`+id` and `id` include, `-id` excludes. The order is kept."""
     unwanted = {value[1:] for value in values if value.startswith("-")}
     wanted = {value.lstrip("+ "): None for value in values if not value.startswith("-")}
     return wanted, unwanted

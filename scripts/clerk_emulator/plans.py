@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 class DeliveryPlan(BaseModel):
     """How one message is delivered. The default is what Svix does on a good day.
 
-    `drop`: not sent until asked for again. `hold`: not sent until released. `repeat`: the first
-    attempt arrives that many times, at once. `delay`: seconds before the first attempt.
-    `overtaken_by`: not sent before so many attempts at later messages were made (reordering).
+    `drop`: not sent until asked for again. `hold`: not sent until released. `overtaken_by`: not
+    sent before so many attempts at later messages were made (reordering), or until released.
+    `delay`: seconds before the first attempt. `repeat`: the first attempt arrives that many
+    times, at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +22,11 @@ class DeliveryPlan(BaseModel):
     repeat: int = Field(default=1, ge=1, le=1000)
     delay: float = Field(default=0.0, ge=0.0)
     overtaken_by: int = Field(default=0, ge=0)
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for somebody before its first attempt."""
+        return self.hold or self.overtaken_by > 0
 
 
 class FaultPlan(BaseModel):

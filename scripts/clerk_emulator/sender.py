@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 
 import httpx
 import orjson
@@ -44,7 +45,7 @@ class Sender:
         self._courier = Courier(clock=clock, timeout=attempt_timeout, transport=transport)
         self._disabled: set[str] = set()
         self._not_begun: deque[tuple[Delivery, DeliveryPlan]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[DeliveryStatus]] = set()
         self._to_be_overtaken: dict[Delivery, int] = {}
         self._on_their_way = 0
         self._settled = _event(happened=True)
@@ -163,7 +164,9 @@ class Sender:
             self._begin(delivery, plan)
 
     def _begin(self, delivery: Delivery, plan: DeliveryPlan) -> None:
-        self._move(delivery, DeliveryStatus.SENDING)
+        if plan.overtaken_by and not plan.hold:
+            self._to_be_overtaken[delivery] = plan.overtaken_by
+        self._move(delivery, DeliveryStatus.HELD if plan.held else DeliveryStatus.SENDING)
         if self._courier.started:
             self._spawn(delivery, plan)
         else:
@@ -172,7 +175,13 @@ class Sender:
     def _spawn(self, delivery: Delivery, plan: DeliveryPlan) -> None:
         task = asyncio.get_running_loop().create_task(self._deliver(delivery, plan))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._ended, delivery))
+
+    def _ended(self, delivery: Delivery, task: asyncio.Task[DeliveryStatus]) -> None:
+        """A callback, since a task that is cancelled before it began runs none of its code."""
+        self._tasks.discard(task)
+        self._to_be_overtaken.pop(delivery, None)
+        self._move(delivery, DeliveryStatus.FAILED if task.cancelled() else task.result())
 
     def _move(self, delivery: Delivery, status: DeliveryStatus) -> None:
         self._on_their_way -= delivery.status is DeliveryStatus.SENDING
@@ -183,24 +192,12 @@ class Sender:
         else:
             self._settled.set()
 
-    async def _deliver(self, delivery: Delivery, plan: DeliveryPlan) -> None:
-        status = DeliveryStatus.FAILED
-        try:
-            await self._hold_back(delivery, plan)
-            status = await self._try_on_schedule(delivery, plan.repeat)
-        finally:
-            self._move(delivery, status)
-
-    async def _hold_back(self, delivery: Delivery, plan: DeliveryPlan) -> None:
+    async def _deliver(self, delivery: Delivery, plan: DeliveryPlan) -> DeliveryStatus:
+        if plan.held:
+            await delivery.wake.wait()
+            delivery.wake.clear()
         await _pause(delivery, plan.delay)
-        if not (plan.hold or plan.overtaken_by):
-            return
-        if not plan.hold:
-            self._to_be_overtaken[delivery] = plan.overtaken_by
-        self._move(delivery, DeliveryStatus.HELD)
-        await delivery.wake.wait()
-        delivery.wake.clear()
-        self._to_be_overtaken.pop(delivery, None)
+        return await self._try_on_schedule(delivery, plan.repeat)
 
     async def _try_on_schedule(self, delivery: Delivery, copies: int) -> DeliveryStatus:
         for wait in RETRY_SCHEDULE:
@@ -231,6 +228,7 @@ class Sender:
 
     def _wake(self, delivery: Delivery) -> None:
         """On its way from this moment, so that `settled` waits for it."""
+        self._to_be_overtaken.pop(delivery, None)
         self._move(delivery, DeliveryStatus.SENDING)
         delivery.wake.set()
 

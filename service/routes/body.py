@@ -1,11 +1,14 @@
 """Reading a request's body without trusting it: bounded in size, in time and in kind."""
 
 import asyncio
+import re
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from service.errors import Rejected
+
+_LENGTH = re.compile(r"[0-9]{1,19}")
 
 MAX_BYTES = 1024 * 1024
 """Svix's own limit on a payload."""
@@ -14,13 +17,12 @@ MAX_SECONDS = 10.0
 """Within Svix's 15 s; a sender slower than this holds a connection for nothing."""
 
 
-async def json_bytes(request: Request) -> bytes:
-    """The raw body of a JSON request. Raises `Rejected` (408, 413 or 415)."""
+async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> bytes:
+    """The raw body of a JSON request. Raises `Rejected` (400, 408, 413 or 415)."""
     _check_kind(request)
-    if int(request.headers.get("content-length", "0")) > MAX_BYTES:
-        raise Rejected(413, "body_too_large")
+    _check_length(request)
     try:
-        async with asyncio.timeout(MAX_SECONDS):
+        async with asyncio.timeout(max_seconds):
             return await _bounded(request)
     except (TimeoutError, ClientDisconnect) as error:
         raise Rejected(408, "body_too_slow") from error
@@ -31,6 +33,15 @@ def _check_kind(request: Request) -> None:
     encoding = request.headers.get("content-encoding", "identity")
     if kind.strip().lower() != "application/json" or encoding.lower() != "identity":
         raise Rejected(415, "body_not_json")
+
+
+def _check_length(request: Request) -> None:
+    """What is declared too long is not read at all."""
+    declared = request.headers.get("content-length", "0")
+    if _LENGTH.fullmatch(declared) is None:
+        raise Rejected(400, "body_length_invalid")
+    if int(declared) > MAX_BYTES:
+        raise Rejected(413, "body_too_large")
 
 
 async def _bounded(request: Request) -> bytes:

@@ -13,12 +13,18 @@ router = APIRouter(tags=["health"])
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@router.api_route("/healthz", methods=["GET", "HEAD"], summary="The process lives")
+@router.get("/healthz", summary="The process lives")
+@router.head("/healthz", include_in_schema=False)
 async def healthz() -> Response:
     return JSONResponse({"status": "ok"})
 
 
-@router.api_route("/readyz", methods=["GET", "HEAD"], summary="It should get traffic")
+@router.get(
+    "/readyz",
+    responses={503: {"description": "It should not"}},
+    summary="It should get traffic",
+)
+@router.head("/readyz", include_in_schema=False)
 async def readyz(request: Request) -> Response:
     """503 while draining, without store, schema or keys. Clerk being down only degrades."""
     report = await services_of(request.app).readiness.report()

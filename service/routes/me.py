@@ -1,5 +1,6 @@
 """The request's way in: what the proven caller may see of themselves."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from service.auth import CurrentSession, CurrentUser
+from service.errors import documented
 
 router = APIRouter(prefix="/v1", tags=["users"])
 
@@ -50,13 +52,19 @@ _ME = tuple(Me.model_fields)
 _SESSION = tuple(CallersSession.model_fields)
 
 
-@router.get("/me", responses={200: {"model": Me}}, summary="The caller's local record")
+@router.get(
+    "/me",
+    responses={200: {"model": Me}, **documented(401, 403, 503)},
+    summary="The caller's local record",
+)
 async def me(user: CurrentUser) -> Response:
     return _json({name: getattr(user, name) for name in _ME})
 
 
 @router.get(
-    "/session", responses={200: {"model": CallersSession}}, summary="The caller's session alone"
+    "/session",
+    responses={200: {"model": CallersSession}, **documented(401, 403, 503)},
+    summary="The caller's session alone",
 )
 async def session(session: CurrentSession) -> Response:
     return _json({name: getattr(session, name) for name in _SESSION})
@@ -64,5 +72,9 @@ async def session(session: CurrentSession) -> Response:
 
 def _json(document: dict[str, Any]) -> Response:
     return Response(
-        orjson.dumps(document, default=str), headers=NO_STORE, media_type="application/json"
+        orjson.dumps(document, default=_plain), headers=NO_STORE, media_type="application/json"
     )
+
+
+def _plain(value: object) -> object:
+    return dict(value) if isinstance(value, Mapping) else str(value)

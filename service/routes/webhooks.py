@@ -11,7 +11,7 @@ from domain.observation import (
     UnreadableDelivery,
     VerifiedDelivery,
 )
-from service.errors import ANSWERS, Rejected
+from service.errors import ANSWERS, Rejected, documented
 from service.log import note
 from service.routes.body import json_bytes
 from service.services import Services, services_of
@@ -21,7 +21,12 @@ PATH = "/webhooks/clerk"
 router = APIRouter(tags=["webhooks"])
 
 
-@router.post(PATH, status_code=204, summary="Receive one of Clerk's webhooks")
+@router.post(
+    PATH,
+    status_code=204,
+    responses={202: {"description": "Quarantined"}, **documented(400, 408, 413, 415, 503)},
+    summary="Receive one of Clerk's webhooks",
+)
 @router.post(f"{PATH}/", status_code=204, include_in_schema=False)
 async def receive(request: Request) -> Response:
     """204 when it is applied or rightly left alone, 202 when it had to be quarantined."""

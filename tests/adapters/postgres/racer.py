@@ -30,7 +30,7 @@ async def race(url: str, seed: int, trials: int) -> None:
 
     async def pages() -> None:
         numbers = list(range(trials))
-        for start in range(0, trials, 50):
+        for _ in range(0, trials, 50):
             shuffler.shuffle(numbers)
             page = [observed(user(UserId(f"user_race{n}"), updated=4)) for n in numbers[:50]]
             await users.sync_many(page)

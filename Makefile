@@ -1,0 +1,78 @@
+# Every target is one line over the real command. `make` alone lists them.
+#
+# PYTHON=python3.12   the Python to make .venv with; otherwise the first suitable one is taken
+# PYTEST_ARGS='-k x'  passed on to pytest
+# LOCK_ARGS=--upgrade passed on to uv
+
+PYTHON_CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
+PYTEST_ARGS =
+LOCK_ARGS =
+DOCKER = docker
+IMAGE = clerk-user-sync
+
+VENV = .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header $(LOCK_ARGS) pyproject.toml
+
+.PHONY: help run demo test test-slow check lock image clean
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/run.stamp ## start the service and show what it does; Ctrl-C stops it
+	@$(BIN)/python -m scripts.run
+
+demo: $(VENV)/run.stamp ## the same story, then exit with 0 if everything was as it should be
+	@$(BIN)/python -m scripts.run --once
+
+test: $(VENV)/dev.stamp ## every test that takes seconds
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-slow: $(VENV)/dev.stamp ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+check: $(VENV)/dev.stamp ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
+	$(LOCK) --output-file requirements/service.txt
+	$(LOCK) --extra embedded --constraint requirements/service.txt \
+		--output-file requirements/run.txt
+	$(LOCK) --extra embedded --extra dev --constraint requirements/run.txt \
+		--output-file requirements/dev.txt
+
+image: ## build the Docker image
+	DOCKER_BUILDKIT=1 $(DOCKER) build --tag $(IMAGE) .
+
+clean: ## remove .venv and caches; what is in .data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each candidate is run, not merely looked up: a pyenv shim may be there and not work.
+$(VENV)/made.stamp:
+	@for python in $(PYTHON_CANDIDATES); do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "Making $(VENV) with $$($$python --version)"; \
+		$$python -m venv --clear $(VENV) && touch $@ && exit 0; \
+		echo "Python's venv is incomplete. On Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; \
+	done; \
+	echo "No Python 3.11 or newer among: $(PYTHON_CANDIDATES)." >&2; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+$(VENV)/run.stamp: requirements/run.txt | $(VENV)/made.stamp
+	@echo "Installing what the service needs (once)"
+	@$(INSTALL) -r requirements/run.txt
+	@touch $@
+
+# dev.txt holds all of run.txt, in the same versions.
+$(VENV)/dev.stamp: requirements/dev.txt | $(VENV)/made.stamp
+	@echo "Installing what the tests need (once)"
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $(VENV)/run.stamp $@

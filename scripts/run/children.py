@@ -1,0 +1,109 @@
+"""Processes that end with us, and the lines they write."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+Line = dict[str, Any]
+
+
+class ChildEnded(Exception):
+    """A process stopped before it was asked to. `code` is its exit status."""
+
+    def __init__(self, name: str, code: int) -> None:
+        super().__init__(f"{name} ended with {code}")
+        self.code = code
+
+
+class Child:
+    """A Python module running beside us. Lines of JSON on its output are kept."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.lines: list[Line] = []
+        self._process = process
+        self._more = asyncio.Condition()
+        self._reading = asyncio.ensure_future(self._read())
+
+    async def line(self, wanted: Callable[[Line], bool], nth: int = 1) -> Line:
+        """The `nth` line that is `wanted`, as soon as it is there. Raises `ChildEnded`."""
+        async with self._more:
+            while len(found := list(filter(wanted, self.lines))) < nth:
+                self.check()
+                await self._more.wait()
+        return found[nth - 1]
+
+    def check(self) -> None:
+        """Raises `ChildEnded` if it has."""
+        if self._process.returncode is not None:
+            raise ChildEnded(self.name, self._process.returncode)
+
+    async def follow(self) -> AsyncIterator[Line]:
+        """Every line from now on, until the process ends."""
+        seen = len(self.lines)
+        while True:
+            async with self._more:
+                await self._more.wait_for(lambda: len(self.lines) > seen or self._ended)
+            for line in self.lines[seen:]:
+                yield line
+            seen = len(self.lines)
+            if self._ended:
+                return
+
+    async def stop(self) -> int:
+        """Ask it to end, and wait until it has."""
+        if not self._ended:
+            self._process.send_signal(signal.SIGTERM)
+        await self._reading
+        return await self._process.wait()
+
+    @property
+    def _ended(self) -> bool:
+        return self._process.returncode is not None
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
+        async for raw in self._process.stdout:
+            if (line := _parsed(raw)) is not None:
+                await self._add(line)
+        await self._process.wait()
+        async with self._more:
+            self._more.notify_all()
+
+    async def _add(self, line: Line) -> None:
+        async with self._more:
+            self.lines.append(line)
+            self._more.notify_all()
+
+
+@asynccontextmanager
+async def child(name: str, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Child]:
+    """`python -m …` with `env` on top of ours. It ends when the block does."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        *arguments,
+        env={**os.environ, **env},
+        stdout=asyncio.subprocess.PIPE,
+        # A session of its own: Ctrl-C reaches us alone, and we end things in order.
+        start_new_session=True,
+    )
+    running = Child(name, process)
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+def _parsed(raw: bytes) -> Line | None:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        sys.stderr.buffer.write(raw)
+        return None
+    return line if isinstance(line, dict) else None

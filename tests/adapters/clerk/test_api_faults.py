@@ -1,0 +1,291 @@
+import asyncio
+import gzip
+import socket
+import time
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from adapters.clerk.api import clerk_client
+from adapters.clerk.calls import REQUEST_LIMITS
+from domain.errors import IdentityProviderUnavailable
+from domain.user import UserId
+from tests.adapters.clerk.http_server import HttpServer, Reply, http_date
+from tests.adapters.clerk.providers import (
+    BAD_KEY,
+    BROKEN,
+    DOWN,
+    FOUND,
+    LIMITED,
+    LIMITS,
+    NOT_FOUND,
+    USER_ID,
+    Reports,
+    asking_to_wait,
+    provider,
+)
+
+
+async def unavailable(client: httpx.AsyncClient) -> IdentityProviderUnavailable:
+    with pytest.raises(IdentityProviderUnavailable) as caught:
+        await provider(client).fetch(USER_ID)
+    return caught.value
+
+
+class TestRetries:
+    @pytest.mark.parametrize(
+        "trouble", [BROKEN, DOWN, LIMITED, Reply(status=502), Reply(status=504)]
+    )
+    async def test_bring_the_user_when_trouble_passes(
+        self, clerk: HttpServer, client: httpx.AsyncClient, trouble: Reply
+    ) -> None:
+        quick = replace(trouble, headers={"Retry-After": "0"})
+        clerk.replies(quick, then=FOUND)
+        limits = replace(LIMITS, deadline=3.0)
+        assert await provider(client, limits=limits).fetch(USER_ID)
+        assert len(clerk.asked) == 2
+
+    @pytest.mark.parametrize(
+        "trouble", [BROKEN, DOWN, Reply(silent=True), Reply(body=b"x", length=9)]
+    )
+    async def test_end_after_three_tries(
+        self, clerk: HttpServer, client: httpx.AsyncClient, trouble: Reply
+    ) -> None:
+        clerk.reply = trouble
+        await unavailable(client)
+        assert len(clerk.asked) == 3
+
+    @pytest.mark.parametrize(
+        "answer", [BAD_KEY, NOT_FOUND, Reply(status=400), Reply(status=422), Reply(body=b"x")]
+    )
+    async def test_are_not_made_when_another_answer_is_not_to_be_expected(
+        self, clerk: HttpServer, client: httpx.AsyncClient, answer: Reply
+    ) -> None:
+        clerk.reply = answer
+        with suppress(IdentityProviderUnavailable):
+            await provider(client).fetch(USER_ID)
+        assert len(clerk.asked) == 1
+
+    async def test_follow_a_refused_connection(self) -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            port = closed.getsockname()[1]
+        reports = Reports()
+        async with clerk_client("sk_test_x", f"http://127.0.0.1:{port}") as client:
+            with pytest.raises(IdentityProviderUnavailable):
+                await provider(client, reports=reports).fetch(USER_ID)
+        assert reports.attempts == [("fetch", "refused")] * 3
+
+    async def test_follow_an_unknown_host(self) -> None:
+        async with clerk_client("sk_test_x", "http://clerk.invalid") as client:
+            await unavailable(client)
+
+
+class TestRetryAfter:
+    async def test_that_fits_is_waited_for(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.replies(asking_to_wait("1"), then=FOUND)
+        started = time.monotonic()
+        assert await provider(client, limits=replace(LIMITS, deadline=2.0)).fetch(USER_ID)
+        assert 1.0 <= time.monotonic() - started < 1.5
+
+    async def test_that_is_a_date_is_waited_for(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        now = datetime.now(UTC)
+        headers = {"Date": http_date(now), "Retry-After": http_date(now + timedelta(seconds=1))}
+        clerk.replies(replace(LIMITED, headers=headers), then=FOUND)
+        started = time.monotonic()
+        assert await provider(client, limits=replace(LIMITS, deadline=2.0)).fetch(USER_ID)
+        assert time.monotonic() - started >= 1.0
+
+    async def test_that_does_not_fit_ends_it_at_once_and_is_passed_on(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = asking_to_wait("86400")
+        started = time.monotonic()
+        assert (await unavailable(client)).retry_after == 86_400
+        assert time.monotonic() - started < 0.3
+        assert len(clerk.asked) == 1
+
+    async def test_that_makes_no_sense_is_a_second(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.replies(asking_to_wait("soon"), then=FOUND)
+        assert await provider(client, limits=replace(LIMITS, deadline=2.0)).fetch(USER_ID)
+        assert len(clerk.asked) == 2
+
+    async def test_holds_for_everybody(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
+        clerk.replies(asking_to_wait("30"), then=FOUND)
+        users = provider(client)
+        for user_id in (USER_ID, UserId("user_another")):
+            with pytest.raises(IdentityProviderUnavailable) as caught:
+                await users.fetch(user_id)
+            assert 29 < caught.value.retry_after <= 30
+        assert len(clerk.asked) == 1
+
+
+class TestDeadline:
+    def test_at_request_time_is_three_seconds_and_three_tries(self) -> None:
+        assert (REQUEST_LIMITS.deadline, REQUEST_LIMITS.tries) == (3.0, 3)
+
+    @pytest.mark.parametrize(
+        "slow",
+        [
+            Reply(silent=True),
+            Reply(body=FOUND.body, drip=0.02),
+            Reply(body=FOUND.body, after=10),
+        ],
+    )
+    async def test_bounds_the_whole_call(
+        self, clerk: HttpServer, client: httpx.AsyncClient, slow: Reply
+    ) -> None:
+        clerk.reply = slow
+        limits = replace(LIMITS, deadline=0.5, attempt=10.0)
+        started = time.monotonic()
+        with pytest.raises(IdentityProviderUnavailable):
+            await provider(client, limits=limits).fetch(USER_ID)
+        assert 0.45 <= time.monotonic() - started < 0.65
+
+    async def test_leaves_time_for_another_try(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.replies(Reply(body=FOUND.body, drip=0.02), then=FOUND)
+        assert await provider(client).fetch(USER_ID)
+
+    async def test_counts_the_time_in_our_own_queue(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = FOUND
+        users = provider(client, max_rate=3, limits=replace(LIMITS, deadline=0.2))
+        assert await users.fetch(USER_ID)
+        with pytest.raises(IdentityProviderUnavailable):
+            await users.fetch(USER_ID)
+        assert len(clerk.asked) == 1
+
+    async def test_reports_the_attempt_it_cut_short(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = Reply(silent=True)
+        reports = Reports()
+        limits = replace(LIMITS, deadline=0.1, attempt=10.0)
+        with pytest.raises(IdentityProviderUnavailable):
+            await provider(client, limits=limits, reports=reports).fetch(USER_ID)
+        assert reports.attempts == [("fetch", "cancelled")]
+
+
+class TestSize:
+    async def test_beyond_the_limit_is_not_read_to_the_end(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = Reply(body=b" " * 100_000_000)
+        started = time.monotonic()
+        await unavailable(client)
+        assert time.monotonic() - started < 0.5
+        assert len(clerk.asked) == 1
+
+    async def test_up_to_the_limit_is_read(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        padding = b" " * (LIMITS.max_bytes - len(FOUND.body))
+        clerk.reply = Reply(body=FOUND.body + padding)
+        assert await provider(client).fetch(USER_ID)
+        clerk.reply = Reply(body=FOUND.body + padding + b" ")
+        await unavailable(client)
+
+    @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
+    async def test_of_what_is_compressed_is_never_found_out(
+        self, clerk: HttpServer, client: httpx.AsyncClient, encoding: str
+    ) -> None:
+        bomb = gzip.compress(b" " * 10_000_000)
+        clerk.reply = Reply(body=bomb, headers={"Content-Encoding": encoding})
+        await unavailable(client)
+
+
+class TestRedirect:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    async def test_is_not_followed(
+        self, clerk: HttpServer, client: httpx.AsyncClient, status: int
+    ) -> None:
+        async with HttpServer().running() as elsewhere:
+            elsewhere.reply = FOUND
+            location = f"{elsewhere.url}/v1/users/{USER_ID}"
+            clerk.reply = Reply(status=status, headers={"Location": location})
+            await unavailable(client)
+            assert elsewhere.asked == []
+
+
+class TestCircuit:
+    async def test_opens_after_five_failures(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = BROKEN
+        users = provider(client)
+        for _ in range(5):
+            with pytest.raises(IdentityProviderUnavailable):
+                await users.fetch(USER_ID)
+        assert len(clerk.asked) == 5
+
+    async def test_that_is_open_says_when_to_come_back(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = BROKEN
+        users = provider(client)
+        errors = []
+        for _ in range(3):
+            with pytest.raises(IdentityProviderUnavailable) as caught:
+                await users.fetch(USER_ID)
+            errors.append(caught.value)
+        assert 4 < errors[-1].retry_after <= 5
+
+    @pytest.mark.parametrize("status", [401, 403])
+    async def test_opens_at_once_when_our_key_is_refused(
+        self, clerk: HttpServer, client: httpx.AsyncClient, status: int
+    ) -> None:
+        clerk.reply = replace(BAD_KEY, status=status)
+        users = provider(client)
+        for _ in range(3):
+            with pytest.raises(IdentityProviderUnavailable) as caught:
+                await users.fetch(USER_ID)
+            assert "sk_test_secret" not in repr(caught.value)
+        assert len(clerk.asked) == 1
+
+    @pytest.mark.parametrize("answer", [NOT_FOUND, Reply(status=400), asking_to_wait("0")])
+    async def test_stays_closed_when_clerk_is_well(
+        self, clerk: HttpServer, client: httpx.AsyncClient, answer: Reply
+    ) -> None:
+        clerk.replies(*[answer] * 6, then=FOUND)
+        users = provider(client, limits=replace(LIMITS, tries=1))
+        for _ in range(6):
+            with suppress(IdentityProviderUnavailable):
+                await users.fetch(USER_ID)
+        assert len(clerk.asked) == 6
+
+    async def test_says_whether_clerk_answers(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = BAD_KEY
+        users = provider(client)
+        assert users.answers
+        with pytest.raises(IdentityProviderUnavailable):
+            await users.fetch(USER_ID)
+        assert not users.answers
+
+
+class TestRate:
+    async def test_never_exceeds_the_quota_within_ten_seconds(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = FOUND
+        users = provider(client, max_rate=30, limits=replace(LIMITS, deadline=0.6))
+        many = [users.fetch(USER_ID) for _ in range(100)]
+        ended = await asyncio.gather(*many, return_exceptions=True)
+        assert sum(isinstance(end, IdentityProviderUnavailable) for end in ended) == 100 - len(
+            clerk.asked
+        )
+        # A third of it at once, and then a fifteenth of it a second.
+        assert 10 <= len(clerk.asked) <= 12

@@ -1,0 +1,161 @@
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from domain.errors import IdentityProviderUnavailable
+from domain.user import User, UserId
+from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, json_reply
+from tests.adapters.clerk.payloads import MISSING, UPDATED_MS, api_bytes, changed
+from tests.adapters.clerk.providers import BROKEN, Reports, provider
+
+USER = json.loads(api_bytes("get_user_200"))
+
+
+def person(number: int, **changes: Any) -> dict[str, Any]:
+    return changed(
+        {**USER, "id": f"user_{number:05}", "updated_at": UPDATED_MS + number}, **changes
+    )
+
+
+def listing(people: Sequence[dict[str, Any]], *, cursor: bool = True) -> Any:
+    """Clerk's list of users, with or without `starting_after`."""
+
+    def answer(asked: Asked) -> Reply:
+        query = {name: values[0] for name, values in asked.query.items()}
+        start = int(query.get("offset", 0))
+        if "starting_after" in query:
+            if not cursor:
+                return json_reply({"errors": [{"code": "form_param_unknown"}]}, status=422)
+            start = 1 + [one.get("id") for one in people].index(query["starting_after"])
+        return json_reply(people[start : start + int(query.get("limit", 10))])
+
+    return answer
+
+
+async def ids(pages: Any) -> list[str]:
+    return [user.clerk_id async for page in pages for user in page]
+
+
+async def sizes(pages: Any) -> list[int]:
+    return [len(page) async for page in pages]
+
+
+PEOPLE = [person(number) for number in range(1203)]
+
+
+async def test_every_user_comes_once_in_pages_of_five_hundred(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = listing(PEOPLE)
+    users: list[User] = []
+    async for page in provider(client).pages():
+        assert len(page) <= 500
+        users.extend(page)
+    assert [user.clerk_id for user in users] == [one["id"] for one in PEOPLE]
+
+
+async def test_the_walk_is_by_cursor_in_creation_order(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = listing(PEOPLE)
+    await ids(provider(client).pages())
+    assert [asked.raw_query for asked in clerk.asked] == [
+        "limit=500&order_by=%2Bcreated_at",
+        "limit=500&order_by=%2Bcreated_at&starting_after=user_00499",
+        "limit=500&order_by=%2Bcreated_at&starting_after=user_00999",
+    ]
+
+
+async def test_a_walk_can_be_resumed(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    clerk.reply = listing(PEOPLE)
+    rest = await ids(provider(client).pages(starting_after=UserId("user_01200")))
+    assert rest == ["user_01201", "user_01202"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 499, 500])
+async def test_the_walk_ends(clerk: HttpServer, client: httpx.AsyncClient, size: int) -> None:
+    clerk.reply = listing(PEOPLE[:size])
+    assert len(await ids(provider(client).pages())) == size
+
+
+async def test_recorded_users_are_read(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    clerk.reply = Reply(body=api_bytes("list_users_200"))
+    assert await sizes(provider(client).pages()) == [2]
+
+
+async def test_where_the_cursor_is_refused_the_offset_does(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = listing(PEOPLE, cursor=False)
+    assert await ids(provider(client).pages()) == [one["id"] for one in PEOPLE]
+    assert [asked.query.get("offset") for asked in clerk.asked] == [None, None, ["500"], ["1000"]]
+
+
+async def test_a_refused_cursor_cannot_be_resumed_by_offset(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = listing(PEOPLE, cursor=False)
+    with pytest.raises(IdentityProviderUnavailable):
+        await ids(provider(client).pages(starting_after=UserId("user_00001")))
+
+
+async def test_a_list_that_does_not_advance_is_no_endless_walk(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = json_reply(PEOPLE[:500])
+    with pytest.raises(IdentityProviderUnavailable, match="does not advance"):
+        await ids(provider(client).pages())
+    assert len(clerk.asked) == 2
+
+
+async def test_a_page_of_nobody_we_know_ends_it(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = json_reply([{}] * 500)
+    with pytest.raises(IdentityProviderUnavailable, match="does not advance"):
+        await ids(provider(client).pages())
+
+
+async def test_unreadable_users_are_left_out_and_reported(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    people = [*PEOPLE[:3], person(3, updated_at=MISSING), {"id": 5}, None, PEOPLE[4]]
+    clerk.reply = json_reply(people)
+    reports = Reports()
+    found = await ids(provider(client, reports=reports).pages())
+    assert found == ["user_00000", "user_00001", "user_00002", "user_00004"]
+    assert reports.unreadable == ["user_00003", "?", "?"]
+
+
+async def test_an_unreadable_user_at_the_end_of_a_page_still_leads_to_the_next(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    people = [*PEOPLE[:499], person(499, first_name="\x00"), *PEOPLE[500:600]]
+    clerk.reply = listing(people)
+    assert len(await ids(provider(client).pages())) == 599
+
+
+async def test_a_page_of_the_unreadable_alone_is_not_handed_out(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = json_reply([{}])
+    assert await sizes(provider(client).pages()) == []
+
+
+@pytest.mark.parametrize("value", [{}, {"data": [USER]}, None, "x"])
+async def test_what_is_no_list_is_no_page(
+    clerk: HttpServer, client: httpx.AsyncClient, value: Any
+) -> None:
+    clerk.reply = json_reply(value)
+    with pytest.raises(IdentityProviderUnavailable):
+        await ids(provider(client).pages())
+
+
+async def test_trouble_on_the_way_is_tried_again(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.replies(BROKEN, then=json_reply(PEOPLE[:2]))
+    assert len(await ids(provider(client).pages())) == 2

@@ -1,0 +1,405 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from adapters.clerk.sessions import ClerkSessionVerifier
+from adapters.clerk.signing_keys import JwksKeys
+from domain.errors import InvalidSession, SigningKeysUnavailable
+from tests.adapters.clerk.clock import Clock
+from tests.adapters.clerk.http_server import HttpServer, Reply, json_reply
+from tests.adapters.clerk.payloads import INSTANCE
+from tests.adapters.clerk.tokens import HEADER, ISSUER, claims, header, jwk, rs256
+
+OUTAGES = [
+    Reply(status=500),
+    Reply(status=404),
+    Reply(status=302, headers={"Location": "http://169.254.169.254/"}),
+    Reply(body=b"<html>"),
+    Reply(body=b""),
+    Reply(silent=True),
+    json_reply({"keys": []}),
+    json_reply({"keys": [{"kty": "RSA", "kid": INSTANCE, "n": "!", "e": "AQAB"}]}),
+    json_reply([]),
+    Reply(body=b" " * 100_000),
+    Reply(body=b"x", headers={"Content-Encoding": "gzip"}),
+]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def keys(
+    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, private_key: RSAPrivateKey
+) -> AsyncIterator[JwksKeys]:
+    """Loaded with the instance's key."""
+    keys = jwks(clerk, client, clock)
+    clerk.reply = json_reply({"keys": [jwk(private_key)]})
+    await keys.load()
+    yield keys
+    await keys.close()
+
+
+@pytest.fixture
+async def unloaded(
+    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock
+) -> AsyncIterator[JwksKeys]:
+    keys = jwks(clerk, client, clock)
+    yield keys
+    await keys.close()
+
+
+def jwks(clerk: HttpServer, client: httpx.AsyncClient, clock: Clock) -> JwksKeys:
+    url = f"{clerk.url}/.well-known/jwks.json"
+    return JwksKeys(client, url, deadline=0.2, clock=clock)
+
+
+async def unknown(keys: JwksKeys, kid: str | None = "ins_unknown") -> bool:
+    with pytest.raises(InvalidSession):
+        await keys.key(kid)
+    return True
+
+
+class TestLoading:
+    async def test_brings_the_keys(
+        self, keys: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        assert keys.loaded
+        assert await keys.key(INSTANCE) == private_key.public_key()
+        [asked] = clerk.asked
+        assert asked.path == "/.well-known/jwks.json"
+        assert asked.headers["user-agent"] == "clerk-user-sync"
+
+    async def test_happens_at_the_first_need(
+        self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key)]})
+        assert not unloaded.loaded
+        assert await unloaded.key(INSTANCE)
+        assert unloaded.loaded
+
+    async def test_happens_once_for_all_who_wait(
+        self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key)]}, after=0.05)
+        await asyncio.gather(*(unloaded.key(INSTANCE) for _ in range(100)))
+        assert len(clerk.asked) == 1
+
+    @pytest.mark.parametrize("outage", OUTAGES)
+    async def test_that_fails_leaves_tokens_undecided(
+        self, unloaded: JwksKeys, clerk: HttpServer, outage: Reply
+    ) -> None:
+        clerk.reply = outage
+        await unloaded.load()
+        assert not unloaded.loaded
+        with pytest.raises(SigningKeysUnavailable) as caught:
+            await unloaded.key(INSTANCE)
+        assert caught.value.retry_after == 1.0
+
+    async def test_that_fails_is_tried_again_after_a_second(
+        self, unloaded: JwksKeys, clerk: HttpServer, clock: Clock, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.replies(Reply(status=500), then=json_reply({"keys": [jwk(private_key)]}))
+        await unloaded.load()
+        for _ in range(10):
+            with pytest.raises(SigningKeysUnavailable):
+                await unloaded.key(INSTANCE)
+        assert len(clerk.asked) == 1
+        clock.pass_seconds(1)
+        assert await unloaded.key(INSTANCE)
+
+    async def test_is_bounded_in_time_however_slow_the_bytes(
+        self, unloaded: JwksKeys, clerk: HttpServer
+    ) -> None:
+        clerk.reply = Reply(body=b" " * 1000, drip=0.02)
+        started = time.monotonic()
+        await unloaded.load()
+        assert time.monotonic() - started < 0.3
+
+    async def test_that_one_caller_gives_up_goes_on_for_the_others(
+        self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key)]}, after=0.05)
+        patient = asyncio.create_task(unloaded.key(INSTANCE))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(unloaded.key(INSTANCE), 0.01)
+        assert await patient == private_key.public_key()
+
+    async def test_can_be_ended(self, unloaded: JwksKeys, clerk: HttpServer) -> None:
+        clerk.reply = Reply(silent=True)
+        waiting = asyncio.create_task(unloaded.key(INSTANCE))
+        await asyncio.sleep(0.01)
+        await unloaded.close()
+        with pytest.raises(SigningKeysUnavailable):
+            await waiting
+
+
+class TestFreshKeys:
+    async def test_cause_no_fetch(self, keys: JwksKeys, clerk: HttpServer, clock: Clock) -> None:
+        clock.pass_seconds(300)
+        await keys.key(INSTANCE)
+        assert len(clerk.asked) == 1
+
+
+class TestStaleKeys:
+    """`load` joins the fetch in the background, and starts none within the cooldown."""
+
+    async def test_are_served_at_once_while_one_fetch_runs(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = Reply(silent=True)
+        clock.pass_seconds(301)
+        started = time.monotonic()
+        for _ in range(100):
+            assert await keys.key(INSTANCE) == private_key.public_key()
+            await asyncio.sleep(0)
+        assert time.monotonic() - started < 0.1
+        await keys.load()
+        assert len(clerk.asked) == 2
+
+    async def test_are_replaced(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        clock: Clock,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        version = keys.version
+        clerk.reply = json_reply({"keys": [jwk(other_private_key)]})
+        clock.pass_seconds(301)
+        await keys.key(INSTANCE)
+        await keys.load()
+        assert await keys.key(INSTANCE) == other_private_key.public_key()
+        assert keys.version != version
+
+    async def test_that_came_again_are_no_new_version(self, keys: JwksKeys, clock: Clock) -> None:
+        version = keys.version
+        clock.pass_seconds(301)
+        await keys.key(INSTANCE)
+        await keys.load()
+        assert keys.version == version
+
+    @pytest.mark.parametrize("outage", OUTAGES)
+    async def test_outlive_an_outage(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        outage: Reply,
+    ) -> None:
+        clerk.reply = outage
+        clock.pass_seconds(301)
+        await keys.key(INSTANCE)
+        await keys.load()
+        assert await keys.key(INSTANCE) == private_key.public_key()
+
+    async def test_are_asked_for_once_per_cooldown_in_an_outage(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        clerk.reply = Reply(status=500)
+        clock.pass_seconds(301)
+        for fetches in (2, 3):
+            for _ in range(50):
+                await keys.key(INSTANCE)
+            await keys.load()
+            assert len(clerk.asked) == fetches
+            clock.pass_seconds(30)
+
+    async def test_of_an_hour_are_used_no_more(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        clerk.reply = Reply(status=500)
+        clock.pass_seconds(3600)
+        assert keys.loaded
+        await keys.key(INSTANCE)
+        await keys.load()
+        clock.pass_seconds(1)
+        assert not keys.loaded
+        with pytest.raises(SigningKeysUnavailable):
+            await keys.key(INSTANCE)
+
+    async def test_of_an_hour_come_back_after_the_outage(
+        self, keys: JwksKeys, clock: Clock, private_key: RSAPrivateKey
+    ) -> None:
+        clock.pass_seconds(3601)
+        assert await keys.key(INSTANCE) == private_key.public_key()
+
+
+class TestUnknownKid:
+    async def test_is_refused_after_one_fetch_per_cooldown(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        for rounds in (2, 3):
+            clock.pass_seconds(30)
+            for number in range(5_000):
+                assert await unknown(keys, f"ins_{number}")
+            assert len(clerk.asked) == rounds
+
+    async def test_right_after_loading_causes_none(self, keys: JwksKeys, clerk: HttpServer) -> None:
+        assert await unknown(keys)
+        assert len(clerk.asked) == 1
+
+    async def test_at_once_by_thousands_causes_one(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        clock.pass_seconds(30)
+        await asyncio.gather(*(unknown(keys, f"ins_{number}") for number in range(5_000)))
+        assert len(clerk.asked) == 2
+
+    async def test_never_delays_a_known_one(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        clerk.reply = Reply(silent=True)
+        clock.pass_seconds(30)
+        attack = [asyncio.create_task(unknown(keys, f"ins_{number}")) for number in range(100)]
+        await asyncio.sleep(0.01)
+        started = time.monotonic()
+        assert await keys.key(INSTANCE)
+        assert time.monotonic() - started < 0.01
+        await asyncio.gather(*attack)
+
+    async def test_that_is_new_at_clerk_is_found(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key), jwk(other_private_key, "ins_new")]})
+        clock.pass_seconds(30)
+        assert await keys.key("ins_new") == other_private_key.public_key()
+        assert len(clerk.asked) == 2
+
+    async def test_that_is_gone_at_clerk_is_refused(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock, other_private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(other_private_key, "ins_new")]})
+        clock.pass_seconds(301)
+        await keys.key(INSTANCE)
+        await keys.load()
+        assert await unknown(keys, INSTANCE)
+
+    async def test_that_is_missing_causes_no_fetch(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        clock.pass_seconds(30)
+        assert await unknown(keys, None)
+        assert len(clerk.asked) == 1
+
+
+class TestRotation:
+    """Clerk's `kid` is the instance id, and stays when the key changes."""
+
+    @pytest.fixture
+    def verifier(self, keys: JwksKeys) -> ClerkSessionVerifier:
+        return ClerkSessionVerifier(
+            keys,
+            issuer=ISSUER,
+            authorized_parties=frozenset(),
+            allow_missing_azp=False,
+            audience=None,
+        )
+
+    async def test_is_noticed_by_the_first_signature_that_does_not_match(
+        self,
+        verifier: ClerkSessionVerifier,
+        clerk: HttpServer,
+        clock: Clock,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(other_private_key)]})
+        clock.pass_seconds(30)
+        assert await verifier.verify(token_of_now(other_private_key))
+        assert len(clerk.asked) == 2
+
+    async def test_makes_tokens_of_the_old_key_worthless(
+        self,
+        verifier: ClerkSessionVerifier,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        old = token_of_now(private_key)
+        await verifier.verify(old)
+        clerk.reply = json_reply({"keys": [jwk(other_private_key)]})
+        clock.pass_seconds(30)
+        await verifier.verify(token_of_now(other_private_key))
+        with pytest.raises(InvalidSession):
+            await verifier.verify(old)
+
+    async def test_feigned_by_bad_signatures_causes_one_fetch_per_cooldown(
+        self,
+        verifier: ClerkSessionVerifier,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        clock.pass_seconds(30)
+        for _ in range(20):
+            with pytest.raises(InvalidSession):
+                await verifier.verify(token_of_now(other_private_key))
+        assert len(clerk.asked) == 2
+        assert await verifier.verify(token_of_now(private_key))
+
+    async def test_already_noticed_causes_no_further_fetch(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        private_key: RSAPrivateKey,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        newer = await keys.refreshed_key(INSTANCE, other_private_key.public_key())
+        assert newer == private_key.public_key()
+        assert len(clerk.asked) == 1
+
+    @pytest.mark.parametrize(
+        "kid", [5, [], None, {}, "../../etc/passwd", "a\r\nb", "k" * 5_000, "ins_other", "\x00"]
+    )
+    async def test_is_not_told_by_a_kid_of_another_shape(
+        self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey, kid: Any
+    ) -> None:
+        with pytest.raises(InvalidSession):
+            await verifier.verify(rs256(private_key, header(kid=kid), now_claims()))
+
+    async def test_is_not_told_by_addresses_in_the_token(
+        self, verifier: ClerkSessionVerifier, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        async with HttpServer().running() as elsewhere:
+            pointing = header(jku=elsewhere.url, x5u=elsewhere.url, jwk=jwk(private_key))
+            assert await verifier.verify(rs256(private_key, pointing, now_claims()))
+            assert elsewhere.asked == []
+        assert len(clerk.asked) == 1
+
+    async def test_without_keys_leaves_a_token_undecided(
+        self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = Reply(status=500)
+        verifier = ClerkSessionVerifier(
+            unloaded,
+            issuer=ISSUER,
+            authorized_parties=frozenset(),
+            allow_missing_azp=False,
+            audience=None,
+        )
+        with pytest.raises(SigningKeysUnavailable):
+            await verifier.verify(token_of_now(private_key))
+
+
+def now_claims() -> dict[str, Any]:
+    now = int(time.time())
+    return claims(iat=now, nbf=now - 10, exp=now + 60)
+
+
+def token_of_now(key: RSAPrivateKey) -> str:
+    return rs256(key, HEADER, now_claims())

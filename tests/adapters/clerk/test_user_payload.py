@@ -1,0 +1,337 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.clerk.payload import Unreadable, read_json, read_user
+from domain.user import User
+from tests.adapters.clerk.payloads import (
+    ADA,
+    MISSING,
+    SENT_AT,
+    UPDATED_MS,
+    envelope,
+    ms,
+    translated,
+    user_fields,
+)
+
+EMAIL_ID = "idn_3T1plN50edEjBEQxPRK3ilCcmLC"
+TEXT_FIELDS = ["username", "first_name", "last_name", "image_url", "external_id"]
+
+
+def user_of(name: str) -> User:
+    return read_user(envelope(name)["data"], observed_at=None, not_after=None)
+
+
+def reason(**changes: Any) -> str:
+    with pytest.raises(Unreadable) as caught:
+        translated(**changes)
+    return caught.value.reason
+
+
+def address(email: Any = "ada@example.com", **fields: Any) -> dict[str, Any]:
+    return {
+        "id": EMAIL_ID,
+        "email_address": email,
+        "verification": {"status": "verified"},
+        **fields,
+    }
+
+
+def test_every_column_comes_from_the_user_object() -> None:
+    assert user_of("user.updated") == User(
+        clerk_id=ADA,  # type: ignore[arg-type]
+        clerk_updated_at=ms(1760003600000),
+        observed_at=ms(1760003600000),
+        clerk_created_at=ms(1760000000000),
+        email="ada@example.com",
+        email_verified=True,
+        phone_number=None,
+        username="ada",
+        first_name="Augusta Ada",
+        last_name="Lovelace",
+        image_url=envelope("user.updated")["data"]["image_url"],
+        external_id="42",
+        public_metadata={"plan": "pro"},
+        banned=False,
+    )
+
+
+class TestPrimaryAddress:
+    def test_is_the_one_named_primary_and_not_the_first(self) -> None:
+        data = envelope("user.updated.multi_email_primary_not_first")["data"]
+        user = read_user(data, observed_at=None, not_after=None)
+        assert user.email != data["email_addresses"][0]["email_address"]
+        assert user.email is not None
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"primary_email_address_id": None},
+            {"primary_email_address_id": MISSING},
+            {"primary_email_address_id": "idn_dangling"},
+            {"email_addresses": []},
+            {"email_addresses": None},
+            {"email_addresses": MISSING},
+            {"email_addresses": [None, 5, "x", {}]},
+            {"email_addresses": [address(None)]},
+        ],
+    )
+    def test_that_cannot_be_told_is_no_address(self, changes: dict[str, Any]) -> None:
+        user = translated(**changes)
+        assert (user.email, user.email_verified) == (None, False)
+
+    def test_is_found_among_ten_thousand(self) -> None:
+        others = [{"id": f"idn_{number}", "email_address": "x@x"} for number in range(10_000)]
+        assert translated(email_addresses=[*others, address()]).email == "ada@example.com"
+
+    def test_list_of_another_kind_is_refused(self) -> None:
+        assert reason(email_addresses={"a": 1}) == "wrong_type"
+
+    @pytest.mark.parametrize(
+        ("verification", "verified"),
+        [
+            ({"status": "verified"}, True),
+            ({"status": "unverified"}, False),
+            ({"status": "expired"}, False),
+            ({"status": None}, False),
+            ({}, False),
+            (None, False),
+            ("verified", False),
+        ],
+    )
+    def test_is_verified_only_when_clerk_says_so(self, verification: Any, verified: bool) -> None:
+        user = translated(email_addresses=[address(verification=verification)])
+        assert user.email_verified is verified
+
+    def test_of_the_phone_is_taken_likewise(self) -> None:
+        data = envelope("user.created.phone_only")["data"]
+        user = read_user(data, observed_at=None, not_after=None)
+        assert user.phone_number == data["phone_numbers"][0]["phone_number"]
+        assert user.email is None
+
+    def test_longer_than_an_index_entry_is_refused(self) -> None:
+        assert reason(email_addresses=[address("a" * 601)]) == "too_large"
+
+
+class TestBanned:
+    @pytest.mark.parametrize(
+        ("changes", "banned"),
+        [
+            ({}, False),
+            ({"banned": True}, True),
+            ({"deprovisioned": True}, True),
+            ({"banned": None, "deprovisioned": None}, False),
+            ({"banned": MISSING, "deprovisioned": MISSING}, False),
+            ({"locked": True}, False),
+        ],
+    )
+    def test_is_banned_or_deprovisioned(self, changes: dict[str, Any], banned: bool) -> None:
+        assert translated(**changes).banned is banned
+
+    @pytest.mark.parametrize("value", ["true", 1, []])
+    def test_of_another_kind_is_refused(self, value: Any) -> None:
+        assert reason(banned=value) == "wrong_type"
+
+
+class TestTimes:
+    @pytest.mark.parametrize("value", [1760000000001, 1760000000999, 1420070400000])
+    def test_are_exact_to_the_millisecond(self, value: int) -> None:
+        assert translated(updated_at=value).clerk_updated_at == ms(value)
+
+    @pytest.mark.parametrize(
+        ("value", "why"),
+        [
+            (MISSING, "no_updated_at"),
+            (None, "no_updated_at"),
+            ("1760000000018", "updated_at_absurd"),
+            (True, "updated_at_absurd"),
+            (1.5, "updated_at_absurd"),
+            (1760000000018.0, "updated_at_absurd"),
+            ([], "updated_at_absurd"),
+            (1760000000, "updated_at_absurd"),
+            (0, "updated_at_absurd"),
+            (-1760000000018, "updated_at_absurd"),
+            (10**15, "updated_at_absurd"),
+            (10**30, "updated_at_absurd"),
+            (4070908800000, "updated_at_absurd"),
+        ],
+    )
+    def test_that_cannot_be_an_update_are_refused(self, value: Any, why: str) -> None:
+        assert reason(updated_at=value) == why
+
+    def test_up_to_five_minutes_ahead_are_believed(self) -> None:
+        data = user_fields()
+        ahead = ms(UPDATED_MS) - timedelta(minutes=5)
+        assert read_user(data, observed_at=None, not_after=ahead).clerk_updated_at == ms(UPDATED_MS)
+
+    def test_further_ahead_are_not(self) -> None:
+        ahead = ms(UPDATED_MS - 1) - timedelta(minutes=5)
+        with pytest.raises(Unreadable, match="updated_at_absurd"):
+            read_user(user_fields(), observed_at=None, not_after=ahead)
+
+    def test_of_observation_is_the_one_given(self) -> None:
+        user = read_user(user_fields(), observed_at=SENT_AT, not_after=None)
+        assert user.observed_at == SENT_AT
+
+    def test_of_creation_may_be_missing_or_before_clerk(self) -> None:
+        assert translated(created_at=MISSING).clerk_created_at is None
+        assert translated(created_at=946684800000).clerk_created_at == ms(946684800000)
+
+    @pytest.mark.parametrize("value", ["x", 1760000000, -1, 10**15, 1.5, False])
+    def test_of_creation_is_refused_when_absurd(self, value: Any) -> None:
+        assert reason(created_at=value) == "created_at_absurd"
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "<script>alert(1)</script>",
+            "\x1b[31mred\r\n",
+            "${jndi:ldap://x}",
+            "=cmd()",
+            "\u202egnp.exe",
+            "  Ada ",
+            "👩‍🔬",
+            "",
+            "a" * 10_000,
+        ],
+    )
+    def test_is_kept_just_as_it_came(self, value: str) -> None:
+        assert translated(first_name=value).first_name == value
+
+    @pytest.mark.parametrize("field", TEXT_FIELDS)
+    @pytest.mark.parametrize(
+        ("value", "why"),
+        [
+            (5, "wrong_type"),
+            ([], "wrong_type"),
+            (False, "wrong_type"),
+            ("a\x00", "nul_character"),
+            ("\ud800", "lone_surrogate"),
+        ],
+    )
+    def test_postgres_could_not_keep_is_refused(self, field: str, value: Any, why: str) -> None:
+        assert reason(**{field: value}) == why
+
+    @pytest.mark.parametrize("field", TEXT_FIELDS)
+    @pytest.mark.parametrize("value", [None, MISSING])
+    def test_may_be_absent(self, field: str, value: Any) -> None:
+        assert getattr(translated(**{field: value}), field) is None
+
+    def test_of_an_address_is_looked_at_too(self) -> None:
+        assert reason(email_addresses=[address("a\x00@example.com")]) == "nul_character"
+        assert reason(email_addresses=[address(5)]) == "wrong_type"
+
+
+class TestPublicMetadata:
+    @pytest.mark.parametrize("value", [None, MISSING, {}])
+    def test_may_be_absent(self, value: Any) -> None:
+        assert translated(public_metadata=value).public_metadata == {}
+
+    @pytest.mark.parametrize("value", [[], "x", 5, True])
+    def test_is_an_object(self, value: Any) -> None:
+        assert reason(public_metadata=value) == "wrong_type"
+
+    @pytest.mark.parametrize(
+        ("value", "why"),
+        [
+            ({"a": "\x00"}, "nul_character"),
+            ({"a\x00": 1}, "nul_character"),
+            ({"a": [{"b": "x\\\x00"}]}, "nul_character"),
+            ({"a": "\ud800"}, "not_storable"),
+            ({"\ud800": 1}, "not_storable"),
+            ({"a": 2**64}, "not_storable"),
+        ],
+    )
+    def test_postgres_could_not_keep_is_refused(self, value: Any, why: str) -> None:
+        assert reason(public_metadata=value) == why
+
+    @pytest.mark.parametrize("value", ["\\u0000", "\\\\u0000", "u0000"])
+    def test_may_spell_out_a_nul(self, value: str) -> None:
+        assert translated(public_metadata={"a": value}).public_metadata == {"a": value}
+
+    def test_of_one_megabyte_is_kept(self) -> None:
+        large = {str(number): "x" * 100 for number in range(10_000)}
+        assert translated(public_metadata=large).public_metadata == large
+
+    def test_too_deep_to_be_written_again_is_refused(self) -> None:
+        assert reason(public_metadata=nested(250)) == "not_storable"
+        assert translated(public_metadata=nested(200)).public_metadata == nested(200)
+
+
+def nested(levels: int) -> Any:
+    value: Any = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 5, [{"id": ADA}]])
+def test_a_user_is_an_object(value: Any) -> None:
+    with pytest.raises(Unreadable, match="not_an_object"):
+        read_user(value, observed_at=None, not_after=None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        MISSING,
+        None,
+        5,
+        "",
+        "user_",
+        "sess_1",
+        "user_../../jwks",
+        "user_%2e",
+        "user_a\n",
+        "user_" + "a" * 10_000,
+        "user_é",
+        ["user_a"],
+    ],
+)
+def test_a_user_id_has_the_shape_of_one(value: Any) -> None:
+    assert reason(id=value) == "no_user_id"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"   ",
+        b"{",
+        b'{"a":1}x',
+        b"\xef\xbb\xbf{}",
+        b'{"a":"\xff"}',
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":-Infinity}',
+        b'{"a":"\\ud800"}',
+        b'{"\\udfff":1}',
+        b"[" * 100_000 + b"]" * 100_000,
+        b"[" + b"9" * 5_000 + b"]",
+        b'{"a":"\n"}',
+    ],
+)
+def test_what_is_not_strict_json_is_unreadable(body: bytes) -> None:
+    with pytest.raises(Unreadable, match="not_json"):
+        read_json(body)
+
+
+def test_of_duplicate_keys_the_last_one_counts() -> None:
+    assert read_json(b'{"a":1,"a":2}') == {"a": 2}
+
+
+def test_integers_beyond_64_bits_become_floats() -> None:
+    assert read_json(b"[18446744073709551615,123456789012345678901]") == [
+        2**64 - 1,
+        1.2345678901234568e20,
+    ]
+
+
+def test_the_reason_never_quotes_the_payload() -> None:
+    with pytest.raises(Unreadable) as caught:
+        read_json(b'{"secret": hunter2}')
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,55 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@contextmanager
+def answering(status: int) -> Iterator[int]:
+    """The port of a service that answers every request so."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def check(port: int, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *options, "-m", "service.healthcheck"]
+    environment = {**os.environ, "PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment, check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [(200, 0), (503, 1), (404, 1)])
+def test_the_exit_code_says_what_healthz_says(status: int, exit_code: int) -> None:
+    with answering(status) as port:
+        assert check(port).returncode == exit_code
+
+
+def test_a_service_that_is_not_there_is_not_healthy() -> None:
+    with answering(200) as port:
+        pass
+    assert check(port).returncode == 1
+
+
+def test_it_needs_nothing_but_the_standard_library() -> None:
+    with answering(200) as port:
+        assert check(port, "-S").returncode == 0

@@ -1,0 +1,91 @@
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator.instance import system_clock
+from scripts.clerk_emulator.sessions import new_signing_key
+from tests.scripts.clerk_emulator.receiver import URL, Receiver
+
+
+@dataclass
+class ManualClock:
+    """Clerk's time, which stands still until it is moved. Milliseconds."""
+
+    now: int = field(default_factory=system_clock)
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> rsa.RSAPrivateKey:
+    """One RSA key for all: it takes a while to find one."""
+    return new_signing_key()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def emulator(signing_key: rsa.RSAPrivateKey, clock: ManualClock) -> ClerkEmulator:
+    config = EmulatorConfig(rate_limit=None)
+    return ClerkEmulator(config, clock=clock, signing_key=signing_key)
+
+
+@pytest.fixture
+async def api(emulator: ClerkEmulator) -> AsyncIterator[httpx.AsyncClient]:
+    """The Backend API with the right key."""
+    async with client_of(emulator) as client:
+        yield client
+
+
+@pytest.fixture
+def limited(signing_key: rsa.RSAPrivateKey) -> ClerkEmulator:
+    """Three calls in ten seconds."""
+    return ClerkEmulator(EmulatorConfig(rate_limit=3), signing_key=signing_key)
+
+
+@pytest.fixture(scope="session")
+async def served() -> AsyncIterator[ClerkEmulator]:
+    """One emulator on a real port, for clients that bring their own connection."""
+    async with running_emulator(EmulatorConfig(rate_limit=None)) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def receiver(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> Receiver:
+    return emulator_with_receiver[1]
+
+
+@pytest.fixture
+def sending(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> ClerkEmulator:
+    """An emulator that delivers to `receiver`, a thousand times faster than Svix."""
+    return emulator_with_receiver[0]
+
+
+@pytest.fixture
+async def emulator_with_receiver(
+    signing_key: rsa.RSAPrivateKey,
+) -> AsyncIterator[tuple[ClerkEmulator, Receiver]]:
+    config = EmulatorConfig(
+        rate_limit=None, webhook_urls=(URL,), time_scale=0.000001, session_events=True
+    )
+    receiver = Receiver(config.webhook_secrets[0])
+    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
+    await emulator.start()
+    yield emulator, receiver
+    await emulator.stop()
+
+
+def client_of(emulator: ClerkEmulator) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(emulator.app),
+        base_url="http://clerk.test",
+        headers={"Authorization": f"Bearer {emulator.config.secret_key}"},
+    )

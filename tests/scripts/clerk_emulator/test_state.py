@@ -1,0 +1,93 @@
+"""The instance kept in a file."""
+
+import asyncio
+import stat
+from pathlib import Path
+
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
+from scripts.clerk_emulator.state import StateFile, load_state
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "clerk.json"
+
+
+async def test_what_changed_is_saved_while_it_runs(emulator: ClerkEmulator, path: Path) -> None:
+    file = StateFile(path, emulator, every=0.01)
+    await file.start()
+    emulator.create_user(username="ada")
+    await asyncio.sleep(0.1)
+
+    saved = load_state(path)
+
+    await file.stop()
+    assert saved is not None
+    assert [user.username for user in saved.users] == ["ada"]
+
+
+async def test_the_last_change_is_saved_at_the_end(emulator: ClerkEmulator, path: Path) -> None:
+    file = StateFile(path, emulator)
+    await file.start()
+    emulator.keys.rotate()
+    await file.stop()
+
+    saved = load_state(path)
+
+    assert saved is not None
+    restored = ClerkEmulator(emulator.config, signing_key=saved.signing_key)
+    assert restored.jwks() == emulator.jwks()
+
+
+def test_nothing_is_written_where_nothing_changed(emulator: ClerkEmulator, path: Path) -> None:
+    file = StateFile(path, emulator)
+    file.save()
+    path.unlink()
+
+    file.save()
+
+    assert not path.exists()
+
+
+def test_a_user_is_restored_as_it_was(emulator: ClerkEmulator, path: Path) -> None:
+    emulator.create_user(
+        email_address=["ada@example.com", "lovelace@example.com"],
+        phone_number=["+15555550100"],
+        public_metadata={"plan": {"seats": [1, 2]}},
+        password="correct horse battery staple",
+    )
+    StateFile(path, emulator).save()
+
+    saved = load_state(path)
+
+    assert saved is not None
+    assert list(saved.users) == list(emulator.users)
+
+
+def test_the_file_is_for_its_owner_alone_and_nothing_is_left_beside_it(
+    emulator: ClerkEmulator, path: Path
+) -> None:
+    StateFile(path, emulator).save()
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_no_file_is_no_state(path: Path) -> None:
+    assert load_state(path) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"users": 1}'], ids=["empty", "cut", "list", "bare", "odd"]
+)
+def test_a_file_that_is_not_ours_is_refused(path: Path, content: str) -> None:
+    path.write_text(content)
+
+    with pytest.raises(ValueError, match="not a state file"):
+        load_state(path)
+
+
+def test_a_config_keeps_its_own_secrets_unless_given() -> None:
+    assert EmulatorConfig().secret_key != EmulatorConfig().secret_key
