@@ -40,30 +40,40 @@ def main(
     ] = False,
 ) -> None:
     """The service, its store and its Clerk on this machine."""
-    console = Console()
+    # Not a terminal: wide enough for the table to stay in one piece.
+    console = Console(width=None if sys.stdout.isatty() else 120)
     if not once and _has_a_clerk_key():
         show_dashboard_steps(console)
         os.execv(sys.executable, [sys.executable, "-m", "service"])  # noqa: S606 - our own module
     try:
-        code = asyncio.run(_demo(console) if once else _run(console))
+        code = _demo(console) if once else _run(console)
     except ChildEnded as error:
         console.print(f"[red]{error}.[/]")
         code = 1
     raise typer.Exit(code)
 
 
-async def _demo(console: Console) -> int:
+def _demo(console: Console) -> int:
     with tempfile.TemporaryDirectory() as data:
-        async with AsyncExitStack() as stack:
-            stage = await _stage(stack, Path(data), service_port=0, clerk_port=0)
-            return 0 if await stage.play(console) else 1
+        return asyncio.run(_show_once(console, Path(data)))
 
 
-async def _run(console: Console) -> int:
+def _run(console: Console) -> int:
+    data = Path(os.environ.get("DATA_DIR", ".data"))
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return asyncio.run(_show_and_serve(console, data))
+
+
+async def _show_once(console: Console, data: Path) -> int:
+    async with AsyncExitStack() as stack:
+        stage = await _stage(stack, data, service_port=0, clerk_port=0)
+        return 0 if await stage.play(console) else 1
+
+
+async def _show_and_serve(console: Console, data: Path) -> int:
     stop = _asked_to_stop()
     async with AsyncExitStack() as stack:
         port = int(os.environ.get("PORT", "8000"))
-        data = Path(os.environ.get("DATA_DIR", ".data"))
         stage = await _stage(stack, data, service_port=port, clerk_port=8401)
         await stage.play(console)
         stage.show(console)
@@ -99,7 +109,13 @@ class Stage:
         """Where everything is, and what to try."""
         show_addresses(console, self._service_url, self._clerk_url, self._secret_key)
         if self._story:
-            show_curls(console, self._service_url, self._clerk_url, self._secret_key, self._story)
+            show_curls(
+                console,
+                self._service_url,
+                self._clerk_url,
+                self._secret_key,
+                self._story.people["Grace"],
+            )
         console.print("\nServing. Ctrl-C stops.\n")
 
 

@@ -45,15 +45,14 @@ class Child:
 
     async def follow(self) -> AsyncIterator[Line]:
         """Every line from now on, until the process ends."""
-        seen = len(self.lines)
-        while True:
+        shown = len(self.lines)
+        while not self._ended or shown < len(self.lines):
             async with self._more:
-                await self._more.wait_for(lambda: len(self.lines) > seen or self._ended)
-            for line in self.lines[seen:]:
+                while shown == len(self.lines) and not self._ended:
+                    await self._more.wait()
+            for line in self.lines[shown:]:
+                shown += 1
                 yield line
-            seen = len(self.lines)
-            if self._ended:
-                return
 
     async def stop(self) -> int:
         """Ask it to end, and wait until it has."""

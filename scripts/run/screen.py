@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from scripts.run.story import Step, Story
+from scripts.run.story import Someone, Step
 
 
 def story_table(steps: Iterable[Step]) -> Table:
@@ -33,24 +33,37 @@ def show_addresses(console: Console, service: str, clerk: str, secret_key: str) 
     console.print(f"[bold]Its Clerk[/]    {clerk}   emulated; Backend API key {secret_key}\n")
 
 
-def show_curls(console: Console, service: str, clerk: str, secret_key: str, story: Story) -> None:
+def show_curls(
+    console: Console, service: str, clerk: str, secret_key: str, someone: Someone
+) -> None:
     """Three lines to try by hand."""
-    grace = story.people["Grace"]
-    key = f'-H "Authorization: Bearer {secret_key}"'
-    token = (
-        f"$(curl -s -X POST {clerk}/v1/sessions/{grace.session_id}/tokens {key}"
-        """ | sed 's/.*"jwt":"\\([^"]*\\)".*/\\1/')"""
-    )
-    for title, command in {
-        "Grace, as our table knows her": f'curl -s {service}/v1/me -H "Authorization: Bearer {token}"',
-        "Rename her at Clerk, then ask again": (
-            f"curl -s -X PATCH {clerk}/v1/users/{grace.user_id} {key}"
-            """ -H "Content-Type: application/json" -d '{"first_name": "Amazing"}'"""
-        ),
-        "What came and what it did": f"curl -s {service}/metrics | grep ^webhook_deliveries_total",
-    }.items():
+    for title, command in _curls(service, clerk, secret_key, someone):
         console.print(f"[dim]# {title}[/]")
         console.print(command, soft_wrap=True, markup=False, highlight=False)
+
+
+def _curls(
+    service: str, clerk: str, secret_key: str, someone: Someone
+) -> Iterable[tuple[str, str]]:
+    key = f'-H "Authorization: Bearer {secret_key}"'
+    tokens = f"{clerk}/v1/sessions/{someone.session_id}/tokens"
+    only_the_jwt = r"""sed 's/.*"jwt":"\([^"]*\)".*/\1/'"""
+    token = f"$(curl -s -X POST {tokens} {key} | {only_the_jwt})"
+    renamed = """-H "Content-Type: application/json" -d '{"first_name": "Amazing"}'"""
+    return (
+        (
+            "Grace, as our table knows her",
+            f'curl -s {service}/v1/me -H "Authorization: Bearer {token}"',
+        ),
+        (
+            "Rename her at Clerk, then ask again",
+            f"curl -s -X PATCH {clerk}/v1/users/{someone.user_id} {key} {renamed}",
+        ),
+        (
+            "What came and what it did",
+            f"curl -s {service}/metrics | grep ^webhook_deliveries_total",
+        ),
+    )
 
 
 def show_request(console: Console, line: Mapping[str, Any]) -> None:
