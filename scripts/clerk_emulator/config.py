@@ -1,12 +1,15 @@
 """What an emulated Clerk instance is: its keys, its addresses, its webhooks, its limits."""
 
 import base64
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from scripts.clerk_emulator.ids import new_id
+
+_WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{32,100}", re.ASCII)
 
 Clock = Callable[[], int]
 """Milliseconds since 1970, as Clerk counts them."""
@@ -24,10 +27,19 @@ def random_webhook_secret() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where webhooks go. With several secrets every attempt is signed with each (key rotation)."""
+    """Where webhooks go. With several secrets every attempt is signed with each (key rotation).
+
+    `ValueError` unless the address is http or https and the secrets are Svix's.
+    """
 
     url: str
     secrets: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if urlsplit(self.url).scheme not in {"http", "https"}:
+            raise ValueError(f"{self.url} is not an http:// or https:// address")
+        if not all(_WEBHOOK_SECRET.fullmatch(secret) for secret in self.secrets):
+            raise ValueError("a webhook secret is whsec_ and at least 24 bytes in base64")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     answers: deque[tuple[int, dict[str, str]]] = field(default_factory=deque)
     delay: float = 0.0
+    at_once: int = 0
+    most_at_once: int = 0
 
     def will_answer(self, *statuses: int, **headers: str) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -60,6 +62,9 @@ class Receiver:
                 event=orjson.loads(body),
             )
         )
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.delay)
+        self.at_once -= 1
         status, headers = self.answers.popleft() if self.answers else (204, {})
         return Response(status_code=status, headers=headers)

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import typer
+from typer.testing import CliRunner
+
+from scripts.clerk_emulator.__main__ import main
 
 ROOT = Path(__file__).parents[3]
 
@@ -97,18 +101,16 @@ async def test_users_keys_and_secrets_survive_a_restart(tmp_path: Path) -> None:
     }
 
 
-async def test_a_state_file_that_is_not_one_is_an_error_without_a_traceback(
-    tmp_path: Path,
-) -> None:
-    file = tmp_path / "clerk.json"
-    file.write_text("{")
+def test_a_state_file_that_is_not_one_is_an_error_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "clerk.json").write_text("{")
+    app = typer.Typer()
+    app.command()(main)
 
-    async with command("--port", "0", "--state", str(file)) as process:
-        _, errors = await process.communicate()
+    result = CliRunner().invoke(app, ["--state", str(tmp_path / "clerk.json")])
 
-    assert process.returncode == 1
-    assert b"not a state file" in errors
-    assert b"Traceback" not in errors
+    assert result.exit_code == 1
+    assert "not a state file" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 async def test_a_port_that_is_taken_is_an_error_without_a_traceback() -> None:

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, Endpoint
 from scripts.clerk_emulator.config import random_webhook_secret
+from scripts.clerk_emulator.courier import CONCURRENT_ATTEMPTS
 from scripts.clerk_emulator.deliveries import Delivery, DeliveryStatus, Message
 from scripts.clerk_emulator.instance import system_clock
 from scripts.clerk_emulator.plans import DeliveryPlan, FaultPlan, Misfortune
@@ -176,16 +177,18 @@ async def test_every_endpoint_gets_the_same_message(
 
 
 @pytest.mark.parametrize(
-    "endpoint",
+    ("url", "secret"),
     [
-        Endpoint(url="ftp://example.com", secrets=(random_webhook_secret(),)),
-        Endpoint(url="not an address", secrets=(random_webhook_secret(),)),
-        Endpoint(url=URL, secrets=("whsec_a",)),
+        ("ftp://example.com", random_webhook_secret()),
+        ("not an address", random_webhook_secret()),
+        (URL, "whsec_"),
+        (URL, "whsec_c2hvcnQ="),
+        (URL, random_webhook_secret().removeprefix("whsec_")),
     ],
 )
-def test_an_endpoint_that_cannot_work_is_refused(endpoint: Endpoint) -> None:
+def test_an_endpoint_that_cannot_work_is_refused(url: str, secret: str) -> None:
     with pytest.raises(ValueError):
-        Sender(clock=system_clock, endpoints=[endpoint])
+        Endpoint(url=url, secrets=(secret,))
 
 
 # When it is tried again
@@ -364,14 +367,14 @@ async def test_what_fails_repeatedly_is_tried_again_once(
     assert [attempt.status for attempt in only_delivery(sending).attempts] == [500, 500, 500, 204]
 
 
-async def test_many_messages_at_once_wait_their_turn_and_none_is_late(
-    sending: ClerkEmulator, receiver: Receiver
-) -> None:
+async def test_many_messages_wait_their_turn(sending: ClerkEmulator, receiver: Receiver) -> None:
+    receiver.delay = 0.01
     for number in range(200):
         sending.create_user(username=f"user{number}")
     await sending.sender.settled()
 
     assert len(receiver.ids) == len(set(receiver.ids)) == 200
+    assert receiver.most_at_once == CONCURRENT_ATTEMPTS
 
 
 async def test_repeats_arrive_at_the_same_time(sending: ClerkEmulator, receiver: Receiver) -> None:
@@ -407,6 +410,36 @@ async def test_a_message_is_overtaken_by_as_many_as_planned(
 
     names = [one.event["data"]["username"] for one in receiver.received]
     assert names == ["second", "third", "first", "fourth"]
+
+
+async def test_a_message_is_not_overtaken_by_an_earlier_one(
+    sending: ClerkEmulator, receiver: Receiver
+) -> None:
+    sending.sender.plans.for_next(DeliveryPlan(hold=True), DeliveryPlan(overtaken_by=1))
+    sending.create_user(username="first")
+    sending.create_user(username="second")
+    first = next(iter(sending.sender.messages))
+
+    sending.sender.release(first)
+    await sending.sender.settled()
+
+    assert receiver.ids == [first]
+
+
+async def test_a_released_message_keeps_to_the_schedule(signing_key: RSAPrivateKey) -> None:
+    config = EmulatorConfig(webhook_urls=(URL,), time_scale=0.01)
+    receiver = Receiver(config.webhook_secrets[0])
+    receiver.will_answer(500)
+    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
+    emulator.sender.plans.for_next(DeliveryPlan(hold=True))
+    await emulator.start()
+    emulator.create_user(username="ada")
+    emulator.sender.release()
+    await emulator.sender.settled()
+    await emulator.stop()
+
+    first, second = only_delivery(emulator).attempts
+    assert second.at - first.at >= 45
 
 
 async def test_a_held_message_waits_for_its_release(

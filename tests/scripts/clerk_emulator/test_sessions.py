@@ -220,9 +220,11 @@ async def test_a_rotated_key_keeps_its_kid_and_ends_the_old_one(
     [
         (EmulatorConfig(port=8401), b"127.0.0.1:8401$"),
         (EmulatorConfig(issuer="https://clerk.example.com"), b"clerk.example.com$"),
+        (EmulatorConfig(issuer="https://clerk.example.co"), b"clerk.example.co$"),
     ],
 )
 def test_a_publishable_key_holds_the_issuers_host(config: EmulatorConfig, host: bytes) -> None:
     encoded = config.publishable_key.removeprefix("pk_test_")
 
+    assert "=" not in encoded
     assert base64.b64decode(encoded + "=" * (-len(encoded) % 4)) == host

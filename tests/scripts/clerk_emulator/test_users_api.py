@@ -75,6 +75,23 @@ async def test_another_address_can_become_the_primary_one(api: httpx.AsyncClient
     assert response.json()["primary_email_address_id"] == second
 
 
+async def test_a_reserved_address_cannot_become_the_primary_one(
+    api: httpx.AsyncClient,
+) -> None:
+    user = await create(
+        api,
+        email_address=["verified@example.com", "reserved@example.com"],
+        email_address_identification_status=["verified", "reserved"],
+    )
+    reserved = user["email_addresses"][1]["id"]
+
+    response = await api.patch(
+        f"/v1/users/{user['id']}", json={"primary_email_address_id": reserved}
+    )
+
+    assert (response.status_code, error_code(response)) == (422, "form_param_value_invalid")
+
+
 async def test_somebody_elses_address_cannot_become_the_primary_one(
     api: httpx.AsyncClient,
 ) -> None:
