@@ -8,10 +8,16 @@ SyncError
 │   ├── UserDeleted               the tombstone stands
 │   ├── UserUnknown               Clerk does not know this user either
 │   └── UserBanned                banned, or deprovisioned by a directory
+├── Unstorable                  content no repetition will bring in
+├── AlreadyRunning              another run holds the lock
+├── WrongInstance               our key is that of another Clerk instance
 └── Unavailable                 not now: try again after `retry_after` seconds
     ├── StorageUnavailable
     ├── IdentityProviderUnavailable
-    └── SigningKeysUnavailable
+    │   ├── SecretKeyRefused      nor later, with this key
+    │   └── CursorRefused         nor later, from this place in the list
+    ├── SigningKeysUnavailable
+    └── FrontDoorUnavailable    where a replay is posted to
 """
 
 
@@ -51,6 +57,18 @@ class Unstorable(SyncError):
     """The store refuses this content, and would refuse it again. Nothing was written."""
 
 
+class AlreadyRunning(SyncError):
+    """Another run is under way. `holder` says whose, and since when."""
+
+    def __init__(self, holder: str) -> None:
+        super().__init__(f"another run is under way: {holder}")
+        self.holder = holder
+
+
+class WrongInstance(SyncError):
+    """The credentials are good, and not of the Clerk instance that our rows came from."""
+
+
 class Unavailable(SyncError):
     """Something we depend on cannot answer now. `retry_after` is in seconds."""
 
@@ -67,5 +85,17 @@ class IdentityProviderUnavailable(Unavailable):
     """Clerk is down, slow, limiting us, or answered something that is not the user asked for."""
 
 
+class SecretKeyRefused(IdentityProviderUnavailable):
+    """Clerk does not accept our secret key. Asking again will not help."""
+
+
+class CursorRefused(IdentityProviderUnavailable):
+    """The list of users cannot be resumed at that user: deleted, or cursors are not known."""
+
+
 class SigningKeysUnavailable(Unavailable):
     """No signing keys could be loaded yet, so no token can be checked either way."""
+
+
+class FrontDoorUnavailable(Unavailable):
+    """The environment that a replay is posted to does not answer, or only with 429 or 5xx."""

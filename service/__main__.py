@@ -25,11 +25,18 @@ def main(arguments: list[str]) -> int:
     route_the_libraries(settings.log_level, settings.log_format)
     match arguments:
         case [] | ["serve"]:
-            return serve(settings)
+            return _serve(settings)
         case ["migrate"]:
             return _migrate(settings)
         case _:
             return _refuse(USAGE, "usage: python -m service [serve | migrate]")
+
+
+def _serve(settings: Settings) -> int:
+    try:
+        return serve(settings)
+    except StorageUnavailable as error:
+        return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 
 
 def _migrate(settings: Settings) -> int:

@@ -1,29 +1,44 @@
 """The composition root: the one room that knows every name. Read it top to bottom."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import httpx
 from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api import ClerkIdentityProvider, clerk_client, default_rate
+from adapters.clerk.calls import BULK_LIMITS
+from adapters.clerk.replays import ClerkDeliveryReader, SvixFrontDoor
 from adapters.clerk.sessions import ClerkSessionVerifier
 from adapters.clerk.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.webhooks import ClerkWebhookVerifier
+from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.database import Database, PoolLimits
-from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.delivery_watch import PostgresDeliveryWatch
+from adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresUnavailable
+from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.migrate import at_head, head, migrate
+from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
+from domain.ports import FrontDoor, IdentityProvider
+from domain.reconcile import Reconcile
 from domain.resolve_user import JitLimits, ResolveUser
+from domain.retention import Retain
 from domain.sync_user import SyncUserHandler
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.services import Services
+from service.reconciliation import Reconciliation
+from service.retention import retain_by_the_hour
+from service.services import Operations, Services
 from service.settings import Settings
+
+OPERATOR_SHARE = 1 / 3
+"""Of the calls to Clerk. The rest is the service's, so that both together stay in the quota."""
 
 
 @asynccontextmanager
@@ -42,6 +57,19 @@ async def bootstrap(
         resolve_user = ResolveUser(users, clerk, sync_user, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
+        watch = PostgresDeliveryWatch(database)
+        silence_after = timedelta(seconds=settings.silence_after)
+        _in_background(stack, _retention(settings, database, dsn, log))
+        if settings.reconcile_every is not None:
+            reconciliation = Reconciliation(
+                prepare=lambda: _reconcile(settings, database, clerk),
+                exclusive=PostgresExclusive(dsn),
+                checkpoints=PostgresCheckpoints(database),
+                every=timedelta(seconds=settings.reconcile_every),
+                metrics=metrics,
+                log=log,
+            )
+            _in_background(stack, reconciliation.run())
         wanted = head()
         yield Services(
             sync_user=sync_user,
@@ -49,12 +77,49 @@ async def bootstrap(
             sessions=_session_verifier(settings, keys),
             webhooks=_webhook_verifier(settings),
             journal=PostgresJournal(database),
+            silent_users=lambda: watch.silent_users(silence_after),
             readiness=Readiness(
                 schema_at_head=lambda: at_head(database, wanted),
                 keys_loaded=lambda: keys.loaded,
                 clerk_answers=lambda: clerk.answers,
+                webhooks_arrive=lambda: _none_silent(watch, silence_after),
             ),
             metrics=metrics,
+        )
+
+
+@asynccontextmanager
+async def operations(
+    settings: Settings, on_unreadable: Callable[[str], None] = lambda _user_id: None
+) -> AsyncIterator[Operations]:
+    """What an operator's command works with. Asks neither Clerk nor the store anything yet.
+
+    `on_unreadable` hears the id of every user that a page had to leave out.
+    """
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(store_address(settings))
+        if settings.database_url is None:
+            await migrate(dsn)
+        database = await _open_database(stack, settings, dsn)
+        users = PostgresUserRepository(database)
+        clerk = await _bulk_reader(stack, settings, on_unreadable)
+        wanted = head()
+        yield Operations(
+            users=users,
+            user_table=users,
+            journal=PostgresJournal(database),
+            identity_provider=clerk,
+            sync_user=SyncUserHandler(users),
+            webhooks=_webhook_verifier(settings),
+            checkpoints=PostgresCheckpoints(database),
+            exclusive=PostgresExclusive(dsn),
+            schema_at_head=lambda: at_head(database, wanted),
+            delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
+            delivery_watch=PostgresDeliveryWatch(database),
+            retention=PostgresRetention(database),
+            clock=clerk,
+            load_signing_keys=lambda: _keys_can_be_loaded(settings),
+            front_door=await _front_doors(stack, settings),
         )
 
 
@@ -66,12 +131,18 @@ async def migrate_store(settings: Settings) -> None:
 
 @asynccontextmanager
 async def store_address(settings: Settings) -> AsyncIterator[str]:
-    """`DATABASE_URL`, or an embedded server that lives as long as we do and keeps its data."""
+    """`DATABASE_URL`, or an embedded server that lives as long as we do and keeps its data.
+
+    Raises `StorageUnavailable` when that server cannot be had.
+    """
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    server = EmbeddedPostgres(data_dir=settings.data_dir / "postgres")
-    await asyncio.to_thread(server.start)
+    server = EmbeddedPostgres(data_dir=settings.data_dir)
+    try:
+        await asyncio.to_thread(server.start)
+    except EmbeddedPostgresUnavailable as error:
+        raise StorageUnavailable(str(error)) from error
     try:
         yield server.url()
     finally:
@@ -108,13 +179,55 @@ async def _open_database(stack: AsyncExitStack, settings: Settings, dsn: str) ->
     return database
 
 
+async def _none_silent(watch: PostgresDeliveryWatch, after: timedelta) -> bool:
+    return await watch.silent_users(after) == 0
+
+
+async def _retention(
+    settings: Settings, database: Database, dsn: str, log: FilteringBoundLogger
+) -> None:
+    retain = Retain(PostgresRetention(database), settings.retention)
+    await retain_by_the_hour(retain, PostgresExclusive(dsn), log)
+
+
+def _reconcile(settings: Settings, database: Database, clerk: IdentityProvider) -> Reconcile:
+    users = PostgresUserRepository(database)
+    return Reconcile(
+        users=users,
+        user_table=users,
+        identity_provider=clerk,
+        sync_user=SyncUserHandler(users),
+        checkpoints=PostgresCheckpoints(database),
+        instance_id=settings.clerk_instance_id,
+        repair=True,
+    )
+
+
+async def _front_doors(stack: AsyncExitStack, settings: Settings) -> Callable[[str], FrontDoor]:
+    secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
+    client = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+    return lambda url: SvixFrontDoor(client, url=url, secret=secret.get_secret_value())
+
+
+async def _keys_can_be_loaded(settings: Settings) -> bool:
+    async with AsyncExitStack() as stack:
+        keys = await _source_of_keys(stack, settings)
+        await keys.load()
+        return keys.loaded
+
+
 async def _signing_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
+    keys = await _source_of_keys(stack, settings)
+    _in_background(stack, _load_until_there(keys))
+    return keys
+
+
+async def _source_of_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
     if settings.clerk_jwt_key is not None:
         return PinnedKey(settings.clerk_jwt_key.get_secret_value())
     client = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
     keys = JwksKeys(client, settings.jwks_url)
     stack.push_async_callback(keys.close)
-    _in_background(stack, _load_until_there(keys))
     return keys
 
 
@@ -127,14 +240,33 @@ async def _load_until_there(keys: SigningKeys) -> None:
 async def _identity_provider(
     stack: AsyncExitStack, settings: Settings, metrics: Metrics
 ) -> ClerkIdentityProvider:
-    secret_key = settings.clerk_secret_key.get_secret_value()
-    client = clerk_client(secret_key, settings.clerk_api_url)
-    await stack.enter_async_context(client)
     return ClerkIdentityProvider(
-        client,
-        max_rate=settings.clerk_rate_limit or default_rate(secret_key),
+        await _clerk_client(stack, settings),
+        max_rate=_rate(settings) * (1 - OPERATOR_SHARE),
         report=metrics.clerk_call,
     )
+
+
+async def _bulk_reader(
+    stack: AsyncExitStack, settings: Settings, on_unreadable: Callable[[str], None]
+) -> ClerkIdentityProvider:
+    return ClerkIdentityProvider(
+        await _clerk_client(stack, settings),
+        max_rate=_rate(settings) * OPERATOR_SHARE,
+        limits=BULK_LIMITS,
+        on_unreadable=on_unreadable,
+    )
+
+
+async def _clerk_client(stack: AsyncExitStack, settings: Settings) -> httpx.AsyncClient:
+    secret_key = settings.clerk_secret_key.get_secret_value()
+    client = clerk_client(secret_key, settings.clerk_api_url)
+    return await stack.enter_async_context(client)
+
+
+def _rate(settings: Settings) -> float:
+    """What the service and an operator's command together may ask of Clerk in 10 seconds."""
+    return settings.clerk_rate_limit or default_rate(settings.clerk_secret_key.get_secret_value())
 
 
 def _session_verifier(settings: Settings, keys: SigningKeys) -> ClerkSessionVerifier:

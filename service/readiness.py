@@ -33,10 +33,12 @@ class Readiness:
         schema_at_head: Callable[[], Awaitable[bool]],
         keys_loaded: Callable[[], bool],
         clerk_answers: Callable[[], bool],
+        webhooks_arrive: Callable[[], Awaitable[bool]],
     ) -> None:
         self._schema_at_head = schema_at_head
         self._keys_loaded = keys_loaded
         self._clerk_answers = clerk_answers
+        self._webhooks_arrive = webhooks_arrive
         self._draining = False
 
     def drain(self) -> None:
@@ -51,7 +53,21 @@ class Readiness:
             "signing_keys": self._keys_loaded(),
             "not_draining": not self._draining,
         }
-        return Report(checks, [] if self._clerk_answers() else ["clerk"])
+        return Report(checks, await self._degraded(look_at_webhooks=store and schema))
+
+    async def _degraded(self, *, look_at_webhooks: bool) -> list[str]:
+        degraded = [] if self._clerk_answers() else ["clerk"]
+        if look_at_webhooks and not await self._hears_from_clerk():
+            degraded.append("webhooks")
+        return degraded
+
+    async def _hears_from_clerk(self) -> bool:
+        """True too while nobody can tell."""
+        try:
+            async with asyncio.timeout(1):
+                return await self._webhooks_arrive()
+        except (StorageUnavailable, TimeoutError):
+            return True
 
     async def _look_at_the_store(self) -> tuple[bool, bool]:
         try:

@@ -1,6 +1,7 @@
 """uvicorn, with an end that loses nothing: drain, finish what is in hand, exit 0."""
 
 import asyncio
+import socket
 from types import FrameType
 
 import uvicorn
@@ -24,6 +25,12 @@ class DrainingServer(uvicorn.Server):
         self._app = app
         self._drain_seconds = drain_seconds
         self._draining = False
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Enters the lifespan by itself: uvicorn would make a traceback in the log of its error."""
+        with self.capture_signals():
+            async with self._app.router.lifespan_context(self._app):
+                await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at the second, drop everything at the third.
@@ -78,7 +85,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
 
 
 def serve(settings: Settings) -> int:
-    """Serve until told to stop. 0 when that went as it should."""
+    """Serve until told to stop. 0 when that went as it should.
+
+    Raises `StorageUnavailable` when there is no store to begin with.
+    """
     app = create_app(settings)
     server = DrainingServer(_config(app, settings), app, settings.drain_seconds)
     server.run()
@@ -90,6 +100,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
+        lifespan="off",
         http=BoundedHeadProtocol,
         access_log=False,
         log_config=None,

@@ -1,10 +1,25 @@
-"""What the routes are given: ports and use cases, never adapters."""
+"""What routes and commands are given: ports and use cases, never adapters."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from domain.ports import Journal, SessionVerifier, WebhookVerifier
+from domain.ports import (
+    Checkpoints,
+    DeliveryReader,
+    DeliveryWatch,
+    Exclusive,
+    FrontDoor,
+    IdentityProvider,
+    IdentityProviderClock,
+    Journal,
+    JournalRetention,
+    SessionVerifier,
+    UserRepository,
+    UserTable,
+    WebhookVerifier,
+)
 from domain.resolve_user import ResolveUser
 from domain.sync_user import SyncUserHandler
 from service.metrics import Metrics
@@ -20,8 +35,30 @@ class Services:
     sessions: SessionVerifier
     webhooks: WebhookVerifier
     journal: Journal
+    silent_users: Callable[[], Awaitable[int]]
     readiness: Readiness
     metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operations:
+    """What an operator's command works with. The identity provider has a bulk run's patience."""
+
+    users: UserRepository
+    user_table: UserTable
+    journal: Journal
+    identity_provider: IdentityProvider
+    sync_user: SyncUserHandler
+    webhooks: WebhookVerifier
+    checkpoints: Checkpoints
+    exclusive: Exclusive
+    schema_at_head: Callable[[], Awaitable[bool]]
+    delivery_reader: DeliveryReader
+    delivery_watch: DeliveryWatch
+    retention: JournalRetention
+    clock: IdentityProviderClock
+    load_signing_keys: Callable[[], Awaitable[bool]]
+    front_door: Callable[[str], FrontDoor]
 
 
 def attach(app: FastAPI, services: Services) -> None:

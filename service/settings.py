@@ -6,12 +6,15 @@
 import base64
 import binascii
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from domain.retention import RetentionPeriods
 
 _SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}", re.ASCII)
 _PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
@@ -52,11 +55,18 @@ class Settings(BaseSettings):
     clerk_audience: str | None = None
     clerk_instance_id: str | None = Field(default=None, pattern=r"^ins_[A-Za-z0-9]+$")
     clerk_api_url: str = _CLERK_API
-    clerk_rate_limit: int | None = Field(default=None, ge=1)
+    clerk_rate_limit: int | None = Field(default=None, ge=10)
 
     jit_deadline: float = Field(default=3.0, gt=0, le=10)
     jit_max_fetches: int = Field(default=16, ge=1)
     jit_unknown_for: float = Field(default=5.0, ge=0)
+
+    reconcile_every: float | None = Field(default=None, ge=1)
+
+    journal_body_days: int = Field(default=30, ge=1)
+    journal_days: int = Field(default=90, ge=35)
+    silence_after: float = Field(default=900.0, gt=0, le=43_200)
+    replay_signing_secret: SecretStr | None = None
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
@@ -87,6 +97,20 @@ class Settings(BaseSettings):
             raise ValueError("give one or several whsec_… of at least 24 bytes, comma-separated")
         return values
 
+    @field_validator("replay_signing_secret")
+    @classmethod
+    def _a_signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not _is_signing_secret(value.get_secret_value()):
+            raise ValueError("give one whsec_… of at least 24 bytes")
+        return value
+
+    @field_validator("journal_days")
+    @classmethod
+    def _entries_outlive_bodies(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("journal_body_days", value):
+            raise ValueError("must not be less than JOURNAL_BODY_DAYS")
+        return value
+
     @field_validator("clerk_publishable_key")
     @classmethod
     def _a_publishable_key(cls, value: str | None) -> str | None:
@@ -112,7 +136,7 @@ class Settings(BaseSettings):
     @field_validator("clerk_issuer", "clerk_jwks_url", "clerk_api_url")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
-        return None if value is None else _trusted_address(value)
+        return None if value is None else trusted_address(value)
 
     @field_validator("database_url")
     @classmethod
@@ -120,6 +144,14 @@ class Settings(BaseSettings):
         if value and _POSTGRES.match(value.get_secret_value()) is None:
             raise ValueError("not postgresql://user:password@host:port/database; % escapes / ? #")
         return value
+
+    @property
+    def retention(self) -> RetentionPeriods:
+        """How long the journal remembers."""
+        return RetentionPeriods(
+            bodies=timedelta(days=self.journal_body_days),
+            entries=timedelta(days=self.journal_days),
+        )
 
     @property
     def issuer(self) -> str:
@@ -171,7 +203,8 @@ def _is_signing_secret(value: str) -> bool:
         return False
 
 
-def _trusted_address(value: str) -> str:
+def trusted_address(value: str) -> str:
+    """An address that secrets and personal data may be sent to. Raises `ValueError`."""
     parts = urlsplit(value)
     if parts.scheme == "https" and parts.hostname:
         return value.rstrip("/")

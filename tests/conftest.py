@@ -53,7 +53,9 @@ async def migrated_url(postgres_url: str) -> AsyncIterator[str]:
 async def store_url(migrated_url: str) -> str:
     """The migrated database, empty."""
     connection = await asyncpg.connect(migrated_url)
-    await connection.execute("delete from users; delete from sync_journal")
+    await connection.execute(
+        "delete from users; delete from sync_journal; delete from sync_checkpoints"
+    )
     await connection.close()
     return migrated_url
 

@@ -1,7 +1,9 @@
 """The Postgres the tests run on: a container where a Docker engine answers, else embedded."""
 
+import gc
 import os
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -39,12 +41,17 @@ def start_postgres_server() -> PostgresServer:
 def docker_answers() -> bool:
     import docker
 
-    try:
-        client = docker.from_env(timeout=3)
-        client.ping()
-        client.close()
-    except Exception:  # noqa: BLE001 - whatever it is, there is no engine
-        return False
+    # Without an engine the client leaves a socket to the garbage collector, which would warn later.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env(timeout=3)
+            client.ping()
+            client.close()
+        except Exception:  # noqa: BLE001 - whatever it is, there is no engine
+            return False
+        finally:
+            gc.collect()
     return True
 
 

@@ -13,7 +13,7 @@ from adapters.clerk.http import Answer
 from adapters.clerk.paging import PAGE_SIZE, Position
 from adapters.clerk.payload import Unreadable, read_json, read_user
 from domain.errors import IdentityProviderUnavailable
-from domain.ports import IdentityProvider
+from domain.ports import IdentityProvider, IdentityProviderClock
 from domain.user import User, UserId, parse_user_id
 
 API_VERSION = "2026-05-12"
@@ -45,7 +45,7 @@ def default_rate(secret_key: str) -> int:
     return PRODUCTION_RATE if secret_key.startswith("sk_live_") else DEVELOPMENT_RATE
 
 
-class ClerkIdentityProvider(IdentityProvider):
+class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
     """Reads users with a client made by `clerk_client`.
 
     `max_rate` is in requests per 10 seconds. `report` hears of every HTTP attempt (operation and
@@ -88,18 +88,36 @@ class ClerkIdentityProvider(IdentityProvider):
 
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
         """Users we cannot read are left out and reported."""
-        position = Position(cursor=starting_after)
+        async for page in self._walk(Position(cursor=starting_after), "+created_at"):
+            yield page
+
+    async def newest_first(self) -> AsyncIterator[Sequence[User]]:
+        """By offset: Clerk's cursor wants creation order (OpenAPI, `GetUserList`)."""
+        async for page in self._walk(Position(cursor=None, by_offset=True), "-updated_at"):
+            yield page
+
+    async def instance_ids(self) -> frozenset[str]:
+        """Clerk's `kid` is the instance id (Backend API, `GetJWKS`)."""
+        answer = await self._calls.get("jwks", "/jwks", {}, self._limits)
+        fields = _json(answer)
+        keys = fields.get("keys") if isinstance(fields, dict) else None
+        if not isinstance(keys, list):
+            raise IdentityProviderUnavailable("the answer is not a set of keys")
+        ids = (key.get("kid") for key in keys if isinstance(key, dict))
+        return frozenset(kid for kid in ids if isinstance(kid, str))
+
+    async def _walk(self, position: Position, order_by: str) -> AsyncIterator[Sequence[User]]:
         while True:
-            answer = await self._list(position)
-            if answer.status in _REFUSED and position.has_offset:
-                position = replace(position, by_offset=True)
+            answer = await self._list(position, order_by)
+            if answer.status in _REFUSED and position.params:
+                position = position.otherwise()
                 continue
             entries = _entries(answer)
             if users := self._readable(entries, answer):
                 yield users
             if len(entries) < PAGE_SIZE:
                 return
-            position = position.after(len(entries), _last_id(entries))
+            position = position.after(len(entries), _ids(entries))
 
     async def count(self) -> int:
         answer = await self._calls.get("count", "/users/count", {}, self._limits)
@@ -109,7 +127,13 @@ class ClerkIdentityProvider(IdentityProvider):
             raise IdentityProviderUnavailable("the answer is not a count")
         return total
 
-    async def _list(self, position: Position, order_by: str = "+created_at") -> Answer:
+    async def now(self) -> datetime | None:
+        answer = await self._calls.get("count", "/users/count", {}, self._limits)
+        if answer.status != httpx.codes.OK:
+            raise IdentityProviderUnavailable(f"status {answer.status}")
+        return answer.date
+
+    async def _list(self, position: Position, order_by: str) -> Answer:
         params = {"limit": PAGE_SIZE, "order_by": order_by, **position.params}
         return await self._calls.get("list", "/users", params, self._bulk_limits)
 
@@ -170,8 +194,8 @@ def _parsed(answer: Answer) -> Any:
         raise IdentityProviderUnavailable("the answer is not JSON") from unreadable
 
 
-def _last_id(entries: Sequence[object]) -> UserId | None:
-    return next(filter(None, map(_id, reversed(entries))), None)
+def _ids(entries: Sequence[object]) -> list[UserId]:
+    return [user_id for entry in entries if (user_id := _id(entry)) is not None]
 
 
 def _id(entry: object) -> UserId | None:

@@ -22,7 +22,7 @@ from tenacity import (
 
 from adapters.clerk.circuit import CircuitBreaker
 from adapters.clerk.http import Answer, UnusableAnswer, bounded_get
-from domain.errors import IdentityProviderUnavailable
+from domain.errors import IdentityProviderUnavailable, SecretKeyRefused
 
 Report = Callable[[str, str], None]
 """Takes the operation and how one HTTP attempt ended, both from closed vocabularies."""
@@ -139,7 +139,7 @@ class ClerkCalls:
             raise _TryAgain("limited", asked=pause)
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             self._circuit.trip()
-            raise IdentityProviderUnavailable("our secret key is refused")
+            raise SecretKeyRefused("our secret key is refused")
         if httpx.codes.is_server_error(status):
             self._circuit.failed()
             raise _TryAgain(f"status {status}", asked=answer.retry_after)

@@ -33,12 +33,16 @@ _POISON_CLASSES = {"22", "23", "54"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """How much of the store one process may use. Times in seconds, all within Svix's 15."""
+    """How much of the store one process may use. Times in seconds, all within Svix's 15.
+
+    `grace` is for the server to acknowledge that a statement is cancelled at the deadline.
+    """
 
     size: int = 10
     wait: float = 2.0
     connect: float = 3.0
     deadline: float = 8.0
+    grace: float = 1.0
     tries: int = 3
     statement_cache: int = 100
 
@@ -49,7 +53,7 @@ class Database:
     def __init__(self, dsn: str, limits: PoolLimits | None = None) -> None:
         self._dsn = dsn
         self._limits = limits or PoolLimits()
-        self._pool: "asyncpg.Pool[asyncpg.Record] | None" = None
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
         """Make the pool. Connects to nothing; raises `ValueError` for a malformed address."""
@@ -81,9 +85,10 @@ class Database:
 
         Raises `StorageUnavailable` or `Unstorable`, nothing else.
         """
+        deadline = asyncio.get_running_loop().time() + self._limits.deadline
         try:
-            async with asyncio.timeout(self._limits.deadline):
-                return await self._with_tries(work)
+            async with asyncio.timeout_at(deadline):
+                return await self._with_tries(work, deadline)
         except SyncError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where the driver's errors become words
@@ -100,21 +105,41 @@ class Database:
         """Connections open now."""
         return 0 if self._pool is None else self._pool.get_size()
 
-    async def _with_tries(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    async def _with_tries(
+        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float
+    ) -> Answer:
         for attempt in range(1, self._limits.tries):
             try:
-                return await self._once(work)
+                return await self._once(work, deadline)
             except _PASSING as error:
-                if _refused_by_the_driver(error):
+                if _is_past(deadline) or _refused_by_the_driver(error):
                     raise
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
-        return await self._once(work)
+        return await self._once(work, deadline)
 
-    async def _once(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    async def _once(
+        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float
+    ) -> Answer:
         if self._pool is None:
             raise StorageUnavailable("the pool is not open")
-        async with self._pool.acquire(timeout=self._limits.wait) as connection:
+        connection = await self._pool.acquire(timeout=self._limits.wait)
+        # A rollback waits for the server's word, which never comes over a dead network: cut it.
+        cut = asyncio.get_running_loop().call_at(
+            deadline + self._limits.grace, connection.terminate
+        )
+        try:
             return await work(connection)
+        except asyncpg.ReadOnlySQLTransactionError:
+            # After a failover our address leads to another server, but not on this connection.
+            connection.terminate()
+            raise
+        finally:
+            cut.cancel()
+            await self._pool.release(connection, timeout=self._limits.grace)
+
+
+def _is_past(moment: float) -> bool:
+    return asyncio.get_running_loop().time() >= moment
 
 
 async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:

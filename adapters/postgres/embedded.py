@@ -35,7 +35,7 @@ from urllib.parse import quote
 
 USER = "postgres"
 OLDEST_VERSION = 17  # the first whose C.UTF-8 does not depend on the operating system's locales
-PATIENCE = 15.0  # seconds the server of an owner that is gone may take to stop
+PATIENCE = 15.0  # seconds a server that is going down may take to be gone
 ROOM_IN_MEMORY = 512 << 20  # bytes free in /dev/shm that make it fit for throw-away data
 
 COMMON_SETTINGS: Mapping[str, str | int] = {
@@ -43,12 +43,12 @@ COMMON_SETTINGS: Mapping[str, str | int] = {
     "unix_socket_directories": "",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory: a crash leaves nothing elsewhere
 }
 THROW_AWAY_SETTINGS: Mapping[str, str | int] = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that it goes with it
 }
 
 # Signals are ignored because a service manager may send them to every process at once: only the
@@ -103,8 +103,6 @@ class EmbeddedPostgres:
         if self._keeper:
             self._keeper.close()
             self._keeper = None
-        for directory in self._temporary:
-            shutil.rmtree(directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -127,8 +125,14 @@ class EmbeddedPostgres:
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self._cluster)
 
     def restart(self) -> None:
-        """Start again after `kill`, on the same port."""
-        self._serve()
+        """Start again on the same port, after `kill` or however else the server died.
+
+        Takes as long as its last processes need to be gone, and the system to forget them.
+        """
+        give_up = time.monotonic() + PATIENCE
+        while not self._try_serve():
+            if time.monotonic() > give_up:
+                raise self._failed("the server did not start again")
 
     def create_database(self, name: str, template: str | None = None) -> None:
         """Create a database, or clone `template`, to which nobody may be connected."""

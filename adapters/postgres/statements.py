@@ -6,7 +6,7 @@ happened and says so, all in one round trip. An observation whose row another wr
 between our snapshot and our insert gets no answer, leaves no trace and is simply asked again.
 """
 
-from domain.user import CONTENT_FIELDS, Outcome
+from domain.user import CONTENT_FIELDS
 
 CONTENTS = ", ".join(CONTENT_FIELDS)
 
@@ -37,6 +37,21 @@ PAGE_COLUMNS = {
 
 # Only our own column names are ever put into a statement's text; every value is a parameter.
 _PARAMETERS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(PAGE_COLUMNS.values(), 1))
+
+# The whole reading, the user's id first of all: an erasure has to find the body.
+_LEAVING_QUARANTINE = ",\n        ".join(
+    f"{name} = case when sync_journal.outcome = 'quarantined' "
+    f"then excluded.{name} else sync_journal.{name} end"
+    for name in (
+        "clerk_id",
+        "event_type",
+        "occurred_at",
+        "outcome",
+        "clerk_updated_at",
+        "stored_updated_at",
+        "body",
+    )
+)
 
 SYNC = f"""
 with page as (
@@ -114,12 +129,10 @@ journaled as (
     from settled
     where svix_id is not null or outcome in ('created', 'updated', 'deleted')
     on conflict (svix_id) do update set
-        deliveries = sync_journal.deliveries + 1,
-        last_received_at = now(),
-        outcome = case when sync_journal.outcome = 'quarantined'
-            then excluded.outcome else sync_journal.outcome end,
-        body = case when sync_journal.outcome = 'quarantined'
-            then excluded.body else sync_journal.body end,
+        deliveries = sync_journal.deliveries + (excluded.source = 'webhook')::integer,
+        last_received_at = case when excluded.source = 'webhook'
+            then now() else sync_journal.last_received_at end,
+        {_LEAVING_QUARANTINE},
         error = null
     returning svix_id, deliveries, body
 )
@@ -132,12 +145,22 @@ from settled
 left join journaled on journaled.svix_id = settled.svix_id
 """  # noqa: S608
 
-GET = f"""
+_RECORDS = f"""
 select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
     created_at, last_synced_at, synced_by, {CONTENTS}
 from users
-where clerk_id = $1
 """  # noqa: S608
+
+GET = f"{_RECORDS} where clerk_id = $1"
+
+GET_MANY = f"{_RECORDS} where clerk_id = any ($1::text[])"
+
+LIVE_IDS = """
+select clerk_id from users
+where deleted_at is null and clerk_id > $1
+order by clerk_id
+limit $2
+"""
 
 LOCK_USERS = """
 select pg_advisory_xact_lock(hashtextextended('sync_user:' || clerk_id, 0))
@@ -161,6 +184,3 @@ on conflict (svix_id) do update set
 """
 
 QUARANTINED = "select count(*) from sync_journal where outcome = 'quarantined'"
-
-QUARANTINE_OUTCOME = "quarantined"
-JOURNAL_OUTCOMES = frozenset(Outcome) | {QUARANTINE_OUTCOME}

@@ -107,6 +107,12 @@ class JournalRow(Table, table=True):
         Index(
             "sync_journal_quarantined_idx", "id", postgresql_where=text("outcome = 'quarantined'")
         ),
+        Index("sync_journal_bodies_idx", "received_at", postgresql_where=text("body is not null")),
+        Index(
+            "sync_journal_just_in_time_idx",
+            "received_at",
+            postgresql_where=text("source = 'jit' and outcome = 'created'"),
+        ),
     )
 
     id: int | None = Field(
@@ -125,3 +131,13 @@ class JournalRow(Table, table=True):
     clerk_updated_at: datetime | None = _time()
     stored_updated_at: datetime | None = _time()
     body: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class CheckpointRow(Table, table=True):
+    """How far a long run has come."""
+
+    __tablename__ = "sync_checkpoints"
+
+    name: str = Field(sa_type=Text, primary_key=True)
+    cursor: str = _text(required=True)
+    saved_at: datetime = _time(now=True)

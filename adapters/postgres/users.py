@@ -2,16 +2,23 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
 import orjson
 
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.statements import ERASE_BODIES, GET, LOCK_USERS, SYNC
+from adapters.postgres.statements import (
+    ERASE_BODIES,
+    GET,
+    GET_MANY,
+    LIVE_IDS,
+    LOCK_USERS,
+    SYNC,
+)
 from domain.observation import SyncResult, SyncUser
-from domain.ports import UserRepository
+from domain.ports import UserRepository, UserTable
 from domain.user import (
     CONTENT_FIELDS,
     DeletedUser,
@@ -26,7 +33,7 @@ from domain.user import (
 _NOTHING = (None,) * len(CONTENT_FIELDS)
 
 
-class PostgresUserRepository(UserRepository):
+class PostgresUserRepository(UserRepository, UserTable):
     """Take-the-greater as one statement; see `statements.py`."""
 
     def __init__(self, database: Database) -> None:
@@ -43,6 +50,18 @@ class PostgresUserRepository(UserRepository):
         if not commands:
             return []
         return await self._database.run(lambda connection: _sync(connection, commands))
+
+    async def get_many(
+        self, user_ids: Sequence[UserId]
+    ) -> Mapping[UserId, LocalUser | DeletedUser]:
+        records = await self._database.run(lambda connection: connection.fetch(GET_MANY, user_ids))
+        return {record["clerk_id"]: _local(record) for record in records}
+
+    async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
+        records = await self._database.run(
+            lambda connection: connection.fetch(LIVE_IDS, after or "", limit)
+        )
+        return [record["clerk_id"] for record in records]
 
 
 async def _sync(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:

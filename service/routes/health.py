@@ -37,6 +37,7 @@ async def metrics(request: Request) -> Response:
     try:
         async with asyncio.timeout(1):
             services.metrics.quarantine_size(await services.journal.quarantined())
+            services.metrics.silent_users(await services.silent_users())
     except (StorageUnavailable, TimeoutError):
-        pass  # the last known size stands
+        pass  # the last known figures stand
     return Response(services.metrics.exposition(), media_type=PROMETHEUS)

@@ -28,5 +28,11 @@ class InMemoryClerk(IdentityProvider):
         ids = list(self.users)
         yield everyone[ids.index(starting_after) + 1 if starting_after else 0 :]
 
+    async def newest_first(self) -> AsyncIterator[Sequence[User]]:
+        yield sorted(self.users.values(), key=lambda user: user.clerk_updated_at, reverse=True)
+
+    async def instance_ids(self) -> frozenset[str]:
+        return frozenset({"ins_fake"})
+
     async def count(self) -> int:
         return len(self.users)

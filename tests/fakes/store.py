@@ -1,13 +1,14 @@
 """The store in memory. It passes the same contract suite as Postgres."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from domain.journal import JournalEntry, JournalFilter
 from domain.observation import SyncResult, SyncUser, UnreadableDelivery
-from domain.ports import Journal, UserRepository
+from domain.ports import Journal, UserRepository, UserTable
 from domain.user import (
     CONTENT_FIELDS,
     DeletedUser,
@@ -43,9 +44,11 @@ class Entry:
     body: bytes | None
     deliveries: int = 1
     error: str | None = None
+    occurred_at: datetime | None = None
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-class InMemoryStore(UserRepository, Journal):
+class InMemoryStore(UserRepository, UserTable, Journal):
     """Users and journal, written together."""
 
     def __init__(self) -> None:
@@ -67,6 +70,17 @@ class InMemoryStore(UserRepository, Journal):
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
         return [await self.sync(command) for command in commands]
 
+    async def get_many(
+        self, user_ids: Sequence[UserId]
+    ) -> Mapping[UserId, LocalUser | DeletedUser]:
+        await asyncio.sleep(0)
+        return {one: _local(self.rows[one]) for one in user_ids if one in self.rows}
+
+    async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
+        await asyncio.sleep(0)
+        live = (one for one, row in self.rows.items() if isinstance(row.state, User))
+        return sorted(one for one in live if after is None or one > after)[:limit]
+
     async def quarantine(self, delivery: UnreadableDelivery) -> None:
         await asyncio.sleep(0)
         if known := self._entry(delivery.svix_id):
@@ -83,11 +97,29 @@ class InMemoryStore(UserRepository, Journal):
                 outcome="quarantined",
                 body=None if erased else delivery.body,
                 error=delivery.reason,
+                occurred_at=delivery.occurred_at,
             )
         )
 
     async def quarantined(self) -> int:
         return sum(entry.outcome == "quarantined" for entry in self.journal)
+
+    async def count(self, wanted: JournalFilter) -> int:
+        return len([entry async for entry in self.entries(wanted)])
+
+    async def entries(self, wanted: JournalFilter) -> AsyncIterator[JournalEntry]:
+        await asyncio.sleep(0)
+        found = [entry for entry in self._numbered() if _is_wanted(entry, wanted)]
+        for entry in found[: wanted.limit]:
+            yield entry
+
+    async def history(self, user_id: UserId) -> list[JournalEntry]:
+        await asyncio.sleep(0)
+        about = (entry for entry in self._numbered() if entry.clerk_id == user_id)
+        return [replace(entry, body=None) for entry in about]
+
+    def _numbered(self) -> list[JournalEntry]:
+        return [_kept(number, entry) for number, entry in enumerate(self.journal, start=1)]
 
     def _keep(self, command: SyncUser, outcome: Outcome) -> None:
         user_id = command.change.clerk_id
@@ -131,18 +163,38 @@ def _entry(command: SyncUser, outcome: Outcome) -> Entry:
         source=command.source,
         outcome=outcome.value,
         body=delivery.body if delivery and kept else None,
+        occurred_at=delivery.occurred_at if delivery else None,
     )
 
 
 def _again(known: Entry, entry: Entry) -> Entry:
-    deliveries = known.deliveries + 1
+    deliveries = known.deliveries + (entry.source is Source.WEBHOOK)
     if known.outcome == "quarantined":
-        return replace(entry, deliveries=deliveries)
+        return replace(
+            entry, deliveries=deliveries, source=known.source, received_at=known.received_at
+        )
     return replace(known, deliveries=deliveries)
 
 
 def _erased(entry: Entry, user_id: UserId) -> Entry:
     return replace(entry, body=None) if entry.clerk_id == user_id else entry
+
+
+def _kept(number: int, entry: Entry) -> JournalEntry:
+    fields = {name: getattr(entry, name) for name in vars(entry)}
+    return JournalEntry(id=number, last_received_at=entry.received_at, **fields)
+
+
+def _is_wanted(entry: JournalEntry, wanted: JournalFilter) -> bool:
+    return (
+        entry.svix_id is not None
+        and (not wanted.outcomes or entry.outcome in wanted.outcomes)
+        and (not wanted.event_types or entry.event_type in wanted.event_types)
+        and wanted.user_id in (None, entry.clerk_id)
+        and wanted.svix_id in (None, entry.svix_id)
+        and (wanted.since is None or entry.received_at >= wanted.since)
+        and (wanted.until is None or entry.received_at < wanted.until)
+    )
 
 
 def _local(row: Row) -> LocalUser | DeletedUser:

@@ -3,18 +3,21 @@ from collections.abc import AsyncIterator
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from tests.adapters.clerk.payloads import INSTANCE
 from tests.running import Service, running_service
 
 
 @pytest.fixture(scope="session")
 async def shared_clerk() -> AsyncIterator[ClerkEmulator]:
-    async with running_emulator(EmulatorConfig(rate_limit=None)) as emulator:
+    """The instance the recorded payloads are of."""
+    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
+    async with running_emulator(config) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="session")
 async def shared_service(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
-    async with running_service(shared_clerk, migrated_url) as service:
+    async with running_service(shared_clerk, migrated_url, clerk_rate_limit=10_000) as service:
         yield service
 
 

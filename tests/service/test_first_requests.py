@@ -10,8 +10,7 @@ import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from tests.running import Service
-
+from tests.running import Service, running_service
 
 Sql: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -96,7 +95,7 @@ OUTAGES = {
     "hanging up": ApiFault(kind=FaultKind.DISCONNECT),
     "redirecting": ApiFault(kind=FaultKind.REDIRECT),
     "huge": ApiFault(kind=FaultKind.HUGE),
-    "a bomb": ApiFault(kind=FaultKind.GZIP_BOMB),
+    "a bomb": ApiFault(kind=FaultKind.GZIP_BOMB, size=20_000_000),
     "wrong key": ApiFault(kind=FaultKind.ERROR, status=401),
 }
 
@@ -114,3 +113,17 @@ async def test_whatever_clerk_does_the_answer_comes_in_time_and_nothing_is_writt
     assert (answer.status_code, answer.json()["code"]) == (503, "identity_provider_unavailable")
     assert int(answer.headers["retry-after"]) >= 1
     assert await sql.fetchval("select count(*) from users") == 0
+
+
+async def test_no_more_calls_are_made_than_the_settings_allow(
+    clerk: ClerkEmulator, store_url: str
+) -> None:
+    limits: dict[str, Any] = {"clerk_rate_limit": 10, "jit_deadline": 0.3}
+    async with running_service(clerk, store_url, **limits) as service:
+        statuses = []
+        for _ in range(5):
+            person = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
+            answer = await service.me(clerk.session_token(person["id"]))
+            statuses.append(answer.status_code)
+    assert set(statuses) == {200, 503}
+    assert clerk.calls.count("GetUser") == statuses.count(200) <= 3

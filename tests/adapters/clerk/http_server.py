@@ -43,10 +43,14 @@ def http_date(moment: datetime) -> str:
 
 
 class HttpServer:
-    """Answers with `reply`, or with the next of what `replies` holds, and keeps what was asked."""
+    """Answers with `reply`, or with the next of what `replies` holds.
+
+    Keeps what was `asked`, and counts how many bytes of bodies could be `sent`.
+    """
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
+        self.sent = 0
         self.reply: Reply | Callable[[Asked], Reply] = Reply(status=500)
         self.url = ""
         self._next: list[Reply] = []
@@ -59,6 +63,7 @@ class HttpServer:
 
     def forget(self) -> None:
         self.asked.clear()
+        self.sent = 0
         self.replies(then=Reply(status=500))
 
     @asynccontextmanager
@@ -86,7 +91,31 @@ class HttpServer:
         asked = _parsed((await reader.readuntil(b"\r\n\r\n")).decode("latin-1"))
         self.asked.append(asked)
         reply = self._next.pop(0) if self._next else self.reply
-        await _send(reply if isinstance(reply, Reply) else reply(asked), reader, writer)
+        await self._send(reply if isinstance(reply, Reply) else reply(asked), reader, writer)
+
+    async def _send(
+        self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await asyncio.sleep(reply.after)
+        if reply.silent:
+            await reader.read()
+            return
+        headers = {
+            "Date": http_date(datetime.now(UTC)),
+            "Content-Length": str(len(reply.body) if reply.length is None else reply.length),
+            "Connection": "close",
+            **reply.headers,
+        }
+        lines = [
+            f"HTTP/1.1 {reply.status} X",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        for piece in _pieces(reply):
+            writer.write(piece)
+            await writer.drain()
+            self.sent += len(piece)
+            await asyncio.sleep(reply.drip)
 
 
 def _parsed(head: str) -> Asked:
@@ -99,25 +128,6 @@ def _parsed(head: str) -> Asked:
         raw_query=target.query,
         headers={name.lower(): value for name, value in pairs},
     )
-
-
-async def _send(reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(reply.after)
-    if reply.silent:
-        await reader.read()
-        return
-    headers = {
-        "Date": http_date(datetime.now(UTC)),
-        "Content-Length": str(len(reply.body) if reply.length is None else reply.length),
-        "Connection": "close",
-        **reply.headers,
-    }
-    lines = [f"HTTP/1.1 {reply.status} X", *(f"{name}: {value}" for name, value in headers.items())]
-    writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-    for piece in _pieces(reply):
-        writer.write(piece)
-        await writer.drain()
-        await asyncio.sleep(reply.drip)
 
 
 def _pieces(reply: Reply) -> Iterable[bytes]:

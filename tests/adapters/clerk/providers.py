@@ -11,7 +11,8 @@ from tests.adapters.clerk.http_server import Reply
 from tests.adapters.clerk.payloads import ADA, api_bytes
 
 USER_ID = UserId(ADA)
-LIMITS = ClerkLimits(deadline=1.0, attempt=0.3, first_wait=0.005, longest_wait=0.01)
+LIMITS = ClerkLimits(deadline=4.5, attempt=2.0, first_wait=0.005, longest_wait=0.01)
+IMPATIENT = replace(LIMITS, attempt=0.2)
 
 FOUND = Reply(body=api_bytes("get_user_200"))
 NOT_FOUND = Reply(status=404, body=api_bytes("error_404_user_not_found"))

@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from adapters.clerk.api import clerk_client
+from adapters.clerk.api import ClerkIdentityProvider, clerk_client
 from adapters.clerk.calls import REQUEST_LIMITS
+from adapters.clerk.circuit import CircuitBreaker
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
+from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.http_server import HttpServer, Reply, http_date
 from tests.adapters.clerk.providers import (
     BAD_KEY,
     BROKEN,
     DOWN,
     FOUND,
+    IMPATIENT,
     LIMITED,
     LIMITS,
     NOT_FOUND,
@@ -27,6 +30,17 @@ from tests.adapters.clerk.providers import (
     asking_to_wait,
     provider,
 )
+
+Opened = tuple[ClerkIdentityProvider, Clock]
+"""A provider whose circuit has opened, and the clock it goes by."""
+
+
+@pytest.fixture
+def opened(client: httpx.AsyncClient) -> Opened:
+    users, clock = provider(client), Clock()
+    users._calls._circuit = CircuitBreaker(clock=clock)
+    users._calls._circuit.trip()
+    return users, clock
 
 
 async def unavailable(client: httpx.AsyncClient) -> IdentityProviderUnavailable:
@@ -44,8 +58,7 @@ class TestRetries:
     ) -> None:
         quick = replace(trouble, headers={"Retry-After": "0"})
         clerk.replies(quick, then=FOUND)
-        limits = replace(LIMITS, deadline=3.0)
-        assert await provider(client, limits=limits).fetch(USER_ID)
+        assert await provider(client).fetch(USER_ID)
         assert len(clerk.asked) == 2
 
     @pytest.mark.parametrize(
@@ -55,7 +68,9 @@ class TestRetries:
         self, clerk: HttpServer, client: httpx.AsyncClient, trouble: Reply
     ) -> None:
         clerk.reply = trouble
-        await unavailable(client)
+        limits = IMPATIENT if trouble.silent else LIMITS
+        with pytest.raises(IdentityProviderUnavailable):
+            await provider(client, limits=limits).fetch(USER_ID)
         assert len(clerk.asked) == 3
 
     @pytest.mark.parametrize(
@@ -90,8 +105,8 @@ class TestRetryAfter:
     ) -> None:
         clerk.replies(asking_to_wait("1"), then=FOUND)
         started = time.monotonic()
-        assert await provider(client, limits=replace(LIMITS, deadline=2.0)).fetch(USER_ID)
-        assert 1.0 <= time.monotonic() - started < 1.5
+        assert await provider(client).fetch(USER_ID)
+        assert time.monotonic() - started >= 1.0
 
     async def test_that_is_a_date_is_waited_for(
         self, clerk: HttpServer, client: httpx.AsyncClient
@@ -100,7 +115,7 @@ class TestRetryAfter:
         headers = {"Date": http_date(now), "Retry-After": http_date(now + timedelta(seconds=1))}
         clerk.replies(replace(LIMITED, headers=headers), then=FOUND)
         started = time.monotonic()
-        assert await provider(client, limits=replace(LIMITS, deadline=2.0)).fetch(USER_ID)
+        assert await provider(client).fetch(USER_ID)
         assert time.monotonic() - started >= 1.0
 
     async def test_that_does_not_fit_ends_it_at_once_and_is_passed_on(
@@ -109,14 +124,14 @@ class TestRetryAfter:
         clerk.reply = asking_to_wait("86400")
         started = time.monotonic()
         assert (await unavailable(client)).retry_after == 86_400
-        assert time.monotonic() - started < 0.3
+        assert time.monotonic() - started < 4
         assert len(clerk.asked) == 1
 
     async def test_that_makes_no_sense_is_a_second(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.replies(asking_to_wait("soon"), then=FOUND)
-        assert await provider(client, limits=replace(LIMITS, deadline=2.0)).fetch(USER_ID)
+        assert await provider(client).fetch(USER_ID)
         assert len(clerk.asked) == 2
 
     async def test_holds_for_everybody(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
@@ -149,19 +164,19 @@ class TestDeadline:
         started = time.monotonic()
         with pytest.raises(IdentityProviderUnavailable):
             await provider(client, limits=limits).fetch(USER_ID)
-        assert 0.45 <= time.monotonic() - started < 0.65
+        assert 0.45 <= time.monotonic() - started < 2
 
     async def test_leaves_time_for_another_try(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.replies(Reply(body=FOUND.body, drip=0.02), then=FOUND)
-        assert await provider(client).fetch(USER_ID)
+        assert await provider(client, limits=IMPATIENT).fetch(USER_ID)
 
     async def test_counts_the_time_in_our_own_queue(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.reply = FOUND
-        users = provider(client, max_rate=3, limits=replace(LIMITS, deadline=0.2))
+        users = provider(client, max_rate=3, limits=replace(LIMITS, deadline=1.0))
         assert await users.fetch(USER_ID)
         with pytest.raises(IdentityProviderUnavailable):
             await users.fetch(USER_ID)
@@ -183,10 +198,9 @@ class TestSize:
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.reply = Reply(body=b" " * 100_000_000)
-        started = time.monotonic()
         await unavailable(client)
-        assert time.monotonic() - started < 0.5
         assert len(clerk.asked) == 1
+        assert clerk.sent < 20_000_000
 
     async def test_up_to_the_limit_is_read(
         self, clerk: HttpServer, client: httpx.AsyncClient
@@ -220,10 +234,11 @@ class TestRedirect:
 
 
 class TestCircuit:
+    @pytest.mark.parametrize("failure", [BROKEN, Reply(body=b"x", length=9)])
     async def test_opens_after_five_failures(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: httpx.AsyncClient, failure: Reply
     ) -> None:
-        clerk.reply = BROKEN
+        clerk.reply = failure
         users = provider(client)
         for _ in range(5):
             with pytest.raises(IdentityProviderUnavailable):
@@ -275,17 +290,58 @@ class TestCircuit:
             await users.fetch(USER_ID)
         assert not users.answers
 
+    async def test_closes_with_a_success(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.replies(*[BROKEN] * 4, FOUND, *[BROKEN] * 4, then=FOUND)
+        users = provider(client, limits=replace(LIMITS, tries=1))
+        for _ in range(9):
+            with suppress(IdentityProviderUnavailable):
+                await users.fetch(USER_ID)
+        assert await users.fetch(USER_ID)
+
+    async def test_lets_one_call_try_after_the_pause(
+        self, clerk: HttpServer, opened: Opened
+    ) -> None:
+        clerk.replies(replace(FOUND, after=0.05), then=FOUND)
+        users, clock = opened
+        clock.pass_seconds(5)
+        ended = await asyncio.gather(
+            *(users.fetch(USER_ID) for _ in range(10)), return_exceptions=True
+        )
+        assert sum(isinstance(end, IdentityProviderUnavailable) for end in ended) == 9
+        assert len(clerk.asked) == 1
+        assert users.answers
+
+    async def test_does_not_close_with_a_redirect(self, clerk: HttpServer, opened: Opened) -> None:
+        clerk.reply = Reply(status=302)
+        users, clock = opened
+        clock.pass_seconds(5)
+        with pytest.raises(IdentityProviderUnavailable):
+            await users.fetch(USER_ID)
+        assert not users.answers
+
 
 class TestRate:
+    async def test_is_not_used_up_by_calls_that_clerk_has_stopped_meanwhile(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = asking_to_wait("30")
+        users = provider(client, max_rate=30)
+        many = [users.fetch(USER_ID) for _ in range(12)]
+        await asyncio.gather(*many, return_exceptions=True)
+        assert len(clerk.asked) == 10
+
     async def test_never_exceeds_the_quota_within_ten_seconds(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.reply = FOUND
         users = provider(client, max_rate=30, limits=replace(LIMITS, deadline=0.6))
+        started = time.monotonic()
         many = [users.fetch(USER_ID) for _ in range(100)]
         ended = await asyncio.gather(*many, return_exceptions=True)
         assert sum(isinstance(end, IdentityProviderUnavailable) for end in ended) == 100 - len(
             clerk.asked
         )
         # A third of it at once, and then a fifteenth of it a second.
-        assert 10 <= len(clerk.asked) <= 12
+        assert 10 <= len(clerk.asked) <= 11 + 2 * (time.monotonic() - started)

@@ -16,6 +16,8 @@ from tests.adapters.clerk.providers import (
     BAD_KEY,
     DOWN,
     FOUND,
+    IMPATIENT,
+    LIMITS,
     NOT_FOUND,
     USER_ID,
     Reports,
@@ -219,8 +221,9 @@ class TestReports:
     ) -> None:
         clerk.reply = reply
         reports = Reports()
+        limits = IMPATIENT if reply.silent else LIMITS
         with suppress(IdentityProviderUnavailable):
-            await provider(client, reports=reports).fetch(USER_ID)
+            await provider(client, limits=limits, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", status) for status in statuses]
 
     async def test_are_not_required(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:

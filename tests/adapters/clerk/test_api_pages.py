@@ -5,11 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
-from domain.errors import IdentityProviderUnavailable
+from domain.errors import CursorRefused, IdentityProviderUnavailable, SecretKeyRefused
 from domain.user import User, UserId
 from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, json_reply
 from tests.adapters.clerk.payloads import MISSING, UPDATED_MS, api_bytes, changed
-from tests.adapters.clerk.providers import BROKEN, Reports, provider
+from tests.adapters.clerk.providers import BAD_KEY, BROKEN, Reports, provider
 
 USER = json.loads(api_bytes("get_user_200"))
 
@@ -91,14 +91,58 @@ async def test_where_the_cursor_is_refused_the_offset_does(
 ) -> None:
     clerk.reply = listing(PEOPLE, cursor=False)
     assert await ids(provider(client).pages()) == [one["id"] for one in PEOPLE]
-    assert [asked.query.get("offset") for asked in clerk.asked] == [None, None, ["500"], ["1000"]]
+    asked = [asked.query.get("offset") for asked in clerk.asked]
+    assert asked == [None, None, None, ["500"], ["1000"]]
+
+
+async def test_where_the_cursors_user_was_deleted_the_one_before_does(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.replies(json_reply(PEOPLE[:500]), Reply(status=422, body=b"{}"), then=listing(PEOPLE))
+    found = await ids(provider(client).pages())
+    assert found[500:] == [one["id"] for one in PEOPLE[499:]]
+    assert clerk.asked[2].query["starting_after"] == ["user_00498"]
+
+
+async def test_the_last_updated_come_first_by_offset(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = listing(PEOPLE)
+    assert await sizes(provider(client).newest_first()) == [500, 500, 203]
+    assert [asked.raw_query for asked in clerk.asked] == [
+        "limit=500&order_by=-updated_at&offset=0",
+        "limit=500&order_by=-updated_at&offset=500",
+        "limit=500&order_by=-updated_at&offset=1000",
+    ]
+
+
+async def test_the_instance_is_told_by_its_keys(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = json_reply({"keys": [{"kid": "ins_ours"}, {}, None]})
+    assert await provider(client).instance_ids() == {"ins_ours"}
+
+
+@pytest.mark.parametrize("value", [[], {}, {"keys": None}])
+async def test_what_is_no_key_set_tells_no_instance(
+    clerk: HttpServer, client: httpx.AsyncClient, value: Any
+) -> None:
+    clerk.reply = json_reply(value)
+    with pytest.raises(IdentityProviderUnavailable):
+        await provider(client).instance_ids()
+
+
+async def test_a_refused_key_is_told_apart(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    clerk.reply = BAD_KEY
+    with pytest.raises(SecretKeyRefused):
+        await ids(provider(client).pages())
 
 
 async def test_a_refused_cursor_cannot_be_resumed_by_offset(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     clerk.reply = listing(PEOPLE, cursor=False)
-    with pytest.raises(IdentityProviderUnavailable):
+    with pytest.raises(CursorRefused):
         await ids(provider(client).pages(starting_after=UserId("user_00001")))
 
 

@@ -500,6 +500,11 @@ class TestAuthorizedParty:
         open_to_all = verifier_of(private_key, parties=frozenset())
         assert await open_to_all.verify(session_token(private_key, azp=azp))
 
+    @pytest.mark.parametrize("azp", [5, [PARTY], {}, True])
+    async def test_is_text(self, private_key: RSAPrivateKey, azp: Any) -> None:
+        open_to_all = verifier_of(private_key, parties=frozenset())
+        assert await refused(open_to_all, session_token(private_key, azp=azp))
+
     async def test_may_be_one_of_several(self, private_key: RSAPrivateKey) -> None:
         several = verifier_of(private_key, parties=frozenset({"https://a.com", "https://b.com"}))
         assert await several.verify(session_token(private_key, azp="https://b.com"))
@@ -587,6 +592,28 @@ class TestMemory:
         keys.rotations += 1
         await verifier.verify(token)
         assert keys.asked == 2
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"alg": "RS512"},
+            {"alg": "HS256"},
+            {"typ": "at+jwt"},
+            {"cat": "cl_B7d4PD222AAA"},
+            {"crit": ["exp"]},
+            {"kid": 5},
+            {"kid": ["ins_a"]},
+        ],
+    )
+    async def test_and_keys_are_not_troubled_with_other_kinds_of_token(
+        self,
+        verifier: ClerkSessionVerifier,
+        keys: CountingKeys,
+        private_key: RSAPrivateKey,
+        changes: dict[str, Any],
+    ) -> None:
+        assert await refused(verifier, token_with_header(private_key, **changes))
+        assert keys.asked == 0
 
     async def test_keeps_no_refusal(
         self, verifier: ClerkSessionVerifier, keys: CountingKeys, other_private_key: RSAPrivateKey

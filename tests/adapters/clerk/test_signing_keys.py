@@ -103,6 +103,13 @@ class TestLoading:
             await unloaded.key(INSTANCE)
         assert caught.value.retry_after == 1.0
 
+    async def test_takes_no_keys_from_an_error(
+        self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key)]}, status=500)
+        await unloaded.load()
+        assert not unloaded.loaded
+
     async def test_that_fails_is_tried_again_after_a_second(
         self, unloaded: JwksKeys, clerk: HttpServer, clock: Clock, private_key: RSAPrivateKey
     ) -> None:
@@ -121,7 +128,7 @@ class TestLoading:
         clerk.reply = Reply(body=b" " * 1000, drip=0.02)
         started = time.monotonic()
         await unloaded.load()
-        assert time.monotonic() - started < 0.3
+        assert time.monotonic() - started < 2
 
     async def test_that_one_caller_gives_up_goes_on_for_the_others(
         self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
@@ -156,11 +163,10 @@ class TestStaleKeys:
     ) -> None:
         clerk.reply = Reply(silent=True)
         clock.pass_seconds(301)
-        started = time.monotonic()
         for _ in range(100):
             assert await keys.key(INSTANCE) == private_key.public_key()
-            await asyncio.sleep(0)
-        assert time.monotonic() - started < 0.1
+        assert keys._under_way is not None
+        assert not keys._under_way.done()
         await keys.load()
         assert len(clerk.asked) == 2
 
@@ -206,12 +212,12 @@ class TestStaleKeys:
     ) -> None:
         clerk.reply = Reply(status=500)
         clock.pass_seconds(301)
-        for fetches in (2, 3):
+        for passed, fetches in ((0, 2), (29, 2), (1, 3)):
+            clock.pass_seconds(passed)
             for _ in range(50):
                 await keys.key(INSTANCE)
             await keys.load()
             assert len(clerk.asked) == fetches
-            clock.pass_seconds(30)
 
     async def test_of_an_hour_are_used_no_more(
         self, keys: JwksKeys, clerk: HttpServer, clock: Clock
@@ -237,21 +243,21 @@ class TestUnknownKid:
     async def test_is_refused_after_one_fetch_per_cooldown(
         self, keys: JwksKeys, clerk: HttpServer, clock: Clock
     ) -> None:
-        for rounds in (2, 3):
-            clock.pass_seconds(30)
-            for number in range(5_000):
+        for passed, fetches in ((30, 2), (29, 2), (1, 3)):
+            clock.pass_seconds(passed)
+            for number in range(4_000):
                 assert await unknown(keys, f"ins_{number}")
-            assert len(clerk.asked) == rounds
+            assert len(clerk.asked) == fetches
 
     async def test_right_after_loading_causes_none(self, keys: JwksKeys, clerk: HttpServer) -> None:
         assert await unknown(keys)
         assert len(clerk.asked) == 1
 
-    async def test_at_once_by_thousands_causes_one(
+    async def test_at_once_by_the_thousand_causes_one(
         self, keys: JwksKeys, clerk: HttpServer, clock: Clock
     ) -> None:
         clock.pass_seconds(30)
-        await asyncio.gather(*(unknown(keys, f"ins_{number}") for number in range(5_000)))
+        await asyncio.gather(*(unknown(keys, f"ins_{number}") for number in range(1_000)))
         assert len(clerk.asked) == 2
 
     async def test_never_delays_a_known_one(
@@ -260,10 +266,9 @@ class TestUnknownKid:
         clerk.reply = Reply(silent=True)
         clock.pass_seconds(30)
         attack = [asyncio.create_task(unknown(keys, f"ins_{number}")) for number in range(100)]
-        await asyncio.sleep(0.01)
-        started = time.monotonic()
+        await asyncio.sleep(0)
         assert await keys.key(INSTANCE)
-        assert time.monotonic() - started < 0.01
+        assert not any(task.done() for task in attack)
         await asyncio.gather(*attack)
 
     async def test_that_is_new_at_clerk_is_found(
@@ -356,12 +361,20 @@ class TestRotation:
         self,
         keys: JwksKeys,
         clerk: HttpServer,
+        clock: Clock,
         private_key: RSAPrivateKey,
         other_private_key: RSAPrivateKey,
     ) -> None:
+        clock.pass_seconds(30)
         newer = await keys.refreshed_key(INSTANCE, other_private_key.public_key())
         assert newer == private_key.public_key()
         assert len(clerk.asked) == 1
+
+    async def test_that_did_not_happen_gives_no_other_key(
+        self, keys: JwksKeys, clock: Clock, private_key: RSAPrivateKey
+    ) -> None:
+        clock.pass_seconds(30)
+        assert await keys.refreshed_key(INSTANCE, private_key.public_key()) is None
 
     @pytest.mark.parametrize(
         "kid", [5, [], None, {}, "../../etc/passwd", "a\r\nb", "k" * 5_000, "ins_other", "\x00"]

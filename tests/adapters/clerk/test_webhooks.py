@@ -303,6 +303,7 @@ class TestSecrets:
             SECRET[:20] + " " + SECRET[20:],
             SECRET[:20] + "==" + SECRET[20:],
             SECRET + "a",
+            "whsec_" + base64.b64encode(b"k" * 26).decode() + "AAAA",
             f"{SECRET},{OTHER_SECRET}",
             "sk_test_" + "a" * 40,
             "pk_test_Y2xlcmsuaW5zcGlyZWQucHVtYS03NC5sY2wuZGV2JA",

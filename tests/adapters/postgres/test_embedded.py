@@ -3,6 +3,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -63,6 +64,15 @@ def answers(url: str) -> bool:
         return bool(ask(url, "SELECT true"))
     except (OSError, asyncpg.PostgresError):
         return False
+
+
+def listens(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname, address.port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def becomes_true(condition: Callable[[], bool]) -> bool:
@@ -236,7 +246,7 @@ def test_stop_ends_the_server_and_removes_the_throw_away_data() -> None:
     server = EmbeddedPostgres().start()
     (home,) = server._temporary
     server.stop()
-    assert (answers(server.url()), home.exists()) == (False, False)
+    assert (listens(server.url()), home.exists()) == (False, False)
 
 
 def test_stopping_twice_is_harmless() -> None:
@@ -245,13 +255,26 @@ def test_stopping_twice_is_harmless() -> None:
     server.stop()
 
 
-def test_committed_data_survives_a_kill(kept: EmbeddedPostgres) -> None:
-    url, killed = kept.url(), kept.postmaster_pid
-    ask(url, "CREATE TABLE marks AS SELECT 7 AS mark")
-    kept.kill()
-    assert not answers(url)
+def kill(server: EmbeddedPostgres) -> None:
+    server.kill()
+
+
+def kill_the_postmaster(server: EmbeddedPostgres) -> None:
+    os.kill(server.postmaster_pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("crash", [kill, kill_the_postmaster])
+def test_committed_data_survives_a_crash(
+    kept: EmbeddedPostgres, data_dir: Path, crash: Callable[[EmbeddedPostgres], None]
+) -> None:
+    log, mark = data_dir / "postgres/server.log", crash.__name__
+    recoveries = log.read_text().count("automatic recovery in progress")
+    ask(kept.url(), f"CREATE TABLE {mark} AS SELECT 7 AS mark")
+    crash(kept)
+    assert becomes_true(lambda: not listens(kept.url()))
     kept.restart()
-    assert (ask(url, "SELECT mark FROM marks"), kept.postmaster_pid != killed) == (7, True)
+    assert log.read_text().count("automatic recovery in progress") == recoveries + 1
+    assert ask(kept.url(), f"SELECT mark FROM {mark}") == 7
 
 
 def test_kept_data_survives_a_restart(stopped_data_dir: Path) -> None:
@@ -268,7 +291,7 @@ def test_the_server_is_gone_when_its_owner_dies(owners: Owners, end: signal.Sign
     owner = owners.start()
     assert answers(owner.url)
     owner.process.send_signal(end)
-    assert becomes_true(lambda: not answers(owner.url))
+    assert becomes_true(lambda: not listens(owner.url))
     assert becomes_true(lambda: not any(each.exists() for each in owner.temporary))
 
 
@@ -276,7 +299,7 @@ def test_an_owner_killed_while_starting_leaves_nothing_in_the_way(
     owners: Owners, tmp_path: Path
 ) -> None:
     owner = owners.begin(data_dir=tmp_path)
-    assert becomes_true((tmp_path / "postgres/server.log").exists)
+    assert becomes_true((tmp_path / "postgres/cluster.new").exists)
     owner.kill()
     owner.wait()
     with EmbeddedPostgres(tmp_path) as server:

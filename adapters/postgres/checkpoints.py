@@ -1,0 +1,32 @@
+"""How far the long runs have come."""
+
+from adapters.postgres.database import Database
+from domain.ports import Checkpoints
+
+LOAD = "select cursor from sync_checkpoints where name = $1"
+
+SAVE = """
+insert into sync_checkpoints (name, cursor) values ($1, $2)
+on conflict (name) do update set cursor = excluded.cursor, saved_at = now()
+"""
+
+CLEAR = "delete from sync_checkpoints where name = $1"
+
+
+class PostgresCheckpoints(Checkpoints):
+    """The `sync_checkpoints` table: one row a run."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, name: str) -> str | None:
+        cursor: str | None = await self._database.run(
+            lambda connection: connection.fetchval(LOAD, name)
+        )
+        return cursor
+
+    async def save(self, name: str, cursor: str) -> None:
+        await self._database.run(lambda connection: connection.execute(SAVE, name, cursor))
+
+    async def clear(self, name: str) -> None:
+        await self._database.run(lambda connection: connection.execute(CLEAR, name))

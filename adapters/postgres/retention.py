@@ -1,0 +1,51 @@
+"""The journal forgets, a little at a time."""
+
+from datetime import datetime
+from typing import Any
+
+from adapters.postgres.database import Database
+from adapters.postgres.journal_statements import (
+    BODIES_OF,
+    EXPIRE_BODIES,
+    EXPIRE_ENTRIES,
+    EXPIRED,
+)
+from adapters.postgres.statements import ERASE_BODIES
+from domain.ports import JournalRetention
+from domain.user import UserId
+
+
+class PostgresRetention(JournalRetention):
+    """Each batch is a statement and a transaction of its own: no lock is held for long."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def expire_bodies(self, before: datetime, limit: int) -> int:
+        return await self._changed(EXPIRE_BODIES, before, limit)
+
+    async def expire_entries(self, before: datetime, limit: int) -> int:
+        return await self._changed(EXPIRE_ENTRIES, before, limit)
+
+    async def expired(self, bodies_before: datetime, entries_before: datetime) -> tuple[int, int]:
+        record = await self._database.run(
+            lambda connection: connection.fetchrow(EXPIRED, bodies_before, entries_before)
+        )
+        bodies, entries = record or (0, 0)
+        return bodies, entries
+
+    async def erase_bodies(self, user_id: UserId) -> int:
+        return await self._changed(ERASE_BODIES, [user_id])
+
+    async def bodies_of(self, user_id: UserId) -> int:
+        count: int = await self._database.run(
+            lambda connection: connection.fetchval(BODIES_OF, user_id)
+        )
+        return count
+
+    async def _changed(self, statement: str, *parameters: Any) -> int:
+        """How many rows, by the command's tag: `UPDATE 17`."""
+        tag: str = await self._database.run(
+            lambda connection: connection.execute(statement, *parameters)
+        )
+        return int(tag.rpartition(" ")[2])

@@ -1,0 +1,90 @@
+"""All users of the Clerk instance into the table, page by page, from where the last run stopped.
+
+The cursor is saved after its page is committed: whatever ends a run, no page is lost and at most
+one is repeated. A page is older than what webhooks bring meanwhile, and the join knows it.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from domain.errors import CursorRefused, Unstorable
+from domain.instance import require_same_instance
+from domain.observation import SyncUser
+from domain.ports import Checkpoints, IdentityProvider, UserTable
+from domain.read_ahead import read_ahead
+from domain.sync_user import SyncUserHandler
+from domain.user import Source, User, UserId, outcome_of
+
+CHECKPOINT = "backfill"
+
+Report = Callable[[Sequence[str]], None]
+"""Takes what became of one page: an outcome, or `failed`, for each of its users."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backfill:
+    """The use case. `instance_id` is the instance that the users must be of, where it is known."""
+
+    identity_provider: IdentityProvider
+    sync_user: SyncUserHandler
+    user_table: UserTable
+    checkpoints: Checkpoints
+    instance_id: str | None = None
+
+    async def run(self, report: Report) -> None:
+        """Write every page, and forget the cursor when all are done.
+
+        Raises `IdentityProviderUnavailable`, `StorageUnavailable` or `WrongInstance`; running it
+        again goes on from there.
+        """
+        await self._require_same_instance()
+        cursor = await self.checkpoints.load(CHECKPOINT)
+        try:
+            await self._write_pages(UserId(cursor) if cursor else None, report)
+        except CursorRefused:
+            if cursor is None:
+                raise
+            # Its user was deleted since. Nothing is lost by beginning anew but some time.
+            await self._write_pages(None, report)
+        await self.checkpoints.clear(CHECKPOINT)
+
+    async def preview(self, report: Report) -> None:
+        """What `run` would do, from the first user on. Writes nothing; raises the same."""
+        await self._require_same_instance()
+        async with aclosing(read_ahead(self.identity_provider.pages())) as pages:
+            async for page in pages:
+                report(await self._would_be(page))
+
+    async def restart(self) -> None:
+        """Let the next run begin with the first user. Raises `StorageUnavailable`."""
+        await self.checkpoints.clear(CHECKPOINT)
+
+    async def _require_same_instance(self) -> None:
+        await require_same_instance(self.identity_provider, self.user_table, self.instance_id)
+
+    async def _write_pages(self, cursor: UserId | None, report: Report) -> None:
+        source = self.identity_provider.pages(starting_after=cursor)
+        async with aclosing(read_ahead(source)) as pages:
+            async for page in pages:
+                outcomes = await self._write(page)
+                await self.checkpoints.save(CHECKPOINT, page[-1].clerk_id)
+                report(outcomes)
+
+    async def _write(self, page: Sequence[User]) -> list[str]:
+        commands = [SyncUser(change=user, source=Source.BACKFILL) for user in page]
+        try:
+            return [result.outcome for result in await self.sync_user.many(commands)]
+        except Unstorable:
+            return [await self._write_one(command) for command in commands]
+
+    async def _write_one(self, command: SyncUser) -> str:
+        """One the store refuses must not keep the others of its page out."""
+        try:
+            return (await self.sync_user(command)).outcome
+        except Unstorable:
+            return "failed"
+
+    async def _would_be(self, page: Sequence[User]) -> list[str]:
+        stored = await self.user_table.get_many([user.clerk_id for user in page])
+        return [outcome_of(stored.get(user.clerk_id), user) for user in page]

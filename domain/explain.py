@@ -1,0 +1,120 @@
+"""One user's story in words: what arrived, what it did, and why. Pure; it only ever reads."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.journal import QUARANTINED, JournalEntry
+from domain.user import CONTENT_FIELDS, DeletedUser, Outcome, User, UserState
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEvent:
+    """One line of the story. `happened_at` is Clerk's time, `seen_at` is ours."""
+
+    seen_at: datetime
+    happened_at: datetime | None
+    source: str
+    what: str
+    words: str
+    svix_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One field beside Clerk's."""
+
+    field: str
+    ours: Any
+    clerks: Any
+
+    @property
+    def same(self) -> bool:
+        return bool(self.ours == self.clerks)
+
+
+def timeline(entries: Iterable[JournalEntry]) -> list[TimelineEvent]:
+    """The story in the order in which we saw it."""
+    return [
+        TimelineEvent(
+            seen_at=entry.received_at,
+            happened_at=entry.occurred_at or entry.clerk_updated_at,
+            source=entry.source.value,
+            what=entry.event_type or "observation",
+            words=why(entry),
+            svix_id=entry.svix_id,
+        )
+        for entry in entries
+    ]
+
+
+def why(entry: JournalEntry) -> str:
+    """What an entry did, and the reason: `stale: 12 s older than the row`."""
+    explained = _REASONS[entry.outcome](entry)
+    if entry.deliveries > 1:
+        explained += f"; delivered {entry.deliveries} times"
+    return f"{entry.outcome}: {explained}"
+
+
+def standing(record: UserState) -> str:
+    """What our table says of the user now."""
+    if record is None:
+        return "no record"
+    if isinstance(record, DeletedUser):
+        return f"deleted, a tombstone since {record.deleted_at.isoformat()}"
+    banned = ", banned" if record.banned else ""
+    return f"live{banned}, at the version of {record.clerk_updated_at.isoformat()}"
+
+
+def beside(ours: UserState, clerks: User | None) -> list[Comparison]:
+    """Our record and Clerk's present answer, field by field; None where there is nobody."""
+    mine, theirs = _fields(ours), _fields(clerks)
+    return [
+        Comparison(field=name, ours=mine.get(name), clerks=theirs.get(name))
+        for name in ("exists", "clerk_updated_at", *CONTENT_FIELDS)
+    ]
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest unit: `12 s`, `3 min`, `250 ms`."""
+    seconds = abs(length.total_seconds())
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds * 1000:.0f} ms"
+
+
+def _fields(user: UserState) -> Mapping[str, Any]:
+    if not isinstance(user, User):
+        return {"exists": False}
+    names = ("clerk_updated_at", *CONTENT_FIELDS)
+    return {"exists": True, **{name: getattr(user, name) for name in names}}
+
+
+def _newer(entry: JournalEntry) -> str:
+    return _against_the_row(entry, "newer", "the same version, seen later")
+
+
+def _older(entry: JournalEntry) -> str:
+    return _against_the_row(entry, "older", "the same version, seen earlier")
+
+
+def _against_the_row(entry: JournalEntry, word: str, tie: str) -> str:
+    if entry.clerk_updated_at is None or entry.stored_updated_at is None:
+        return f"{word} than the row"
+    apart = entry.clerk_updated_at - entry.stored_updated_at
+    return f"{span(apart)} {word} than the row" if apart else tie
+
+
+_REASONS: Mapping[str, Callable[[JournalEntry], str]] = {
+    Outcome.CREATED: lambda _: "there was no record of them",
+    Outcome.UPDATED: _newer,
+    Outcome.UNCHANGED: lambda _: "we had that already",
+    Outcome.STALE: _older,
+    Outcome.DELETED: lambda _: "a tombstone from here on",
+    Outcome.GONE: lambda _: "refused, for the tombstone stands",
+    QUARANTINED: lambda entry: f"not applied ({entry.error or 'no reason kept'})",
+}

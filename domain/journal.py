@@ -1,0 +1,54 @@
+"""What the journal remembers of one arrival, and how to ask it for some of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain.user import Outcome, Source, UserId
+
+QUARANTINED = "quarantined"
+"""The outcome of a verified delivery that could not be applied."""
+
+JOURNAL_OUTCOMES = frozenset({*(outcome.value for outcome in Outcome), QUARANTINED})
+"""Every word an entry may say of what it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """A verified delivery, or an observation from elsewhere that changed a user.
+
+    `occurred_at` is when it happened at Clerk, `received_at` when we first saw it and
+    `last_received_at` when Svix last sent it, for the `deliveries`-th time. `clerk_updated_at` is
+    the version observed, `stored_updated_at` the one it was held against. `body` is None when its
+    time is over, and from the moment the user is deleted.
+    """
+
+    id: int
+    source: Source
+    outcome: str
+    received_at: datetime
+    last_received_at: datetime
+    deliveries: int = 1
+    svix_id: str | None = None
+    event_type: str | None = None
+    clerk_id: UserId | None = None
+    occurred_at: datetime | None = None
+    error: str | None = None
+    clerk_updated_at: datetime | None = None
+    stored_updated_at: datetime | None = None
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalFilter:
+    """Which verified deliveries are wanted; nothing given is all of them.
+
+    `since` (inclusive) and `until` (exclusive) are about when we first saw a delivery.
+    """
+
+    outcomes: frozenset[str] = frozenset()
+    event_types: frozenset[str] = frozenset()
+    user_id: UserId | None = None
+    svix_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None

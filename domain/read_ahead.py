@@ -1,0 +1,30 @@
+"""The next page is fetched while this one is in use."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+from typing import TypeVar
+
+Page = TypeVar("Page")
+
+
+async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
+    """The same pages. Close it (`contextlib.aclosing`), or a fetch may outlive its reader."""
+    following = _next(pages)
+    try:
+        while (page := await following) is not None:
+            following = _next(pages)
+            yield page
+    finally:
+        following.cancel()
+        # Whatever it ended with: nobody waits for that page any more.
+        with suppress(asyncio.CancelledError, Exception):
+            await following
+
+
+def _next(pages: AsyncIterator[Page]) -> "asyncio.Task[Page | None]":
+    return asyncio.ensure_future(_page(pages))
+
+
+async def _page(pages: AsyncIterator[Page]) -> Page | None:
+    return await anext(pages, None)

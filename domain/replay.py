@@ -1,0 +1,191 @@
+"""Replay: deliveries that were verified once, from our journal or a file, applied again.
+
+The age of a signature does not matter here, for nothing is signed: who can read the journal or
+hand us a file is trusted already. Order and repetition do not matter either: the join sees to it.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from domain.errors import Unstorable
+from domain.journal import QUARANTINED, JournalEntry, JournalFilter
+from domain.observation import IgnoredDelivery, SyncUser, UnreadableDelivery
+from domain.ports import DeliveryReader, FrontDoor, Journal, UserRepository
+from domain.sync_user import SyncUserHandler
+from domain.user import Outcome, UserChange, UserId, join, outcome_of
+
+DELETION = "user.deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDelivery:
+    """A delivery whose signature was good when it came.
+
+    `known_as` is its outcome in our own journal; None when it comes from a file.
+    """
+
+    svix_id: str
+    received_at: datetime
+    body: bytes
+    event_type: str | None = None
+    occurred_at: datetime | None = None
+    known_as: str | None = None
+
+
+class Verdict(StrEnum):
+    """What a replay can come to besides an `Outcome`."""
+
+    QUARANTINED = QUARANTINED
+    IGNORED = "ignored"
+    NO_BODY = "no body"
+    TO_POST = "to post"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What became of one delivery. `reason` is in our own words, where there is one."""
+
+    svix_id: str
+    verdict: Outcome | Verdict
+    reason: str | None = None
+
+
+async def recorded(
+    journal: Journal, wanted: JournalFilter, reader: DeliveryReader
+) -> AsyncIterator[RecordedDelivery | Replayed]:
+    """The deliveries our journal still can replay, oldest first.
+
+    One whose body has been erased or has expired comes as a `Replayed` that says so; a deletion
+    needs no body, for its entry says all there is. Raises `StorageUnavailable`.
+    """
+    async for entry in journal.entries(wanted):
+        yield _recorded(entry, reader)
+
+
+def _recorded(entry: JournalEntry, reader: DeliveryReader) -> RecordedDelivery | Replayed:
+    svix_id = entry.svix_id or ""
+    body = _body(entry, reader)
+    if body is None:
+        return Replayed(svix_id=svix_id, verdict=Verdict.NO_BODY)
+    return RecordedDelivery(
+        svix_id=svix_id,
+        received_at=entry.received_at,
+        body=body,
+        event_type=entry.event_type,
+        occurred_at=entry.occurred_at,
+        known_as=entry.outcome,
+    )
+
+
+def _body(entry: JournalEntry, reader: DeliveryReader) -> bytes | None:
+    if entry.body is not None:
+        return entry.body
+    if entry.event_type == DELETION and entry.clerk_id and entry.occurred_at:
+        return reader.deletion(entry.clerk_id, entry.occurred_at)
+    return None
+
+
+class ReplayDelivery:
+    """Applies one delivery to our own store, in process."""
+
+    def __init__(self, reader: DeliveryReader, sync_user: SyncUserHandler) -> None:
+        self._reader = reader
+        self._sync_user = sync_user
+
+    async def __call__(self, delivery: RecordedDelivery) -> Replayed:
+        """Raises `StorageUnavailable`; repeating is safe."""
+        command = _read_again(self._reader, delivery)
+        if isinstance(command, Replayed):
+            return command
+        try:
+            result = await self._sync_user(command)
+        except Unstorable as error:
+            return _unreadable(delivery, f"unstorable: {error}")
+        return Replayed(svix_id=delivery.svix_id, verdict=result.outcome)
+
+
+class RehearseDelivery:
+    """Says what a replay would do, and does nothing.
+
+    Keeps in mind what the deliveries before would have left: one state for each user among them.
+    """
+
+    def __init__(self, reader: DeliveryReader, users: UserRepository) -> None:
+        self._reader = reader
+        self._users = users
+        self._left: dict[UserId, UserChange] = {}
+
+    async def __call__(self, delivery: RecordedDelivery) -> Replayed:
+        """Raises `StorageUnavailable`."""
+        command = _read_again(self._reader, delivery)
+        if isinstance(command, Replayed):
+            return command
+        user_id, change = command.change.clerk_id, command.change
+        stored = self._left.get(user_id) or await self._users.get(user_id)
+        self._left[user_id] = join(stored, change)
+        return Replayed(svix_id=delivery.svix_id, verdict=outcome_of(stored, change))
+
+
+class PostDelivery:
+    """Posts one delivery, signed afresh, to another environment's front door."""
+
+    def __init__(self, front_door: FrontDoor) -> None:
+        self._front_door = front_door
+
+    async def __call__(self, delivery: RecordedDelivery) -> Replayed:
+        """Raises `FrontDoorUnavailable`."""
+        try:
+            status = await self._front_door.post(delivery.svix_id, delivery.body)
+        except ValueError:
+            return _failed(delivery, "not text, so it cannot be signed")
+        if status in _ANSWERS:
+            return Replayed(svix_id=delivery.svix_id, verdict=_ANSWERS[status])
+        return _failed(delivery, f"answered {status}")
+
+
+async def rehearse_post(delivery: RecordedDelivery) -> Replayed:
+    """Posts nothing."""
+    return Replayed(svix_id=delivery.svix_id, verdict=Verdict.TO_POST)
+
+
+_ANSWERS = {204: Verdict.ACCEPTED, 202: Verdict.QUARANTINED}
+
+
+def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser | Replayed:
+    read = reader.read(delivery.body, svix_id=delivery.svix_id, sent_at=delivery.received_at)
+    match read:
+        case SyncUser():
+            return _as_known(read, delivery)
+        case UnreadableDelivery():
+            return _unreadable(delivery, read.reason)
+        case IgnoredDelivery():
+            return Replayed(svix_id=delivery.svix_id, verdict=Verdict.IGNORED, reason=read.reason)
+        case _:
+            assert_never(read)
+
+
+def _as_known(command: SyncUser, delivery: RecordedDelivery) -> SyncUser:
+    """With its svix id only where the journal does not know yet what the delivery did.
+
+    So a quarantined entry leaves quarantine, and one from a file is journaled. Any other keeps
+    what it says; a replay of it that changes a user is an observation with an entry of its own.
+    """
+    if delivery.known_as in (None, QUARANTINED):
+        return command
+    return replace(command, delivery=None)
+
+
+def _unreadable(delivery: RecordedDelivery, reason: str) -> Replayed:
+    """In quarantine it stays there. Anything else has merely failed: nothing is made of it."""
+    if delivery.known_as != QUARANTINED:
+        return _failed(delivery, reason)
+    return Replayed(svix_id=delivery.svix_id, verdict=Verdict.QUARANTINED, reason=reason)
+
+
+def _failed(delivery: RecordedDelivery, reason: str) -> Replayed:
+    return Replayed(svix_id=delivery.svix_id, verdict=Verdict.FAILED, reason=reason)

@@ -1,0 +1,135 @@
+"""What every operator's command shares: its options, the lock, the schema, and how a run ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from domain.errors import SyncError
+from scripts.operator.exit_codes import ExitCode, Refusal, refusal
+from scripts.operator.screen import Screen, Tally
+from service.bootstrap import operations
+from service.exclusive_run import LOCK, holder
+from service.services import Operations
+from service.settings import Settings, mistakes
+
+_WORKED = (ExitCode.OK, ExitCode.BAD_DATA, ExitCode.INTERRUPTED)
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON object a line.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of one command. `tally` and `facts` become its final table."""
+
+    name: str
+    operations: Operations
+    settings: Settings
+    screen: Screen
+    tally: Tally
+    facts: dict[str, Any]
+    dry_run: bool
+
+
+Work = Callable[[Run], Awaitable[ExitCode]]
+"""Raises `SyncError` or `Refusal`; neither becomes a traceback."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command as the command line calls it.
+
+    `exclusive`: not beside another run. `counted`: ends with the table of outcomes.
+    `needs_schema`: not on a schema that is behind.
+    """
+
+    name: str
+    dry_run: bool = False
+    as_json: bool = False
+    exclusive: bool = True
+    counted: bool = True
+    needs_schema: bool = True
+    tally: Tally = field(default_factory=Tally)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, work: Work) -> None:
+        """Do it. Always raises `typer.Exit` with the exit code."""
+        screen = Screen(as_json=self.as_json)
+        code = self._code(work, screen)
+        if self.counted and (self.tally or code in _WORKED):
+            self._show_table(screen, code)
+        raise typer.Exit(code)
+
+    def _code(self, work: Work, screen: Screen) -> ExitCode:
+        try:
+            return asyncio.run(self._run(work, screen))
+        except KeyboardInterrupt:
+            screen.say("Stopped. What is done is saved; the same command goes on from there.")
+            return ExitCode.INTERRUPTED
+        except SyncError as error:
+            return _refused(screen, refusal(error))
+        except Refusal as refused:
+            return _refused(screen, refused)
+
+    async def _run(self, work: Work, screen: Screen) -> ExitCode:
+        settings = _settings()
+        async with AsyncExitStack() as stack:
+            available = await stack.enter_async_context(operations(settings, self._unreadable))
+            if self.needs_schema:
+                await _require_schema(available)
+            if self.exclusive:
+                await stack.enter_async_context(available.exclusive.hold(LOCK, holder(self.name)))
+            return await work(
+                Run(
+                    name=self.name,
+                    operations=available,
+                    settings=settings,
+                    screen=screen,
+                    tally=self.tally,
+                    facts=self.facts,
+                    dry_run=self.dry_run,
+                )
+            )
+
+    def _unreadable(self, _user_id: str) -> None:
+        self.tally["failed"] += 1
+
+    def _show_table(self, screen: Screen, code: ExitCode) -> None:
+        outcomes = self.tally.as_table()
+        title = f"{self.name}, dry run: nothing was written" if self.dry_run else self.name
+        screen.table(title, {**outcomes, **self.facts})
+        screen.record(
+            {
+                "command": self.name,
+                "dry_run": self.dry_run,
+                "exit_code": code,
+                "outcomes": outcomes,
+                **self.facts,
+            }
+        )
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = ["These settings are missing or wrong:", *mistakes(error)]
+        raise Refusal(ExitCode.MISCONFIGURED, "\n  ".join(lines)) from None
+
+
+async def _require_schema(available: Operations) -> None:
+    if not await available.schema_at_head():
+        raise Refusal(
+            ExitCode.MISCONFIGURED,
+            "The store's schema is behind. Bring it to head: python -m service migrate",
+        )
+
+
+def _refused(screen: Screen, refused: Refusal) -> ExitCode:
+    screen.say(str(refused))
+    return refused.code

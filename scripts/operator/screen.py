@@ -1,0 +1,88 @@
+"""Progress on stderr where a person watches; results on stdout, for people or for machines."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from domain.user import Outcome
+
+OUTCOMES = (*(outcome.value for outcome in Outcome), "quarantined", "failed")
+"""What can become of an observation or a delivery, in the order of the final table."""
+
+
+class Screen:
+    """`as_json`: one object a line on stdout, and nothing for people."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._out = Console(soft_wrap=True, highlight=False)
+        self._err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def say(self, words: str) -> None:
+        """Something about the run, not of its result: on stderr."""
+        self._err.print(words, markup=False)
+
+    def line(self, words: str) -> None:
+        """A line of the result for people."""
+        if not self.as_json:
+            self._out.print(words, markup=False)
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        """A line of the result for machines."""
+        if self.as_json:
+            print(orjson.dumps(dict(fields), default=str).decode(), flush=True)
+
+    def table(self, title: str, rows: Mapping[str, object]) -> None:
+        """Two columns, for people."""
+        if self.as_json:
+            return
+        table = Table(title=title, title_justify="left", show_header=False)
+        table.add_column()
+        table.add_column(justify="right")
+        for name, value in rows.items():
+            table.add_row(name, str(value))
+        self._out.print(table)
+
+    @contextmanager
+    def progress(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Gives a function to call with how many more are done."""
+        with Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            console=self._err,
+            disable=not self._err.is_terminal,
+        ) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda done: progress.advance(task, done)
+
+
+class Tally(Counter[str]):
+    """How often each outcome came."""
+
+    def as_table(self) -> dict[str, int]:
+        """Every outcome, also those that never came."""
+        return {outcome: self[outcome] for outcome in OUTCOMES}
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed or 0
+        return Text(f"{speed:,.0f}/s")

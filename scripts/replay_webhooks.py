@@ -1,0 +1,60 @@
+"""Makes the users table right again, and says why it was wrong.
+
+`python -m scripts.replay_webhooks --help`, or `python scripts/replay_webhooks.py --help`.
+
+Exit codes (sysexits): 0 done, 64 usage, 65 bad data, 69 the store or Clerk is unavailable,
+75 another run is under way, 77 the key is wrong or another instance's, 78 the settings are wrong or
+the schema is behind, 130 stopped by Ctrl-C.
+"""
+
+import os
+import sys
+
+if not __package__:
+    # Run by its path: Python would look here first, and take our `operator` for its own.
+    sys.path[0] = os.path.dirname(sys.path[0])  # noqa: PTH120 - pathlib already needs `operator`
+
+import typer
+
+from scripts.operator.backfill import backfill
+from scripts.operator.doctor import doctor
+from scripts.operator.exit_codes import ExitCode
+from scripts.operator.explain import explain
+from scripts.operator.files import export, file
+from scripts.operator.journal import journal
+from scripts.operator.reconcile import reconcile
+from scripts.operator.retention import erase, retain
+
+COMMANDS = (backfill, reconcile, journal, file, export, explain, doctor, retain, erase)
+
+_TYPERS_USAGE = 2
+
+
+def command_line() -> typer.Typer:
+    """The commands as one."""
+    app = typer.Typer(
+        help="Makes the users table right again, and says why it was wrong.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for command in COMMANDS:
+        app.command()(command)
+    app.callback()(_of_several)
+    return app
+
+
+def _of_several() -> None:
+    """Typer would make a lone command nameless."""
+
+
+def main() -> int:
+    try:
+        command_line()()
+    except SystemExit as ended:
+        return ExitCode.USAGE if ended.code == _TYPERS_USAGE else int(ended.code or 0)
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Webhooks as fast as they are answered, and for every svix id what its sender was told."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Self
+
+from tests.e2e.messages import Message
+from tests.e2e.processes import ServiceProcess, eventually
+from tests.running import svix_headers
+
+
+class Fate(StrEnum):
+    """What a sender knows of its message."""
+
+    ACKNOWLEDGED = "acknowledged"
+    """2xx: it must never be lost."""
+    REFUSED = "refused"
+    """Another answer, or no connection: it will be sent again."""
+    AMBIGUOUS = "ambiguous"
+    """Sent, and no answer: it may have been applied or not. It will be sent again too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One POST. `began` and `ended` are seconds of the monotonic clock."""
+
+    message: Message
+    fate: Fate
+    began: float
+    ended: float
+    status: int | None = None
+    retry_after: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.ended - self.began
+
+
+class Load:
+    """So many senders, each with a message of its own at a time, while the `async with` lasts.
+
+    At its end they finish what they have begun.
+    """
+
+    def __init__(
+        self, service: ServiceProcess, messages: Iterator[Message], senders: int = 32
+    ) -> None:
+        self._service = service
+        self._messages = messages
+        # Threads, because a plain blocking client costs a fifth of an asynchronous one.
+        self._threads = ThreadPoolExecutor(senders)
+        self._senders = [Sender(service) for _ in range(senders)]
+        self._sending: list[asyncio.Task[None]] = []
+        self._over = False
+        self.attempts: list[Attempt] = []
+
+    async def __aenter__(self) -> Self:
+        self._sending = [asyncio.create_task(self._send_on(sender)) for sender in self._senders]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._over = True
+        await self.all_sent()
+        self._threads.shutdown()
+
+    async def all_sent(self) -> None:
+        """Wait until there is nothing more to send."""
+        await asyncio.gather(*self._sending)
+
+    async def acknowledged(self, number: int) -> None:
+        """Wait until so many more messages are acknowledged."""
+        wanted = len(self.told(Fate.ACKNOWLEDGED)) + number
+
+        async def so_many() -> bool:
+            return len(self.told(Fate.ACKNOWLEDGED)) >= wanted
+
+        await eventually(so_many, 30)
+
+    @property
+    def svix_ids(self) -> set[str]:
+        return {one.message.svix_id for one in self.attempts}
+
+    @property
+    def user_ids(self) -> set[str]:
+        return {one.message.user_id for one in self.attempts}
+
+    def told(self, fate: Fate) -> set[str]:
+        """The svix ids of which a sender was told so."""
+        return {one.message.svix_id for one in self.attempts if one.fate is fate}
+
+    def within(self, after: float, before: float = math.inf) -> list[Attempt]:
+        """The attempts begun and ended between those moments of the monotonic clock."""
+        return [one for one in self.attempts if after <= one.began and one.ended <= before]
+
+    async def redeliver(self) -> Counter[int | None]:
+        """Every message once more, as Svix's replay does; how often each status came."""
+        messages = {one.message for one in self.attempts}
+        async with Load(self._service, iter(messages)) as again:
+            await again.all_sent()
+        return Counter(one.status for one in again.attempts)
+
+    async def _send_on(self, sender: "Sender") -> None:
+        loop = asyncio.get_running_loop()
+        with sender:
+            while not self._over and (message := next(self._messages, None)):
+                attempt = await loop.run_in_executor(self._threads, sender.attempt, message)
+                self.attempts.append(attempt)
+                if attempt.fate is not Fate.ACKNOWLEDGED:
+                    await asyncio.sleep(0.05)
+
+
+class Sender:
+    """One connection, kept alive as long as it is answered. Blocking."""
+
+    def __init__(self, service: ServiceProcess) -> None:
+        self._connection = HTTPConnection("127.0.0.1", service.port, timeout=30)
+        self._secret = service.secret
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def attempt(self, message: Message) -> Attempt:
+        """Post it, signed now."""
+        began = time.monotonic()
+        fate, status, retry_after = self._told(message)
+        return Attempt(
+            message=message,
+            fate=fate,
+            began=began,
+            ended=time.monotonic(),
+            status=status,
+            retry_after=retry_after,
+        )
+
+    def _told(self, message: Message) -> tuple[Fate, int | None, str | None]:
+        try:
+            answer = self._post(message)
+        except ConnectionRefusedError:
+            return Fate.REFUSED, None, None
+        except (OSError, HTTPException):
+            self._connection.close()
+            return Fate.AMBIGUOUS, None, None
+        fate = Fate.ACKNOWLEDGED if 200 <= answer.status < 300 else Fate.REFUSED
+        return fate, answer.status, answer.headers["retry-after"]
+
+    def _post(self, message: Message) -> HTTPResponse:
+        headers = svix_headers(self._secret, message.body, svix_id=message.svix_id)
+        self._connection.request("POST", "/webhooks/clerk", message.body, headers)
+        answer = self._connection.getresponse()
+        answer.read()
+        return answer

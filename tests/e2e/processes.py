@@ -1,0 +1,177 @@
+"""The service as its operators run it: a process, told what it needs by its environment."""
+
+import asyncio
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from scripts.clerk_emulator import ClerkEmulator
+from tests.e2e.messages import Message
+from tests.running import bearer, svix_headers
+
+ROOT = Path(__file__).parents[2]
+STARTS_WITHIN = 30.0
+"""Seconds. It takes two to three; a busy machine may take ten."""
+
+
+class ServiceProcess:
+    """One `python -m service`. `directory` is where it runs, away from any `.env`."""
+
+    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+        self.port = free_port()
+        self.secret = environment["CLERK_WEBHOOK_SIGNING_SECRET"]
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "LOG_FORMAT": "json",
+            "PORT": str(self.port),
+            **environment,
+        }
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.ready_since = math.inf
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.webhook_url = f"{self.url}/webhooks/clerk"
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30, limits=_NO_LIMITS)
+
+    def spawn(self) -> None:
+        """Start the process, on the same port every time."""
+        with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service"],
+                cwd=self._directory,
+                env=self._environment,
+                stdout=stdout,
+                stderr=stderr,
+            )
+
+    async def start(self) -> None:
+        """Spawn it, and wait until it is ready."""
+        self.spawn()
+        await eventually(self.is_ready, STARTS_WITHIN)
+        self.ready_since = time.monotonic()
+
+    async def is_ready(self) -> bool:
+        assert self._running.poll() is None, f"it ended: {self.log()[-3:]} {self.stderr}"
+        return await self.status("/readyz") == 200
+
+    async def status(self, path: str) -> int | None:
+        """The status of a GET; None if there is no answer."""
+        try:
+            return (await self.http.get(path)).status_code
+        except httpx.HTTPError:
+            return None
+
+    async def me(self, token: str) -> httpx.Response:
+        return await self.http.get("/v1/me", headers=bearer(token))
+
+    async def deliver(self, message: Message) -> httpx.Response:
+        """Post it as Svix would, once."""
+        headers = svix_headers(self.secret, message.body, svix_id=message.svix_id)
+        return await self.http.post("/webhooks/clerk", content=message.body, headers=headers)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._running.send_signal(number)
+
+    async def ended(self, seconds: float = 30.0) -> int:
+        """The exit status, once it has ended. `subprocess.TimeoutExpired` if it does not."""
+        return await asyncio.to_thread(self._running.wait, seconds)
+
+    async def kill(self) -> None:
+        """SIGKILL: no time for anything."""
+        self.send_signal(signal.SIGKILL)
+        await self.ended()
+
+    async def close(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        if self._process is not None:
+            await self.kill()
+        await self.http.aclose()
+
+    def log(self) -> list[dict[str, Any]]:
+        """What it said on stdout. The last line of a killed process may be cut short."""
+        lines = self._stdout.read_bytes().splitlines(keepends=True)
+        return [orjson.loads(line) for line in lines if line.endswith(b"}\n")]
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def _stdout(self) -> Path:
+        return self._directory / f"{self.port}.out"
+
+    @property
+    def _stderr(self) -> Path:
+        return self._directory / f"{self.port}.err"
+
+
+_NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+
+
+def environment_for(clerk: ClerkEmulator, database_url: str, **settings: str) -> dict[str, str]:
+    """What the emulator says of itself, where the store is, and what else is to be set."""
+    return {
+        **clerk.config.environment(),
+        "DATABASE_URL": database_url,
+        "MIGRATE_ON_START": "1",
+        "CLERK_RATE_LIMIT": "10000",
+        **settings,
+    }
+
+
+@asynccontextmanager
+async def running_processes(
+    *environments: Mapping[str, str], directory: Path
+) -> AsyncIterator[list[ServiceProcess]]:
+    """One service for each environment, started together, ready, and gone afterwards."""
+    services = [ServiceProcess(environment, directory) for environment in environments]
+    try:
+        await asyncio.gather(*(service.start() for service in services))
+        yield services
+    finally:
+        for service in services:
+            await service.close()
+
+
+@asynccontextmanager
+async def running_process(
+    environment: Mapping[str, str], directory: Path
+) -> AsyncIterator[ServiceProcess]:
+    """One service, ready, and gone afterwards."""
+    async with running_processes(environment, directory=directory) as (service,):
+        yield service
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float) -> float:
+    """How long it took until the condition held. `AssertionError` when that is too long."""
+    started = time.monotonic()
+    while not await condition():
+        took = time.monotonic() - started
+        assert took < seconds, f"{condition.__qualname__} did not hold within {seconds} s"
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+def free_port() -> int:
+    """One that nobody listens on just now."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port: int = unused.getsockname()[1]
+        return port

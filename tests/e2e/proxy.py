@@ -1,0 +1,96 @@
+"""A TCP proxy with which a network can go wrong."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+_CHUNK = 64 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """In front of the server at an address. Passes on what comes, unless told otherwise.
+
+    `delay` is seconds for every piece.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._server = urlsplit(url)
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self._port = 0
+        self.delay = 0.0
+
+    @property
+    def url(self) -> str:
+        """The server's address, by way of the proxy."""
+        credentials = self._server.netloc.rpartition("@")[0]
+        return self._server._replace(netloc=f"{credentials}@127.0.0.1:{self._port}").geturl()
+
+    def stall(self) -> None:
+        """From now on nothing arrives, and nobody is told: half-open connections."""
+        self._passing.clear()
+
+    def heal(self) -> None:
+        """Pass on, late as it may be, what was held back."""
+        self.delay = 0.0
+        self._passing.set()
+
+    def reset(self) -> None:
+        """Cut every connection there is, without a farewell. New ones are welcome."""
+        for writer in self._writers:
+            peer = writer.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            writer.transport.abort()
+
+    async def listen(self) -> asyncio.Server:
+        """On a free port."""
+        listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self._port = listener.sockets[0].getsockname()[1]
+        return listener
+
+    async def _connect(
+        self, from_client: asyncio.StreamReader, to_client: asyncio.StreamWriter
+    ) -> None:
+        from_server, to_server = await asyncio.open_connection(
+            self._server.hostname, self._server.port
+        )
+        both = {to_client, to_server}
+        self._writers |= both
+        try:
+            await asyncio.gather(
+                self._pass_on(from_client, to_server), self._pass_on(from_server, to_client)
+            )
+        finally:
+            self._writers -= both
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until one side ends, then end the other."""
+        try:
+            while piece := await reader.read(_CHUNK):
+                await asyncio.sleep(self.delay)
+                await self._passing.wait()
+                writer.write(piece)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[Proxy]:
+    """A proxy in front of the server at `url`, while the block lasts."""
+    proxy = Proxy(url)
+    listener = await proxy.listen()
+    try:
+        yield proxy
+    finally:
+        listener.close()
+        proxy.heal()
+        proxy.reset()
+        await asyncio.sleep(0)

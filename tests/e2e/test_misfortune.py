@@ -1,0 +1,123 @@
+"""Two replicas, webhooks lost, repeated, late and out of order, a Clerk that fails, and people who
+come, change and go meanwhile.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator, Endpoint
+from scripts.clerk_emulator.deliveries import DeliveryStatus
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from scripts.clerk_emulator.plans import FaultPlan
+from tests.e2e.processes import ServiceProcess
+from tests.e2e.truth import differences
+
+STEPS = 150
+PAUSE = 0.005
+FAULTS = [
+    ApiFault(kind=FaultKind.ERROR, status=503, times=4),
+    ApiFault(kind=FaultKind.RATE_LIMIT, retry_after="1", times=2),
+    ApiFault(kind=FaultKind.SLOW, seconds=0.3, times=10),
+    ApiFault(kind=FaultKind.WRONG_USER, times=3),
+    ApiFault(kind=FaultKind.ERROR, status=500, times=3),
+    ApiFault(kind=FaultKind.TRUNCATED, times=3),
+]
+
+
+class People:
+    """They come, change and go at Clerk, as chance will have it."""
+
+    def __init__(self, clerk: ClerkEmulator, chance: random.Random) -> None:
+        self._clerk = clerk
+        self._chance = chance
+        self._steps = [self._come, self._come, *[self._change] * 4, self._turn, self._go]
+        self._present: list[str] = []
+        self.ids: list[str] = []
+
+    def step(self) -> None:
+        """One thing happens to one of them."""
+        self._chance.choice(self._steps if self._present else [self._come])()
+
+    def _come(self) -> None:
+        address = f"{UUID(int=self._chance.getrandbits(128)).hex}@example.com"
+        user_id = self._clerk.create_user(email_address=[address])["id"]
+        self._present.append(user_id)
+        self.ids.append(user_id)
+
+    def _change(self) -> None:
+        number = self._chance.randrange(1000)
+        self._clerk.update_user(self._somebody(), first_name=f"Ada {number}", last_name=None)
+
+    def _turn(self) -> None:
+        """Banned, or no longer."""
+        self._clerk.edit_user(self._somebody(), banned=self._chance.random() < 0.5)
+
+    def _go(self) -> None:
+        user_id = self._somebody()
+        self._present.remove(user_id)
+        self._clerk.delete_user(user_id)
+
+    def _somebody(self) -> str:
+        return self._chance.choice(self._present)
+
+
+@pytest.fixture
+def seed() -> int:
+    seed = secrets.randbelow(2**32)
+    print(f"SEED={seed}")
+    return seed
+
+
+@pytest.fixture
+async def unlucky_clerk(
+    clerk: ClerkEmulator, services: list[ServiceProcess], seed: int
+) -> AsyncIterator[ClerkEmulator]:
+    """Both replicas get every message, each with a misfortune of its own."""
+    clerk.sender.plans.from_seed(
+        FaultPlan(seed=seed, drop=0.15, repeat=0.2, delay=0.4, reorder=0.2, longest_delay=0.3)
+    )
+    for service in services:
+        clerk.sender.add_endpoint(
+            Endpoint(url=service.webhook_url, secrets=clerk.config.webhook_secrets)
+        )
+    yield clerk
+    clerk.sender.endpoints.clear()
+
+
+async def test_when_misfortune_is_healed_the_table_is_what_clerk_says(
+    unlucky_clerk: ClerkEmulator,
+    services: list[ServiceProcess],
+    sql: "asyncpg.Connection[Any]",
+    seed: int,
+) -> None:
+    clerk, chance = unlucky_clerk, random.Random(seed)
+    people = People(clerk, chance)
+    clerk.faults.add(*chance.sample(FAULTS, len(FAULTS)))
+    requests = []
+    for _ in range(STEPS):
+        people.step()
+        if chance.random() < 0.4:
+            who = chance.choice([people.ids[-1], chance.choice(people.ids)])
+            token = clerk.session_token(who)
+            requests.append(asyncio.create_task(chance.choice(services).me(token)))
+        await asyncio.sleep(PAUSE)
+    answers = await asyncio.gather(*requests)
+    unhealed = await differences(clerk, sql, people.ids)
+
+    clerk.faults.clear()
+    clerk.sender.heal()
+    await clerk.sender.settled(30)
+    assert {answer.status_code for answer in answers} <= {200, 401, 403, 503}
+    assert unhealed, "there was no misfortune"
+    assert await differences(clerk, sql, people.ids) == {}
+
+    clerk.sender.replay(DeliveryStatus.DELIVERED)
+    await clerk.sender.settled(30)
+    assert await differences(clerk, sql, people.ids) == {}

@@ -1,0 +1,85 @@
+"""SIGTERM and SIGINT under load: a stop that loses nothing and is a success."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator
+from tests.e2e.load import Fate, Load
+from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.e2e.messages import lives_of_users, sign_up, update
+from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_processes
+from tests.e2e.truth import unrecorded
+
+DRAIN = 0.6
+IN_HAND_FOR = 0.9
+GONE_WITHIN = 5.0
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.fixture(scope="module")
+async def services(
+    one_clerk: ClerkEmulator, store: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[list[ServiceProcess]]:
+    """One for each signal."""
+    environment = environment_for(one_clerk, store, DRAIN_SECONDS=str(DRAIN))
+    async with running_processes(
+        *[environment] * len(SIGNALS), directory=tmp_path_factory.mktemp("stopped")
+    ) as services:
+        yield services
+
+
+@pytest.fixture(params=SIGNALS)
+def stopping(request: pytest.FixtureRequest) -> signal.Signals:
+    number: signal.Signals = request.param
+    return number
+
+
+@pytest.fixture
+def service(services: list[ServiceProcess], stopping: signal.Signals) -> ServiceProcess:
+    return services[SIGNALS.index(stopping)]
+
+
+async def test_a_stopping_service_is_unready_first_then_finishes_its_work_and_exits_with_0(
+    stopping: signal.Signals,
+    clerk: ClerkEmulator,
+    service: ServiceProcess,
+    store: str,
+    sql: "asyncpg.Connection[Any]",
+) -> None:
+    slow = sign_up(clerk)
+    await service.deliver(slow)
+    async with Load(service, lives_of_users(clerk)) as load:
+        await load.acknowledged(100)
+        async with row_locked(store, slow.user_id):
+            in_hand = asyncio.create_task(service.deliver(update(clerk, slow.user_id)))
+            await eventually(lambda: waits_for_a_lock(sql), 2)
+            asked = time.monotonic()
+            service.send_signal(stopping)
+            await eventually(lambda: is_unready(service), DRAIN)
+            unready = time.monotonic()
+            await asyncio.sleep(IN_HAND_FOR)
+        answer = await in_hand
+        status = await service.ended()
+        gone = time.monotonic()
+
+    assert status == 0
+    assert answer.status_code == 204
+    assert gone - asked < GONE_WITHIN
+    assert any(one.fate is Fate.ACKNOWLEDGED for one in load.within(unready))
+    assert {one.status for one in load.attempts} == {204, None}
+    assert await unrecorded(sql, load.told(Fate.ACKNOWLEDGED)) == set()
+    assert service.stderr == ""
+
+
+async def is_unready(service: ServiceProcess) -> bool:
+    return await service.status("/readyz") == 503
+
+
+async def waits_for_a_lock(sql: "asyncpg.Connection[Any]") -> bool:
+    return await waiting_for_locks(sql) == 1

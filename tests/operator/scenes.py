@@ -1,0 +1,105 @@
+"""Tables that went wrong, and Clerks that know better."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from domain.backfill import Backfill
+from domain.ports import UserTable
+from domain.reconcile import Reconcile
+from domain.user import DeletedUser, LocalUser, UserId
+from scripts.clerk_emulator import ClerkEmulator
+from service.services import Operations
+from tests.e2e.truth import differences
+
+
+class TableInTheMiddle(UserTable):
+    """The real table, for tests that let something happen just before it is read."""
+
+    def __init__(self, table: UserTable) -> None:
+        self.table = table
+
+    async def get_many(
+        self, user_ids: Sequence[UserId]
+    ) -> Mapping[UserId, LocalUser | DeletedUser]:
+        return await self.table.get_many(user_ids)
+
+    async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
+        return await self.table.live_ids(after=after, limit=limit)
+
+
+def backfill_of(available: Operations, **changes: Any) -> Backfill:
+    return Backfill(
+        **{
+            "identity_provider": available.identity_provider,
+            "sync_user": available.sync_user,
+            "user_table": available.user_table,
+            "checkpoints": available.checkpoints,
+            **changes,
+        }
+    )
+
+
+def reconcile_of(available: Operations, **changes: Any) -> Reconcile:
+    return Reconcile(
+        **{
+            "users": available.users,
+            "user_table": available.user_table,
+            "identity_provider": available.identity_provider,
+            "sync_user": available.sync_user,
+            "checkpoints": available.checkpoints,
+            **changes,
+        }
+    )
+
+
+async def run_backfill(available: Operations) -> list[str]:
+    """What became of every user."""
+    outcomes: list[str] = []
+    await backfill_of(available).run(outcomes.extend)
+    return outcomes
+
+
+def ids_of(clerk: ClerkEmulator) -> list[str]:
+    return [user.id for user in clerk.users]
+
+
+async def drift(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]") -> dict[str, Any]:
+    """Everything on which the two sides disagree, found without our own code."""
+    here = {row["clerk_id"] for row in await sql.fetch("select clerk_id from users")}
+    return await differences(clerk, sql, here | set(ids_of(clerk)))
+
+
+async def contents(sql: "asyncpg.Connection[Any]") -> list[Any]:
+    """Every row, whole, but for when the same contents were last seen again."""
+    return [
+        {name: value for name, value in row.items() if name != "observed_at"}
+        for row in await sql.fetch("select * from users order by clerk_id")
+    ]
+
+
+async def spoil(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", count: int) -> None:
+    """Half of `count` rows are lost; of the others some are stale, deleted or corrupted."""
+    ids = ids_of(clerk)[:count]
+    await sql.execute("delete from users where clerk_id = any ($1)", ids[::2])
+    kept = ids[1::2]
+    for user_id in kept[0:20]:
+        clerk.update_user(user_id, first_name="Newer")
+    for user_id in kept[20:40]:
+        clerk.delete_user(user_id)
+    await sql.execute(
+        "update users set email = 'corrupted@example.com', banned = true where clerk_id = any ($1)",
+        kept[40:60],
+    )
+    # As if all had been seen a while ago: the order of two sights within a second is not known.
+    await sql.execute(
+        "update users set observed_at = observed_at - interval '10 s' where observed_at is not null"
+    )
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

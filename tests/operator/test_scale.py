@@ -1,0 +1,84 @@
+"""A hundred thousand users, within the quota of a development instance, in little memory."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from scripts.clerk_emulator import EmulatorConfig, running_emulator
+from tests.operator.scenes import drift, spoil
+from tests.operator.terminal import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One command: its summary, the seconds it took, the most memory it had, in MiB."""
+
+    code: int
+    summary: dict[str, Any]
+    seconds: float
+    memory: float
+
+
+async def measured(environment: dict[str, str], directory: Path, *arguments: str) -> Measured:
+    return await asyncio.to_thread(_measured, environment, directory, arguments)
+
+
+def _measured(environment: dict[str, str], directory: Path, arguments: tuple[str, ...]) -> Measured:
+    out = directory / "out"
+    started = time.monotonic()
+    with out.open("wb") as stdout:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scripts.replay_webhooks", *arguments, "--json"],
+            cwd=directory,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+            stdout=stdout,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    summary = orjson.loads(out.read_bytes().splitlines()[-1])
+    seconds = time.monotonic() - started
+    return Measured(process.returncode, summary, seconds, usage.ru_maxrss / 1024)
+
+
+async def repaired(count: int, store_url: str, directory: Path) -> list[Measured]:
+    """A backfill, damage, another backfill, a repair, and one that finds nothing.
+
+    Clerk has its own quota for development: 100 calls in 10 seconds.
+    """
+    sql = await asyncpg.connect(store_url)
+    await sql.execute("truncate users, sync_journal, sync_checkpoints")
+    async with running_emulator(EmulatorConfig()) as clerk:
+        clerk.create_users(count)
+        environment = {**clerk.config.environment(), "DATABASE_URL": store_url}
+        first = await measured(environment, directory, "backfill")
+        await spoil(clerk, sql, count)
+        again = await measured(environment, directory, "backfill")
+        repair = await measured(environment, directory, "reconcile", "--full", "--repair")
+        nothing = await measured(environment, directory, "reconcile", "--full", "--repair")
+        assert await drift(clerk, sql) == {}
+        assert clerk.calls.count(status=429) == 0
+    await sql.close()
+    return [first, again, repair, nothing]
+
+
+async def test_a_hundred_thousand_users_end_in_zero_drift_within_quota_and_memory(
+    store_url: str, tmp_path: Path
+) -> None:
+    few = await repaired(10_000, store_url, tmp_path)
+    many = await repaired(100_000, store_url, tmp_path)
+    for one in [*few, *many]:
+        print(f"{one.code} {one.seconds:7.1f} s {one.memory:6.1f} MiB {one.summary}")
+    assert {one.code for one in [*few, *many]} == {0}
+    assert many[-1].summary["outcomes"] == dict.fromkeys(many[-1].summary["outcomes"], 0)
+    assert max(one.memory for one in many) < max(one.memory for one in few) + 32

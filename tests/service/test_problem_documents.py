@@ -1,0 +1,102 @@
+"""Whatever goes wrong, the caller gets a problem document (RFC 9457) and learns nothing else."""
+
+from collections.abc import AsyncIterator
+from io import StringIO
+from typing import Annotated, Any
+
+import pytest
+from fastapi import HTTPException, Query
+from pydantic import BaseModel
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.errors import ANSWERS
+from tests.running import Service, problem, running_service
+
+CANARY = "canary-9f3c"
+
+
+class Order(BaseModel):
+    amount: int
+
+
+async def failing(password: str = CANARY) -> None:
+    raise LookupError(f"no such {password}")
+
+
+async def numbered(number: int, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> int:
+    return number + limit
+
+
+async def ordered(order: Order) -> int:
+    return order.amount
+
+
+async def raising(status: int) -> None:
+    raise HTTPException(status, detail=CANARY, headers={"X-Hint": "kept"})
+
+
+@pytest.fixture(scope="module")
+async def faulty(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
+    """Our application with routes that fail, as the real ones must not."""
+    async with running_service(shared_clerk, migrated_url, log=StringIO()) as service:
+        service.app.get("/failing")(failing)
+        service.app.get("/numbered/{number}")(numbered)
+        service.app.post("/ordered")(ordered)
+        service.app.get("/raising/{status}")(raising)
+        yield service
+
+
+async def test_an_unforeseen_error_tells_nothing(faulty: Service) -> None:
+    answer = await faulty.http.get("/failing")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-request-id"]
+    assert answer.json() == problem(500, "internal_error")
+
+
+async def test_after_an_unforeseen_error_the_service_goes_on(faulty: Service) -> None:
+    await faulty.http.get("/failing")
+    assert (await faulty.http.get("/readyz")).status_code == 200
+
+
+INVALID = [
+    ("GET", "/numbered/canary-9f3c", {}),
+    ("GET", "/numbered/1", {"params": {"limit": 0}}),
+    ("GET", "/numbered/1", {"params": {"limit": -1}}),
+    ("GET", "/numbered/1", {"params": {"limit": 10**9}}),
+    ("GET", "/numbered/1", {"params": {"limit": f"{CANARY}'; drop table users"}}),
+    ("POST", "/ordered", {"json": {"amount": CANARY}}),
+    ("POST", "/ordered", {"json": [CANARY]}),
+    ("POST", "/ordered", {"content": CANARY.encode()}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "asked"), INVALID)
+async def test_what_is_invalid_is_not_echoed(
+    faulty: Service, method: str, path: str, asked: dict[str, Any]
+) -> None:
+    answer = await faulty.http.request(method, path, **asked)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == problem(422, "request_invalid")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "bad_request"),
+        (404, "not_found"),
+        (409, "conflict"),
+        (418, "im_a_teapot"),
+        (503, "service_unavailable"),
+    ],
+)
+async def test_the_frameworks_own_errors_take_the_same_form(
+    faulty: Service, status: int, code: str
+) -> None:
+    answer = await faulty.http.get(f"/raising/{status}")
+    assert answer.json() == problem(status, code)
+    assert answer.headers["x-hint"] == "kept"
+
+
+def test_no_two_errors_share_a_word() -> None:
+    assert len({code for _, code in ANSWERS.values()}) == len(ANSWERS)

@@ -1,0 +1,344 @@
+"""What only a real connection can do wrong. Never a 5xx, never a hang, and the next one is served."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope, Send
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.app import create_app
+from service.errors import answer_everything
+from service.routes.body import json_bytes
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.running import REFUSED, UNAUTHORIZED, WEBHOOKS, problem, settings_for, svix_headers
+from tests.service.listening import Answer, Listening, listening
+from tests.service.tables import Sql, count_rows
+
+BODY = webhook_bytes("user.created")
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Served:
+    """Our application on a port, and the secret its webhooks are signed with."""
+
+    at: Listening
+    secret: str
+
+    def post(self, *extra: str, body: bytes = BODY, length: bool = True) -> bytes:
+        """The head of a signed delivery; `extra` are header lines."""
+        lines = [f"{name}: {value}" for name, value in svix_headers(self.secret, body).items()]
+        lengths = [f"Content-Length: {len(body)}"] if length else []
+        return head("POST", WEBHOOKS, *lines, *lengths, *extra)
+
+
+def head(method: str, target: str, *lines: str, host: str = "service") -> bytes:
+    start = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    return "\r\n".join([*start, *lines, "", ""]).encode("latin-1")
+
+
+def chunked(*parts: bytes) -> list[bytes]:
+    return [*(b"%x\r\n%b\r\n" % (len(part), part) for part in parts), b"0\r\n\r\n"]
+
+
+@pytest.fixture(scope="module")
+async def running(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Served]:
+    settings = settings_for(shared_clerk, migrated_url)
+    async with listening(create_app(settings), settings) as at:
+        yield Served(at, shared_clerk.config.webhook_secrets[0])
+
+
+@pytest.fixture
+def served(running: Served, clerk: ClerkEmulator, store_url: str) -> Served:
+    """On an empty store."""
+    return running
+
+
+async def is_alive(served: Served) -> bool:
+    return (await served.at.send(head("GET", "/healthz"))).status == 200
+
+
+def told(answer: Answer) -> Any:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return json.loads(answer.body)
+
+
+class TestBody:
+    async def test_with_its_length_is_taken(self, served: Served, sql: Sql) -> None:
+        assert (await served.at.send(served.post(), BODY)).status == 204
+        assert await count_rows(sql) == (1, 1)
+
+    async def test_in_chunks_is_taken(self, served: Served, sql: Sql) -> None:
+        post = served.post("Transfer-Encoding: chunked", length=False)
+        parts = [BODY[start : start + 100] for start in range(0, len(BODY), 100)]
+        assert (await served.at.send(post, *chunked(*parts))).status == 204
+        assert await count_rows(sql) == (1, 1)
+
+    async def test_byte_by_byte_is_taken(self, served: Served) -> None:
+        whole = served.post() + BODY
+        pieces = [whole[start : start + 7] for start in range(0, len(whole), 7)]
+        assert (await served.at.send(*pieces)).status == 204
+
+    async def test_announced_too_long_is_refused_before_it_is_sent(self, served: Served) -> None:
+        post = served.post(f"Content-Length: {MEBIBYTE + 1}", length=False)
+        started = time.monotonic()
+        answer = await served.at.send(post)
+        assert told(answer) == problem(413, "body_too_large")
+        assert time.monotonic() - started < 2
+
+    async def test_in_chunks_without_end_is_refused_at_a_mebibyte(
+        self, served: Served, sql: Sql
+    ) -> None:
+        post = served.post("Transfer-Encoding: chunked", length=False)
+        chunks = chunked(*[b"x" * 65_536] * 40)[:-1]
+        assert told(await served.at.send(post, *chunks)) == problem(413, "body_too_large")
+        assert await count_rows(sql) == (0, 0)
+
+    async def test_shorter_than_announced_is_refused(self, served: Served, sql: Sql) -> None:
+        await served.at.hang_up(served.post(), BODY[:-1])
+        await asyncio.sleep(0.1)
+        assert await count_rows(sql) == (0, 0)
+        assert await is_alive(served)
+
+    async def test_with_more_behind_it_is_read_to_its_length(self, served: Served) -> None:
+        assert (await served.at.send(served.post(), BODY + b"more")).status == 204
+
+
+LENGTHS: dict[str, list[str]] = {
+    "negative": ["Content-Length: -1"],
+    "with a plus": ["Content-Length: +5"],
+    "text": ["Content-Length: abc"],
+    "empty": ["Content-Length:"],
+    "hexadecimal": ["Content-Length: 0x10"],
+    "endless": [f"Content-Length: {'9' * 5_000}"],
+    "two that agree": [f"Content-Length: {len(BODY)}"] * 2,
+    "two that contradict": [f"Content-Length: {len(BODY)}", "Content-Length: 1"],
+    "two in one": [f"Content-Length: {len(BODY)}, {len(BODY)}"],
+    "and chunks": [f"Content-Length: {len(BODY)}", "Transfer-Encoding: chunked"],
+    "and chunks the other way round": [
+        "Transfer-Encoding: chunked",
+        f"Content-Length: {len(BODY)}",
+    ],
+    "of another coding": ["Transfer-Encoding: gzip, identity"],
+    "behind a space": [f"Content-Length : {len(BODY)}"],
+    "folded": [f"Content-Length:\r\n {len(BODY)}"],
+}
+
+
+@pytest.mark.parametrize("kind", LENGTHS)
+async def test_a_body_whose_length_is_in_doubt_is_refused(
+    served: Served, sql: Sql, kind: str
+) -> None:
+    answer = await served.at.send(served.post(*LENGTHS[kind], length=False), BODY, end=True)
+    assert answer.status == 400
+    assert await count_rows(sql) == (0, 0)
+    assert await is_alive(served)
+
+
+GARBAGE = {
+    "a greeting": b"HELO service\r\n\r\n",
+    "TLS": bytes.fromhex("16030100c8010000c40303") + b"\x00" * 200,
+    "version 9": b"GET /healthz HTTP/9.9\r\nHost: a\r\n\r\n",
+    "a method of its own": b"FETCH /healthz HTTP/1.1\r\nHost: a\r\n\r\n",
+    "bare line ends in a header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
+    "NUL in a header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
+    "a space in a name": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX Y: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+async def test_what_is_no_http_is_refused(served: Served, kind: str) -> None:
+    assert (await served.at.send(GARBAGE[kind])).status == 400
+    assert await is_alive(served)
+
+
+HEADS = {
+    "a header of 70 kB": ["X-Long: " + "x" * 70_000],
+    "headers of 70 kB": [f"X-{number}: {'x' * 1_000}" for number in range(70)],
+    "a thousand headers": [f"X-{number}: x" for number in range(1_000)],
+    "a name of 70 kB": ["X" * 70_000 + ": x"],
+}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+async def test_too_large_a_head_is_refused(served: Served, sql: Sql, kind: str) -> None:
+    answer = await served.at.send(served.post(*HEADS[kind]), BODY)
+    assert answer.status == 400
+    assert await count_rows(sql) == (0, 0)
+    assert await is_alive(served)
+
+
+@pytest.mark.parametrize("opening", [b"X: ", b"X", b"Cookie: a=b; "])
+async def test_a_head_without_end_is_cut_off(served: Served, opening: bytes) -> None:
+    begun = head("GET", "/v1/me").removesuffix(b"\r\n") + opening
+    answer = await served.at.send(begun, *[b"x" * 8_192] * 100, pause=0.001)
+    assert answer.status == 400
+
+
+async def test_an_address_without_end_is_cut_off(served: Served) -> None:
+    answer = await served.at.send(b"GET /", *[b"x" * 8_192] * 100, pause=0.001)
+    assert answer.status == 400
+
+
+async def test_a_head_as_large_as_usual_is_taken(served: Served, sql: Sql) -> None:
+    lines = [f"X-{number}: {'x' * 400}" for number in range(60)]
+    assert (await served.at.send(served.post(*lines), BODY)).status == 204
+
+
+async def test_a_large_body_is_no_large_head(served: Served) -> None:
+    body = json.dumps({"type": "session.created", "pad": "x" * 900_000}).encode()
+    for _ in range(2):
+        assert (await served.at.send(served.post(body=body) + body)).status == 204
+
+
+@pytest.mark.parametrize("name", ["svix-id", "svix-timestamp", "svix-signature", "SVIX-ID"])
+async def test_a_header_that_comes_twice_is_refused(served: Served, sql: Sql, name: str) -> None:
+    answer = await served.at.send(served.post(f"{name}: msg_fake"), BODY)
+    assert (answer.status, told(answer)) == (400, REFUSED)
+    assert await count_rows(sql) == (0, 0)
+
+
+@pytest.mark.parametrize("host", ["a/?b", "/v1/session?", "evil.example", "[::1", "a b", ""])
+async def test_no_host_opens_what_is_protected(served: Served, sql: Sql, host: str) -> None:
+    answer = await served.at.send(head("GET", "/v1/me", host=host))
+    assert (answer.status, told(answer)) == (401, UNAUTHORIZED)
+    answer = await served.at.send(head("POST", WEBHOOKS, "Content-Length: 2", host=host), b"{}")
+    assert (answer.status, told(answer)) == (400, REFUSED)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://evil.example/v1/me", "/v1/me?x=/healthz", "/v1/%6de", "/v1/me;a=b#c"]
+)
+async def test_no_target_opens_what_is_protected(served: Served, target: str) -> None:
+    assert (await served.at.send(head("GET", target))).status in (401, 404)
+
+
+async def test_two_authorization_headers_are_unauthorized(
+    served: Served, clerk: ClerkEmulator
+) -> None:
+    line = f"Authorization: Bearer {clerk.session_token(ADA)}"
+    assert (await served.at.send(head("GET", "/v1/session", line))).status == 200
+    answer = await served.at.send(head("GET", "/v1/session", line, line))
+    assert (answer.status, told(answer)) == (401, UNAUTHORIZED)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "GET", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
+async def test_another_method_is_not_allowed(served: Served, method: str) -> None:
+    answer = await served.at.send(head(method, WEBHOOKS, "X-Canary: canary"))
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert told(answer) == problem(405, "method_not_allowed")
+
+
+async def test_there_is_no_tunnel(served: Served) -> None:
+    answer = await served.at.send(head("CONNECT", "evil.example:443"), end=True)
+    assert 400 <= answer.status < 500
+
+
+async def test_there_is_no_websocket(served: Served) -> None:
+    lines = [
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZQ==",
+        "Sec-WebSocket-Version: 13",
+    ]
+    asked = head("GET", "/v1/me", *lines).replace(b"Connection: close", b"Connection: Upgrade")
+    answer = await served.at.send(asked, end=True)
+    assert 400 <= answer.status < 500
+    assert await is_alive(served)
+
+
+async def test_the_server_does_not_tell_what_it_is(served: Served) -> None:
+    for answer in (
+        await served.at.send(head("GET", "/healthz")),
+        await served.at.send(head("GET", "/nope")),
+        await served.at.send(b"nonsense\r\n\r\n"),
+    ):
+        assert "server" not in answer.headers
+        assert b"uvicorn" not in answer.raw.lower()
+
+
+async def test_a_spoofed_address_is_not_believed(served: Served) -> None:
+    lines = ["X-Forwarded-For: 10.0.0.1", "X-Forwarded-Proto: https", "Forwarded: for=10.0.0.1"]
+    assert (await served.at.send(head("GET", "/v1/me", *lines))).status == 401
+
+
+async def test_hanging_up_in_the_middle_harms_nobody_else(
+    served: Served, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    whole = served.post() + BODY
+    await asyncio.gather(
+        *(served.at.hang_up(whole[: len(whole) * part // 50]) for part in range(1, 50))
+    )
+    assert (await served.at.send(served.post(), BODY)).status == 204
+    assert await is_alive(served)
+
+
+async def test_five_hundred_idle_connections_leave_the_others_served(served: Served) -> None:
+    idle = [await asyncio.open_connection("127.0.0.1", served.at.port) for _ in range(500)]
+    for _, writer in idle:
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: ")
+    assert await is_alive(served)
+    for _, writer in idle:
+        writer.close()
+
+
+@pytest.fixture
+async def impatient(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
+    """An application that reads a body as ours does, and waits for 0.3 s only."""
+    app = FastAPI()
+    answer_everything(app)
+
+    @app.post("/")
+    async def read(request: Request) -> Response:
+        return Response(await json_bytes(request, max_seconds=0.3))
+
+    settings = settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere")
+    async with listening(app, settings) as at:
+        yield at
+
+
+@pytest.mark.parametrize(
+    "chunks", [[], [b"{"], [b" "] * 100], ids=["silent", "begun and silent", "dripping"]
+)
+async def test_too_slow_a_body_is_cut_off(impatient: Listening, chunks: list[bytes]) -> None:
+    started = time.monotonic()
+    answer = await impatient.send(head("POST", "/", "Content-Length: 1000"), *chunks, pause=0.05)
+    assert told(answer) == problem(408, "body_too_slow")
+    assert 0.3 <= time.monotonic() - started < 1.5
+
+
+async def test_a_slow_body_in_time_is_read(impatient: Listening) -> None:
+    answer = await impatient.send(head("POST", "/", "Content-Length: 4"), *[b"1"] * 4, pause=0.02)
+    assert (answer.status, answer.body) == (200, b"1111")
+
+
+@pytest.mark.slow
+async def test_a_delivery_too_slow_is_cut_off_after_ten_seconds(served: Served, sql: Sql) -> None:
+    answer = await served.at.send(served.post(), BODY[:10])
+    assert told(answer) == problem(408, "body_too_slow")
+    assert await count_rows(sql) == (0, 0)
+
+
+async def test_an_answer_that_broke_is_not_begun_again(clerk: ClerkEmulator) -> None:
+    class Broken(Response):
+        async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+            headers = [(b"content-length", b"10")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            raise LookupError
+
+    settings = settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere", log_level="error")
+    app = create_app(settings)
+
+    @app.get("/broken")
+    async def broken() -> Response:
+        return Broken()
+
+    async with listening(app, settings) as at:
+        answer = await at.send(head("GET", "/broken"))
+        assert (answer.status, answer.body) == (200, b"")
+        assert (await at.send(head("GET", "/healthz"))).status == 200
