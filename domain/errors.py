@@ -15,7 +15,8 @@ SyncError
     ├── StorageUnavailable
     ├── IdentityProviderUnavailable
     │   ├── SecretKeyRefused      nor later, with this key
-    │   └── CursorRefused         nor later, from this place in the list
+    │   ├── CursorRefused         nor later, from this place in the list
+    │   └── UserUnreadable        Clerk has that user, in a form we cannot keep
     ├── SigningKeysUnavailable
     └── FrontDoorUnavailable    where a replay is posted to
 """
@@ -91,6 +92,10 @@ class SecretKeyRefused(IdentityProviderUnavailable):
 
 class CursorRefused(IdentityProviderUnavailable):
     """The list of users cannot be resumed at that user: deleted, or cursors are not known."""
+
+
+class UserUnreadable(IdentityProviderUnavailable):
+    """Clerk has that user, in a form we cannot keep."""
 
 
 class SigningKeysUnavailable(Unavailable):

@@ -3,8 +3,9 @@
 A wrong key makes everybody look deleted, and strangers look missing.
 """
 
-from domain.errors import WrongInstance
+from domain.errors import UserUnreadable, WrongInstance
 from domain.ports import IdentityProvider, UserTable
+from domain.user import UserId
 
 ASKED_FOR = 20
 """So many of our live rows are asked for before none of them being at Clerk means anything."""
@@ -24,6 +25,14 @@ async def require_same_instance(
         await _require_named(identity_provider, instance_id)
 
 
+async def is_at_clerk(identity_provider: IdentityProvider, user_id: UserId) -> bool:
+    """Readable or not. Raises `IdentityProviderUnavailable`; only Clerk's own 404 says no."""
+    try:
+        return await identity_provider.fetch(user_id) is not None
+    except UserUnreadable:
+        return True
+
+
 async def _require_named(identity_provider: IdentityProvider, instance_id: str) -> None:
     found = await identity_provider.instance_ids()
     if instance_id not in found:
@@ -35,7 +44,7 @@ async def _require_a_user_in_common(
 ) -> None:
     ours = await user_table.live_ids(after=None, limit=ASKED_FOR)
     for user_id in ours:
-        if await identity_provider.fetch(user_id) is not None:
+        if await is_at_clerk(identity_provider, user_id):
             return
     if ours:
         raise WrongInstance("it knows none of our users; if it is right, set CLERK_INSTANCE_ID")

@@ -172,7 +172,8 @@ class IdentityProvider(Protocol):
     async def fetch(self, user_id: UserId) -> User | None:
         """The user, or None when Clerk has none by that id.
 
-        Raises `IdentityProviderUnavailable`, also when the answer is not that user.
+        Raises `IdentityProviderUnavailable`, also when the answer is not that user, and
+        `UserUnreadable` when it is and cannot be kept.
         """
         ...
 

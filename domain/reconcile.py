@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from domain.compact_ids import CompactIds
 from domain.drift import Drift, DriftKind, compare
 from domain.errors import Unstorable
-from domain.instance import require_same_instance
+from domain.instance import is_at_clerk, require_same_instance
 from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
 from domain.read_ahead import read_ahead
@@ -191,7 +191,7 @@ class Reconcile:
 
     async def _confirm_deleted(self, user_id: UserId) -> None:
         """Only Clerk's own 404 counts: the user may be younger than the list."""
-        if await self.identity_provider.fetch(user_id) is not None:
+        if await is_at_clerk(self.identity_provider, user_id):
             return
         drift = _deleted(user_id)
         self._note([drift])

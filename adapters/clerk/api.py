@@ -12,7 +12,7 @@ from adapters.clerk.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkCalls, ClerkL
 from adapters.clerk.http import Answer
 from adapters.clerk.paging import PAGE_SIZE, Position
 from adapters.clerk.payload import Unreadable, read_json, read_user
-from domain.errors import IdentityProviderUnavailable
+from domain.errors import IdentityProviderUnavailable, UserUnreadable
 from domain.ports import IdentityProvider, IdentityProviderClock
 from domain.user import User, UserId, parse_user_id
 
@@ -84,7 +84,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         try:
             return _user(fields, answer)
         except Unreadable as unreadable:
-            raise IdentityProviderUnavailable(unreadable.reason) from unreadable
+            raise UserUnreadable(unreadable.reason) from unreadable
 
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
         """Users we cannot read are left out and reported."""

@@ -277,6 +277,16 @@ async def test_drift_that_was_only_reported_is_found_again(
     assert (await reconcile_of(available).recent()).found == {DriftKind.MISSING: 3}
 
 
+async def test_a_user_who_became_unreadable_is_not_taken_for_deleted(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(2)
+    await run_backfill(available)
+    clerk.edit_user(ids_of(clerk)[0], first_name="\x00")
+    findings = await reconcile_of(available, repair=True).full()
+    assert (findings.found, await tombstones(sql)) == ({}, 0)
+
+
 async def test_repairs_are_journaled_as_reconcile(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import time
@@ -44,11 +45,19 @@ def _measured(environment: dict[str, str], directory: Path, arguments: tuple[str
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
             stdout=stdout,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    memory = _watched(process)
     summary = orjson.loads(out.read_bytes().splitlines()[-1])
-    seconds = time.monotonic() - started
-    return Measured(process.returncode, summary, seconds, usage.ru_maxrss / 1024)
+    return Measured(process.returncode, summary, time.monotonic() - started, memory)
+
+
+def _watched(process: "subprocess.Popen[bytes]") -> float:
+    """The most memory it had until it ended. `ru_maxrss` would count ours, from before its exec."""
+    most = 0
+    while process.poll() is None:
+        if found := re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text()):
+            most = int(found[1])
+        time.sleep(0.1)
+    return most / 1024
 
 
 async def repaired(count: int, store_url: str, directory: Path) -> list[Measured]:

@@ -155,6 +155,12 @@ def test_what_is_wrong_is_told_by_name_and_never_shown(name: str, value: str) ->
     assert "canary" not in told
 
 
+def test_the_error_itself_shows_no_value() -> None:
+    with pytest.raises(ValidationError) as caught:
+        settings(clerk_secret_key="canary", clerk_jwt_key="canary", port="canary")
+    assert "canary" not in f"{caught.value} {caught.value!r}"
+
+
 RIGHT: list[tuple[str, Any]] = [
     ("clerk_secret_key", "sk_live_canaryCanaryCanary"),
     ("clerk_webhook_signing_secret", WEBHOOK_SECRET.removeprefix("whsec_")),

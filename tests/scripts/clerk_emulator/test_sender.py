@@ -185,6 +185,7 @@ async def test_every_endpoint_gets_the_same_message(
         (URL, "whsec_c2hvcnQ="),
         (URL, random_webhook_secret().removeprefix("whsec_")),
     ],
+    ids=["another scheme", "no address", "no secret", "a short secret", "no prefix"],
 )
 def test_an_endpoint_that_cannot_work_is_refused(url: str, secret: str) -> None:
     with pytest.raises(ValueError):
