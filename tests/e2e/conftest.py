@@ -1,6 +1,7 @@
 """Real processes, a real Postgres, an emulated Clerk. Services that tests leave alive are shared."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ def clerk(one_clerk: ClerkEmulator) -> ClerkEmulator:
 @pytest.fixture(scope="session")
 async def store(postgres_url: str) -> AsyncIterator[str]:
     """A database of this folder's own. The services bring its schema to head."""
-    async with temporary_database(postgres_url, "e2e") as url:
+    async with temporary_database(postgres_url, f"e2e_{os.getpid()}") as url:
         yield url
 
 

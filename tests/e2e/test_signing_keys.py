@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import orjson
+import pytest
 from jwt.utils import base64url_decode, base64url_encode
 
 from scripts.clerk_emulator import ClerkEmulator
@@ -31,6 +32,7 @@ async def test_known_users_do_not_notice_that_the_keys_are_out_of_reach(
     assert await service.status("/readyz") == 200
 
 
+@pytest.mark.slow
 async def test_a_rotated_key_under_the_same_name_costs_one_fetch_and_no_user_a_session(
     rotation: Rotation,
 ) -> None:
@@ -48,6 +50,7 @@ async def test_a_rotated_key_under_the_same_name_costs_one_fetch_and_no_user_a_s
     assert clerk.calls.count(FETCH) == 1
 
 
+@pytest.mark.slow
 async def test_made_up_key_names_cost_one_fetch_and_hold_up_nobody(
     clerk: ClerkEmulator, service: ServiceProcess
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -110,14 +111,7 @@ async def test_a_clerk_without_cursors_is_read_all_the_same(
     available: Operations, clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(USERS)
-    clerk.config = type(clerk.config)(
-        **{
-            name: getattr(clerk.config, name)
-            for name in clerk.config.__dataclass_fields__
-            if name != "starting_after"
-        },
-        starting_after=False,
-    )
+    clerk.config = replace(clerk.config, starting_after=False)
     await run_backfill(available)
     assert await drift(clerk, sql) == {}
 

@@ -1,10 +1,33 @@
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.clerk.payloads import INSTANCE
 from tests.running import Service, running_service
+from tests.service.tables import Sql
+
+
+@pytest.fixture(scope="session")
+async def shared_sql(migrated_url: str) -> AsyncIterator[Sql]:
+    """One connection for hundreds of tests: to make one costs more than most of them."""
+    connection = await asyncpg.connect(migrated_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def store_url(migrated_url: str, shared_sql: Sql) -> str:
+    """The migrated database, empty."""
+    await shared_sql.execute("delete from users; delete from sync_journal")
+    return migrated_url
+
+
+@pytest.fixture
+def sql(store_url: str, shared_sql: Sql) -> Sql:
+    """A plain connection, to look at the tables without our own code."""
+    return shared_sql
 
 
 @pytest.fixture(scope="session")
