@@ -7,6 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -26,6 +27,8 @@ async def migrate(dsn: str) -> None:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(_upgrade)
+    except DBAPIError as error:
+        raise translated(_driven(error)) from None
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise translated(error) from None
     finally:
@@ -53,6 +56,12 @@ async def at_head(database: Database, wanted: str) -> bool:
         lambda connection: connection.fetchval("select version_num from alembic_version")
     )
     return revision == wanted
+
+
+def _driven(error: DBAPIError) -> Exception:
+    """The driver's own error, which SQLAlchemy wraps twice."""
+    cause = error.orig.__cause__ if error.orig else None
+    return cause if isinstance(cause, Exception) else error
 
 
 def _upgrade(connection: Connection) -> None:

@@ -25,7 +25,7 @@ DEADLINE = 8.0
 LONGEST_ANSWER = 10.0
 SLACK = 1.0
 BACK_WITHIN = 2.0
-DELAY = 0.2
+DELAY = 0.05
 
 
 @pytest.fixture(scope="module")

@@ -143,9 +143,6 @@ async def test_an_empty_database_is_brought_to_head_when_asked_for(
         assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
 
 
-@pytest.mark.xfail(
-    strict=True, reason="`migrate` lets through what SQLAlchemy has wrapped: the task dies"
-)
 async def test_a_database_that_comes_later_is_brought_to_head_too(
     clerk: ClerkEmulator, postgres_url: str
 ) -> None:

@@ -304,7 +304,6 @@ class TestCommand:
         assert "canary" not in ended.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="`migrate` lets through what SQLAlchemy has wrapped")
 async def test_a_store_that_refuses_us_cannot_be_migrated(postgres_url: str) -> None:
     scheme, _, rest = postgres_url.partition("://")
     wrong = f"{scheme}://nobody:canary@{rest.rpartition('@')[2]}"
