@@ -1,17 +1,16 @@
-"""Brings the schema to head, and says whether it is there. Safe from several processes at once."""
+"""Brings the schema to head. Safe from several processes at once."""
 
 from pathlib import Path
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from adapters.postgres.database import Database, translated
+from adapters.postgres.database import translated
 
 _LOCK = 0x636C65726B  # any number, as long as every process takes the same
 
@@ -33,29 +32,6 @@ async def migrate(dsn: str) -> None:
         raise translated(error) from None
     finally:
         await engine.dispose()
-
-
-def head() -> str:
-    """The revision the code needs."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    if revision is None:
-        raise LookupError("no migrations found")
-    return revision
-
-
-async def at_head(database: Database, wanted: str) -> bool:
-    """Whether the store's schema is the one `wanted`. Raises `StorageUnavailable`."""
-    applied = await database.run(
-        lambda connection: connection.fetchval(
-            "select case when to_regclass('alembic_version') is not null then true end"
-        )
-    )
-    if applied is None:
-        return False
-    revision: str | None = await database.run(
-        lambda connection: connection.fetchval("select version_num from alembic_version")
-    )
-    return revision == wanted
 
 
 def _driven(error: DBAPIError) -> Exception:

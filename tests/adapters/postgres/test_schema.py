@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.postgres.database import Database
-from adapters.postgres.migrate import at_head, head, migrate
+from adapters.postgres.migrate import migrate
+from adapters.postgres.schema import HEAD, at_head
 from adapters.postgres.statements import PAGE_COLUMNS
 from adapters.postgres.tables import JournalRow, Table, UserRow
 from domain.user import CONTENT_FIELDS, LocalUser
@@ -79,9 +80,9 @@ async def test_an_empty_database_is_not_at_head_and_a_migrated_one_is(postgres_u
     async with temporary_database(postgres_url, "empty_then_migrated") as url:
         database = Database(url)
         await database.open()
-        assert not await at_head(database, head())
+        assert not await at_head(database)
         await migrate(url)
-        assert await at_head(database, head())
+        assert await at_head(database)
         assert not await at_head(database, "0000")
         await database.close()
 
