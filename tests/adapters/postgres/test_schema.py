@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 from adapters.postgres.database import Database
 from adapters.postgres.migrate import migrate
-from adapters.postgres.schema import HEAD, at_head
+from adapters.postgres.schema import at_head
 from adapters.postgres.statements import PAGE_COLUMNS
 from adapters.postgres.tables import JournalRow, Table, UserRow
 from domain.user import CONTENT_FIELDS, LocalUser
