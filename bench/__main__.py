@@ -1,0 +1,98 @@
+"""`python -m bench`: us beside others, the same work, the same store, taking turns."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench import first_request, pages
+from bench.arrivals import TOKENS, World
+from bench.contestants import ALONE, EVERYBODY, Contestant, Running, running
+from bench.picture import picture
+from bench.report import table
+from bench.rounds import Turn, rounds
+from bench.store import Store, durable_store
+from bench.works import Load, Work
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+
+CLERK_LATENCY = 0.03
+"""Seconds the emulated Clerk takes for a user. The real one takes longer."""
+
+
+def main(
+    *,
+    peers: Annotated[bool, typer.Option(help="Everybody, not only the bound.")] = False,
+    count: Annotated[int, typer.Option("--rounds", min=1)] = 5,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Of each turn.")] = 3.0,
+    users: Annotated[int, typer.Option(min=1_000, help="Known before.")] = 10_000,
+    svg: Annotated[Path | None, typer.Option(help="Write the picture here.")] = None,
+) -> None:
+    """Prints medians, ratios and their spread."""
+    load = Load(users=users, seconds=seconds)
+    asyncio.run(_bench(EVERYBODY if peers else ALONE, load, count, svg, Console(width=120)))
+
+
+async def _bench(
+    contestants: tuple[Contestant, ...], load: Load, count: int, svg: Path | None, out: Console
+) -> None:
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(durable_store())
+        clerk = await stack.enter_async_context(running_emulator(EmulatorConfig(rate_limit=None)))
+        clerk.create_users(TOKENS)
+        world = _world(clerk, load.users)
+        await store.prepare(load.users, [user.id for user in clerk.users])
+        clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="get_user", seconds=CLERK_LATENCY))
+        started = await _started(stack, contestants, store, clerk)
+        turns = await _rounds(started, load, world, store, count, out)
+        out.print(table(turns, "ours"))
+        if svg is not None:
+            svg.write_text(picture(turns, "ours"))
+        out.print(await pages.compare(await store.add("pages"), count))
+        out.print(await first_request.compare(started[0], clerk, count))
+
+
+async def _rounds(
+    started: list[Running], load: Load, world: World, store: Store, count: int, out: Console
+) -> list[list[Turn]]:
+    done = []
+    with out.status(f"round 1 of {count}") as status:
+        async for turns in rounds(started, list(Work), load, world, store, count):
+            done.append(turns)
+            status.update(f"round {len(done) + 1} of {count}")
+    return done
+
+
+async def _started(
+    stack: AsyncExitStack, contestants: tuple[Contestant, ...], store: Store, clerk: ClerkEmulator
+) -> list[Running]:
+    started = []
+    for contestant in contestants:
+        environment = {
+            **clerk.config.environment(),
+            "CLERK_JWT_KEY": clerk.keys.public_pem(),
+            "DATABASE_URL": await store.add(contestant.name),
+            "HOST": "127.0.0.1",
+        }
+        started.append(await stack.enter_async_context(running(contestant, environment)))
+    return started
+
+
+def _world(clerk: ClerkEmulator, users: int) -> World:
+    """Everyone at Clerk is signed in for an hour; the store knows them and many more."""
+    people = [user.id for user in clerk.users]
+    until = clerk.clock() // 1000 + 3600
+    return World(
+        instance_id=clerk.config.instance_id,
+        secret=clerk.config.webhook_secrets[0],
+        template=clerk.get_user(people[0]),
+        tokens=tuple(clerk.session_token(user_id, exp=until) for user_id in people),
+        users=users,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,145 @@
+"""Pages of 500 users straight into the store: our statement beside COPY and a merge."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from uuid import uuid4
+
+import asyncpg
+from rich.table import Table
+
+from adapters.postgres.database import Database
+from adapters.postgres.users import PostgresUserRepository
+from bench.report import spread
+from domain.observation import SyncUser
+from domain.user import CONTENT_FIELDS, Source, User, UserId
+
+PAGE = 500
+PAGES = 20
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+
+Page = Sequence[SyncUser]
+Write = Callable[[Page], Awaitable[object]]
+
+COLUMNS = ("clerk_id", "clerk_updated_at", "observed_at", "digest", *CONTENT_FIELDS)
+STAGE = f"create temporary table stage as select {', '.join(COLUMNS)} from users limit 0"
+MERGE = f"""
+merge into users using stage on users.clerk_id = stage.clerk_id
+when matched and users.deleted_at is null and
+    (stage.clerk_updated_at, stage.observed_at, stage.digest)
+    > (users.clerk_updated_at, users.observed_at, users.digest)
+    then update set {", ".join(f"{name} = stage.{name}" for name in COLUMNS[1:])},
+        last_synced_at = now(), synced_by = 'backfill'
+when not matched
+    then insert ({", ".join(COLUMNS)}, synced_by)
+        values ({", ".join(f"stage.{name}" for name in COLUMNS)}, 'backfill')
+"""  # noqa: S608 - our own column names
+JOURNAL = """
+insert into sync_journal (clerk_id, source, event_type, occurred_at, outcome, clerk_updated_at)
+select clerk_id, 'backfill', 'user.observed', observed_at, 'updated', clerk_updated_at from stage
+"""
+
+
+async def compare(url: str, rounds: int) -> Table:
+    """Rows a second. COPY twice: as it is, and with the journal entries that ours writes."""
+    database = Database(url)
+    await database.open()
+    connection = await asyncpg.connect(url)
+    await connection.execute(STAGE)
+    ways: dict[str, Write] = {
+        "ours": PostgresUserRepository(database).sync_many,
+        "COPY + merge": lambda page: _copy(connection, page, MERGE),
+        "COPY + merge + journal": lambda page: _copy(connection, page, MERGE, JOURNAL),
+    }
+    measured = [await _round(ways) for _ in range(rounds)]
+    await connection.close()
+    await database.close()
+    return _table(measured, list(ways))
+
+
+async def _copy(
+    connection: "asyncpg.Connection[asyncpg.Record]", page: Page, *statements: str
+) -> None:
+    async with connection.transaction():
+        await connection.copy_records_to_table(
+            "stage", records=[_record(command.change) for command in page], columns=list(COLUMNS)
+        )
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.execute("truncate stage")
+
+
+async def _round(ways: Mapping[str, Write]) -> dict[str, dict[str, float]]:
+    """For each kind of page, rows a second of each way. Everyone gets pages of their own users."""
+    crowd = {name: [_new_page() for _ in range(PAGES)] for name in ways}
+    pages = {
+        "new": crowd,
+        "changed": {name: [_changed(page) for page in crowd[name]] for name in ways},
+    }
+    pages["unchanged"] = pages["changed"]
+    return {
+        kind: {name: await _rate(write, pages[kind][name]) for name, write in ways.items()}
+        for kind in pages
+    }
+
+
+async def _rate(write: Write, pages: Sequence[Page]) -> float:
+    started = time.perf_counter()
+    for page in pages:
+        await write(page)
+    return sum(map(len, pages)) / (time.perf_counter() - started)
+
+
+def _new_page() -> Page:
+    return [SyncUser(change=_user(n), source=Source.BACKFILL) for n in range(PAGE)]
+
+
+def _user(number: int) -> User:
+    return User(
+        clerk_id=UserId(f"user_{uuid4().hex[:27]}"),
+        clerk_updated_at=THEN,
+        observed_at=THEN,
+        email=f"person{number}@example.com",
+        first_name="Person",
+        last_name=f"Number {number}",
+        image_url=f"https://img.clerk.com/{number}",
+        public_metadata={"plan": "pro"},
+        clerk_created_at=THEN,
+    )
+
+
+def _changed(page: Page) -> Page:
+    later = THEN + timedelta(days=1)
+    return [
+        replace(
+            command,
+            change=replace(
+                command.change, first_name="Changed", clerk_updated_at=later, observed_at=later
+            ),
+        )
+        for command in page
+    ]
+
+
+def _record(change: object) -> tuple[object, ...]:
+    assert isinstance(change, User)  # noqa: S101 - only live users are made here
+    contents = {name: getattr(change, name) for name in CONTENT_FIELDS}
+    contents["public_metadata"] = json.dumps(dict(change.public_metadata))
+    version = (change.clerk_id, change.clerk_updated_at, change.observed_at, change.digest)
+    return (*version, *contents.values())
+
+
+def _table(measured: Sequence[Mapping[str, Mapping[str, float]]], ways: Sequence[str]) -> Table:
+    shown = Table(title=f"pages of {PAGE} into the store, rows/s", title_justify="left")
+    for heading in ("pages", "way", "rows/s", "ours ÷"):
+        shown.add_column(heading, justify="left" if heading in {"pages", "way"} else "right")
+    for kind in measured[0]:
+        for way in ways:
+            rates = [one[kind][way] for one in measured]
+            beside = "" if way == "ours" else str(spread(one[kind]["ours"] / one[kind][way] for one in measured))
+            shown.add_row(kind, way, f"{median(rates):,.0f}", beside)
+        shown.add_section()
+    return shown

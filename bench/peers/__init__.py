@@ -1,0 +1,1 @@
+"""The others. Each reads the same environment and answers the same three routes."""

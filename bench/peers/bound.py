@@ -1,0 +1,121 @@
+"""The bound: raw ASGI, an asyncpg pool, PyJWT and svix, our statements, and nothing else.
+
+No limits, no log line, no metrics, no problem documents, no quarantine: what the work itself costs.
+"""
+
+import hashlib
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import jwt
+import orjson
+import uvicorn
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from svix.webhooks import Webhook, WebhookVerificationError
+
+from adapters.postgres.statements import GET, PAGE_COLUMNS, SYNC
+
+CONTENTS = ("email", "phone_number", "username", "first_name", "last_name", "image_url")
+
+
+class Bound:
+    """An ASGI application. The pool is opened by the first event, `lifespan`."""
+
+    def __init__(self) -> None:
+        self._key: Any = load_pem_public_key(os.environ["CLERK_JWT_KEY"].encode())
+        self._issuer = os.environ["CLERK_ISSUER"]
+        self._webhook = Webhook(os.environ["CLERK_WEBHOOK_SIGNING_SECRET"])
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["path"] == "/v1/me":
+            await self._me(scope, send)
+        elif scope["path"] == "/webhooks/clerk":
+            await self._webhooks(scope, receive, send)
+        else:
+            await _answer(send, 200, b"")
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        await receive()
+        self._pool = await asyncpg.create_pool(
+            os.environ["DATABASE_URL"], min_size=10, max_size=10, reset=_nothing
+        )
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._pool.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _me(self, scope: Any, send: Any) -> None:
+        token = dict(scope["headers"])[b"authorization"].removeprefix(b"Bearer ")
+        claims = jwt.decode(token, self._key, algorithms=["RS256"], issuer=self._issuer)
+        async with self._pool.acquire() as connection:
+            row = await connection.fetchrow(GET, claims["sub"])
+        await _answer(send, 200, orjson.dumps(dict(row), default=str))
+
+    async def _webhooks(self, scope: Any, receive: Any, send: Any) -> None:
+        body = await _body(receive)
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        try:
+            self._webhook.verify(body, headers)
+        except WebhookVerificationError:
+            await _answer(send, 400, b"")
+            return
+        row = _row(orjson.loads(body), headers["svix-id"], body)
+        async with self._pool.acquire() as connection:
+            await connection.fetch(SYNC, *([row.get(name)] for name in PAGE_COLUMNS))
+        await _answer(send, 204, b"")
+
+
+def _row(event: dict[str, Any], svix_id: str, body: bytes) -> dict[str, Any]:
+    data = event["data"]
+    emails = {one["id"]: one["email_address"] for one in data["email_addresses"]}
+    row = {name: data.get(name) for name in CONTENTS}
+    return row | {
+        "clerk_id": data["id"],
+        "clerk_updated_at": _time(data["updated_at"]),
+        "observed_at": _time(event["timestamp"]),
+        "digest": hashlib.sha256(orjson.dumps(row)).digest(),
+        "clerk_created_at": _time(data["created_at"]),
+        "email": emails.get(data["primary_email_address_id"]),
+        "email_verified": True,
+        "public_metadata": orjson.dumps(data["public_metadata"]).decode(),
+        "banned": data["banned"],
+        "source": "webhook",
+        "svix_id": svix_id,
+        "event_type": event["type"],
+        "occurred_at": _time(event["timestamp"]),
+        "body": body,
+    }
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
+
+
+async def _body(receive: Any) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+async def _answer(send: Any, status: int, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _headers(body)})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+
+
+async def _nothing(_: Any) -> None:
+    return None
+
+
+if __name__ == "__main__":
+    uvicorn.run(Bound(), port=int(os.environ["PORT"]), access_log=False, log_level="warning")

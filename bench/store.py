@@ -1,0 +1,70 @@
+"""One durable Postgres, and a database with the same rows for each contestant."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import asyncpg
+
+from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.postgres.migrate import migrate
+
+TEMPLATE = "bench_template"
+
+FILL = """
+insert into users (clerk_id, clerk_updated_at, observed_at, digest, synced_by, email,
+    email_verified, first_name, last_name, image_url, public_metadata, banned, clerk_created_at)
+select coalesce(($2::text[])[n + 1], 'user_' || lpad(n::text, 27, '0')), t, t, sha256(n::text::bytea), 'backfill',
+    'person' || n || '@example.com', true, 'Person', 'Number ' || n,
+    'https://img.clerk.com/' || n, '{"plan": "pro"}', false, t
+from generate_series(0, $1::bigint - 1) as n, (select timestamptz '2026-01-01' as t) as long_ago
+on conflict do nothing
+"""
+
+
+class Store:
+    """`url(name)` is the address of a database."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+
+    def url(self, name: str) -> str:
+        return self._server.url(name)
+
+    async def prepare(self, users: int, first: list[str]) -> None:
+        """The rows that everyone begins with, these ids among them. Called once, before `add`."""
+        await self._run("postgres", f'create database "{TEMPLATE}"')
+        await migrate(self.url(TEMPLATE))
+        connection = await asyncpg.connect(self.url(TEMPLATE))
+        await connection.execute(FILL, users, first)
+        await connection.execute("vacuum analyze")
+        await connection.close()
+
+    async def add(self, name: str) -> str:
+        """A copy of those rows; its address."""
+        await self._run("postgres", f'create database "{name}" template "{TEMPLATE}"')
+        return self.url(name)
+
+    async def checkpoint(self) -> None:
+        """So that nobody pays for what another one wrote."""
+        await self._run("postgres", "checkpoint")
+
+    async def _run(self, database: str, statement: str) -> None:
+        connection = await asyncpg.connect(self.url(database))
+        await connection.execute(statement)
+        await connection.close()
+
+
+@asynccontextmanager
+async def durable_store() -> AsyncIterator[Store]:
+    """`fsync` and `synchronous_commit` on, on disk, thrown away at the end."""
+    with TemporaryDirectory(prefix="bench-") as folder:
+        server = EmbeddedPostgres(
+            data_dir=Path(folder), settings={"max_connections": 200, "shared_buffers": "256MB"}
+        )
+        server.start()
+        try:
+            yield Store(server)
+        finally:
+            server.stop()
