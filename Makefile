@@ -2,10 +2,12 @@
 #
 # PYTHON=python3.12   the Python to make .venv with; otherwise the first suitable one is taken
 # PYTEST_ARGS='-k x'  passed on to pytest
+# BENCH_ARGS=         passed on to the benchmark; --help lists them
 # LOCK_ARGS=--upgrade passed on to uv
 
 PYTHON_CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 PYTEST_ARGS =
+BENCH_ARGS =
 LOCK_ARGS =
 DOCKER = docker
 IMAGE = clerk-user-sync
@@ -16,7 +18,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(LOCK_ARGS) pyproject.toml
 
-.PHONY: help run demo test test-slow check lock image clean
+.PHONY: help run demo test test-slow bench bench-peers check lock image clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,6 +35,12 @@ test: $(VENV)/dev.stamp ## every test that takes seconds
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
+bench: $(VENV)/run.stamp ## how fast we are beside the bound: raw ASGI, the same statements, nothing else
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-peers: $(VENV)/bench.stamp ## the same beside four others; two of them need Node 20 and npm
+	@$(BIN)/python -m bench --peers $(BENCH_ARGS)
+
 check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,6 +53,8 @@ lock: ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 		--output-file requirements/run.txt
 	$(LOCK) --extra embedded --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt
+	$(LOCK) --extra embedded --extra bench --constraint requirements/run.txt \
+		--output-file requirements/bench.txt
 
 image: ## build the Docker image
 	DOCKER_BUILDKIT=1 $(DOCKER) build --tag $(IMAGE) .
@@ -76,3 +86,9 @@ $(VENV)/dev.stamp: requirements/dev.txt | $(VENV)/made.stamp
 	@echo "Installing what the tests need (once)"
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $(VENV)/run.stamp $@
+
+$(VENV)/bench.stamp: requirements/bench.txt bench/peers/node/package-lock.json | $(VENV)/made.stamp
+	@echo "Installing the peers (once)"
+	@$(INSTALL) -r requirements/bench.txt
+	@cd bench/peers/node && npm ci --no-audit --no-fund
+	@touch $@

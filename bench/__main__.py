@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import track
 
 from bench import first_request, pages
 from bench.arrivals import TOKENS, World
 from bench.contestants import ALONE, EVERYBODY, Contestant, Running, running
 from bench.picture import picture
 from bench.report import table
-from bench.rounds import Turn, rounds
+from bench.rounds import Course, Turn, one_round
 from bench.store import Store, durable_store
 from bench.works import Load, Work
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
@@ -26,44 +27,35 @@ CLERK_LATENCY = 0.03
 def main(
     *,
     peers: Annotated[bool, typer.Option(help="Everybody, not only the bound.")] = False,
-    count: Annotated[int, typer.Option("--rounds", min=1)] = 5,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
     seconds: Annotated[float, typer.Option(min=0.2, help="Of each turn.")] = 3.0,
     users: Annotated[int, typer.Option(min=1_000, help="Known before.")] = 10_000,
     svg: Annotated[Path | None, typer.Option(help="Write the picture here.")] = None,
 ) -> None:
     """Prints medians, ratios and their spread."""
     load = Load(users=users, seconds=seconds)
-    asyncio.run(_bench(EVERYBODY if peers else ALONE, load, count, svg, Console(width=120)))
+    turns = asyncio.run(_bench(EVERYBODY if peers else ALONE, load, rounds))
+    if svg is not None:
+        svg.write_text(picture(turns, "ours"))
 
 
-async def _bench(
-    contestants: tuple[Contestant, ...], load: Load, count: int, svg: Path | None, out: Console
-) -> None:
+async def _bench(contestants: tuple[Contestant, ...], load: Load, rounds: int) -> list[list[Turn]]:
+    console = Console(width=120)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(durable_store())
         clerk = await stack.enter_async_context(running_emulator(EmulatorConfig(rate_limit=None)))
         clerk.create_users(TOKENS)
-        world = _world(clerk, load.users)
         await store.prepare(load.users, [user.id for user in clerk.users])
         clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="get_user", seconds=CLERK_LATENCY))
+        course = Course(works=list(Work), load=load, world=_world(clerk, load.users), store=store)
         started = await _started(stack, contestants, store, clerk)
-        turns = await _rounds(started, load, world, store, count, out)
-        out.print(table(turns, "ours"))
-        if svg is not None:
-            svg.write_text(picture(turns, "ours"))
-        out.print(await pages.compare(await store.add("pages"), count))
-        out.print(await first_request.compare(started[0], clerk, count))
-
-
-async def _rounds(
-    started: list[Running], load: Load, world: World, store: Store, count: int, out: Console
-) -> list[list[Turn]]:
-    done = []
-    with out.status(f"round 1 of {count}") as status:
-        async for turns in rounds(started, list(Work), load, world, store, count):
-            done.append(turns)
-            status.update(f"round {len(done) + 1} of {count}")
-    return done
+        turns = []
+        for number in track(range(rounds), "rounds", console=console, transient=True):
+            turns.append(await one_round(started, course, number))  # noqa: PERF401 - shown as it goes
+        console.print(table(turns, "ours"))
+        console.print(await pages.compare(await store.add("pages"), rounds))
+        console.print(await first_request.compare(started[0], clerk, rounds))
+    return turns
 
 
 async def _started(

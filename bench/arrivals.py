@@ -11,13 +11,13 @@ from svix.webhooks import Webhook
 
 from bench.works import Work
 
-TOKENS = 1_000
+TOKENS = 200
 """Different sessions in one run: a service sees the same token for a minute, then the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What the requests are about: `template` is Clerk's JSON of a user, `tokens` session tokens."""
+    """What the requests are about. `template` is Clerk's JSON of a user."""
 
     instance_id: str
     secret: str

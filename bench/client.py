@@ -1,11 +1,11 @@
-"""Asks as fast as it is answered. A process of its own: `python -m bench.client < spec > result`."""
+"""Asks as fast as it is answered, in a process of its own: a spec on stdin, answers on stdout."""
 
 import asyncio
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import cast
 
 import httptools
@@ -42,7 +42,9 @@ class Answers:
 class Connection(asyncio.Protocol):
     """One request after the other, until time is up."""
 
-    def __init__(self, requests: Iterator[bytes], answers: Answers, begin: float, end: float) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], answers: Answers, begin: float, end: float
+    ) -> None:
         self._requests = requests
         self._answers = answers
         self._begin, self._end = begin, end
@@ -50,7 +52,7 @@ class Connection(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
@@ -111,10 +113,15 @@ def read_spec(text: bytes) -> Spec:
     )
 
 
+def read_answers(text: bytes) -> Answers:
+    answers = Answers(**orjson.loads(text))
+    answers.statuses = Counter({int(status): n for status, n in answers.statuses.items()})
+    return answers
+
+
 def main() -> None:
     answers = uvloop.run(ask(read_spec(sys.stdin.buffer.read())))
-    result = {**asdict(answers), "statuses": {str(k): n for k, n in answers.statuses.items()}}
-    sys.stdout.buffer.write(orjson.dumps(result))
+    sys.stdout.buffer.write(orjson.dumps(vars(answers), option=orjson.OPT_NON_STR_KEYS))
 
 
 if __name__ == "__main__":

@@ -25,9 +25,7 @@ class Contestant:
     command: tuple[str, ...]
 
 
-OURS = Contestant(
-    name="ours", words="python -m service", command=(sys.executable, "-m", "service")
-)
+OURS = Contestant(name="ours", words="python -m service", command=(sys.executable, "-m", "service"))
 BOUND = Contestant(
     name="bound",
     words="raw ASGI, asyncpg pool, PyJWT, svix, our statements, nothing else",
@@ -64,10 +62,8 @@ class Running:
 
 
 @asynccontextmanager
-async def running(
-    contestant: Contestant, environment: Mapping[str, str]
-) -> AsyncIterator[Running]:
-    """Started, waited for, and stopped in the end. Raises `RuntimeError` when it does not answer."""
+async def running(contestant: Contestant, environment: Mapping[str, str]) -> AsyncIterator[Running]:
+    """Started, waited for, stopped in the end. Raises `RuntimeError` when it does not answer."""
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *contestant.command,
@@ -89,9 +85,7 @@ def _free_port() -> int:
         return port
 
 
-async def _answers(
-    contestant: Contestant, process: asyncio.subprocess.Process, port: int
-) -> None:
+async def _answers(contestant: Contestant, process: asyncio.subprocess.Process, port: int) -> None:
     async with httpx.AsyncClient() as client, asyncio.timeout(PATIENCE):
         while process.returncode is None:
             try:

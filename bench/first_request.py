@@ -24,7 +24,11 @@ async def compare(ours: Running, clerk: ClerkEmulator, rounds: int) -> Table:
         for _ in range(rounds):
             people = _strangers(clerk)
             direct.append(await _middle(people, lambda one: api.get(f"/v1/users/{one}")))
-            first.append(await _middle(people, lambda one: service.get("/v1/me", headers=_signed_in(clerk, one))))
+            first.append(
+                await _middle(
+                    people, lambda one: service.get("/v1/me", headers=_signed_in(clerk, one))
+                )
+            )
             beyond.append(first[-1] - direct[-1])
     return _table(direct, first, beyond)
 
@@ -55,8 +59,8 @@ def _signed_in(clerk: ClerkEmulator, user_id: str) -> dict[str, str]:
 
 def _table(direct: list[float], first: list[float], beyond: list[float]) -> Table:
     shown = Table(title="first request of an unknown user, ms", title_justify="left")
-    for heading in ("Clerk itself", "first request", "beyond Clerk (least–most)"):
+    for heading in ("Clerk itself", "first request", "beyond Clerk (least-most)"):
         shown.add_column(heading, justify="right")
-    spread = f"{median(beyond):.1f} ({min(beyond):.1f}–{max(beyond):.1f})"
+    spread = f"{median(beyond):.1f} ({min(beyond):.1f}-{max(beyond):.1f})"
     shown.add_row(f"{median(direct):.1f}", f"{median(first):.1f}", spread)
     return shown

@@ -21,11 +21,13 @@ PAGE = 500
 PAGES = 20
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
-Page = Sequence[SyncUser]
+Page = Sequence[User]
 Write = Callable[[Page], Awaitable[object]]
 
 COLUMNS = ("clerk_id", "clerk_updated_at", "observed_at", "digest", *CONTENT_FIELDS)
-STAGE = f"create temporary table stage as select {', '.join(COLUMNS)} from users limit 0"
+STAGE = f"""
+create temporary table stage as select {", ".join(COLUMNS)} from users limit 0
+"""  # noqa: S608 - our own column names
 MERGE = f"""
 merge into users using stage on users.clerk_id = stage.clerk_id
 when matched and users.deleted_at is null and
@@ -49,8 +51,9 @@ async def compare(url: str, rounds: int) -> Table:
     await database.open()
     connection = await asyncpg.connect(url)
     await connection.execute(STAGE)
+    users = PostgresUserRepository(database)
     ways: dict[str, Write] = {
-        "ours": PostgresUserRepository(database).sync_many,
+        "ours": lambda page: users.sync_many(_commands(page)),
         "COPY + merge": lambda page: _copy(connection, page, MERGE),
         "COPY + merge + journal": lambda page: _copy(connection, page, MERGE, JOURNAL),
     }
@@ -65,7 +68,7 @@ async def _copy(
 ) -> None:
     async with connection.transaction():
         await connection.copy_records_to_table(
-            "stage", records=[_record(command.change) for command in page], columns=list(COLUMNS)
+            "stage", records=[_record(user) for user in page], columns=list(COLUMNS)
         )
         for statement in statements:
             await connection.execute(statement)
@@ -94,7 +97,7 @@ async def _rate(write: Write, pages: Sequence[Page]) -> float:
 
 
 def _new_page() -> Page:
-    return [SyncUser(change=_user(n), source=Source.BACKFILL) for n in range(PAGE)]
+    return [_user(number) for number in range(PAGE)]
 
 
 def _user(number: int) -> User:
@@ -114,32 +117,35 @@ def _user(number: int) -> User:
 def _changed(page: Page) -> Page:
     later = THEN + timedelta(days=1)
     return [
-        replace(
-            command,
-            change=replace(
-                command.change, first_name="Changed", clerk_updated_at=later, observed_at=later
-            ),
-        )
-        for command in page
+        replace(user, first_name="Changed", clerk_updated_at=later, observed_at=later)
+        for user in page
     ]
 
 
-def _record(change: object) -> tuple[object, ...]:
-    assert isinstance(change, User)  # noqa: S101 - only live users are made here
-    contents = {name: getattr(change, name) for name in CONTENT_FIELDS}
-    contents["public_metadata"] = json.dumps(dict(change.public_metadata))
-    version = (change.clerk_id, change.clerk_updated_at, change.observed_at, change.digest)
+def _commands(page: Page) -> list[SyncUser]:
+    return [SyncUser(change=user, source=Source.BACKFILL) for user in page]
+
+
+def _record(user: User) -> tuple[object, ...]:
+    contents = {name: getattr(user, name) for name in CONTENT_FIELDS}
+    contents["public_metadata"] = json.dumps(dict(user.public_metadata))
+    version = (user.clerk_id, user.clerk_updated_at, user.observed_at, user.digest)
     return (*version, *contents.values())
 
 
 def _table(measured: Sequence[Mapping[str, Mapping[str, float]]], ways: Sequence[str]) -> Table:
-    shown = Table(title=f"pages of {PAGE} into the store, rows/s", title_justify="left")
-    for heading in ("pages", "way", "rows/s", "ours ÷"):
-        shown.add_column(heading, justify="left" if heading in {"pages", "way"} else "right")
+    shown = Table(title=f"pages of {PAGE} into the store", title_justify="left")
+    for heading in ("pages", "way"):
+        shown.add_column(heading)
+    for heading in ("rows/s", "ours ÷"):
+        shown.add_column(heading, justify="right")
     for kind in measured[0]:
         for way in ways:
-            rates = [one[kind][way] for one in measured]
-            beside = "" if way == "ours" else str(spread(one[kind]["ours"] / one[kind][way] for one in measured))
-            shown.add_row(kind, way, f"{median(rates):,.0f}", beside)
+            shown.add_row(kind, way, *_figures([one[kind] for one in measured], way))
         shown.add_section()
     return shown
+
+
+def _figures(measured: Sequence[Mapping[str, float]], way: str) -> tuple[str, str]:
+    rate = f"{median(one[way] for one in measured):,.0f}"
+    return rate, "" if way == "ours" else str(spread(one["ours"] / one[way] for one in measured))

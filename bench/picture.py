@@ -34,40 +34,42 @@ def picture(rounds: Sequence[list[Turn]], reference: str) -> str:
     )
 
 
-def _group(
-    rounds: Sequence[list[Turn]], work: Work, reference: str, top: int
-) -> tuple[str, int]:
-    names = [turn.contestant for turn in rounds[0] if turn.work == work]
-    rates = {name: _rate(rounds, work, name) for name in sorted(names)}
-    longest = max(rates.values())
+def _group(rounds: Sequence[list[Turn]], work: Work, reference: str, top: int) -> tuple[str, int]:
+    rates = {turn.contestant: _rate(rounds, turn) for turn in rounds[0] if turn.work == work}
+    fastest = sorted(rates, key=rates.__getitem__, reverse=True)
     title = f'<text class="title" x="0" y="{top + 24}">{escape(f"{work}: {work.request}")}</text>'
     bars = [
-        _bar(rounds, work, name, reference, rates[name] / longest, top + HEAD + place * (BAR + GAP))
-        for place, name in enumerate(sorted(rates, key=rates.__getitem__, reverse=True))
+        _bar(
+            name,
+            kind="bar ours" if name == reference else "bar",
+            length=max(1.0, rates[name] / rates[fastest[0]] * (WIDTH - LABELS - FIGURES)),
+            figure=f"{rates[name]:,.0f}/s{_beside(rounds, work, reference, name)}",
+            top=top + HEAD + place * (BAR + GAP),
+        )
+        for place, name in enumerate(fastest)
     ]
     return title + "".join(bars), HEAD + len(bars) * (BAR + GAP) + 10
 
 
-def _bar(
-    rounds: Sequence[list[Turn]], work: Work, name: str, reference: str, share: float, y: int
-) -> str:
-    length = max(1.0, share * (WIDTH - LABELS - FIGURES))
-    kind = "bar ours" if name == reference else "bar"
-    figure = f"{_rate(rounds, work, name):,.0f}/s"
-    if name != reference:
-        figure += f"   {reference} ×{ratio(rounds, work, reference, name).middle:.2f}"
-    base = y + BAR - 5
+def _beside(rounds: Sequence[list[Turn]], work: Work, reference: str, name: str) -> str:
+    if name == reference:
+        return ""
+    return f"   {reference} x {ratio(rounds, work, reference, name).middle:.2f}"
+
+
+def _bar(name: str, *, kind: str, length: float, figure: str, top: int) -> str:
+    base = top + BAR - 5
     return (
         f'<text x="0" y="{base}">{escape(name)}</text>'
-        f'<rect class="{kind}" x="{LABELS}" y="{y}" width="{length:.0f}" height="{BAR}" rx="3"/>'
+        f'<rect class="{kind}" x="{LABELS}" y="{top}" width="{length:.0f}" height="{BAR}" rx="3"/>'
         f'<text x="{LABELS + length + 8:.0f}" y="{base}">{escape(figure)}</text>'
     )
 
 
-def _rate(rounds: Sequence[list[Turn]], work: Work, name: str) -> float:
+def _rate(rounds: Sequence[list[Turn]], like: Turn) -> float:
     return median(
         turn.per_second
         for turns in rounds
         for turn in turns
-        if (turn.work, turn.contestant) == (work, name)
+        if (turn.work, turn.contestant) == (like.work, like.contestant)
     )

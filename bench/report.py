@@ -19,7 +19,7 @@ class Ratio:
     most: float
 
     def __str__(self) -> str:
-        return f"{self.middle:.2f} ({self.least:.2f}–{self.most:.2f})"
+        return f"{self.middle:.2f} ({self.least:.2f}-{self.most:.2f})"
 
 
 def ratio(rounds: Sequence[list[Turn]], work: Work, ours: str, other: str) -> Ratio:
@@ -37,7 +37,7 @@ def spread(ratios: Iterable[float]) -> Ratio:
 
 def table(rounds: Sequence[list[Turn]], reference: str) -> Table:
     """Everyone's medians, and how fast `reference` is beside them."""
-    title = f"medians of {len(rounds)} interleaved rounds; {reference} ÷ contestant as median (least–most)"
+    title = f"medians of {len(rounds)} interleaved rounds; ratios as median (least-most)"
     shown = Table(title=title, title_justify="left")
     for heading in ("work", "contestant"):
         shown.add_column(heading)
@@ -67,7 +67,7 @@ def _row(rounds: Sequence[list[Turn]], work: Work, name: str, reference: str) ->
 
 def _or_nothing(figures: list[float | None]) -> str:
     known = [figure for figure in figures if figure is not None]
-    return f"{median(known):.0f}" if known else "–"
+    return f"{median(known):.0f}" if known else "-"
 
 
 def _turn(turns: list[Turn], work: Work, name: str) -> Turn:

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
 
 from bench.arrivals import World
+from bench.client import Answers, Spec, read_answers
 from bench.contestants import Running
 from bench.store import Store
 from bench.works import Load, Work
@@ -31,38 +32,36 @@ class Turn:
     memory: float | None
 
 
-async def rounds(
-    contestants: Sequence[Running],
-    works: Sequence[Work],
-    load: Load,
-    world: World,
-    store: Store,
-    count: int,
-) -> AsyncIterator[list[Turn]]:
-    """One list of turns a round. Who begins moves on, so that nobody is always first."""
-    for number in range(count):
-        turns = []
-        for work in works:
-            for place in range(len(contestants)):
-                await store.checkpoint()
-                contestant = contestants[(place + number) % len(contestants)]
-                turns.append(await turn(contestant, work, load, world))
-        yield turns
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What everyone does, and where."""
+
+    works: Sequence[Work]
+    load: Load
+    world: World
+    store: Store
 
 
-async def turn(running: Running, work: Work, load: Load, world: World) -> Turn:
+async def one_round(contestants: Sequence[Running], course: Course, number: int) -> list[Turn]:
+    """Everyone's turns. Who begins moves on with `number`, so that nobody is always first."""
+    order = [contestants[(place + number) % len(contestants)] for place in range(len(contestants))]
+    return [await turn(one, work, course) for work in course.works for one in order]
+
+
+async def turn(running: Running, work: Work, course: Course) -> Turn:
     """Raises `RuntimeError` when the contestant did not do its work."""
+    await course.store.checkpoint()
     before = cpu_seconds(running.pid)
-    answers = await _ask(running, work, load, world)
+    answers = await _ask(running, work, course)
     after = cpu_seconds(running.pid)
-    latencies = sorted(answers["latencies"])
     _check(running, work, answers)
+    latencies = sorted(answers.latencies)
     # The warm-up's requests are not among the answers, but cost the same.
-    asked = len(latencies) * (load.seconds + load.warm_up) / load.seconds
+    asked = len(latencies) * (1 + course.load.warm_up / course.load.seconds)
     return Turn(
         contestant=running.contestant.name,
         work=work,
-        per_second=len(latencies) / answers["seconds"],
+        per_second=len(latencies) / answers.seconds,
         p50=latencies[len(latencies) // 2],
         p99=latencies[len(latencies) * 99 // 100],
         cpu=None if before is None or after is None else (after - before) / asked * 1e6,
@@ -70,27 +69,23 @@ async def turn(running: Running, work: Work, load: Load, world: World) -> Turn:
     )
 
 
-async def _ask(running: Running, work: Work, load: Load, world: World) -> dict[str, object]:
-    spec = {"port": running.port, "work": work, "load": asdict(load), "world": asdict(world)}
+async def _ask(running: Running, work: Work, course: Course) -> Answers:
+    spec = Spec(port=running.port, work=work, load=course.load, world=course.world)
     client = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.client"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    answer, _ = await client.communicate(orjson.dumps(spec))
+    answer, _ = await client.communicate(orjson.dumps(asdict(spec)))
     if client.returncode:
         raise RuntimeError(f"the client failed against {running.contestant.name}")
-    result: dict[str, object] = orjson.loads(answer)
-    return result
+    return read_answers(answer)
 
 
-def _check(running: Running, work: Work, answers: dict[str, object]) -> None:
-    statuses = answers["statuses"]
-    assert isinstance(statuses, dict)  # noqa: S101 - the client writes it so
-    failed = {status: n for status, n in statuses.items() if not work.is_done(int(status))}
-    if failed or not statuses:
-        raise RuntimeError(f"{running.contestant.name}, {work}: not done, {statuses}")
-    if answers["ran_out"]:
+def _check(running: Running, work: Work, answers: Answers) -> None:
+    if not answers.statuses or not all(work.is_done(status) for status in answers.statuses):
+        raise RuntimeError(f"{running.contestant.name}, {work}: not done, {answers.statuses}")
+    if answers.ran_out:
         raise RuntimeError("the client ran out of requests: raise MOST_A_SECOND in bench/client.py")
 
 

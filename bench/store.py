@@ -15,7 +15,8 @@ TEMPLATE = "bench_template"
 FILL = """
 insert into users (clerk_id, clerk_updated_at, observed_at, digest, synced_by, email,
     email_verified, first_name, last_name, image_url, public_metadata, banned, clerk_created_at)
-select coalesce(($2::text[])[n + 1], 'user_' || lpad(n::text, 27, '0')), t, t, sha256(n::text::bytea), 'backfill',
+select coalesce(($2::text[])[n + 1], 'user_' || lpad(n::text, 27, '0')), t, t,
+    sha256(n::text::bytea), 'backfill',
     'person' || n || '@example.com', true, 'Person', 'Number ' || n,
     'https://img.clerk.com/' || n, '{"plan": "pro"}', false, t
 from generate_series(0, $1::bigint - 1) as n, (select timestamptz '2026-01-01' as t) as long_ago

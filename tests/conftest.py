@@ -9,6 +9,7 @@ import pytest
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.migrate import migrate
+from tests import figures
 from tests.postgres_server import PostgresServer, start_postgres_server, temporary_database
 
 _SERVER = "TEST_POSTGRES_URL"
@@ -29,6 +30,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if server := config.stash.get(_started, None):
         os.environ.pop(_SERVER)
         server.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures.show(terminalreporter)
 
 
 def pytest_report_header() -> str:

@@ -52,8 +52,8 @@ class Bound:
         token = dict(scope["headers"])[b"authorization"].removeprefix(b"Bearer ")
         claims = jwt.decode(token, self._key, algorithms=["RS256"], issuer=self._issuer)
         async with self._pool.acquire() as connection:
-            row = await connection.fetchrow(GET, claims["sub"])
-        await _answer(send, 200, orjson.dumps(dict(row), default=str))
+            rows = await connection.fetch(GET, claims["sub"])
+        await _answer(send, 200, orjson.dumps(dict(rows[0]), default=str))
 
     async def _webhooks(self, scope: Any, receive: Any, send: Any) -> None:
         body = await _body(receive)

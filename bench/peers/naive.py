@@ -20,7 +20,7 @@ clerk = httpx.Client(
 )
 
 
-@app.get("/v1/me")
+@app.get("/v1/me", response_model_exclude={"digest"})
 def me(
     credentials: Annotated[HTTPAuthorizationCredentials, Depends(signed_in)], session: Database
 ) -> User:

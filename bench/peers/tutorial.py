@@ -65,7 +65,7 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@app.get("/v1/me")
+@app.get("/v1/me", response_model_exclude={"digest"})
 def me(
     credentials: Annotated[HTTPAuthorizationCredentials, Depends(signed_in)], session: Database
 ) -> User:
