@@ -4,17 +4,18 @@ The cursor is saved after its page is committed: whatever ends a run, no page is
 one is repeated. A page is older than what webhooks bring meanwhile, and the join knows it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from domain.drift import compare
 from domain.errors import CursorRefused, Unstorable
 from domain.instance import require_same_instance
 from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserTable
 from domain.read_ahead import read_ahead
 from domain.sync_user import SyncUserHandler
-from domain.user import Source, User, UserId, outcome_of
+from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
 
 CHECKPOINT = "backfill"
 
@@ -72,7 +73,14 @@ class Backfill:
                 report(outcomes)
 
     async def _write(self, page: Sequence[User]) -> list[str]:
-        commands = [SyncUser(change=user, source=Source.BACKFILL) for user in page]
+        """Only what is not here yet: the same once more would cost every row a new version."""
+        stored = await self._stored(page)
+        differing = [user for user in page if compare(stored.get(user.clerk_id), user)]
+        written = dict(zip(_ids(differing), await self._sync(differing), strict=True))
+        return [written.get(user.clerk_id, Outcome.UNCHANGED) for user in page]
+
+    async def _sync(self, users: Sequence[User]) -> list[str]:
+        commands = [SyncUser(change=user, source=Source.BACKFILL) for user in users]
         try:
             return [result.outcome for result in await self.sync_user.many(commands)]
         except Unstorable:
@@ -86,5 +94,12 @@ class Backfill:
             return "failed"
 
     async def _would_be(self, page: Sequence[User]) -> list[str]:
-        stored = await self.user_table.get_many([user.clerk_id for user in page])
+        stored = await self._stored(page)
         return [outcome_of(stored.get(user.clerk_id), user) for user in page]
+
+    async def _stored(self, page: Sequence[User]) -> Mapping[UserId, LocalUser | DeletedUser]:
+        return await self.user_table.get_many(_ids(page))
+
+
+def _ids(users: Sequence[User]) -> list[UserId]:
+    return [user.clerk_id for user in users]

@@ -42,13 +42,15 @@ class JournalEntry:
 class JournalFilter:
     """Which verified deliveries are wanted; nothing given is all of them.
 
-    `since` (inclusive) and `until` (exclusive) are about when we first saw a delivery.
+    `error` is the reason kept of a quarantined one. `since` (inclusive) and `until` (exclusive)
+    are about when we first saw a delivery.
     """
 
     outcomes: frozenset[str] = frozenset()
     event_types: frozenset[str] = frozenset()
     user_id: UserId | None = None
     svix_id: str | None = None
+    error: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = None

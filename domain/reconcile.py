@@ -8,8 +8,8 @@ counts as drift.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from domain.compact_ids import CompactIds
 from domain.drift import Drift, DriftKind, compare
@@ -18,8 +18,9 @@ from domain.instance import is_at_clerk, require_same_instance
 from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
 from domain.read_ahead import read_ahead
+from domain.sweep import Sweep, save_sweep
 from domain.sync_user import SyncUserHandler
-from domain.user import DeletedUser, Source, User, UserId
+from domain.user import DeletedUser, LocalUser, Source, User, UserId
 
 WATERMARK = "reconcile.watermark"
 """The `updated_at` up to which both sides were found, or made, to agree."""
@@ -28,6 +29,9 @@ LAST_FULL = "reconcile.last_full"
 """When the last full repair ended, by our own clock."""
 
 ROWS_AT_ONCE = 1000
+
+CLERKS_UNIT = timedelta(milliseconds=1)
+"""Clerk counts in these."""
 
 _CERTAIN = (DriftKind.MISSING, DriftKind.DIFFERING)
 
@@ -61,6 +65,16 @@ class Findings:
     def left(self) -> int:
         """Rows that still disagree."""
         return self.found.total() - self.repaired.total()
+
+    def as_sweep(self, ended_at: datetime) -> Sweep:
+        """The same of a full run that has ended."""
+        return Sweep(
+            ended_at=ended_at,
+            compared=self.compared,
+            found=_by_word(self.found),
+            repaired=_by_word(self.repaired),
+            held_back=self.held_back,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +119,7 @@ class Reconcile:
         await self._find_deleted(at_clerk)
         if self.repair:
             await self.checkpoints.save(LAST_FULL, datetime.now(UTC).isoformat())
+            await save_sweep(self.checkpoints, self.findings.as_sweep(datetime.now(UTC)))
         return self.findings
 
     async def _require_same_instance(self) -> None:
@@ -155,8 +170,24 @@ class Reconcile:
     async def _make_equal(self, drifts: Sequence[Drift]) -> None:
         observed = [drift.at_clerk for drift in drifts if drift.at_clerk is not None]
         await self._sync([SyncUser(change=user, source=Source.RECONCILE) for user in observed])
-        remaining = {drift.clerk_id for drift in await self._drifts(observed)}
-        self._note_repaired(drift for drift in drifts if drift.clerk_id not in remaining)
+        remaining = await self._drifts(observed)
+        left = {drift.clerk_id for drift in remaining if not await self._settled(drift)}
+        self._note_repaired(drift for drift in drifts if drift.clerk_id not in left)
+
+    async def _settled(self, drift: Drift) -> bool:
+        """Ask again: either live traffic came between, or the join took ours for the later sight.
+
+        Of two sights of one version the later stands, and Clerk's clock shows whole seconds. But
+        an answer that was asked for after our row was read is the later one, whatever the clock.
+        """
+        at_clerk = await self.identity_provider.fetch(drift.clerk_id)
+        if at_clerk is None:
+            return True
+        if drift.kind is DriftKind.DIFFERING and isinstance(drift.here, LocalUser):
+            later = max(at_clerk.observed_at, drift.here.observed_at + CLERKS_UNIT)
+            change = replace(at_clerk, observed_at=later)
+            await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
+        return not await self._drifts([at_clerk])
 
     async def _sync(self, commands: Sequence[SyncUser]) -> None:
         try:
@@ -212,6 +243,10 @@ class Reconcile:
 
 def _deleted(user_id: UserId) -> Drift:
     return Drift(kind=DriftKind.DELETED, clerk_id=user_id)
+
+
+def _by_word(counts: Counter[DriftKind]) -> dict[str, int]:
+    return {kind.value: count for kind, count in counts.items()}
 
 
 def _now() -> datetime:

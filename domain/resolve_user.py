@@ -5,6 +5,7 @@ however many requests ask, and never more than `max_fetches` users are fetched a
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ class JitLimits:
 
 
 class ResolveUser:
-    """Who is behind a proven session."""
+    """Who is behind a proven session. `clock` counts seconds and never goes back."""
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class ResolveUser:
         sync_user: SyncUserHandler,
         limits: JitLimits = JitLimits(),
         report: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._users = users
         self._identity_provider = identity_provider
@@ -52,7 +54,7 @@ class ResolveUser:
         self._report = report
         self._flights: SingleFlight[UserId, LocalRecord] = SingleFlight()
         self._places = asyncio.Semaphore(limits.max_fetches)
-        self._unknown = UnknownUsers(limits.unknown_for, limits.max_unknown)
+        self._unknown = UnknownUsers(limits.unknown_for, limits.max_unknown, clock)
 
     async def __call__(self, user_id: UserId) -> LocalUser:
         """The live local record, made now if there is none.
@@ -108,20 +110,23 @@ class ResolveUser:
 class UnknownUsers:
     """The ids Clerk has just said it does not know: bounded, and forgotten after a while."""
 
-    def __init__(self, seconds: float, size: int) -> None:
+    def __init__(
+        self, seconds: float, size: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._seconds = seconds
         self._size = size
+        self._clock = clock
         self._until: dict[UserId, float] = {}
 
     def __contains__(self, user_id: UserId) -> bool:
-        return self._until.get(user_id, 0.0) > time.monotonic()
+        return self._until.get(user_id, -math.inf) > self._clock()
 
     def remember(self, user_id: UserId) -> None:
         """Oldest first out when full."""
         self._until.pop(user_id, None)
         if len(self._until) >= self._size:
             del self._until[next(iter(self._until))]
-        self._until[user_id] = time.monotonic() + self._seconds
+        self._until[user_id] = self._clock() + self._seconds
 
 
 def _served(record: LocalRecord) -> LocalUser:

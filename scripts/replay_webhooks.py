@@ -4,7 +4,7 @@
 
 Exit codes (sysexits): 0 done, 64 usage, 65 bad data, 69 the store or Clerk is unavailable,
 75 another run is under way, 77 the key is wrong or another instance's, 78 the settings are wrong or
-the schema is behind, 130 stopped by Ctrl-C.
+the schema is behind, 130 stopped by Ctrl-C, 141 nobody reads what it says.
 """
 
 import os

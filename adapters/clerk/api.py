@@ -1,6 +1,7 @@
 """Clerk's Backend API as our identity provider."""
 
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,8 +26,13 @@ PRODUCTION_RATE = 900
 _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
-def clerk_client(secret_key: str, api_url: str) -> httpx.AsyncClient:
-    """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it."""
+def clerk_client(
+    secret_key: str, api_url: str, *, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
+
+    `transport` takes the place of the network.
+    """
     return httpx.AsyncClient(
         base_url=f"{api_url.rstrip('/')}/v1",
         headers={
@@ -37,6 +43,7 @@ def clerk_client(secret_key: str, api_url: str) -> httpx.AsyncClient:
         follow_redirects=False,
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
         timeout=httpx.Timeout(30.0, connect=5.0),
+        transport=transport,
     )
 
 
@@ -50,6 +57,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
 
     `max_rate` is in requests per 10 seconds. `report` hears of every HTTP attempt (operation and
     status), `on_unreadable` of every user that had to be left out of a page (the id, or `?`).
+    `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -61,8 +69,9 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         bulk_limits: ClerkLimits = BULK_LIMITS,
         report: Report = lambda _operation, _status: None,
         on_unreadable: Callable[[str], None] = lambda _user_id: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._calls = ClerkCalls(client, max_rate=max_rate, report=report)
+        self._calls = ClerkCalls(client, max_rate=max_rate, report=report, clock=clock)
         self._limits = limits
         self._bulk_limits = bulk_limits
         self._on_unreadable = on_unreadable

@@ -6,6 +6,7 @@ with `Retry-After`) and "Backend API" (error bodies).
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -66,14 +67,24 @@ BULK_LIMITS = ClerkLimits(
 
 
 class ClerkCalls:
-    """GETs to Clerk. `max_rate` requests in any 10 seconds at most, all operations together."""
+    """GETs to Clerk. `max_rate` requests in any 10 seconds at most, all operations together.
 
-    def __init__(self, client: httpx.AsyncClient, *, max_rate: float, report: Report) -> None:
+    `clock` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        max_rate: float,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         # The bucket lets a burst through and refills meanwhile: a third at once and two thirds
         # over the ten seconds together never exceed the quota.
         self._limiter = AsyncLimiter(max_rate / 3, QUOTA_SECONDS / 2)
-        self._circuit = CircuitBreaker()
+        self._circuit = CircuitBreaker(clock=clock)
         self._report = report
 
     @property

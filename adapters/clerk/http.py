@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,7 +57,8 @@ async def bounded_get(
 
     Raises `TimeoutError`, `httpx.HTTPError` or `UnusableAnswer`.
     """
-    started = time.monotonic()
+    clock = asyncio.get_running_loop().time
+    started = clock()
     # httpx's own timeouts start anew with every byte that arrives: only this one ends a slow drip.
     async with (
         asyncio.timeout(seconds),
@@ -71,7 +71,7 @@ async def bounded_get(
         status=response.status_code,
         headers=response.headers,
         body=body,
-        seconds=time.monotonic() - started,
+        seconds=clock() - started,
     )
 
 

@@ -7,7 +7,8 @@ OAuth and machine tokens, which may outlive a session: `typ` and `cat` tell them
 
 import hashlib
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -40,7 +41,7 @@ class ClerkSessionVerifier(SessionVerifier):
     `issuer` is its Frontend API address. `authorized_parties` are the origins (`azp`) whose tokens
     we take, compared as they stand; none means any. Clerk leaves `azp` out where there is no
     origin, as in native apps: `allow_missing_azp` says whether that passes. `aud` is checked only
-    against an `audience`.
+    against an `audience`. `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -51,13 +52,14 @@ class ClerkSessionVerifier(SessionVerifier):
         authorized_parties: frozenset[str],
         allow_missing_azp: bool,
         audience: str | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._authorized_parties = authorized_parties
         self._allow_missing_azp = allow_missing_azp
         self._audience = audience
-        self._memory = TokenMemory(leeway=LEEWAY)
+        self._memory = TokenMemory(leeway=LEEWAY, clock=clock)
 
     async def verify(self, unverified_token: str) -> Session:
         try:

@@ -1,6 +1,7 @@
 """Tokens already proven. Checking one again gives the same answer until it expires."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from domain.ports import Session
@@ -18,12 +19,21 @@ class TokenMemory:
 
     An entry is good until the token expires, `leeway` included, and for `seconds` at most: the
     signing keys want to be looked at once in a while. All of them go when the keys change.
+    `clock` counts seconds and never goes back.
     """
 
-    def __init__(self, *, leeway: float, size: int = 10_000, seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        leeway: float,
+        size: int = 10_000,
+        seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._leeway = leeway
         self._size = size
         self._seconds = seconds
+        self._clock = clock
         self._version = 0
         self._entries: dict[bytes, _Entry] = {}
 
@@ -32,7 +42,7 @@ class TokenMemory:
         entry = self._entries.get(digest)
         if entry is None or version != self._version:
             return None
-        if entry.refused_at <= time.time() or entry.forgotten_at <= time.monotonic():
+        if entry.refused_at <= time.time() or entry.forgotten_at <= self._clock():
             return None
         return entry.session
 
@@ -46,5 +56,5 @@ class TokenMemory:
         self._entries[digest] = _Entry(
             session,
             refused_at=session.expires_at.timestamp() + self._leeway,
-            forgotten_at=time.monotonic() + self._seconds,
+            forgotten_at=self._clock() + self._seconds,
         )

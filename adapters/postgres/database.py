@@ -4,11 +4,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from adapters.postgres.servers import Servers
 from domain.errors import StorageUnavailable, SyncError, Unstorable
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -40,7 +41,7 @@ class PoolLimits:
 
     size: int = 10
     wait: float = 2.0
-    connect: float = 3.0
+    connect: float = 1.8
     deadline: float = 8.0
     grace: float = 1.0
     tries: int = 3
@@ -51,14 +52,14 @@ class Database:
     """Runs work on a pooled connection. The server need not be up yet, and may come back."""
 
     def __init__(self, dsn: str, limits: PoolLimits | None = None) -> None:
-        self._dsn = dsn
+        self._servers = Servers(dsn)
         self._limits = limits or PoolLimits()
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
-        """Make the pool. Connects to nothing; raises `ValueError` for a malformed address."""
+        """Make the pool. Connects to nothing."""
         self._pool = await asyncpg.create_pool(
-            self._dsn,
+            connect=self._connect,
             min_size=0,
             max_size=self._limits.size,
             timeout=self._limits.connect,
@@ -67,6 +68,7 @@ class Database:
             max_inactive_connection_lifetime=300,
             # No session state is ever set here, so the round trip that would clear it is spared.
             reset=_nothing_to_reset,
+            init=_require_its_own if self._limits.statement_cache else None,
             server_settings={"application_name": "clerk-user-sync"},
         )
 
@@ -122,7 +124,7 @@ class Database:
     ) -> Answer:
         if self._pool is None:
             raise StorageUnavailable("the pool is not open")
-        connection = await self._pool.acquire(timeout=self._limits.wait)
+        connection = await self._session(self._pool)
         # A rollback waits for the server's word, which never comes over a dead network: cut it.
         cut = asyncio.get_running_loop().call_at(
             deadline + self._limits.grace, connection.terminate
@@ -137,6 +139,19 @@ class Database:
             cut.cancel()
             await self._pool.release(connection, timeout=self._limits.grace)
 
+    async def _connect(self, *_: object, **options: Any) -> Any:
+        return await self._servers.connect(**options)
+
+    async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]") -> Connection:
+        try:
+            return await pool.acquire(timeout=self._limits.wait)
+        except SyncError:
+            raise
+        except Exception as error:
+            if isinstance(error, _PASSING) and not _refused_by_the_driver(error):
+                raise
+            raise out_of_reach(error) from None
+
 
 def _is_past(moment: float) -> bool:
     return asyncio.get_running_loop().time() >= moment
@@ -146,13 +161,33 @@ async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     return None
 
 
+async def _require_its_own(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Kept statements have names, and a name may be another client's where a pooler lends sessions.
+
+    A pooler shows in the process id: the one it tells its client is not the server's.
+    """
+    if await connection.fetchval("select pg_backend_pid()") != connection.get_server_pid():
+        raise StorageUnavailable("there is a pooler in between: set DATABASE_STATEMENT_CACHE=0")
+
+
 def translated(error: Exception) -> StorageUnavailable | Unstorable:
     """The driver's error as one of our words, without its text: that may quote the row."""
-    sqlstate = getattr(error, "sqlstate", None) or ""
-    words = f"{type(error).__name__} {sqlstate}".strip()
-    if sqlstate[:2] in _POISON_CLASSES or _refused_by_the_driver(error):
-        return Unstorable(words)
-    return StorageUnavailable(words)
+    if _sqlstate(error)[:2] in _POISON_CLASSES or _refused_by_the_driver(error):
+        return Unstorable(_words(error))
+    return StorageUnavailable(_words(error))
+
+
+def out_of_reach(error: Exception) -> StorageUnavailable:
+    """For what kept us from a session: then no content is to blame, whatever the error's class."""
+    return StorageUnavailable(_words(error))
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__} {_sqlstate(error)}".strip()
+
+
+def _sqlstate(error: Exception) -> str:
+    return getattr(error, "sqlstate", None) or ""
 
 
 def _refused_by_the_driver(error: Exception) -> bool:

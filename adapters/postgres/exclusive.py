@@ -1,15 +1,28 @@
 """One run at a time: an advisory lock that Postgres itself drops when its holder is gone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TypeAlias
 
 import asyncpg
 
-from adapters.postgres.database import translated
-from domain.errors import AlreadyRunning
+from adapters.postgres.database import out_of_reach, translated
+from adapters.postgres.servers import NO_SESSION, Servers
+from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
 
-TRY_LOCK = "select pg_try_advisory_lock(hashtextextended('exclusive:' || $1, 0))"
+BEGIN = "begin isolation level read committed"
+
+SAY_WHO = "select set_config('application_name', $1, true)"
+
+# The second came with Postgres 17; there are servers that do not know it.
+LET_IT_LAST = """
+select set_config(name, '0', true) from pg_settings
+where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
+
+TRY_LOCK = "select pg_try_advisory_xact_lock(hashtextextended('exclusive:' || $1, 0))"
 
 HOLDER = """
 with wanted as (select hashtextextended('exclusive:' || $1, 0) as key)
@@ -21,63 +34,88 @@ join pg_locks on locktype = 'advisory' and granted and objsubid = 1
 join pg_stat_activity using (pid)
 """
 
-LONGEST_NAME = 63
-"""Bytes of an `application_name` that Postgres keeps (NAMEDATALEN)."""
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+_DRIVERS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class PostgresExclusive(Exclusive):
-    """A session's advisory lock on a connection of its own, under the holder's name.
+    """A transaction's advisory lock, in a transaction left open on a connection of its own.
 
-    Not through a pooler in transaction mode: there a session is nobody's own.
+    A transaction, not a session, because a pooler in transaction mode lends a server connection
+    for just so long. It writes nothing and keeps no snapshot, so it holds back no vacuum. While it
+    is open, the server calls its connection by the holder's name (of which it keeps 63 bytes).
     """
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self._servers = Servers(dsn)
 
     def hold(self, name: str, holder: str) -> AbstractAsyncContextManager[None]:
         return self._hold(name, holder)
 
     @asynccontextmanager
     async def _hold(self, name: str, holder: str) -> AsyncIterator[None]:
-        connection = await self._connect(holder)
+        connection = await self._connect()
         try:
-            await _lock(connection, name)
-            yield
+            await _lock(connection, name, holder)
+            async with _while_it_lasts(connection):
+                yield
         finally:
             await _end(connection)
 
-    async def _connect(self, holder: str) -> "asyncpg.Connection[asyncpg.Record]":
+    async def _connect(self) -> Connection:
         try:
-            return await asyncpg.connect(
-                self._dsn,
-                timeout=5,
-                command_timeout=5,
-                server_settings={"application_name": _short(holder)},
+            connection: Connection = await self._servers.connect(
+                timeout=5, command_timeout=5, statement_cache_size=0
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise translated(error) from None
+        except NO_SESSION as error:
+            raise out_of_reach(error) from None
+        return connection
 
 
-async def _lock(connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
+async def _lock(connection: Connection, name: str, holder: str) -> None:
     try:
+        await connection.execute(BEGIN)
+        await connection.fetch(SAY_WHO, holder)
         if await connection.fetchval(TRY_LOCK, name):
+            # Without parameters, so nothing stays open between us that would keep a snapshot.
+            await connection.execute(LET_IT_LAST)
             return
-        holder = await connection.fetchval(HOLDER, name)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        other = await connection.fetchval(HOLDER, name)
+    except _DRIVERS as error:
         raise translated(error) from None
-    raise AlreadyRunning(holder or "unknown")
+    raise AlreadyRunning(other or "unknown")
 
 
-async def _end(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """The lock goes with the session, and so it does when the session is already gone.
+@asynccontextmanager
+async def _while_it_lasts(connection: Connection) -> AsyncIterator[None]:
+    """The block is cancelled when the connection is lost, and raises `StorageUnavailable`.
 
-    Unlocked first: the server may notice the end of a session a little later.
+    Without it the lock may be somebody else's already.
+    """
+    try:
+        async with asyncio.timeout(None) as block:
+
+            def lost(_: object) -> None:
+                with suppress(RuntimeError):  # it ended just now
+                    block.reschedule(0)
+
+            connection.add_termination_listener(lost)
+            yield
+    except TimeoutError:
+        if not block.expired():
+            raise
+        raise StorageUnavailable("the lock was lost with its connection") from None
+    finally:
+        connection.remove_termination_listener(lost)
+
+
+async def _end(connection: Connection) -> None:
+    """The lock goes with the transaction, and so it does when the connection is already gone.
+
+    Rolled back first: the server may notice the end of a connection a little later.
     """
     with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        await connection.execute("select pg_advisory_unlock_all()")
+        await connection.execute("rollback")
         await connection.close(timeout=5)
     connection.terminate()
-
-
-def _short(holder: str) -> str:
-    return holder.encode("ascii", "replace")[:LONGEST_NAME].decode()

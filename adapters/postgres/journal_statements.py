@@ -17,6 +17,7 @@ _CONDITIONS = {
     "event_types": "event_type = any ({}::text[])",
     "user_id": "clerk_id = {}",
     "svix_id": "svix_id = {}",
+    "error": "error = {}",
     "since": "received_at >= {}",
     "until": "received_at < {}",
 }

@@ -60,6 +60,11 @@ class UserRow(Table, table=True):
     __tablename__ = "users"
     __table_args__ = (
         Index(None, "email"),
+        Index(
+            "users_external_id_idx",
+            "external_id",
+            postgresql_where=text("external_id is not null"),
+        ),
         CheckConstraint(
             f"deleted_at is null or num_nonnulls({', '.join(CONTENT_FIELDS)}) = 0",
             name="tombstone_is_empty_check",
@@ -113,6 +118,12 @@ class JournalRow(Table, table=True):
             "received_at",
             postgresql_where=text("source = 'jit' and outcome = 'created'"),
         ),
+        Index(
+            "sync_journal_uncommon_idx",
+            "outcome",
+            "id",
+            postgresql_where=text("outcome in ('stale', 'gone', 'deleted')"),
+        ),
     )
 
     id: int | None = Field(
@@ -141,3 +152,20 @@ class CheckpointRow(Table, table=True):
     name: str = Field(sa_type=Text, primary_key=True)
     cursor: str = _text(required=True)
     saved_at: datetime = _time(now=True)
+
+
+class ActionRow(Table, table=True):
+    """What an operator did at the console."""
+
+    __tablename__ = "operator_actions"
+
+    id: int | None = Field(
+        default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
+    )
+    started_at: datetime = _time(now=True)
+    ended_at: datetime | None = _time()
+    who: str = _text(required=True)
+    action: str = _text(required=True)
+    target: str | None = _text()
+    detail: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
+    result: str | None = _text()

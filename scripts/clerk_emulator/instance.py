@@ -5,6 +5,8 @@ Every change of a user goes through here, so that every change sends its webhook
 
 import time
 from collections.abc import Mapping
+from itertools import count as numbers
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -137,9 +139,13 @@ class ClerkInstance:
 
     def create_users(self, count: int) -> None:
         """So many people at once, one created every second until now, without webhooks."""
-        first, now = len(self.users), self.clock()
+        now = self.clock()
+        free = (number for number in numbers(len(self.users)) if self._is_free(number))
         self.users.add_many(
-            [_somebody(first + index, now - 1000 * (count - index)) for index in range(count)]
+            [
+                _somebody(number, now - 1000 * (count - index))
+                for index, number in enumerate(islice(free, count))
+            ]
         )
 
     def user_json(self, user: User) -> dict[str, Any]:
@@ -192,6 +198,9 @@ class ClerkInstance:
         """The dashboard's "Send Example". `ValueError` for an event without one."""
         return self.sender.send(events.dashboard_example(event_type))
 
+    def _is_free(self, number: int) -> bool:
+        return not self.users.has_email_address(_address(number))
+
     def _change(self, user: User, **fields: Any) -> dict[str, Any]:
         return self._announce("user.updated", self.users.change(user, self.clock(), **fields))
 
@@ -242,7 +251,7 @@ def _somebody(number: int, created_at: int) -> User:
     email = Identification(
         id=new_id("idn"),
         kind="email_address",
-        value=f"user{number:06}@example.com",
+        value=_address(number),
         created_at=created_at,
         updated_at=created_at,
     )
@@ -256,3 +265,7 @@ def _somebody(number: int, created_at: int) -> User:
         identifications=(email,),
         primary_email_address_id=email.id,
     )
+
+
+def _address(number: int) -> str:
+    return f"user{number:06}@example.com"

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from scripts.clerk_emulator.config import Clock, EmulatorConfig
 from scripts.clerk_emulator.emulator import ClerkEmulator
@@ -64,11 +65,14 @@ class EmulatorServer:
 
 @asynccontextmanager
 async def running_server(
-    config: EmulatorConfig | None = None, *, clock: Clock = system_clock
+    config: EmulatorConfig | None = None,
+    *,
+    clock: Clock = system_clock,
+    signing_key: rsa.RSAPrivateKey | None = None,
 ) -> AsyncIterator[EmulatorServer]:
     """An emulator that answers and sends, on a free port of loopback unless told otherwise."""
     listener, bound = listen(config or EmulatorConfig())
-    emulator = ClerkEmulator(bound, clock=clock)
+    emulator = ClerkEmulator(bound, clock=clock, signing_key=signing_key)
     server = EmulatorServer(emulator)
     await server.start(listener)
     await emulator.start()
@@ -81,10 +85,13 @@ async def running_server(
 
 @asynccontextmanager
 async def running_emulator(
-    config: EmulatorConfig | None = None, *, clock: Clock = system_clock
+    config: EmulatorConfig | None = None,
+    *,
+    clock: Clock = system_clock,
+    signing_key: rsa.RSAPrivateKey | None = None,
 ) -> AsyncIterator[ClerkEmulator]:
     """As `running_server`, for those who need no outage."""
-    async with running_server(config, clock=clock) as server:
+    async with running_server(config, clock=clock, signing_key=signing_key) as server:
         yield server.emulator
 
 

@@ -72,6 +72,10 @@ class Users:
             raise errors.user_not_found(user_id)
         return user
 
+    def has_email_address(self, address: str) -> bool:
+        """Whether it is somebody's."""
+        return ("email_address", address.lower()) in self._claims
+
     def add(self, user: User) -> User:
         """`ClerkApiError` 422 if somebody else has its address, number, name or external id."""
         self._refuse_taken(user)

@@ -17,7 +17,12 @@ Restart = Annotated[
 
 def backfill(*, restart: Restart = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Bring in every user of the Clerk instance; an interrupted run is taken up again."""
-    command = Command(name="backfill", dry_run=dry_run, as_json=as_json)
+    command = Command(
+        name="backfill",
+        if_stopped="Every page written is saved; the same command goes on from there.",
+        dry_run=dry_run,
+        as_json=as_json,
+    )
     command(partial(_work, restart=restart))
 
 

@@ -17,9 +17,13 @@ from service.exclusive_run import LOCK, holder
 from service.services import Operations
 from service.settings import Settings, mistakes
 
+ASKED_ABOVE = 1000
+"""So many deliveries are replayed unasked."""
+
 _WORKED = (ExitCode.OK, ExitCode.BAD_DATA, ExitCode.INTERRUPTED)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many there are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON object a line.")]
 
 
@@ -34,6 +38,17 @@ class Run:
     tally: Tally
     facts: dict[str, Any]
     dry_run: bool
+    yes: bool
+
+    def require_consent(self, count: int, what: str) -> None:
+        """Ask before more than `ASKED_ABOVE` writes. Raises `Refusal` for a no, and for nobody."""
+        if count <= ASKED_ABOVE or self.dry_run or self.yes:
+            return
+        if not self.screen.can_ask:
+            words = f"{count} {what}: say --yes if that is right, or --dry-run to see what it does."
+            raise Refusal(ExitCode.USAGE, words)
+        if not self.screen.ask(f"{count} {what}. Go on?"):
+            raise Refusal(ExitCode.USAGE, "Nothing was done.")
 
 
 Work = Callable[[Run], Awaitable[ExitCode]]
@@ -45,11 +60,13 @@ class Command:
     """A command as the command line calls it.
 
     `exclusive`: not beside another run. `counted`: ends with the table of outcomes.
-    `needs_schema`: not on a schema that is behind.
+    `needs_schema`: not on a schema that is behind. `if_stopped`: how to go on after Ctrl-C.
     """
 
     name: str
+    if_stopped: str
     dry_run: bool = False
+    yes: bool = False
     as_json: bool = False
     exclusive: bool = True
     counted: bool = True
@@ -69,8 +86,11 @@ class Command:
         try:
             return asyncio.run(self._run(work, screen))
         except KeyboardInterrupt:
-            screen.say("Stopped. What is done is saved; the same command goes on from there.")
+            screen.say(f"Stopped. {'Nothing was written.' if self.dry_run else self.if_stopped}")
             return ExitCode.INTERRUPTED
+        except BrokenPipeError:
+            screen.close()
+            return ExitCode.NOBODY_READS
         except SyncError as error:
             return _refused(screen, refusal(error))
         except Refusal as refused:
@@ -93,6 +113,7 @@ class Command:
                     tally=self.tally,
                     facts=self.facts,
                     dry_run=self.dry_run,
+                    yes=self.yes,
                 )
             )
 

@@ -1,4 +1,4 @@
-"""How a run ends, as a number: BSD's sysexits, and 128 + SIGINT as every shell has it."""
+"""How a run ends, as a number: BSD's sysexits, and 128 + a signal as every shell has it."""
 
 from enum import IntEnum
 
@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     NOT_PERMITTED = 77
     MISCONFIGURED = 78
     INTERRUPTED = 130
+    NOBODY_READS = 141
 
 
 _OF_ERRORS = {

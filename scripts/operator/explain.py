@@ -22,7 +22,13 @@ Live = Annotated[bool, typer.Option("--live", help="Ask Clerk too, and compare f
 
 def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) -> None:
     """Tell what arrived about one user, what it did, and why."""
-    command = Command(name="explain", as_json=as_json, exclusive=False, counted=False)
+    command = Command(
+        name="explain",
+        if_stopped="It writes nothing.",
+        as_json=as_json,
+        exclusive=False,
+        counted=False,
+    )
     command(partial(_explain, user=user, live=live))
 
 

@@ -12,12 +12,13 @@ import typer
 
 from domain.journal import JournalFilter
 from domain.replay import RecordedDelivery, Replayed, Verdict, recorded
-from scripts.operator.command import AsJson, Command, DryRun, Run
+from scripts.operator.command import ASKED_ABOVE, AsJson, Command, DryRun, Run, Yes
 from scripts.operator.exit_codes import ExitCode, Refusal
 from scripts.operator.filters import Limit, Outcomes, Since, SvixId, Types, Until, User, chosen
 from scripts.operator.journal import here
 from scripts.operator.jsonl import BadLine, numbered_lines, read_line, write_line
-from scripts.operator.replaying import replay
+from scripts.operator.replaying import AFTER_A_REPLAY, replay
+from scripts.operator.screen import interruptible
 
 STANDARD = "-"
 
@@ -27,9 +28,13 @@ Target = Annotated[
 ]
 
 
-def file(path: Source, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def file(
+    path: Source, *, yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
     """Replay deliveries from a file that `export` wrote, of this environment or another."""
-    command = Command(name="file", dry_run=dry_run, as_json=as_json)
+    command = Command(
+        name="file", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
+    )
     command(partial(_replay_file, path=path))
 
 
@@ -55,22 +60,53 @@ def export(
         until=until,
         limit=limit,
     )
-    command = Command(name="export", dry_run=dry_run, exclusive=False, counted=False)
+    command = Command(
+        name="export",
+        if_stopped="What is written ends with a whole line or with a cut one; export it again.",
+        dry_run=dry_run,
+        exclusive=False,
+        counted=False,
+    )
     command(partial(_export, wanted=wanted, path=path))
 
 
 async def _replay_file(run: Run, *, path: str) -> ExitCode:
     with _opened(path) as stream:
-        return await replay(run, _deliveries(stream, path), here(run), total=None)
+        total = _number_of_lines(stream) if stream.seekable() else None
+        run.require_consent(total or 0, "deliveries would be replayed")
+        lines = _read_once(run, stream) if total is None else numbered_lines(stream)
+        return await replay(run, _deliveries(lines, path), here(run), total)
 
 
-async def _deliveries(stream: BinaryIO, path: str) -> AsyncIterator[RecordedDelivery | Replayed]:
+def _number_of_lines(stream: BinaryIO) -> int:
+    start = stream.tell()
+    number = sum(1 for _ in numbered_lines(stream))
+    stream.seek(start)
+    return number
+
+
+def _read_once(run: Run, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """A pipe, or a terminal: how many come shows only when they come."""
+    lines = numbered_lines(stream)
+    while numbered := _next(lines):
+        run.require_consent(numbered[0], f"lines or more, of which {ASKED_ABOVE} are replayed")
+        yield numbered
+
+
+def _next(lines: Iterator[tuple[int, bytes]]) -> tuple[int, bytes] | None:
+    with interruptible():
+        return next(lines, None)
+
+
+async def _deliveries(
+    lines: Iterator[tuple[int, bytes]], path: str
+) -> AsyncIterator[RecordedDelivery | Replayed]:
     """Every line as a delivery, or as a failure that names it.
 
     Raises `Refusal` for what is empty, or no text at all.
     """
     number = 0
-    for number, line in numbered_lines(stream):
+    for number, line in lines:
         if b"\0" in line:
             raise Refusal(ExitCode.BAD_DATA, f"{path} is binary, not JSON Lines (line {number})")
         yield _read(number, line)

@@ -14,10 +14,10 @@ from domain.replay import (
     recorded,
     rehearse_post,
 )
-from scripts.operator.command import AsJson, Command, DryRun, Run
+from scripts.operator.command import AsJson, Command, DryRun, Run, Yes
 from scripts.operator.exit_codes import ExitCode
 from scripts.operator.filters import Limit, Outcomes, Since, SvixId, Types, Until, User, chosen
-from scripts.operator.replaying import Destination, replay
+from scripts.operator.replaying import AFTER_A_REPLAY, Destination, replay
 from service.routes.webhooks import PATH
 from service.settings import trusted_address
 
@@ -54,6 +54,7 @@ def journal(
     until: Until = None,
     limit: Limit = None,
     post: Post = None,
+    yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,13 +68,16 @@ def journal(
         until=until,
         limit=limit,
     )
-    command = Command(name="journal", dry_run=dry_run, as_json=as_json)
+    command = Command(
+        name="journal", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
+    )
     command(partial(_work, wanted=wanted, post=post))
 
 
 async def _work(run: Run, *, wanted: JournalFilter, post: str | None) -> ExitCode:
     journal = run.operations.journal
     total = await journal.count(wanted)
+    run.require_consent(total, "deliveries would be replayed")
     deliveries = recorded(journal, wanted, run.operations.delivery_reader)
     return await replay(run, deliveries, _destination(run, post), total)
 

@@ -36,7 +36,12 @@ def reconcile(
     as_json: AsJson = False,
 ) -> None:
     """Report where the table and Clerk disagree, and make it right with --repair."""
-    command = Command(name="reconcile", dry_run=dry_run or not repair, as_json=as_json)
+    command = Command(
+        name="reconcile",
+        if_stopped="What is repaired stays so; the same command begins anew and finds the rest.",
+        dry_run=dry_run or not repair,
+        as_json=as_json,
+    )
     brake = Brake(allowed=allow_deletions)
     command(partial(_work, full=full, brake=brake, show_values=show_values))
 

@@ -6,6 +6,11 @@ from domain.replay import RecordedDelivery, Replayed, Verdict
 from scripts.operator.command import Run
 from scripts.operator.exit_codes import ExitCode
 
+AFTER_A_REPLAY = (
+    "What is replayed is saved; the same command begins anew, and replaying twice changes nothing."
+)
+"""How to go on after Ctrl-C: there is no cursor, nor need of one."""
+
 Destination = Callable[[RecordedDelivery], Awaitable[Replayed]]
 
 _BESIDE_THE_OUTCOMES = (Verdict.ACCEPTED, Verdict.TO_POST, Verdict.IGNORED, Verdict.NO_BODY)

@@ -11,13 +11,25 @@ from scripts.operator.explain import UserArgument, checked_id
 
 def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Erase bodies after JOURNAL_BODY_DAYS and remove entries after JOURNAL_DAYS."""
-    command = Command(name="retain", dry_run=dry_run, as_json=as_json, counted=False)
+    command = Command(
+        name="retain",
+        if_stopped="What is forgotten stays so; the same command forgets the rest.",
+        dry_run=dry_run,
+        as_json=as_json,
+        counted=False,
+    )
     command(_retain)
 
 
 def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Erase the bodies of one user's journal entries now. Deleting a user at Clerk does it too."""
-    command = Command(name="erase", dry_run=dry_run, as_json=as_json, counted=False)
+    command = Command(
+        name="erase",
+        if_stopped="All is erased or nothing; the same command makes sure.",
+        dry_run=dry_run,
+        as_json=as_json,
+        counted=False,
+    )
     command(partial(_erase, user=user))
 
 

@@ -1,8 +1,12 @@
 """Progress on stderr where a person watches; results on stdout, for people or for machines."""
 
+import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import current_thread, main_thread
 from typing import Any
 
 import orjson
@@ -26,16 +30,34 @@ OUTCOMES = (*(outcome.value for outcome in Outcome), "quarantined", "failed")
 
 
 class Screen:
-    """`as_json`: one object a line on stdout, and nothing for people."""
+    """`as_json`: one object a line on stdout, and nothing for people.
+
+    Whatever writes to stdout raises `BrokenPipeError` when nobody reads it any more.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = Console(soft_wrap=True, highlight=False)
+        self._out = _Output(soft_wrap=True, highlight=False)
         self._err = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def say(self, words: str) -> None:
         """Something about the run, not of its result: on stderr."""
         self._err.print(words, markup=False)
+
+    def close(self) -> None:
+        """Nobody reads: from here on nothing is written, not even what is left in a buffer."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether a person is there to answer."""
+        return sys.stdin.isatty() and self._err.is_terminal
+
+    def ask(self, question: str) -> bool:
+        """Waits for an answer; anything but yes is a no."""
+        self.say(f"{question} [y/N]")
+        with interruptible():
+            return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def line(self, words: str) -> None:
         """A line of the result for people."""
@@ -74,12 +96,31 @@ class Screen:
             yield lambda done: progress.advance(task, done)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends a read that blocks. asyncio's own handler would wait for it to return."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    asyncios = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, asyncios)
+
+
 class Tally(Counter[str]):
     """How often each outcome came."""
 
     def as_table(self) -> dict[str, int]:
         """Every outcome, also those that never came."""
         return {outcome: self[outcome] for outcome in OUTCOMES}
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process on the spot, with 1."""
+        raise BrokenPipeError
 
 
 class _Rate(ProgressColumn):

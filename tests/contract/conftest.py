@@ -5,13 +5,14 @@ import pytest
 from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.users import PostgresUserRepository
-from domain.ports import Journal, UserRepository
+from domain.ports import Journal, UserRepository, UserTable
 from tests.fakes.store import InMemoryStore
 
 
 @dataclass
 class Store:
     users: UserRepository
+    table: UserTable
     journal: Journal
 
 
@@ -20,6 +21,7 @@ def store(request: pytest.FixtureRequest) -> Store:
     """Both adapters sit the same exam."""
     if request.param == "memory":
         memory = InMemoryStore()
-        return Store(users=memory, journal=memory)
+        return Store(users=memory, table=memory, journal=memory)
     database: Database = request.getfixturevalue("database")
-    return Store(users=PostgresUserRepository(database), journal=PostgresJournal(database))
+    users = PostgresUserRepository(database)
+    return Store(users=users, table=users, journal=PostgresJournal(database))

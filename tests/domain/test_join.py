@@ -1,12 +1,16 @@
 """The laws of the one rule everything else rests on."""
 
+from dataclasses import FrozenInstanceError, replace
+from datetime import UTC, timedelta, timezone
 from functools import reduce
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.user import (
+    CONTENT_FIELDS,
     DeletedUser,
     Outcome,
     User,
@@ -16,6 +20,7 @@ from domain.user import (
     join,
     outcome_of,
     parse_user_id,
+    supersedes,
 )
 from tests.histories import changes
 from tests.people import at, user
@@ -44,6 +49,11 @@ def test_join_is_idempotent(stored: UserState, observed: UserChange) -> None:
 @given(states, observations)
 def test_join_gives_one_of_the_two(stored: UserState, observed: UserChange) -> None:
     assert join(stored, observed) in (stored, observed)
+
+
+@given(observations, observations)
+def test_of_two_that_differ_exactly_one_is_the_greater(one: UserChange, other: UserChange) -> None:
+    assert supersedes(one, other) + supersedes(other, one) == (one != other)
 
 
 @given(st.lists(observations, min_size=1, max_size=8), st.randoms())
@@ -76,11 +86,72 @@ def _shown(state: UserState) -> object:
     return (state.clerk_updated_at, state.digest) if isinstance(state, User) else type(state)
 
 
+NEWER: list[tuple[UserChange, UserChange]] = [
+    (user(ADA, updated=1, seen=9), user(ADA, updated=2, seen=2)),
+    (user(ADA, updated=1, seen=1), user(ADA, updated=1, seen=2)),
+    (user(ADA, updated=9), DeletedUser(clerk_id=ADA, deleted_at=at(1))),
+    (DeletedUser(clerk_id=ADA, deleted_at=at(2)), DeletedUser(clerk_id=ADA, deleted_at=at(1))),
+]
+
+
+@pytest.mark.parametrize(
+    ("lesser", "greater"),
+    NEWER,
+    ids=["updated later", "seen later", "deleted", "deleted earlier"],
+)
+def test_the_greater_is_the_one_nearer_to_what_clerk_says_now(
+    lesser: UserChange, greater: UserChange
+) -> None:
+    """The laws alone would be content with its opposite."""
+    assert join(lesser, greater) == join(greater, lesser) == greater
+
+
 def test_the_digest_follows_the_contents_and_nothing_else() -> None:
     one = user(ADA, updated=1, seen=1, public_metadata={"a": 1, "b": 2})
-    same = user(ADA, updated=2, seen=3, public_metadata={"b": 2, "a": 1})
-    other = user(ADA, updated=1, seen=1, public_metadata={"a": 1, "b": 3})
-    assert one.digest == same.digest != other.digest
+    same = user(UserId("user_eve"), updated=2, seen=3, public_metadata={"b": 2, "a": 1})
+    assert one.digest == same.digest
+    assert len(one.digest) == 16
+
+
+@pytest.mark.parametrize("name", CONTENT_FIELDS)
+def test_the_digest_follows_every_content(name: str) -> None:
+    other: dict[str, object] = {
+        "email_verified": True,
+        "banned": True,
+        "public_metadata": {"a": {"b": [1, None]}},
+        "clerk_created_at": at(1),
+    }
+    assert user(ADA).digest != replace(user(ADA), **{name: other.get(name, "other")}).digest
+
+
+def test_the_digest_is_of_the_moment_and_not_of_how_it_is_written() -> None:
+    elsewhere = timezone(timedelta(hours=5, minutes=30))
+    one, same = (user(ADA, clerk_created_at=at(1).astimezone(zone)) for zone in (UTC, elsewhere))
+    assert one.digest == same.digest
+
+
+def test_metadata_may_be_of_any_mapping() -> None:
+    plain = user(ADA, public_metadata={"a": {"b": 1}})
+    proxied = user(ADA, public_metadata=MappingProxyType({"a": MappingProxyType({"b": 1})}))
+    assert plain.digest == proxied.digest
+
+
+def test_what_has_no_plain_form_has_no_digest() -> None:
+    with pytest.raises(TypeError, match="no plain form for object"):
+        _ = user(ADA, public_metadata={"a": object()}).digest
+
+
+def test_of_whom_nothing_is_said_nothing_is_assumed() -> None:
+    nobody = User(clerk_id=ADA, clerk_updated_at=at(1), observed_at=at(1))
+    assert not nobody.email_verified
+    assert not nobody.banned
+    assert nobody.public_metadata == {}
+
+
+@pytest.mark.parametrize("value", [user(ADA), DeletedUser(clerk_id=ADA, deleted_at=at(1))])
+def test_what_was_observed_cannot_be_changed(value: UserChange) -> None:
+    with pytest.raises(FrozenInstanceError):
+        value.clerk_id = UserId("user_eve")  # type: ignore[misc]
 
 
 def test_two_deletions_at_once_are_one() -> None:

@@ -192,6 +192,7 @@ def _is_wanted(entry: JournalEntry, wanted: JournalFilter) -> bool:
         and (not wanted.event_types or entry.event_type in wanted.event_types)
         and wanted.user_id in (None, entry.clerk_id)
         and wanted.svix_id in (None, entry.svix_id)
+        and wanted.error in (None, entry.error)
         and (wanted.since is None or entry.received_at >= wanted.since)
         and (wanted.until is None or entry.received_at < wanted.until)
     )

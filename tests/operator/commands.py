@@ -37,24 +37,26 @@ class Ended:
 class Operator:
     """Somebody with a shell and these settings."""
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str | None]
 
-    def told(self, settings: Mapping[str, str]) -> "Operator":
-        """The same with other settings."""
+    def told(self, settings: Mapping[str, str | None]) -> "Operator":
+        """The same with other settings; None removes one."""
         return Operator({**self.environment, **settings})
 
-    async def run(self, *arguments: str, stdin: bytes = b"", **settings: str) -> Ended:
+    async def run(self, *arguments: str, stdin: bytes = b"", **settings: str | None) -> Ended:
         return await asyncio.to_thread(self._run, arguments, stdin, settings)
 
     async def outcomes(
-        self, *arguments: str, stdin: bytes = b"", **settings: str
+        self, *arguments: str, stdin: bytes = b"", **settings: str | None
     ) -> dict[str, int]:
         """The outcomes that came at all, of a command that counts."""
         ended = await self.run(*arguments, "--json", stdin=stdin, **settings)
         counts = {**ended.records[-1]["outcomes"], **ended.records[-1]}
         return {name: count for name, count in counts.items() if name in WORDS and count}
 
-    def _run(self, arguments: tuple[str, ...], stdin: bytes, settings: dict[str, str]) -> Ended:
+    def _run(
+        self, arguments: tuple[str, ...], stdin: bytes, settings: dict[str, str | None]
+    ) -> Ended:
         ended = CliRunner().invoke(
             command_line(), list(arguments), input=stdin, env={**self.environment, **settings}
         )

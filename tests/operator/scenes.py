@@ -80,23 +80,35 @@ async def contents(sql: "asyncpg.Connection[Any]") -> list[Any]:
     ]
 
 
+async def versions(sql: "asyncpg.Connection[Any]") -> set[Any]:
+    """Of every row, the transaction that wrote it: not the slightest write goes unnoticed."""
+    return set(map(tuple, await sql.fetch("select clerk_id, xmin from users")))
+
+
+CORRUPTIONS = (
+    "email = 'corrupted@example.com', banned = true",
+    'first_name = null, public_metadata = \'{"plan": "stolen"}\'',
+    "clerk_updated_at = clerk_updated_at - interval '1 day', email_verified = false",
+    "clerk_created_at = now(), image_url = '', digest = '\\x00', observed_at = now()",
+)
+
+
 async def spoil(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", count: int) -> None:
-    """Half of `count` rows are lost; of the others some are stale, deleted or corrupted."""
+    """Half of `count` rows are lost; of the others a fifth are stale, a fifth corrupted.
+
+    And some are deleted at Clerk: a fifth, but few enough for the brake.
+    """
     ids = ids_of(clerk)[:count]
     await sql.execute("delete from users where clerk_id = any ($1)", ids[::2])
     kept = ids[1::2]
-    for user_id in kept[0:20]:
+    fifth = len(kept) // 5
+    for user_id in kept[:fifth]:
         clerk.update_user(user_id, first_name="Newer")
-    for user_id in kept[20:40]:
+    for number, corruption in enumerate(CORRUPTIONS):
+        corrupted = kept[fifth + number : 2 * fifth : len(CORRUPTIONS)]
+        await sql.execute(f"update users set {corruption} where clerk_id = any ($1)", corrupted)
+    for user_id in kept[2 * fifth :][: min(fifth, max(20, count // 250))]:
         clerk.delete_user(user_id)
-    await sql.execute(
-        "update users set email = 'corrupted@example.com', banned = true where clerk_id = any ($1)",
-        kept[40:60],
-    )
-    # As if all had been seen a while ago: the order of two sights within a second is not known.
-    await sql.execute(
-        "update users set observed_at = observed_at - interval '10 s' where observed_at is not null"
-    )
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -52,6 +52,7 @@ class Terminal:
             "-m",
             "scripts.replay_webhooks",
             *arguments,
+            stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
             cwd=self.directory,

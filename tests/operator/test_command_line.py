@@ -7,34 +7,44 @@ from pathlib import Path
 import pytest
 
 from adapters.postgres.exclusive import PostgresExclusive
-from domain.errors import AlreadyRunning
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.exclusive_run import LOCK, holder
+from tests.operator.commands import Operator
 from tests.operator.scenes import ids_of
 from tests.operator.terminal import ROOT, Terminal
 from tests.postgres_server import temporary_database
 
+COMMANDS = ["backfill", "reconcile", "journal", "file", "export", "explain", "retain", "erase"]
+ARGUMENTS = {"file": ["-"], "explain": ["user_1"], "erase": ["user_1"]}
+ALONE = ["backfill", "reconcile", "journal", "file", "retain", "erase"]
+
+
+@pytest.fixture
+def operator(clerk: ClerkEmulator, store_url: str) -> Operator:
+    """Somebody with the settings of this instance."""
+    settings = {"DATABASE_URL": store_url, "CLERK_RATE_LIMIT": "100000"}
+    return Operator({**clerk.config.environment(), **settings})
+
 
 async def test_a_backfill_ends_with_the_table_of_outcomes(
-    clerk: ClerkEmulator, terminal: Terminal
+    clerk: ClerkEmulator, operator: Operator
 ) -> None:
     clerk.create_users(3)
-    ended = await terminal.run("backfill")
+    ended = await operator.run("backfill")
     assert ended.code == 0
-    assert ended.stdout.split()[:1] == ["backfill"]
-    assert [word for word in ended.stdout.split() if word.isalnum()] == [
+    assert [word for word in ended.out.split() if word.isalnum()] == [
         "backfill", "created", "3", "updated", "0", "unchanged", "0", "stale", "0",
         "deleted", "0", "gone", "0", "quarantined", "0", "failed", "0",
     ]  # fmt: skip
-    assert ended.stderr == ""
+    assert ended.err == ""
 
 
 async def test_a_dry_run_says_so_and_says_what_it_would_do(
-    clerk: ClerkEmulator, terminal: Terminal
+    clerk: ClerkEmulator, operator: Operator
 ) -> None:
     clerk.create_users(3)
-    first = await terminal.run("backfill", "--dry-run", "--json")
+    first = await operator.run("backfill", "--dry-run", "--json")
     assert first.records == [
         {
             "command": "backfill",
@@ -48,108 +58,168 @@ async def test_a_dry_run_says_so_and_says_what_it_would_do(
     ]  # fmt: skip
 
 
-async def test_reconcile_prints_fields_and_shows_values_only_when_asked(
-    clerk: ClerkEmulator, terminal: Terminal
+async def test_reconcile_prints_the_names_of_differing_fields_but_no_values(
+    clerk: ClerkEmulator, operator: Operator
 ) -> None:
+    await _differing(clerk, operator)
+    ended = await operator.run("reconcile", "--full")
+    assert ended.code == 0
+    assert f"differing  {ids_of(clerk)[0]}  clerk_updated_at, first_name" in ended.out
+    assert "Newer" not in ended.out
+
+
+async def test_reconcile_shows_values_when_asked(clerk: ClerkEmulator, operator: Operator) -> None:
+    await _differing(clerk, operator)
+    ended = await operator.run("reconcile", "--full", "--show-values")
+    assert "first_name: here 'User', at Clerk 'Newer'" in ended.out
+
+
+async def test_a_repair_counts_what_it_did_and_what_is_left(
+    clerk: ClerkEmulator, operator: Operator
+) -> None:
+    await _differing(clerk, operator)
+    ended = await operator.run("reconcile", "--full", "--repair", "--json")
+    last = ended.records[-1]
+    assert (ended.code, last["outcomes"]["updated"], last["drift_left"]) == (0, 1, 0)
+
+
+async def _differing(clerk: ClerkEmulator, operator: Operator) -> None:
     clerk.create_users(1)
-    await terminal.run("backfill")
+    await operator.run("backfill")
     clerk.update_user(ids_of(clerk)[0], first_name="Newer")
-    quiet, open_, repaired = (
-        await terminal.run("reconcile", "--full"),
-        await terminal.run("reconcile", "--full", "--show-values"),
-        await terminal.run("reconcile", "--full", "--repair", "--json"),
-    )
-    assert [quiet.code, open_.code, repaired.code] == [0, 0, 0]
-    assert f"differing  {ids_of(clerk)[0]}  clerk_updated_at, first_name" in quiet.stdout
-    assert "Newer" not in quiet.stdout
-    assert "first_name: here 'User', at Clerk 'Newer'" in open_.stdout
-    assert repaired.outcomes == {"updated": 1}
-    assert repaired.records[-1]["drift_left"] == 0
 
 
 async def test_held_back_deletions_end_with_65_and_say_what_to_do(
-    clerk: ClerkEmulator, terminal: Terminal
+    clerk: ClerkEmulator, operator: Operator
 ) -> None:
     clerk.create_users(3)
-    await terminal.run("backfill")
+    await operator.run("backfill")
     clerk.delete_user(ids_of(clerk)[0])
-    ended = await terminal.run("reconcile", "--full", "--repair", "--allow-deletions", "0")
-    assert ended.code == 65
-    assert "--allow-deletions 1" in ended.stderr
+    ended = await operator.run("reconcile", "--full", "--repair", "--allow-deletions", "0")
+    assert (ended.code, "--allow-deletions 1" in ended.said) == (65, True)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["nonsense"], ["backfill", "--nonsense"], ["reconcile", "--allow-deletions", "many"], []],
-)
-async def test_usage_that_is_wrong_ends_with_64(terminal: Terminal, arguments: list[str]) -> None:
-    ended = await terminal.run(*arguments)
-    assert ended.code == 64
-    assert "Traceback" not in ended.stderr
+WRONG = {
+    ("nonsense",): "No such command 'nonsense'",
+    ("backfill", "--nonsense"): "No such option: --nonsense",
+    ("backfill", "--secret-key", "sk_test_x"): "No such option: --secret-key",
+    ("reconcile", "--allow-deletions", "many"): "Invalid value for '--allow-deletions'",
+    ("explain",): "Missing argument 'USER'",
+    (): "Usage:",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+async def test_usage_that_is_wrong_ends_with_64(
+    operator: Operator, arguments: tuple[str, ...]
+) -> None:
+    ended = await operator.run(*arguments)
+    assert (ended.code, WRONG[arguments] in ended.said) == (64, True)
+    assert "Traceback" not in ended.said
 
 
 @pytest.mark.parametrize("command", ["backfill", "reconcile"])
-async def test_a_wrong_key_ends_with_77(terminal: Terminal, command: str) -> None:
-    ended = await terminal.told(CLERK_SECRET_KEY="sk_test_of_somebody_else").run(command)
+async def test_a_wrong_key_ends_with_77(operator: Operator, command: str) -> None:
+    ended = await operator.run(command, CLERK_SECRET_KEY="sk_test_of_somebody_else")
     assert ended.code == 77
-    assert ended.stderr == ("Clerk refuses CLERK_SECRET_KEY: our secret key is refused\n")
+    assert ended.err == "Clerk refuses CLERK_SECRET_KEY: our secret key is refused\n"
 
 
 @pytest.mark.parametrize("command", ["backfill", "reconcile"])
-async def test_a_key_of_another_instance_ends_with_77(terminal: Terminal, command: str) -> None:
-    ended = await terminal.told(CLERK_INSTANCE_ID="ins_another").run(command)
-    assert ended.code == 77
-    assert "CLERK_SECRET_KEY is another instance's" in ended.stderr
+async def test_a_key_of_another_instance_ends_with_77(operator: Operator, command: str) -> None:
+    ended = await operator.run(command, CLERK_INSTANCE_ID="ins_another")
+    assert (ended.code, "CLERK_SECRET_KEY is another instance's" in ended.said) == (77, True)
 
 
-async def test_an_unreachable_store_ends_with_69(terminal: Terminal) -> None:
-    ended = await terminal.told(DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").run("backfill")
-    assert ended.code == 69
-    assert ended.stderr.startswith("The store is unavailable")
-    assert "Traceback" not in ended.stderr
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_an_unreachable_store_ends_with_69(operator: Operator, command: str) -> None:
+    nowhere = "postgresql://nobody:hidden@127.0.0.1:1/none"
+    ended = await operator.run(command, *ARGUMENTS.get(command, []), DATABASE_URL=nowhere)
+    assert (ended.code, ended.err.startswith("The store is unavailable")) == (69, True)
+    assert "hidden" not in ended.said
 
 
 async def test_a_clerk_that_answers_nonsense_ends_with_69(
-    clerk: ClerkEmulator, terminal: Terminal
+    clerk: ClerkEmulator, operator: Operator
 ) -> None:
     clerk.faults.add(ApiFault(kind=FaultKind.REDIRECT))
-    ended = await terminal.run("backfill")
-    assert ended.code == 69
-    assert ended.stderr.startswith("Clerk is unavailable")
+    ended = await operator.run("backfill")
+    assert (ended.code, ended.err.startswith("Clerk is unavailable")) == (69, True)
 
 
-async def test_settings_that_are_wrong_end_with_78_all_named(terminal: Terminal) -> None:
-    ended = await terminal.told(CLERK_SECRET_KEY=None, DATABASE_URL="mysql://").run("backfill")
+SETTINGS: dict[str, dict[str, str | None]] = {
+    "CLERK_SECRET_KEY: Field required": {"CLERK_SECRET_KEY": None},
+    "CLERK_SECRET_KEY: a Clerk secret key starts with sk_": {"CLERK_SECRET_KEY": "pk_test_x"},
+    "DATABASE_URL: not postgresql://": {"DATABASE_URL": "mysql://me:hidden@host/x"},
+    "CLERK_RATE_LIMIT: Input should be greater than or equal to 10": {"CLERK_RATE_LIMIT": "9"},
+}
+
+
+@pytest.mark.parametrize("words", SETTINGS)
+@pytest.mark.parametrize("command", ["backfill", "journal"])
+async def test_settings_that_are_wrong_end_with_78_and_are_named(
+    operator: Operator, command: str, words: str
+) -> None:
+    ended = await operator.told(SETTINGS[words]).run(command)
+    assert (ended.code, words in ended.said) == (78, True)
+    assert "hidden" not in ended.said
+
+
+async def test_all_settings_that_are_wrong_are_named_at_once(operator: Operator) -> None:
+    ended = await operator.run("backfill", CLERK_SECRET_KEY=None, DATABASE_URL="mysql://")
     assert ended.code == 78
-    assert "CLERK_SECRET_KEY" in ended.stderr
-    assert "DATABASE_URL" in ended.stderr
+    assert "CLERK_SECRET_KEY" in ended.err
+    assert "DATABASE_URL" in ended.err
 
 
 async def test_a_schema_behind_ends_with_78_and_says_how_to_mend_it(
-    terminal: Terminal, postgres_url: str
+    operator: Operator, postgres_url: str
 ) -> None:
     async with temporary_database(postgres_url, "operator_schema_behind") as empty:
-        ended = await terminal.told(DATABASE_URL=empty).run("backfill")
-    assert ended.code == 78
-    assert "python -m service migrate" in ended.stderr
+        for command in COMMANDS:
+            ended = await operator.run(command, *ARGUMENTS.get(command, []), DATABASE_URL=empty)
+            assert (command, ended.code) == (command, 78)
+            assert "python -m service migrate" in ended.err
 
 
+@pytest.mark.parametrize("command", ALONE)
 async def test_a_second_run_ends_with_75_and_says_who_holds_the_lock(
-    terminal: Terminal, store_url: str
+    operator: Operator, store_url: str, command: str
 ) -> None:
     name = holder("backfill")
     async with PostgresExclusive(store_url).hold(LOCK, name):
-        ended = await terminal.run("reconcile")
+        ended = await operator.run(command, *ARGUMENTS.get(command, []))
     assert ended.code == 75
-    assert name in ended.stderr
+    assert ended.err == f"Nothing was done: another run is under way: {name}\n"
 
 
-async def test_the_lock_is_free_again_at_once(store_url: str) -> None:
-    exclusive = PostgresExclusive(store_url)
-    for _ in range(3):
-        async with exclusive.hold("a test's", "me"):
-            with pytest.raises(AlreadyRunning):
-                await exclusive.hold("a test's", "another").__aenter__()
+@pytest.mark.parametrize("command", ["export", "explain"])
+async def test_what_only_reads_may_run_beside_another(
+    operator: Operator, store_url: str, command: str
+) -> None:
+    async with PostgresExclusive(store_url).hold(LOCK, "somebody"):
+        ended = await operator.run(command, *ARGUMENTS.get(command, []))
+    assert ended.code != 75
+
+
+async def test_the_process_itself_ends_with_the_code(terminal: Terminal, store_url: str) -> None:
+    async with PostgresExclusive(store_url).hold(LOCK, "somebody"):
+        ended = await terminal.run("reconcile")
+    assert (ended.code, "somebody" in ended.stderr) == (75, True)
+
+
+async def test_the_process_itself_ends_with_64_for_wrong_usage(terminal: Terminal) -> None:
+    ended = await terminal.run("nonsense")
+    assert (ended.code, "Traceback" in ended.stderr) == (64, False)
+
+
+async def test_without_a_terminal_there_are_no_colours(
+    operator: Operator, clerk: ClerkEmulator
+) -> None:
+    clerk.create_users(1)
+    for arguments in (["backfill"], ["reconcile", "--full"], ["doctor"], ["nonsense"]):
+        ended = await operator.run(*arguments)
+        assert "\x1b" not in ended.out + ended.err
 
 
 async def test_it_can_be_run_by_its_path(terminal: Terminal) -> None:

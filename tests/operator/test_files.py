@@ -1,10 +1,7 @@
 """`file` and `export`: deliveries as JSON Lines, good lines and bad."""
 
-import asyncio
 import base64
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ from adapters.postgres.database import Database
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.operator.arrivals import Sql, entries, happened, quarantined
 from tests.operator.commands import Operator
-from tests.operator.terminal import ROOT
 
 
 def line(name: str = "user.created", **changes: Any) -> bytes:
@@ -185,28 +181,6 @@ async def test_what_is_no_such_file_is_refused_as_a_whole(
 async def test_a_directory_is_no_file_to_read_or_write(operator: Operator, tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in (await operator.run("file", str(tmp_path))).said
     assert "cannot be written: Is a directory" in (await operator.run("export", str(tmp_path))).said
-
-
-async def test_a_reader_who_has_enough_is_no_mistake(
-    operator: Operator, database: Database
-) -> None:
-    for number in range(60):
-        await quarantined(database, b"x" * 10_000, svix_id=f"msg_{number}")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "scripts.replay_webhooks", "export"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **operator.environment},
-        limit=1024,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    await process.stdout.read(100)
-    process.stdout._transport.close()  # type: ignore[attr-defined]
-    said = (await process.stderr.read()).decode()
-    assert await process.wait() == 0
-    assert "Traceback" not in said
 
 
 async def test_a_foreign_instances_deliveries_are_not_applied(operator: Operator, sql: Sql) -> None:

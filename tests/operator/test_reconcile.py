@@ -23,6 +23,7 @@ from tests.operator.scenes import (
     reconcile_of,
     run_backfill,
     spoil,
+    versions,
 )
 from tests.people import at
 
@@ -30,9 +31,9 @@ from tests.people import at
 async def test_one_backfill_and_one_full_repair_end_in_zero_drift(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    clerk.create_users(2000)
+    clerk.create_users(800)
     await run_backfill(available)
-    await spoil(clerk, sql, 1000)
+    await spoil(clerk, sql, 400)
     await run_backfill(available)
     findings = await reconcile_of(available, repair=True).full()
     assert findings.left == 0
@@ -61,9 +62,9 @@ async def test_a_second_repair_finds_and_changes_nothing(
     clerk.create_users(200)
     await spoil(clerk, sql, 200)
     await reconcile_of(available, repair=True).full()
-    before = await contents(sql)
+    before = await versions(sql)
     assert (await reconcile_of(available, repair=True).full()).found == {}
-    assert await contents(sql) == before
+    assert await versions(sql) == before
 
 
 async def test_without_repair_it_reports_and_writes_nothing(
@@ -104,6 +105,41 @@ async def test_a_row_ahead_of_clerk_is_reported_and_left(
     await sql.execute("update users set clerk_updated_at = clerk_updated_at + interval '1 day'")
     findings = await reconcile_of(available, repair=True).full()
     assert (findings.found, findings.left) == ({DriftKind.AHEAD: 1}, 1)
+
+
+@pytest.mark.parametrize("seen", ["0 s", "1 hour"])
+async def test_a_row_corrupted_in_the_second_it_was_seen_in_or_seen_too_late_is_repaired(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]", seen: str
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    await sql.execute(
+        "update users set last_name = 'corrupted', observed_at = observed_at + $1::text::interval",
+        seen,
+    )
+    findings = await reconcile_of(available, repair=True).full()
+    assert (findings.found, findings.left) == ({DriftKind.DIFFERING: 3}, 0)
+    assert await drift(clerk, sql) == {}
+
+
+async def test_a_later_sight_that_came_while_a_row_is_repaired_stands(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(1)
+    await run_backfill(available)
+    user_id = UserId(ids_of(clerk)[0])
+    await sql.execute("update users set last_name = 'corrupted', observed_at = now() + '1 hour'")
+
+    class Updates(SyncUserHandler):
+        async def many(self, commands: Any) -> list[SyncResult]:
+            clerk.update_user(user_id, first_name="Newer")
+            newer = await available.identity_provider.fetch(user_id)
+            assert newer is not None
+            await self(SyncUser(change=newer, source=Source.WEBHOOK))
+            return await super().many(commands)
+
+    await reconcile_of(available, sync_user=Updates(available.users), repair=True).full()
+    assert await drift(clerk, sql) == {}
 
 
 async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_stands(

@@ -1,0 +1,63 @@
+"""Who did what at the console."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import orjson
+
+from adapters.postgres.console_statements import (
+    BEGIN_ACTION,
+    END_ACTION,
+    HIGHEST,
+    LAST_ACTION_OF,
+    LATEST_ACTIONS,
+    PROGRESS_OF_ACTION,
+)
+from adapters.postgres.database import Database
+from domain.console import PAGE, AuditTrail, OperatorAction
+
+
+class PostgresAuditTrail(AuditTrail):
+    """The `operator_actions` table: one row an action, and none is ever removed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(
+        self, *, who: str, action: str, target: str | None, detail: Mapping[str, Any]
+    ) -> int:
+        action_id: int = await self._database.run(
+            lambda connection: connection.fetchval(BEGIN_ACTION, who, action, target, _json(detail))
+        )
+        return action_id
+
+    async def progress(self, action_id: int, detail: Mapping[str, Any]) -> None:
+        await self._database.run(
+            lambda connection: connection.execute(PROGRESS_OF_ACTION, action_id, _json(detail))
+        )
+
+    async def end(self, action_id: int, *, result: str, detail: Mapping[str, Any]) -> None:
+        await self._database.run(
+            lambda connection: connection.execute(END_ACTION, action_id, _json(detail), result)
+        )
+
+    async def latest(self, *, before: int | None = None) -> tuple[OperatorAction, ...]:
+        records = await self._database.run(
+            lambda connection: connection.fetch(LATEST_ACTIONS, before or HIGHEST, PAGE)
+        )
+        return tuple(map(_action, records))
+
+    async def last_of(self, *actions: str) -> OperatorAction | None:
+        record = await self._database.run(
+            lambda connection: connection.fetchrow(LAST_ACTION_OF, list(actions))
+        )
+        return None if record is None else _action(record)
+
+
+def _json(detail: Mapping[str, Any]) -> str:
+    return orjson.dumps(dict(detail)).decode()
+
+
+def _action(record: asyncpg.Record) -> OperatorAction:
+    return OperatorAction(**{**record, "detail": orjson.loads(record["detail"])})
