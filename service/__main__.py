@@ -4,15 +4,18 @@ Exit codes: 0 stopped as asked, 64 unknown command, 69 store unreachable, 78 set
 """
 
 import asyncio
+import logging
+import os
 import sys
 
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
 from service.bootstrap import migrate_store
 from service.log import route_the_libraries
 from service.server import serve
-from service.settings import Settings, mistakes
+from service.settings import Settings, mistakes, unknown
 
 USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
 
@@ -23,6 +26,8 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
     route_the_libraries(settings.log_level, settings.log_format)
+    if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
+        logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
     match arguments:
         case [] | ["serve"]:
             return _serve(settings)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from structlog.typing import FilteringBoundLogger
 
 from service.bootstrap import bootstrap
+from service.console.routes import console_router
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.log import CanonicalLog, line_logger
 from service.metrics import Metrics
@@ -37,12 +38,16 @@ def create_app(
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
+        # FastAPI's own would export addresses, queries and the words of exceptions as they are.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_middleware(
         CanonicalLog, internal_error=internal_error, observe=metrics.request, log=log
     )
     for part in (webhooks, me, health):
-        app.include_router(part.router)
+        app.router.routes.extend(part.router.routes)  # included, each would be matched twice
+    if settings.has_console:
+        app.include_router(console_router())
     answer_everything(app)
     return app
 
@@ -51,6 +56,11 @@ def mount(app: FastAPI) -> None:
     """Put the webhook's way in, and the answers of `CurrentUser`, into your own application."""
     app.include_router(webhooks.router)
     answer_sync_errors(app)
+
+
+def mount_console(app: FastAPI) -> None:
+    """Put the console at `/console` of your own application; the settings say who is let in."""
+    app.include_router(console_router())
 
 
 @asynccontextmanager

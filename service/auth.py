@@ -6,9 +6,10 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from domain.errors import InvalidSession, SyncError
+from domain.errors import SyncError
 from domain.ports import Session
 from domain.user import LocalUser
+from service.bearer import unverified_token
 from service.log import note
 from service.services import Services, services_of
 
@@ -28,7 +29,9 @@ class ClerkSession(SecurityBase):
         return session
 
 
-CurrentSession = Annotated[Session, Depends(ClerkSession())]
+clerk_session = ClerkSession()
+
+CurrentSession = Annotated[Session, Depends(clerk_session)]
 """The proven session. No store, no Clerk."""
 
 
@@ -53,14 +56,3 @@ async def _proven(services: Services, unverified_headers: list[tuple[bytes, byte
         raise
     services.metrics.session("proven")
     return session
-
-
-def unverified_token(headers: list[tuple[bytes, bytes]]) -> str:
-    """The one bearer token (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1)."""
-    values = [value for name, value in headers if name == b"authorization"]
-    if len(values) != 1:
-        raise InvalidSession("not exactly one Authorization header")
-    scheme, _, token = values[0].partition(b" ")
-    if scheme.lower() != b"bearer" or not token.isascii():
-        raise InvalidSession("not a bearer token")
-    return token.decode("ascii").strip(" ")

@@ -1,8 +1,9 @@
 """The composition root: the one room that knows every name. Read it top to bottom."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,14 @@ from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api import ClerkIdentityProvider, clerk_client, default_rate
 from adapters.clerk.calls import BULK_LIMITS
+from adapters.clerk.emulated import sign_up_a_test_user
 from adapters.clerk.replays import ClerkDeliveryReader, SvixFrontDoor
 from adapters.clerk.sessions import ClerkSessionVerifier
 from adapters.clerk.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.webhooks import ClerkWebhookVerifier
+from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
+from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.delivery_watch import PostgresDeliveryWatch
 from adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresUnavailable
@@ -29,13 +33,19 @@ from domain.ports import FrontDoor, IdentityProvider
 from domain.reconcile import Reconcile
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
+from domain.sync_now import SyncNow
 from domain.sync_user import SyncUserHandler
+from service.console.access.access import Access
+from service.console.rendering import Templates
+from service.console.room import Room
+from service.console.runs import Runs
+from service.event_loop import watch_the_event_loop
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.reconciliation import Reconciliation
 from service.retention import retain_by_the_hour
 from service.services import Operations, Services
-from service.settings import Settings
+from service.settings import Settings, is_this_machine
 
 OPERATOR_SHARE = 1 / 3
 """Of the calls to Clerk. The rest is the service's, so that both together stay in the quota."""
@@ -57,6 +67,7 @@ async def bootstrap(
         resolve_user = ResolveUser(users, clerk, sync_user, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
+        _in_background(stack, watch_the_event_loop(metrics.event_loop_lag))
         watch = PostgresDeliveryWatch(database)
         silence_after = timedelta(seconds=settings.silence_after)
         _in_background(stack, _retention(settings, database, dsn, log))
@@ -70,7 +81,7 @@ async def bootstrap(
                 log=log,
             )
             _in_background(stack, reconciliation.run())
-        yield Services(
+        services = Services(
             sync_user=sync_user,
             resolve_user=resolve_user,
             sessions=_session_verifier(settings, keys),
@@ -85,6 +96,11 @@ async def bootstrap(
             ),
             metrics=metrics,
         )
+        if settings.has_console:
+            runs = _console_runs(stack, database, dsn, log)
+            console = await _console(settings, services, database, runs, stack=stack)
+            services = replace(services, console=console)
+        yield services
 
 
 @asynccontextmanager
@@ -193,6 +209,56 @@ async def _retention(
 ) -> None:
     retain = Retain(PostgresRetention(database), settings.retention)
     await retain_by_the_hour(retain, PostgresExclusive(dsn), log)
+
+
+async def _console(
+    settings: Settings, services: Services, database: Database, runs: Runs, *, stack: AsyncExitStack
+) -> Room:
+    users = PostgresUserRepository(database)
+    clerk = await _bulk_reader(stack, settings, lambda _user_id: None)
+    return Room(
+        access=Access(settings),
+        templates=Templates(),
+        runs=runs,
+        reads=PostgresConsoleReads(database),
+        audit=runs.audit,
+        users=users,
+        journal=services.journal,
+        sessions=services.sessions,
+        identity_provider=clerk,
+        sync_user=services.sync_user,
+        sync_now=SyncNow(
+            users=users,
+            user_table=users,
+            identity_provider=clerk,
+            sync_user=services.sync_user,
+            instance_id=settings.clerk_instance_id,
+        ),
+        checkpoints=PostgresCheckpoints(database),
+        delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
+        readiness=services.readiness,
+        silent_users=services.silent_users,
+        reconcile=lambda **how: replace(_reconcile(settings, database, clerk), **how),
+        sign_up_a_test_user=await _test_users(stack, settings),
+    )
+
+
+def _console_runs(
+    stack: AsyncExitStack, database: Database, dsn: str, log: FilteringBoundLogger
+) -> Runs:
+    runs = Runs(audit=PostgresAuditTrail(database), exclusive=PostgresExclusive(dsn), log=log)
+    stack.push_async_callback(runs.close)
+    return runs
+
+
+async def _test_users(
+    stack: AsyncExitStack, settings: Settings
+) -> Callable[[], Awaitable[str]] | None:
+    """Only where Clerk is on this machine, and so may be an emulator."""
+    if not is_this_machine(settings.clerk_api_url):
+        return None
+    client = await _clerk_client(stack, settings)
+    return lambda: sign_up_a_test_user(client)
 
 
 def _reconcile(settings: Settings, database: Database, clerk: IdentityProvider) -> Reconcile:

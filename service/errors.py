@@ -41,17 +41,8 @@ ANSWERS: Mapping[type[SyncError], tuple[int, str]] = {
 }
 """Every named error, the status it is answered with, and its word for machines."""
 
-_SCHEMA = {
-    "title": "Problem",
-    "type": "object",
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-    },
-    "required": ["type", "title", "status", "code"],
-}
+_TYPE = "urn:clerk-user-sync:problem:"
+_HEADERS: Mapping[int, str] = {401: "WWW-Authenticate", 503: "Retry-After"}
 
 
 class Rejected(Exception):
@@ -66,7 +57,7 @@ class Rejected(Exception):
 def problem(status: int, code: str, headers: Mapping[str, str] | None = None) -> Response:
     """The same document for the same cause, whatever the request held."""
     document = {
-        "type": f"urn:clerk-user-sync:problem:{code}",
+        "type": f"{_TYPE}{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
@@ -79,12 +70,35 @@ def problem(status: int, code: str, headers: Mapping[str, str] | None = None) ->
     )
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How a route tells OpenAPI which problems it answers with."""
-    content = {"application/problem+json": {"schema": _SCHEMA}}
+def documented(*answers: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
+    """How a route tells OpenAPI which problems it answers with: statuses and their words."""
+    codes: dict[int, list[str]] = {}
+    for status, code in answers:
+        codes.setdefault(status, []).append(code)
+    return {status: _documented(status, words) for status, words in codes.items()}
+
+
+def _documented(status: int, codes: list[str]) -> dict[str, Any]:
+    names = ["Cache-Control", *([_HEADERS[status]] if status in _HEADERS else [])]
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in statuses
+        "description": HTTPStatus(status).phrase,
+        "headers": {name: {"required": True, "schema": {"type": "string"}} for name in names},
+        "content": {"application/problem+json": {"schema": _schema(status, codes)}},
+    }
+
+
+def _schema(status: int, codes: list[str]) -> dict[str, Any]:
+    return {
+        "title": "Problem",
+        "type": "object",
+        "properties": {
+            "type": {"enum": [f"{_TYPE}{code}" for code in codes]},
+            "title": {"const": HTTPStatus(status).phrase},
+            "status": {"const": status},
+            "code": {"enum": codes},
+        },
+        "required": ["type", "title", "status", "code"],
+        "additionalProperties": False,
     }
 
 

@@ -5,7 +5,8 @@ import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 from uuid import uuid4
 
 import orjson
@@ -24,10 +25,10 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 def line_logger(level: str, fmt: str, file: TextIO | None = None) -> FilteringBoundLogger:
     """A logger of our own: JSON lines, or colours where a person watches."""
-    file = file or sys.stdout
+    sink = _Sink(file or sys.stdout)
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(file),
-        processors=[*_SHARED, _frames_without_locals, _renderer(fmt, file)],
+        structlog.PrintLogger(cast("TextIO", sink)),
+        processors=[*_SHARED, _frames_without_locals, _renderer(fmt, sink)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
@@ -43,7 +44,7 @@ def route_the_libraries(level: str, fmt: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _frames_without_locals,
-                _renderer(fmt, sys.stdout),
+                _renderer(fmt, _Sink(sys.stdout)),
             ],
         )
     )
@@ -52,8 +53,28 @@ def route_the_libraries(level: str, fmt: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-def _renderer(fmt: str, file: TextIO) -> Processor:
-    console = fmt == "console" or (fmt == "auto" and file.isatty())
+class _Sink:
+    """Where lines go. One that is full, closed or not there loses them, and that is all."""
+
+    def __init__(self, file: TextIO | None) -> None:
+        self._file = file
+
+    def isatty(self) -> bool:
+        return self._file is not None and self._file.isatty()
+
+    def write(self, text: str) -> None:
+        if self._file is not None:
+            with suppress(OSError, ValueError):
+                self._file.write(text)
+
+    def flush(self) -> None:
+        if self._file is not None:
+            with suppress(OSError, ValueError):
+                self._file.flush()
+
+
+def _renderer(fmt: str, sink: _Sink) -> Processor:
+    console = fmt == "console" or (fmt == "auto" and sink.isatty())
     if console:
         return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     return structlog.processors.JSONRenderer(serializer=_json)

@@ -11,6 +11,7 @@ from domain.drift import DriftKind
 
 _FOLLOWED = {"user.created", "user.updated", "user.deleted"}
 _DURATION_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10)
+_LOOP_BUCKETS = (0.01, 0.05, 0.25, 1, 5)
 _LAG_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 100_000)
 
 
@@ -68,6 +69,12 @@ class Metrics:
         self._last_reconcile = self._gauge(
             "reconcile_last_success_timestamp_seconds", "When this replica last reconciled."
         )
+        self._loop_lag = Histogram(
+            "event_loop_lag_seconds",
+            "By how much the event loop was late, twice a second.",
+            buckets=_LOOP_BUCKETS,
+            registry=self._registry,
+        )
         self._pool_size = self._gauge("store_pool_connections", "Connections open.")
         self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections at work.")
         self._quarantine = self._gauge("quarantine_size", "Deliveries waiting in quarantine.")
@@ -113,6 +120,9 @@ class Metrics:
         for kind in DriftKind:
             self._drift.labels(kind).set(found.get(kind, 0))
         self._last_reconcile.set_to_current_time()
+
+    def event_loop_lag(self, seconds: float) -> None:
+        self._loop_lag.observe(seconds)
 
     def watch_pool(self, size: Callable[[], int], in_use: Callable[[], int]) -> None:
         """Read the pool when somebody scrapes, not on every request."""

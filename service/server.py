@@ -54,14 +54,28 @@ class DrainingServer(uvicorn.Server):
 class BoundedHeadProtocol(HttpToolsProtocol):
     """HTTP whose head ends: the parser alone would take headers for as long as they come.
 
-    Too many, or too much of them, is answered with 400 and the connection is closed.
+    Too many, or too much of them, is answered with 400 and the connection is closed. It is closed
+    too when a head takes longer than `head_seconds`.
     """
 
+    head_seconds = 15.0
+
+    _head_deadline: asyncio.TimerHandle | None = None
     _head_is_open = False
     _head_bytes = 0
     _unfinished_bytes = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_came()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
+        if self._head_deadline is None and self.cycle and self.cycle.response_complete:
+            self._await_head()
         super().data_received(data)
         # A header is told when it is complete: one that never ends has to be noticed here.
         self._unfinished_bytes = self._unfinished_bytes + len(data) if self._head_is_open else 0
@@ -80,8 +94,17 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             raise ValueError("too many headers, or too long")
 
     def on_headers_complete(self) -> None:
+        self._head_came()
         super().on_headers_complete()
         self._head_is_open = False
+
+    def _await_head(self) -> None:
+        self._head_deadline = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _head_came(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
 
 
 def serve(settings: Settings) -> int:
@@ -100,6 +123,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
+        root_path=settings.root_path,
         lifespan="off",
         http=BoundedHeadProtocol,
         access_log=False,

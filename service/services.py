@@ -22,6 +22,7 @@ from domain.ports import (
 )
 from domain.resolve_user import ResolveUser
 from domain.sync_user import SyncUserHandler
+from service.console.room import Room, attach_console
 from service.metrics import Metrics
 from service.readiness import Readiness
 
@@ -38,6 +39,7 @@ class Services:
     silent_users: Callable[[], Awaitable[int]]
     readiness: Readiness
     metrics: Metrics
+    console: Room | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ class Operations:
 def attach(app: FastAPI, services: Services) -> None:
     """Let the routes and dependencies of `app` find them."""
     app.state.user_sync = services
+    attach_console(app, services.console)
 
 
 def services_of(app: FastAPI) -> Services:

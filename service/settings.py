@@ -6,6 +6,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,7 @@ _SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}", re.ASCII)
 _PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@,/?#\s]*)(:[0-9]{1,5})?"
 _POSTGRES = re.compile(rf"postgres(ql)?://([^/?#\s]*@)?{_HOST}(,{_HOST})*([/?]|$)")
+_GRANT = re.compile(r"user_[A-Za-z0-9]{1,120}|org_[A-Za-z0-9]{1,120}:[a-z0-9_:-]{1,120}", re.ASCII)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CLERK_API = "https://api.clerk.com"
 
@@ -68,15 +70,28 @@ class Settings(BaseSettings):
     silence_after: float = Field(default=900.0, gt=0, le=43_200)
     replay_signing_secret: SecretStr | None = None
 
+    console_token: SecretStr | None = None
+    console_operator_token: SecretStr | None = None
+    console_readers: CommaSeparated = ()
+    console_operators: CommaSeparated = ()
+    console_bodies: Literal["nobody", "operators", "readers"] = "operators"
+
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     docs: bool = False
     drain_seconds: float = Field(default=1.0, ge=0, le=60)
     shutdown_seconds: int = Field(default=20, ge=1, le=300)
 
-    @field_validator("clerk_authorized_parties", "clerk_webhook_signing_secret", mode="before")
+    @field_validator(
+        "clerk_authorized_parties",
+        "clerk_webhook_signing_secret",
+        "console_readers",
+        "console_operators",
+        mode="before",
+    )
     @classmethod
     def _listed(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -110,6 +125,27 @@ class Settings(BaseSettings):
         if value < info.data.get("journal_body_days", value):
             raise ValueError("must not be less than JOURNAL_BODY_DAYS")
         return value
+
+    @field_validator("console_token", "console_operator_token")
+    @classmethod
+    def _a_token_nobody_guesses(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < 32:
+            raise ValueError("give at least 32 random characters: openssl rand -hex 32")
+        return value
+
+    @field_validator("console_operator_token")
+    @classmethod
+    def _not_the_readers(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value and value == info.data.get("console_token"):
+            raise ValueError("must not be CONSOLE_TOKEN, or every reader could act")
+        return value
+
+    @field_validator("console_readers", "console_operators")
+    @classmethod
+    def _users_and_roles(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_GRANT.fullmatch(value) for value in values):
+            raise ValueError("give user_… or org_…:role, comma-separated")
+        return values
 
     @field_validator("clerk_publishable_key")
     @classmethod
@@ -154,6 +190,12 @@ class Settings(BaseSettings):
         )
 
     @property
+    def has_console(self) -> bool:
+        """Whether anybody at all is let in."""
+        tokens = (self.console_token, self.console_operator_token)
+        return any(tokens) or bool(self.console_readers or self.console_operators)
+
+    @property
     def issuer(self) -> str:
         """Who signs the session tokens: `iss`, without a trailing slash."""
         return self.clerk_issuer or f"https://{frontend_api(self.clerk_publishable_key or '')}"
@@ -174,6 +216,12 @@ def frontend_api(publishable_key: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.-]+\.[A-Za-z0-9-]+(:\d+)?\$", host):
         raise ValueError("a Clerk publishable key starts with pk_test_ or pk_live_")
     return host[:-1]
+
+
+def unknown(names: Iterable[str]) -> list[str]:
+    """Those that look like one of Clerk's settings and are none: a slip nobody would notice."""
+    known = {name.upper() for name in Settings.model_fields}
+    return sorted(name for name in names if name.startswith("CLERK_") and name not in known)
 
 
 def mistakes(error: ValidationError) -> list[str]:
@@ -201,6 +249,11 @@ def _is_signing_secret(value: str) -> bool:
         return len(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)) >= 24
     except binascii.Error:
         return False
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether an address leads to loopback."""
+    return urlsplit(address).hostname in _LOOPBACK
 
 
 def trusted_address(value: str) -> str:

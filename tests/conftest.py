@@ -14,6 +14,7 @@ from tests.postgres_server import PostgresServer, start_postgres_server, tempora
 
 _SERVER = "TEST_POSTGRES_URL"
 _SERVER_NAME = "TEST_POSTGRES_NAME"
+_LONGEST_NAME = 60
 _started: pytest.StashKey[PostgresServer] = pytest.StashKey()
 
 
@@ -38,6 +39,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_report_header() -> str:
     return f"postgres: {os.environ.get(_SERVER_NAME, 'given by TEST_POSTGRES_URL')}"
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A case is named by its value as far as that is short, and pytest would only number it."""
+    if type(val) is object:
+        return "missing"
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_NAME:
+        return f"{val[:30]!a} and more, {len(val)} in all"
+    if isinstance(val, dict | list | tuple):
+        name = ascii(val)
+        # An address in memory, or a set, is written otherwise in every process.
+        steady = " at 0x" not in name and "set(" not in name
+        return name if steady and len(name) <= _LONGEST_NAME else None
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +82,8 @@ async def store_url(migrated_url: str) -> str:
 
 @pytest.fixture
 async def database(store_url: str) -> AsyncIterator[Database]:
-    database = Database(store_url, PoolLimits(size=20))
+    patient = PoolLimits(size=20, wait=30, connect=30, deadline=60)  # a busy machine is no fault
+    database = Database(store_url, patient)
     await database.open()
     yield database
     await database.close()

@@ -8,6 +8,13 @@ from starlette.requests import ClientDisconnect
 
 from service.errors import Rejected
 
+NOT_JSON = (415, "body_not_json")
+LENGTH_INVALID = (400, "body_length_invalid")
+TOO_LARGE = (413, "body_too_large")
+TOO_SLOW = (408, "body_too_slow")
+REFUSALS = (LENGTH_INVALID, TOO_SLOW, TOO_LARGE, NOT_JSON)
+"""The statuses and words that `json_bytes` refuses with."""
+
 _LENGTH = re.compile(r"[0-9]{1,19}")
 
 MAX_BYTES = 1024 * 1024
@@ -25,23 +32,23 @@ async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> byte
         async with asyncio.timeout(max_seconds):
             return await _bounded(request)
     except (TimeoutError, ClientDisconnect) as error:
-        raise Rejected(408, "body_too_slow") from error
+        raise Rejected(*TOO_SLOW) from error
 
 
 def _check_kind(request: Request) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0]
     encoding = request.headers.get("content-encoding", "identity")
     if kind.strip().lower() != "application/json" or encoding.lower() != "identity":
-        raise Rejected(415, "body_not_json")
+        raise Rejected(*NOT_JSON)
 
 
 def _check_length(request: Request) -> None:
     """What is declared too long is not read at all."""
     declared = request.headers.get("content-length", "0")
     if _LENGTH.fullmatch(declared) is None:
-        raise Rejected(400, "body_length_invalid")
+        raise Rejected(*LENGTH_INVALID)
     if int(declared) > MAX_BYTES:
-        raise Rejected(413, "body_too_large")
+        raise Rejected(*TOO_LARGE)
 
 
 async def _bounded(request: Request) -> bytes:
@@ -49,5 +56,5 @@ async def _bounded(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BYTES:
-            raise Rejected(413, "body_too_large")
+            raise Rejected(*TOO_LARGE)
     return bytes(body)

@@ -1,9 +1,11 @@
 """Whether the process lives, whether it should get traffic, and what it counted."""
 
 import asyncio
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from domain.errors import StorageUnavailable
 from service.services import services_of
@@ -13,25 +15,50 @@ router = APIRouter(tags=["health"])
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@router.get("/healthz", summary="The process lives")
-@router.head("/healthz", include_in_schema=False)
+class Health(BaseModel):
+    """The process lives."""
+
+    status: Literal["ok"]
+
+
+class ReadinessReport(BaseModel):
+    """What was looked at, and what is down without stopping us."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, bool]
+    degraded: list[str]
+
+
+_READING = ["GET", "HEAD"]
+"""One route for both, so that `Allow` names both. OpenAPI is told of the GET alone."""
+
+_NOT_READY = {"model": ReadinessReport, "description": "It should not"}
+
+
+@router.get("/healthz", responses={200: {"model": Health}}, summary="The process lives")
+@router.api_route("/healthz", methods=_READING, include_in_schema=False)
 async def healthz() -> Response:
     return JSONResponse({"status": "ok"})
 
 
 @router.get(
     "/readyz",
-    responses={503: {"description": "It should not"}},
+    responses={200: {"model": ReadinessReport}, 503: _NOT_READY},
     summary="It should get traffic",
 )
-@router.head("/readyz", include_in_schema=False)
+@router.api_route("/readyz", methods=_READING, include_in_schema=False)
 async def readyz(request: Request) -> Response:
     """503 while draining, without store, schema or keys. Clerk being down only degrades."""
     report = await services_of(request.app).readiness.report()
     return JSONResponse(report.as_document(), status_code=200 if report.ready else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    summary="Prometheus metrics",
+)
 async def metrics(request: Request) -> Response:
     services = services_of(request.app)
     try:

@@ -6,13 +6,29 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from service.auth import CurrentSession, CurrentUser
-from service.errors import documented
+from domain.errors import (
+    IdentityProviderUnavailable,
+    InvalidSession,
+    SessionPending,
+    SigningKeysUnavailable,
+    StorageUnavailable,
+    UserBanned,
+    UserDeleted,
+    UserUnknown,
+)
+from service.auth import clerk_session, current_user
+from service.errors import ANSWERS, documented
+from service.routes.plain import PlainRoute
 
-router = APIRouter(prefix="/v1", tags=["users"])
+router = APIRouter(
+    prefix="/v1",
+    tags=["users"],
+    route_class=PlainRoute,
+    dependencies=[Depends(clerk_session)],
+)
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -48,25 +64,38 @@ class CallersSession(BaseModel):
     expires_at: datetime
 
 
+_NO_SESSION = [ANSWERS[error] for error in (InvalidSession, SessionPending, SigningKeysUnavailable)]
+_NO_USER = [
+    ANSWERS[error]
+    for error in (
+        UserDeleted,
+        UserUnknown,
+        UserBanned,
+        StorageUnavailable,
+        IdentityProviderUnavailable,
+    )
+]
 _ME = tuple(Me.model_fields)
 _SESSION = tuple(CallersSession.model_fields)
 
 
 @router.get(
     "/me",
-    responses={200: {"model": Me}, **documented(401, 403, 503)},
+    responses={200: {"model": Me}, **documented(*_NO_SESSION, *_NO_USER)},
     summary="The caller's local record",
 )
-async def me(user: CurrentUser) -> Response:
+async def me(request: Request) -> Response:
+    user = await current_user(request, await clerk_session(request))
     return _json({name: getattr(user, name) for name in _ME})
 
 
 @router.get(
     "/session",
-    responses={200: {"model": CallersSession}, **documented(401, 403, 503)},
+    responses={200: {"model": CallersSession}, **documented(*_NO_SESSION)},
     summary="The caller's session alone",
 )
-async def session(session: CurrentSession) -> Response:
+async def session(request: Request) -> Response:
+    session = await clerk_session(request)
     return _json({name: getattr(session, name) for name in _SESSION})
 
 

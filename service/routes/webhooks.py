@@ -4,7 +4,7 @@ from typing import assert_never
 
 from fastapi import APIRouter, Request, Response
 
-from domain.errors import InvalidSignature, SyncError, Unstorable
+from domain.errors import InvalidSignature, StorageUnavailable, SyncError, Unstorable
 from domain.observation import (
     IgnoredDelivery,
     SyncUser,
@@ -13,18 +13,48 @@ from domain.observation import (
 )
 from service.errors import ANSWERS, Rejected, documented
 from service.log import note
-from service.routes.body import json_bytes
+from service.routes.body import REFUSALS, json_bytes
+from service.routes.plain import PlainRoute
 from service.services import Services, services_of
 
 PATH = "/webhooks/clerk"
 
-router = APIRouter(tags=["webhooks"])
+router = APIRouter(tags=["webhooks"], route_class=PlainRoute)
+
+_PATTERNS = {
+    "svix-id": "^[A-Za-z0-9_-]{1,128}$",
+    "svix-timestamp": "^[0-9]{10}$",
+    "svix-signature": "^[ -~]{1,2048}$",
+}
+_DELIVERY = {
+    "parameters": [
+        {
+            "name": name,
+            "in": "header",
+            "required": True,
+            "schema": {"type": "string", "pattern": pattern},
+        }
+        for name, pattern in _PATTERNS.items()
+    ],
+    "requestBody": {
+        "description": "One of Clerk's events, signed by Svix: the signature covers the raw bytes.",
+        "required": True,
+        "content": {"application/json": {"schema": {}}},
+    },
+}
+"""For OpenAPI alone: headers and body are taken raw, and proven before they are read."""
 
 
 @router.post(
     PATH,
     status_code=204,
-    responses={202: {"description": "Quarantined"}, **documented(400, 408, 413, 415, 503)},
+    response_class=Response,
+    responses={
+        202: {"description": "Proven, and quarantined: it cannot be read or kept", "content": {}},
+        204: {"description": "Applied, or rightly left alone"},
+        **documented(ANSWERS[InvalidSignature], *REFUSALS, ANSWERS[StorageUnavailable]),
+    },
+    openapi_extra=_DELIVERY,
     summary="Receive one of Clerk's webhooks",
 )
 @router.post(f"{PATH}/", status_code=204, include_in_schema=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
-from service.server import _config
+from service.server import BoundedHeadProtocol, _config
 from service.settings import Settings
 
 
@@ -89,10 +89,14 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 
 @asynccontextmanager
-async def listening(app: FastAPI, settings: Settings) -> AsyncIterator[Listening]:
+async def listening(
+    app: FastAPI, settings: Settings, http: type[BoundedHeadProtocol] = BoundedHeadProtocol
+) -> AsyncIterator[Listening]:
     """`app` on a free port of loopback, its lifespan included."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = _Server(_config(app, settings))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1_000)
+    config = _config(app, settings)
+    config.http = http
+    server = _Server(config)
     async with app.router.lifespan_context(app):
         serving = asyncio.create_task(server.serve([listener]))
         await server.answering.wait()

@@ -81,6 +81,14 @@ async def test_health_may_be_asked_by_head(service: Service, path: str) -> None:
     assert (answer.status_code, answer.content) == (200, b"")
 
 
+@pytest.mark.parametrize("path", HEALTH)
+@pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS"])
+async def test_health_may_not_be_asked_otherwise(service: Service, method: str, path: str) -> None:
+    answer = await service.http.request(method, path)
+    assert (answer.status_code, answer.json()) == (405, NOT_ALLOWED)
+    assert sorted(answer.headers["allow"].split(", ")) == ["GET", "HEAD"]
+
+
 IGNORED: dict[str, dict[str, Any]] = {
     "a body": {"content": b'{"clerk_id": "user_admin", "banned": true}'},
     "no JSON": {"content": b"{", "headers": {"content-type": "application/json"}},

@@ -1,11 +1,12 @@
 """Settings: every mistake told at once and by name, and no value ever shown."""
 
 import base64
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from pydantic import ValidationError
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from domain.errors import StorageUnavailable
 from scripts.clerk_emulator.sessions import new_signing_key, private_pem
 from service.bootstrap import migrate_store
-from service.settings import Settings, mistakes
+from service.settings import Settings, mistakes, unknown
 
 ROOT = Path(__file__).parents[2]
 
@@ -248,13 +249,42 @@ def test_a_dotenv_file_may_be_written_in_many_ways(tmp_path: Path, form: str, ma
     assert told.database_url is None
 
 
+def test_a_wrong_dotenv_file_is_told_by_name_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    wrong = [f"{name.upper()}=canary" for name in GOOD]
+    file.write_text("\n".join([*wrong, "DATABASE_URL=postgresql://u:canary/x@h"]))
+    with pytest.raises(ValidationError) as caught:
+        Settings(_env_file=file)
+    told = "\n".join(mistakes(caught.value))
+    assert "DATABASE_URL" in told
+    assert "canary" not in told
+
+
+NAMES = {
+    "CLERK_SECRET_KEY": False,
+    "CLERK_SECRETKEY": True,
+    "CLERK_WEBHOOK_SECRET": True,
+    "CLERK_AUTHORIZED_PARTY": True,
+    "NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY": False,
+    "DATABASE": False,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_looks_like_clerks_setting_and_is_none_is_named(name: str) -> None:
+    assert unknown([name]) == ([name] if NAMES[name] else [])
+
+
 def test_the_example_file_names_every_setting() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     named = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
     assert named == {name.upper() for name in Settings.model_fields}
 
 
-def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+Ended: TypeAlias = "subprocess.CompletedProcess[str]"
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> Ended:
     """`python -m service` as a stranger runs it, in an environment that says nothing else."""
     return subprocess.run(
         [sys.executable, "-m", "service", *arguments],
@@ -263,11 +293,20 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
         check=False,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=60,
     )
 
 
 ENVIRONMENT = {name.upper(): value for name, value in GOOD.items()}
+
+
+@pytest.fixture(scope="module")
+def danced(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A command that there is not, with two settings that there are not."""
+    directory = tmp_path_factory.mktemp("danced")
+    (directory / ".env").write_text("CLERK_WEBHOOK_SECRET=canary\n")
+    slips = {"CLERK_AUTHORIZED_PARTY": "canary", "LOG_FORMAT": "json"}
+    return run("dance", cwd=directory, **ENVIRONMENT, **slips)
 
 
 class TestCommand:
@@ -281,20 +320,16 @@ class TestCommand:
         ]
         assert ended.stdout == ""
 
-    def test_with_a_wrong_dotenv_file_shows_no_value(self, tmp_path: Path) -> None:
-        wrong = [f"{name}=canary" for name in ENVIRONMENT]
-        (tmp_path / ".env").write_text(
-            "\n".join([*wrong, "DATABASE_URL=postgresql://u:canary/x@h"])
-        )
-        ended = run(cwd=tmp_path)
-        assert ended.returncode == 78
-        assert "DATABASE_URL" in ended.stderr
-        assert "canary" not in ended.stderr + ended.stdout
+    def test_that_is_unknown_exits_with_64(self, danced: Ended) -> None:
+        assert danced.returncode == 64
+        assert danced.stderr == "usage: python -m service [serve | migrate]\n"
 
-    def test_that_is_unknown_exits_with_64(self, tmp_path: Path) -> None:
-        ended = run("dance", cwd=tmp_path, **ENVIRONMENT)
-        assert (ended.returncode, ended.stdout) == (64, "")
-        assert ended.stderr == "usage: python -m service [serve | migrate]\n"
+    def test_names_what_is_no_setting_and_shows_no_value(self, danced: Ended) -> None:
+        told = json.loads(danced.stdout)
+        assert told["level"] == "warning"
+        assert told["event"] == (
+            "these are no settings: CLERK_AUTHORIZED_PARTY, CLERK_WEBHOOK_SECRET"
+        )
 
     def test_migrate_without_a_store_exits_with_69(self, tmp_path: Path) -> None:
         nowhere = "postgresql://nobody:canary@127.0.0.1:1/nowhere"

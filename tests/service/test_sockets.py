@@ -15,6 +15,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from service.errors import answer_everything
 from service.routes.body import json_bytes
+from service.server import BoundedHeadProtocol
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.running import REFUSED, UNAUTHORIZED, WEBHOOKS, problem, settings_for, svix_headers
 from tests.service.listening import Answer, Listening, listening
@@ -315,6 +316,63 @@ async def test_too_slow_a_body_is_cut_off(impatient: Listening, chunks: list[byt
 async def test_a_slow_body_in_time_is_read(impatient: Listening) -> None:
     answer = await impatient.send(head("POST", "/", "Content-Length: 4"), *[b"1"] * 4, pause=0.02)
     assert (answer.status, answer.body) == (200, b"1111")
+
+
+class Impatient(BoundedHeadProtocol):
+    """Waits for a head for 0.3 s only."""
+
+    head_seconds = 0.3
+
+
+@pytest.fixture(scope="module")
+async def in_a_hurry(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Listening]:
+    settings = settings_for(shared_clerk, migrated_url)
+    async with listening(create_app(settings), settings, http=Impatient) as at:
+        yield at
+
+
+KEPT = b"GET /healthz HTTP/1.1\r\nHost: service\r\n\r\n"
+"""A request after which the connection stays open."""
+
+SLOW_HEADS: dict[str, list[bytes]] = {
+    "nothing at all": [],
+    "half an address": [b"GET /hea"],
+    "half a header": [b"GET /healthz HTTP/1.1\r\nHost: ser"],
+    "a header at a time": [
+        b"GET /healthz HTTP/1.1\r\n",
+        *(b"X-%d: x\r\n" % n for n in range(40)),
+    ],
+    "an empty line after a request": [KEPT, b"\r\n"],
+    "half a second request": [KEPT, b"GET /hea"],
+}
+
+
+@pytest.mark.parametrize("kind", SLOW_HEADS)
+async def test_too_slow_a_head_is_cut_off(in_a_hurry: Listening, kind: str) -> None:
+    started = time.monotonic()
+    answer = await in_a_hurry.send(*SLOW_HEADS[kind], pause=0.05)
+    assert answer.raw.count(b"HTTP/1.1 200") == SLOW_HEADS[kind].count(KEPT)
+    assert 0.2 <= time.monotonic() - started < 5
+    assert (await in_a_hurry.send(head("GET", "/healthz"))).status == 200
+
+
+async def test_a_slow_head_in_time_is_read(in_a_hurry: Listening) -> None:
+    asked = head("GET", "/healthz")
+    assert (await in_a_hurry.send(asked[:20], asked[20:], pause=0.1)).status == 200
+
+
+async def test_a_body_may_take_longer_than_a_head(in_a_hurry: Listening) -> None:
+    asked = head("POST", WEBHOOKS, "Content-Length: 10")
+    answer = await in_a_hurry.send(asked, *[b"1"] * 10, pause=0.06)
+    assert (answer.status, told(answer)) == (400, REFUSED)
+
+
+async def test_requests_sent_in_one_go_are_answered_in_turn(served: Served, sql: Sql) -> None:
+    kept = served.post().replace(b"Connection: close\r\n", b"") + BODY
+    answer = await served.at.send(KEPT + kept + KEPT + kept + head("GET", "/nope"))
+    statuses = [int(line[:3]) for line in answer.raw.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [200, 204, 200, 204, 404]
+    assert await count_rows(sql) == (1, 1)
 
 
 @pytest.mark.slow

@@ -1,0 +1,160 @@
+"""Deliveries that were verified once, applied again: one, or a whole group in quarantine."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from domain.errors import AlreadyRunning
+from domain.journal import QUARANTINED, JournalEntry, JournalFilter
+from domain.replay import (
+    RecordedDelivery,
+    RehearseDelivery,
+    ReplayDelivery,
+    Replayed,
+    Verdict,
+    recorded,
+)
+from service.console.actions.recording import on_the_trail
+from service.console.actions.refusals import held_by
+from service.console.answers import ConsoleRoute, Refused
+from service.console.names import REPLAY, REPLAY_QUARANTINED
+from service.console.pages.deliveries import entry_of
+from service.console.permission import Acting, Posted, Visit
+from service.console.room import Room
+
+router = APIRouter(route_class=ConsoleRoute)
+
+REHEARSED = 500
+"""Deliveries of a group that a confirmation goes through: somebody is waiting."""
+
+Destination = Callable[[RecordedDelivery], Awaitable[Replayed]]
+
+
+@router.get("/deliveries/{entry_id:int}/replay")
+async def confirm_one(visit: Acting, entry_id: int) -> Response:
+    entry = await _delivery(visit, entry_id)
+    rehearsed = await _once(visit.room, entry, _rehearsal(visit.room))
+    return visit.page(
+        "confirm.html",
+        active="deliveries",
+        title="Replay this delivery",
+        about=entry.svix_id,
+        words=f"It would be {_in_words(rehearsed)}.",
+        fields={},
+        grave=rehearsed.verdict == "deleted",
+        to=f"/deliveries/{entry_id}/replay",
+        back=f"/deliveries/{entry_id}",
+        button="Replay",
+    )
+
+
+@router.post("/deliveries/{entry_id:int}/replay")
+async def replay_one(visit: Acting, form: Posted, entry_id: int) -> Response:
+    del form  # proven, and empty
+    entry = await _delivery(visit, entry_id)
+
+    async def work() -> str:
+        return _in_words(await _once(visit.room, entry, _replay(visit.room)))
+
+    await on_the_trail(visit, REPLAY, entry.svix_id, {"entry": entry_id}, work)
+    return visit.go_on(f"/deliveries/{entry_id}")
+
+
+@router.get("/quarantine/replay")
+async def confirm_group(visit: Acting, request: Request) -> Response:
+    error = request.query_params.get("error", "").replace("\0", "")
+    total = await visit.room.journal.count(_quarantined(error))
+    return visit.page(
+        "confirm.html",
+        active="quarantine",
+        title="Replay what is quarantined",
+        about=error or "all causes",
+        words=await _group_words(visit.room, error, total),
+        fields={"error": error},
+        grave=False,
+        to="/quarantine/replay",
+        back="/quarantine",
+        button=f"Replay {total:,}",
+    )
+
+
+@router.post("/quarantine/replay")
+async def replay_group(visit: Acting, form: Posted) -> Response:
+    error = form.get("error", "").replace("\0", "")
+    detail: dict[str, Any] = {
+        "total": await visit.room.journal.count(_quarantined(error)),
+        "done": 0,
+        "verdicts": {},
+    }
+    try:
+        await visit.room.runs.start(
+            who=visit.visitor.name,
+            action=REPLAY_QUARANTINED,
+            target=error or None,
+            detail=detail,
+            work=lambda detail: _replay_all(visit.room, error, detail),
+        )
+    except AlreadyRunning as running:
+        raise held_by(running) from None
+    return visit.go_on("/quarantine")
+
+
+async def _replay_all(room: Room, error: str, detail: dict[str, Any]) -> str:
+    verdicts: Counter[str] = Counter()
+    async for replayed in _each(room, _quarantined(error), _replay(room)):
+        verdicts[replayed.verdict.value] += 1
+        detail.update(done=verdicts.total(), verdicts=dict(verdicts))
+    return _tally(verdicts)
+
+
+async def _group_words(room: Room, error: str, total: int) -> str:
+    wanted = _quarantined(error, limit=REHEARSED)
+    verdicts = Counter(
+        [replayed.verdict.value async for replayed in _each(room, wanted, _rehearsal(room))]
+    )
+    of = f" Of the first {REHEARSED}" if total > REHEARSED else " Of them"
+    return f"{total:,} would be read again.{of} would now be: {_tally(verdicts)}."
+
+
+async def _once(room: Room, entry: JournalEntry, destination: Destination) -> Replayed:
+    wanted = JournalFilter(svix_id=entry.svix_id, limit=1)
+    return await anext(_each(room, wanted, destination))
+
+
+async def _each(
+    room: Room, wanted: JournalFilter, destination: Destination
+) -> AsyncIterator[Replayed]:
+    async for delivery in recorded(room.journal, wanted, room.delivery_reader):
+        yield delivery if isinstance(delivery, Replayed) else await destination(delivery)
+
+
+def _rehearsal(room: Room) -> Destination:
+    return RehearseDelivery(room.delivery_reader, room.users)
+
+
+def _replay(room: Room) -> Destination:
+    return ReplayDelivery(room.delivery_reader, room.sync_user)
+
+
+def _quarantined(error: str, limit: int | None = None) -> JournalFilter:
+    return JournalFilter(outcomes=frozenset({QUARANTINED}), error=error or None, limit=limit)
+
+
+async def _delivery(visit: Visit, entry_id: int) -> JournalEntry:
+    """Raises `Refused` for what did not come as a delivery."""
+    entry = await entry_of(visit, entry_id)
+    if entry.svix_id is None:
+        raise Refused(409, "That was no delivery", "Only what Clerk delivered can be replayed.")
+    return entry
+
+
+def _in_words(replayed: Replayed) -> str:
+    if replayed.verdict is Verdict.NO_BODY:
+        return "skipped: its body is erased or has expired"
+    return f"{replayed.verdict}: {replayed.reason}" if replayed.reason else str(replayed.verdict)
+
+
+def _tally(verdicts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items()) or "none"

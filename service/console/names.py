@@ -1,0 +1,8 @@
+"""The actions, as the audit trail calls them."""
+
+SYNC = "sync now"
+REPLAY = "replay"
+REPLAY_QUARANTINED = "replay quarantined"
+CHECK = "drift check"
+REPAIR = "drift repair"
+TEST_EVENT = "test event"

@@ -1,0 +1,18 @@
+"""Who did what."""
+
+from fastapi import APIRouter, Request, Response
+
+from domain.console import PAGE
+from service.console.answers import ConsoleRoute
+from service.console.pages.queries import asked_for
+from service.console.permission import Reading
+
+router = APIRouter(route_class=ConsoleRoute)
+
+
+@router.get("/audit")
+async def audit(visit: Reading, request: Request) -> Response:
+    before = asked_for(request.query_params).query.before
+    actions = await visit.room.audit.latest(before=before)
+    older = actions[-1].id if len(actions) == PAGE else None
+    return visit.page("audit.html", active="audit", actions=actions, older=older, before=before)

@@ -1,0 +1,36 @@
+"""All of the console as one router. Which permission is needed is said here, for whole groups.
+
+A POST among the actions also takes nothing but a form of ours: `Posted`, in each signature.
+"""
+
+from fastapi import APIRouter, Depends
+
+from service.console.actions import drift as drift_actions
+from service.console.actions import replay, sync_now, test_event
+from service.console.pages import audit, deliveries, drift, overview, quarantine, sign_in, users
+from service.console.permission import acting, reading
+
+AT = "/console"
+
+FOR_ANYBODY = (sign_in.router,)
+FOR_OPERATORS = (drift_actions.router, replay.router, sync_now.router, test_event.router)
+FOR_READERS = (
+    overview.router,
+    deliveries.router,
+    users.router,
+    drift.router,
+    quarantine.router,
+    audit.router,
+)
+
+
+def console_router() -> APIRouter:
+    """For `include_router`. It answers 404 until `attach_console` gave it a room."""
+    router = APIRouter(include_in_schema=False)
+    for part in FOR_ANYBODY:
+        router.include_router(part, prefix=AT)
+    for part in FOR_OPERATORS:
+        router.include_router(part, prefix=AT, dependencies=[Depends(acting)])
+    for part in FOR_READERS:
+        router.include_router(part, prefix=AT, dependencies=[Depends(reading)])
+    return router

@@ -1,0 +1,78 @@
+// What the pages cannot do without a script: live figures, a pause, copying, and the age of times.
+// Everything works without it; it only saves reloading.
+"use strict";
+
+const EVERY = 3000;
+let paused = false;
+
+function live() {
+  return document.querySelector("[data-live]");
+}
+
+// Not while somebody is reading into it with the keyboard, or has text selected, or looks elsewhere.
+function disturbs(part) {
+  const selection = document.getSelection();
+  return (
+    document.hidden ||
+    part.contains(document.activeElement) ||
+    part.querySelector("details[open]") !== null ||
+    (selection !== null && !selection.isCollapsed)
+  );
+}
+
+function tick() {
+  const part = live();
+  if (part && !paused && !disturbs(part)) {
+    part.dispatchEvent(new CustomEvent("tick"));
+  }
+}
+
+function showPause(control) {
+  control.hidden = live() === null;
+  control.classList.toggle("paused", paused);
+  control.querySelector(".live-state").textContent = paused ? "Paused" : "Live";
+  control.querySelector("button").textContent = paused ? "Resume" : "Pause";
+}
+
+function span(seconds) {
+  const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const [size, unit] = units.find(([size]) => seconds >= size) || [1, "s"];
+  return `${Math.round(seconds / size)} ${unit}`;
+}
+
+function showAges() {
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    if (seconds >= 1) {
+      time.textContent = `${span(seconds)} ago`;
+    }
+  }
+}
+
+async function copy(button) {
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = "copied";
+  setTimeout(() => (button.textContent = "copy"), 1500);
+}
+
+function prepare(root) {
+  if (navigator.clipboard) {
+    root.querySelectorAll("button.copy").forEach((button) => (button.hidden = false));
+  }
+  root.querySelectorAll("[data-pausable]").forEach(showPause);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button && button.matches(".copy")) {
+    copy(button);
+  } else if (button && button.matches("[data-pause]")) {
+    paused = !paused;
+    showPause(button.closest("[data-pausable]"));
+  }
+});
+
+document.addEventListener("htmx:afterSettle", () => prepare(document));
+prepare(document);
+setInterval(tick, EVERY);
+setInterval(showAges, 1000);

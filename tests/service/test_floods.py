@@ -1,0 +1,190 @@
+"""Much of the same nuisance: nothing leaks, nothing piles up, and the store is not asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.app import create_app
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
+from tests.running import Service, bearer, client_of, running_service, settings_for, svix_headers
+from tests.service.listening import Listening, listening
+from tests.service.tables import Sql, count_rows
+from tests.service.test_bad_deliveries import BODY, KINDS, MALFORMED, TOUCHED, post, signed
+from tests.service.test_sessions import BAD_TOKENS
+from tests.service.test_sockets import Served
+
+POOL = 4
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+async def storeless(shared_clerk: ClerkEmulator) -> AsyncIterator[Service]:
+    """A service that must answer 503 as soon as it asks its store for anything."""
+    async with running_service(
+        shared_clerk, "postgresql://nobody:secret@127.0.0.1:1/nowhere"
+    ) as service:
+        yield service
+
+
+@pytest.mark.parametrize("cause", MALFORMED)
+async def test_a_delivery_with_bad_headers_is_refused_without_the_store(
+    storeless: Service, cause: str
+) -> None:
+    answer = await post(storeless, MALFORMED[cause](signed(storeless)), BODY)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("how", TOUCHED)
+async def test_a_body_that_was_touched_is_refused_without_the_store(
+    storeless: Service, how: str
+) -> None:
+    answer = await post(storeless, signed(storeless).headers, TOUCHED[how])
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_body_of_another_kind_is_refused_without_the_store(
+    storeless: Service, kind: str
+) -> None:
+    headers = svix_headers(storeless.secret, BODY) | KINDS[kind]
+    answer = await storeless.http.post("/webhooks/clerk", content=BODY, headers=headers)
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("kind", BAD_TOKENS)
+async def test_a_bad_token_is_refused_without_the_store(
+    storeless: Service, clerk: ClerkEmulator, kind: str
+) -> None:
+    assert (await storeless.me(BAD_TOKENS[kind](clerk))).status_code == 401
+
+
+async def test_a_good_session_needs_no_store(storeless: Service, clerk: ClerkEmulator) -> None:
+    token = clerk.session_token(ADA)
+    assert (await storeless.session(token)).status_code == 200
+    assert (await storeless.me(token)).status_code == 503
+
+
+@dataclass(frozen=True)
+class Small:
+    """A service with few connections to its store: on a port, and without one."""
+
+    served: Served
+    service: Service
+
+    @property
+    def at(self) -> Listening:
+        return self.served.at
+
+
+@pytest.fixture
+async def small(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Small]:
+    key, secret = clerk.keys.public_pem(), clerk.config.webhook_secrets[0]
+    settings = settings_for(clerk, store_url, database_pool_size=POOL, clerk_jwt_key=key)
+    app = create_app(settings)
+    async with listening(app, settings) as at, client_of(app) as http:
+        yield Small(Served(at, secret), Service(http, app, secret))
+
+
+async def test_five_hundred_who_hang_up_while_they_are_served_leave_nothing_open(
+    small: Small, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    token = bearer(clerk.session_token(ADA))["Authorization"]
+    me = f"GET /v1/me HTTP/1.1\r\nHost: service\r\nAuthorization: {token}\r\n\r\n".encode()
+    for _ in range(25):
+        deliveries = (small.at.hang_up(small.served.post() + BODY) for _ in range(10))
+        requests = (small.at.hang_up(me) for _ in range(10))
+        await asyncio.gather(*deliveries, *requests)
+
+    async def nothing_open() -> bool:
+        in_use = await small.service.metric("store_pool_connections_in_use")
+        return in_use == 0 and not await sessions_at_work(sql)
+
+    await eventually(nothing_open, 5)
+    assert await small.service.metric("store_pool_connections") <= POOL
+    assert (await small.at.send(small.served.post(), BODY)).status == 204
+
+
+async def sessions_at_work(sql: Sql) -> list[str]:
+    """What the services' own sessions on this database are doing, unless they are idle."""
+    rows = await sql.fetch(
+        """
+        select state from pg_stat_activity
+        where datname = current_database() and application_name = 'clerk-user-sync'
+            and state <> 'idle'
+        """
+    )
+    return [row["state"] for row in rows]
+
+
+FORGED = webhook_bytes("user.created")
+BATCH = 50
+
+
+async def forge(service: ServiceProcess, number: int) -> int:
+    """So many forged deliveries on one connection; how many were refused."""
+    headers = svix_headers("whsec_" + "C" * 32, FORGED) | {
+        "content-length": str(len(FORGED)),
+        "host": "service",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    one = f"POST /webhooks/clerk HTTP/1.1\r\n{lines}\r\n".encode() + FORGED
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    refused = 0
+    for _ in range(number // BATCH):
+        writer.write(one * BATCH)
+        for _ in range(BATCH):
+            refused += await _refused(reader)
+    writer.close()
+    return refused
+
+
+async def _refused(reader: asyncio.StreamReader) -> bool:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+    return head.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_hundred_thousand_forgeries_leave_no_row_and_no_heap(
+    clerk: ClerkEmulator,
+    store_url: str,
+    sql: Sql,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    environment = environment_for(clerk, store_url, LOG_LEVEL="error")
+    async with running_process(environment, tmp_path) as service:
+        await forge_together(service, 4_000)
+        before = service.memory
+        assert await forge_together(service, 100_000) == 100_000
+        grown = service.memory - before
+    record_property("grown by MiB in 100,000 forgeries", round(grown / MEBIBYTE, 1))
+    assert grown < 20 * MEBIBYTE
+    assert await count_rows(sql) == (0, 0)
+
+
+async def forge_together(service: ServiceProcess, number: int) -> int:
+    return sum(await asyncio.gather(*(forge(service, number // 8) for _ in range(8))))
+
+
+@pytest.mark.slow
+async def test_a_thousand_slow_bodies_hold_up_nobody(small: Small, sql: Sql) -> None:
+    held = [await _half_a_delivery(small.at, small.served.post()) for _ in range(1_000)]
+    for _ in range(20):
+        assert (await small.at.send(b"GET /healthz HTTP/1.0\r\n\r\n")).status == 200
+    for writer in held:
+        writer.close()
+    assert await count_rows(sql) == (0, 0)
+
+
+async def _half_a_delivery(at: Listening, head: bytes) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection("127.0.0.1", at.port)
+    writer.write(head + BODY[:100])
+    return writer
