@@ -45,6 +45,7 @@ class ResolveUser:
         sync_user: SyncUserHandler,
         limits: JitLimits = JitLimits(),
         report: Callable[[str], None] = lambda _: None,
+        *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._users = users

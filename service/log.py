@@ -6,12 +6,11 @@ import sys
 import time
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from random import getrandbits
 from typing import Any, TextIO, cast
-from uuid import uuid4
 
 import orjson
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger, Processor
 
@@ -27,7 +26,7 @@ def line_logger(level: str, fmt: str, file: TextIO | None = None) -> FilteringBo
     """A logger of our own: JSON lines, or colours where a person watches."""
     sink = _Sink(file or sys.stdout)
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(cast("TextIO", sink)),
+        structlog.WriteLogger(cast("TextIO", sink)),
         processors=[*_SHARED, _frames_without_locals, _renderer(fmt, sink)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
@@ -166,7 +165,8 @@ class _Response:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+            header = (b"x-request-id", self.request_id.encode())
+            message = {**message, "headers": [*message["headers"], header]}
         await self._send(message)
 
 
@@ -175,4 +175,4 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return uuid4().hex
+    return f"{getrandbits(128):032x}"  # an id, not a secret

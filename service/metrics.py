@@ -106,7 +106,7 @@ class Metrics:
         self._sessions.labels(outcome).inc()
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, str(status)).inc()
+        self._requests.labels(route, status).inc()
         self._durations.labels(route).observe(seconds)
 
     def quarantine_size(self, count: int) -> None:

@@ -7,11 +7,15 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from adapters.postgres.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from testcontainers.community.postgres import PostgresContainer
 
 _LABEL = "clerk-user-sync.tests"
 
@@ -56,20 +60,25 @@ def docker_answers() -> bool:
 
 
 def start_container() -> PostgresServer:
-    from testcontainers.community.postgres import PostgresContainer
-
     remove_forgotten_containers()
     image = os.environ.get("TEST_POSTGRES_IMAGE", "postgres:16")
-    container = (
+    server = container(image)
+    server.start()
+    return PostgresServer(
+        name=f"{image} (testcontainers)",
+        url=server.get_connection_url(),
+        stop=server.stop,
+    )
+
+
+def container(image: str) -> "PostgresContainer":
+    """A throw-away server, not yet started."""
+    from testcontainers.community.postgres import PostgresContainer
+
+    return (
         PostgresContainer(image, driver=None)
         .with_kwargs(labels={_LABEL: str(int(time.time()))})
         .with_command("postgres -c fsync=off -c max_connections=200")
-    )
-    container.start()
-    return PostgresServer(
-        name=f"{image} (testcontainers)",
-        url=container.get_connection_url(),
-        stop=container.stop,
     )
 
 

@@ -99,6 +99,7 @@ inserted as (
         clerk_id, clerk_updated_at, observed_at, digest, deleted_at, source, {CONTENTS}
     from decided
     where is_new
+      and not exists (select from users where users.clerk_id = decided.clerk_id)
     on conflict (clerk_id) do nothing
     returning clerk_id
 ),
@@ -144,6 +145,12 @@ select
 from settled
 left join journaled on journaled.svix_id = settled.svix_id
 """  # noqa: S608
+
+SYNC_FREE = SYNC.replace("for update", "for update skip locked", 1)
+"""The same without waiting for a row that somebody else has locked: it gets no answer either.
+
+It looks new then, but it is there, so nothing is inserted: an insert would wait for its writer.
+"""
 
 _RECORDS = f"""
 select id, clerk_id, clerk_updated_at, observed_at, deleted_at,

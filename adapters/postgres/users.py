@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 
 from adapters.postgres.database import Connection, Database
+from adapters.postgres.gathering import Gathering, keys_of
 from adapters.postgres.statements import (
     ERASE_BODIES,
     GET,
@@ -16,6 +17,7 @@ from adapters.postgres.statements import (
     LIVE_IDS,
     LOCK_USERS,
     SYNC,
+    SYNC_FREE,
 )
 from domain.observation import SyncResult, SyncUser
 from domain.ports import UserRepository, UserTable
@@ -38,13 +40,23 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._gathering = Gathering(self._alone, self._together)
 
     async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
         record = await self._database.run(lambda connection: connection.fetchrow(GET, user_id))
         return None if record is None else _local(record)
 
     async def sync(self, command: SyncUser) -> SyncResult:
+        # A deletion is a transaction with locks of its own.
+        if isinstance(command.change, DeletedUser):
+            return await self._alone(command)
+        return await self._gathering(command)
+
+    async def _alone(self, command: SyncUser) -> SyncResult:
         return (await self.sync_many([command]))[0]
+
+    async def _together(self, commands: Sequence[SyncUser]) -> Mapping[int, SyncResult]:
+        return await self._database.run(lambda connection: _ask(connection, SYNC_FREE, commands))
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
         if not commands:
@@ -89,15 +101,21 @@ async def _sync_waves(
 
 
 async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
-    columns = zip(*map(_row, commands), strict=True)
-    records = await connection.fetch(SYNC, *map(list, columns))
-    results = {record["ordinal"] - 1: _result(record) for record in records}
+    results = await _ask(connection, SYNC, commands)
     if len(results) < len(commands):
         # Another writer saw these users first, just now. This time their rows are there.
         lost = [index for index in range(len(commands)) if index not in results]
         answers = await _take_greater(connection, [commands[index] for index in lost])
         results.update(zip(lost, answers, strict=True))
     return [results[index] for index in range(len(commands))]
+
+
+async def _ask(
+    connection: Connection, statement: str, commands: Sequence[SyncUser]
+) -> dict[int, SyncResult]:
+    columns = zip(*map(_row, commands), strict=True)
+    records = await connection.fetch(statement, *map(list, columns))
+    return {record["ordinal"] - 1: _result(record) for record in records}
 
 
 def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
@@ -107,18 +125,13 @@ def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
     waves: list[list[int]] = []
     next_wave: dict[str, int] = defaultdict(int)
     for index, command in enumerate(commands):
-        keys = _keys(command)
+        keys = keys_of(command)
         wave = max(next_wave[key] for key in keys)
         next_wave.update(dict.fromkeys(keys, wave + 1))
         if wave == len(waves):
             waves.append([])
         waves[wave].append(index)
     return waves
-
-
-def _keys(command: SyncUser) -> list[str]:
-    delivery = command.delivery
-    return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]
 
 
 def _row(command: SyncUser) -> tuple[Any, ...]:

@@ -73,7 +73,7 @@ class Runs:
                 self.log.exception("console_run_lost", action=action)
 
     async def _to_its_end(self, action_id: int, detail: dict[str, Any], work: Work) -> None:
-        result = "stopped with the service"
+        result = "broken off: the service stopped, or lost its lock"
         try:
             async with self._saved_meanwhile(action_id, detail):
                 result = await work(detail)

@@ -260,3 +260,32 @@ async def test_a_delivery_leaves_quarantine_when_it_is_applied(store: Store) -> 
     result = await store.users.sync(delivered(user(user_id), svix_id="msg_fixed"))
     assert (result.outcome, result.deliveries) == (Outcome.CREATED, 2)
     assert await store.journal.quarantined() == 0
+
+
+async def test_a_change_says_who_brought_it(store: Store) -> None:
+    user_id = new_id()
+    await store.users.sync(observed(user(user_id, updated=1), Source.JIT))
+    await store.users.sync(observed(user(user_id, updated=2), Source.RECONCILE))
+    assert (await live(store, user_id)).synced_by is Source.RECONCILE
+
+
+async def test_of_what_comes_without_a_delivery_only_changes_are_journaled(store: Store) -> None:
+    user_id = new_id()
+    said = await outcomes(
+        store,
+        user(user_id, updated=1),
+        user(user_id, updated=3),
+        user(user_id, updated=3),
+        user(user_id, updated=2),
+        deleted(user_id),
+        deleted(user_id),
+        user(user_id, updated=4),
+    )
+    assert said == ["created", "updated", "unchanged", "stale", "deleted", "unchanged", "gone"]
+    entries = await store.journal.history(user_id)
+    assert [entry.outcome for entry in entries] == ["created", "updated", "deleted"]
+
+
+async def test_what_comes_without_a_delivery_counts_none(store: Store) -> None:
+    result = await store.users.sync(observed(user(new_id())))
+    assert (result.deliveries, result.conflicting) == (0, False)

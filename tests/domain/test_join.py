@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, timedelta, timezone
 from functools import reduce
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -115,7 +116,7 @@ def test_the_digest_follows_the_contents_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", CONTENT_FIELDS)
 def test_the_digest_follows_every_content(name: str) -> None:
-    other: dict[str, object] = {
+    other: dict[str, Any] = {
         "email_verified": True,
         "banned": True,
         "public_metadata": {"a": {"b": [1, None]}},

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class Proxy:
     """In front of the server at an address. Passes on what comes, unless told otherwise.
 
-    `delay` is seconds for every piece.
+    `delay` is seconds for every piece, `piece` its longest size in bytes.
     """
 
     def __init__(self, url: str) -> None:
@@ -24,6 +24,8 @@ class Proxy:
         self._passing.set()
         self._port = 0
         self.delay = 0.0
+        self.piece = _CHUNK
+        self._answered = 0
 
     @property
     def url(self) -> str:
@@ -38,6 +40,7 @@ class Proxy:
     def heal(self) -> None:
         """Pass on, late as it may be, what was held back."""
         self.delay = 0.0
+        self.piece = _CHUNK
         self._passing.set()
 
     def reset(self) -> None:
@@ -46,6 +49,14 @@ class Proxy:
             peer = writer.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
+
+    async def reset_mid_answer(self) -> None:
+        """Cut every connection once the first piece of the server's next answer is through."""
+        self.piece, answered = 1, self._answered
+        while self._answered == answered:
+            await asyncio.sleep(0)
+        self.reset()
+        self.piece = _CHUNK
 
     async def listen(self) -> asyncio.Server:
         """On a free port."""
@@ -63,19 +74,29 @@ class Proxy:
         self._writers |= both
         try:
             await asyncio.gather(
-                self._pass_on(from_client, to_server), self._pass_on(from_server, to_client)
+                self._pass_on(from_client, to_server),
+                self._pass_on(from_server, to_client, self._count),
             )
         finally:
             self._writers -= both
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _count(self) -> None:
+        self._answered += 1
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        passed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Until one side ends, then end the other."""
         try:
-            while piece := await reader.read(_CHUNK):
+            while piece := await reader.read(self.piece):
                 await asyncio.sleep(self.delay)
                 await self._passing.wait()
                 writer.write(piece)
                 await writer.drain()
+                passed()
         except ConnectionError:
             pass
         finally:

@@ -20,6 +20,7 @@ def environment(clerk: ClerkEmulator, tmp_path: Path) -> dict[str, str]:
     return {**clerk.config.environment(), "DATA_DIR": str(tmp_path / "data")}
 
 
+@pytest.mark.slow
 async def test_an_embedded_store_ends_with_its_service_and_keeps_its_data(
     clerk: ClerkEmulator, environment: dict[str, str], tmp_path: Path
 ) -> None:

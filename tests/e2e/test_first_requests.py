@@ -12,7 +12,7 @@ from tests.e2e.crowd import ask_all
 from tests.e2e.messages import deletion, sign_up
 from tests.e2e.processes import ServiceProcess, eventually
 
-REQUESTS = 200
+REQUESTS = 100
 
 
 async def test_many_first_requests_of_one_user_cost_one_call_to_clerk_per_process_and_make_one_row(

@@ -5,7 +5,7 @@ come, change and go meanwhile.
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -31,14 +31,16 @@ FAULTS = [
 
 
 class People:
-    """They come, change and go at Clerk, as chance will have it."""
+    """They come, change and go at Clerk, as chance will have it. Some may be there already."""
 
-    def __init__(self, clerk: ClerkEmulator, chance: random.Random) -> None:
+    def __init__(
+        self, clerk: ClerkEmulator, chance: random.Random, present: Iterable[str] = ()
+    ) -> None:
         self._clerk = clerk
         self._chance = chance
         self._steps = [self._come, self._come, *[self._change] * 4, self._turn, self._go]
-        self._present: list[str] = []
-        self.ids: list[str] = []
+        self._present = list(present)
+        self.ids = list(present)
 
     def step(self) -> None:
         """One thing happens to one of them."""

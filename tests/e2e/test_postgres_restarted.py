@@ -52,12 +52,15 @@ def kill_the_postmaster(postgres: EmbeddedPostgres) -> None:
     os.kill(postgres.postmaster_pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("crash", [stop_at_once, kill_the_postmaster])
+@pytest.mark.parametrize(
+    "crash", [stop_at_once, pytest.param(kill_the_postmaster, marks=pytest.mark.slow)]
+)
 async def test_a_crash_of_postgres_loses_nothing_and_is_over_when_it_is_back(
     crash: Callable[[EmbeddedPostgres], None],
     clerk: ClerkEmulator,
     postgres: EmbeddedPostgres,
     service: ServiceProcess,
+    record_property: Callable[[str, object], None],
 ) -> None:
     async with Load(service, lives_of_users(clerk)) as load:
         await load.acknowledged(150)
@@ -80,12 +83,54 @@ async def test_a_crash_of_postgres_loses_nothing_and_is_over_when_it_is_back(
     last_refusal = max(one.ended for one in load.attempts if one.status == 503)
     assert last_refusal - accepting < BACK_WITHIN
 
+    record_property("s until well after it accepts", round(last_refusal - accepting, 2))
     sql = await asyncpg.connect(postgres.url())
     try:
         assert await unrecorded(sql, load.told(Fate.ACKNOWLEDGED)) == set()
+        refused = load.told(Fate.REFUSED) - load.told(Fate.ACKNOWLEDGED)
+        record_property(
+            "written and not acknowledged", len(refused - await unrecorded(sql, refused))
+        )
         await assert_redelivery_settles_all(load, clerk, sql)
         sessions = await states_of_sessions(sql)
     finally:
         await sql.close()
     assert len(sessions) <= POOL_SIZE
     assert set(sessions) == {"idle"}
+
+
+@pytest.mark.slow
+async def test_a_backend_killed_under_load_loses_nothing_and_postgres_recovers_by_itself(
+    clerk: ClerkEmulator,
+    postgres: EmbeddedPostgres,
+    service: ServiceProcess,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Postgres then ends every session and goes through its log."""
+    async with Load(service, lives_of_users(clerk)) as load:
+        await load.acknowledged(150)
+        killed = time.monotonic()
+        await kill_a_backend(postgres)
+        await load.acknowledged(300)
+        await eventually(service.is_ready, BACK_WITHIN)
+
+    assert {one.status for one in load.attempts} <= {204, 503}
+    last_refusal = max((one.ended for one in load.attempts if one.status == 503), default=killed)
+    record_property("s until the last refusal", round(last_refusal - killed, 2))
+    record_property("deliveries refused", len(load.told(Fate.REFUSED)))
+    sql = await asyncpg.connect(postgres.url())
+    try:
+        assert await unrecorded(sql, load.told(Fate.ACKNOWLEDGED)) == set()
+        await assert_redelivery_settles_all(load, clerk, sql)
+    finally:
+        await sql.close()
+    assert last_refusal - killed < LONGEST_ANSWER
+
+
+async def kill_a_backend(postgres: EmbeddedPostgres) -> None:
+    sql = await asyncpg.connect(postgres.url())
+    victim = await sql.fetchval(
+        "select pid from pg_stat_activity where application_name = 'clerk-user-sync' limit 1"
+    )
+    os.kill(victim, signal.SIGKILL)
+    sql.terminate()

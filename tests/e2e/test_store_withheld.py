@@ -78,6 +78,7 @@ async def timed(answering: Awaitable[httpx.Response]) -> tuple[httpx.Response, f
     return await answering, time.monotonic() - began
 
 
+@pytest.mark.slow
 async def test_a_locked_row_holds_up_its_own_user_and_only_until_the_deadline(
     clerk: ClerkEmulator,
     service: ServiceProcess,
@@ -122,6 +123,7 @@ async def test_an_exhausted_pool_refuses_in_time_and_serves_again_when_it_can(
     assert (await service.deliver(sign_up(clerk))).status_code == 204
 
 
+@pytest.mark.slow
 async def test_a_dead_network_is_answered_in_time_and_leaves_nothing_behind(
     clerk: ClerkEmulator,
     service: ServiceProcess,
@@ -177,6 +179,35 @@ async def test_a_slow_network_slows_and_does_not_fail(
     network.heal()
     assert answer.status_code == 204
     assert seconds > DELAY
+
+
+FAILING_NETWORKS = {
+    "half a second each way": {"delay": 0.5},
+    "a byte every 20 ms": {"delay": 0.02, "piece": 1},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", FAILING_NETWORKS.values(), ids=FAILING_NETWORKS)
+async def test_a_network_that_hardly_works_is_answered_in_time_and_well_when_it_works_again(
+    how: dict[str, Any],
+    clerk: ClerkEmulator,
+    service: ServiceProcess,
+    network: Proxy,
+    own_sql: "asyncpg.Connection[Any]",
+) -> None:
+    async with Load(service, lives_of_users(clerk), senders=8) as load:
+        await load.acknowledged(20)
+        vars(network).update(how)
+        await asyncio.sleep(LONGEST_ANSWER)
+        assert await service.status("/healthz") == 200
+        network.heal()
+        await load.acknowledged(20)
+    assert {one.status for one in load.attempts} <= {204, 503}
+    assert all(one.retry_after for one in load.attempts if one.status == 503)
+    assert max(one.seconds for one in load.attempts) < LONGEST_ANSWER
+    await assert_redelivery_settles_all(load, clerk, own_sql)
+    await eventually(lambda: no_session_is_left_over(own_sql), BACK_WITHIN)
 
 
 async def so_many_wait(sql: "asyncpg.Connection[Any]", number: int) -> bool:

@@ -1,6 +1,6 @@
 """The table held against Clerk, field by field, by a program that shares nothing with ours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,13 +25,13 @@ async def differences(
 
     Who is not at Clerk must be a tombstone; no user may have a second row.
     """
-    wanted = {user_id: _at_clerk(clerk, user_id) for user_id in user_ids}
+    wanted = {user_id: at_clerk(clerk, user_id) for user_id in user_ids}
     ours: dict[str, list[Any]] = {user_id: [] for user_id in wanted}
     for row in await sql.fetch(
         f"select clerk_id, deleted_at, {_COLUMNS} from users where clerk_id = any ($1)",
         list(wanted),
     ):
-        ours[row["clerk_id"]].append(_in_our_table(row))
+        ours[row["clerk_id"]].append(in_our_table(row))
     return {
         user_id: {"clerk": look, "ours": ours[user_id]}
         for user_id, look in wanted.items()
@@ -72,7 +72,8 @@ async def states_of_sessions(sql: "asyncpg.Connection[Any]") -> list[str]:
     return [row["state"] for row in rows]
 
 
-def _at_clerk(clerk: ClerkEmulator, user_id: str) -> dict[str, Any] | None:
+def at_clerk(clerk: ClerkEmulator, user_id: str) -> dict[str, Any] | None:
+    """How the row has to look; None if the user is not at Clerk."""
     user = clerk.users.find(user_id)
     if user is None:
         return None
@@ -98,7 +99,7 @@ def _primary(user: User, chosen: str | None) -> Identification | None:
     return next((one for one in user.identifications if one.id == chosen), None)
 
 
-def _in_our_table(row: "asyncpg.Record") -> dict[str, Any] | None:
+def in_our_table(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """None for a tombstone, of which nothing personal may be left."""
     columns = dict(row)
     del columns["clerk_id"]

@@ -3,7 +3,9 @@
 from fastapi import APIRouter, Response
 
 from domain.errors import UserUnreadable, WrongInstance
-from domain.sync_now import CHANGED_MEANWHILE, NOBODY
+from domain.explain import Comparison, beside
+from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
+from domain.user import Outcome
 from service.console.actions.recording import on_the_trail
 from service.console.answers import ConsoleRoute, Refused
 from service.console.names import SYNC
@@ -35,6 +37,7 @@ async def confirm(visit: Acting, user_id: str) -> Response:
         about=checked,
         words=WORDS[plan.expected],
         fields={"confirmed": plan.expected},
+        changes=_changes(plan),
         grave=plan.expected == "deleted",
         to=f"/users/{checked}/sync",
         back=f"/users/{checked}",
@@ -51,6 +54,14 @@ async def sync(visit: Acting, form: Posted, user_id: str) -> Response:
         words = "Something changed since that page was made. Open it again."
         raise Refused(409, "That is not what would happen now", words)
     return visit.go_on(f"/users/{checked}")
+
+
+def _changes(plan: SyncPlan) -> list[Comparison]:
+    """What will be written, where something will."""
+    if plan.expected not in (Outcome.CREATED, Outcome.UPDATED):
+        return []
+    rows = beside(plan.ours, plan.clerks)
+    return [row for row in rows if not row.same and row.field != "exists"]
 
 
 async def _refused_in_words(visit: Visit, user_id: str, confirmed: str) -> str:

@@ -1,5 +1,7 @@
 """Identity providers in a hurry, and what they report."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import httpx
@@ -38,6 +40,7 @@ def provider(
     limits: ClerkLimits = LIMITS,
     max_rate: float = 900,
     reports: Reports | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ClerkIdentityProvider:
     heard = reports or Reports()
     return ClerkIdentityProvider(
@@ -47,4 +50,5 @@ def provider(
         bulk_limits=replace(limits, max_bytes=BULK_LIMITS.max_bytes),
         report=lambda operation, status: heard.attempts.append((operation, status)),
         on_unreadable=heard.unreadable.append,
+        clock=clock,
     )

@@ -11,7 +11,6 @@ import pytest
 
 from adapters.clerk.api import ClerkIdentityProvider, clerk_client
 from adapters.clerk.calls import REQUEST_LIMITS
-from adapters.clerk.circuit import CircuitBreaker
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
 from tests.adapters.clerk.clock import Clock
@@ -37,8 +36,8 @@ Opened = tuple[ClerkIdentityProvider, Clock]
 
 @pytest.fixture
 def opened(client: httpx.AsyncClient) -> Opened:
-    users, clock = provider(client), Clock()
-    users._calls._circuit = CircuitBreaker(clock=clock)
+    clock = Clock()
+    users = provider(client, clock=clock)
     users._calls._circuit.trip()
     return users, clock
 

@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -122,6 +123,27 @@ class TestLoading:
         clock.pass_seconds(1)
         assert await unloaded.key(INSTANCE)
 
+    @pytest.mark.parametrize(("excess", "loaded"), [(0, True), (1, False)])
+    async def test_takes_up_to_64_kibibytes(
+        self,
+        unloaded: JwksKeys,
+        clerk: HttpServer,
+        private_key: RSAPrivateKey,
+        excess: int,
+        loaded: bool,
+    ) -> None:
+        small = json_reply({"keys": [jwk(private_key)]})
+        clerk.reply = replace(small, body=small.body.ljust(64 * 1024 + excess))
+        await unloaded.load()
+        assert unloaded.loaded == loaded
+
+    async def test_takes_up_to_64_keys(
+        self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key, f"ins_{n}") for n in range(65)]})
+        assert await unloaded.key("ins_63")
+        assert await unknown(unloaded, "ins_64")
+
     async def test_is_bounded_in_time_however_slow_the_bytes(
         self, unloaded: JwksKeys, clerk: HttpServer
     ) -> None:
@@ -146,6 +168,17 @@ class TestLoading:
         await unloaded.close()
         with pytest.raises(SigningKeysUnavailable):
             await waiting
+
+    async def test_is_ended_at_once_and_not_when_its_time_is_up(
+        self, clerk: HttpServer, client: httpx.AsyncClient
+    ) -> None:
+        clerk.reply = Reply(silent=True)
+        keys = JwksKeys(client, f"{clerk.url}/.well-known/jwks.json", deadline=60)
+        loading = asyncio.create_task(keys.load())
+        await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            await keys.close()
+            await loading
 
 
 class TestFreshKeys:
@@ -231,6 +264,18 @@ class TestStaleKeys:
         assert not keys.loaded
         with pytest.raises(SigningKeysUnavailable):
             await keys.key(INSTANCE)
+
+    async def test_of_an_hour_say_when_they_will_be_asked_for_again(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock
+    ) -> None:
+        clerk.reply = Reply(status=500)
+        clock.pass_seconds(3600)
+        await keys.key(INSTANCE)
+        await keys.load()
+        clock.pass_seconds(1)
+        with pytest.raises(SigningKeysUnavailable) as caught:
+            await keys.key(INSTANCE)
+        assert caught.value.retry_after == 29
 
     async def test_of_an_hour_come_back_after_the_outage(
         self, keys: JwksKeys, clock: Clock, private_key: RSAPrivateKey

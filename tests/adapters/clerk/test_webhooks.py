@@ -43,6 +43,11 @@ def refused(unverified_headers: Headers, body: bytes = BODY) -> bool:
     return True
 
 
+def padded(length: int) -> str:
+    """A good signature, behind one of another kind that fills up the rest."""
+    return f"v1a,{'A' * (length - len(GOOD) - len('v1a, '))} {GOOD}"
+
+
 class TestGenuineDelivery:
     def test_becomes_its_command(self) -> None:
         delivery = verifier.verify(signed(BODY, at=NOW), BODY)
@@ -230,6 +235,13 @@ class TestSignatures:
     )
     def test_may_have_others_beside_them(self, signatures: str) -> None:
         assert verifier.verify(headers("msg_1", NOW, signatures), BODY)
+
+    def test_may_be_two_kibibytes_long_in_all(self) -> None:
+        assert len(padded(2048)) == 2048
+        assert verifier.verify(headers("msg_1", NOW, padded(2048)), BODY)
+
+    def test_longer_than_that_are_refused(self) -> None:
+        assert refused(headers("msg_1", NOW, padded(2049)))
 
     def test_made_with_an_asymmetric_key_prove_nothing(self, now: time_machine.Traveller) -> None:
         vector = VECTORS["official_asymmetric_vector"]

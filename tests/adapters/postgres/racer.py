@@ -1,4 +1,4 @@
-"""One of two processes that race over the same users. Prints how often anything was refused."""
+"""One of several processes that race over the same users. What fails ends it with a traceback."""
 
 import asyncio
 import random
@@ -6,43 +6,61 @@ import sys
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.users import PostgresUserRepository
-from domain.user import UserId
+from domain.observation import SyncUser
+from domain.user import Source, UserId
 from tests.people import deleted, delivered, observed, user
+
+AT_ONCE = 4
+PAGE = 50
+DELIVERED_AT = 100.0
+NOTICED_AT = 200.0
+"""When Clerk deleted them, and when a reconcile found out."""
 
 
 async def race(url: str, seed: int, trials: int) -> None:
-    database = Database(url, PoolLimits(size=8))
+    """Every trial is a life of its own: all that can be observed of it, at once."""
+    # All of it is to happen: nobody is sent away for having waited long on a busy machine.
+    database = Database(url, PoolLimits(size=8, wait=60, connect=60, deadline=60))
     await database.open()
     users = PostgresUserRepository(database)
-    shuffler = random.Random(seed)
+    chance = random.Random(seed)
+    places = asyncio.Semaphore(AT_ONCE)
 
     async def trial(number: int) -> None:
-        user_id = UserId(f"user_race{number}")
-        commands = [
-            delivered(user(user_id, updated=1), svix_id=f"msg_{number}_created"),
-            delivered(user(user_id, updated=2), svix_id=f"msg_{number}_updated"),
-            delivered(deleted(user_id), svix_id=f"msg_{number}_deleted"),
-            observed(user(user_id, updated=3)),
-        ]
-        shuffler.shuffle(commands)
-        for command in commands:
-            await users.sync(command)
+        commands = life(number)
+        chance.shuffle(commands)
+        async with places:
+            await asyncio.gather(*map(users.sync, commands))
 
-    async def pages() -> None:
-        numbers = list(range(trials))
-        for _ in range(0, trials, 50):
-            shuffler.shuffle(numbers)
-            page = [observed(user(UserId(f"user_race{n}"), updated=4)) for n in numbers[:50]]
+    async def backfill() -> None:
+        for start in range(0, trials, PAGE):
+            page = [a_page_entry(number) for number in range(start, min(start + PAGE, trials))]
+            chance.shuffle(page)
             await users.sync_many(page)
 
-    places = asyncio.Semaphore(8)
-
-    async def bounded(number: int) -> None:
-        async with places:
-            await trial(number)
-
-    await asyncio.gather(pages(), *(bounded(number) for number in range(trials)))
+    await asyncio.gather(backfill(), backfill(), *map(trial, range(trials)))
     await database.close()
+
+
+def life(number: int) -> list[SyncUser]:
+    """Three webhooks, a first request, and a reconcile that sees them first live and then not."""
+    user_id = name(number)
+    return [
+        delivered(user(user_id, updated=1), svix_id=f"msg_{number}_created"),
+        delivered(user(user_id, updated=2), svix_id=f"msg_{number}_updated"),
+        delivered(deleted(user_id, when=DELIVERED_AT), svix_id=f"msg_{number}_deleted"),
+        observed(user(user_id, updated=3)),
+        observed(user(user_id, updated=3, seen=5), Source.RECONCILE),
+        observed(deleted(user_id, when=NOTICED_AT), Source.RECONCILE),
+    ]
+
+
+def a_page_entry(number: int) -> SyncUser:
+    return observed(user(name(number), updated=4), Source.BACKFILL)
+
+
+def name(number: int) -> UserId:
+    return UserId(f"user_race{number}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the journal keeps, and what it forgets."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -133,3 +134,15 @@ async def test_no_body_outlives_a_deletion_it_raced(
     await asyncio.gather(*(race(new_id()) for _ in range(60)))
     left = await sql.fetchval("select count(*) from sync_journal where body is not null")
     assert left == 0
+
+
+async def test_svix_alone_moves_the_time_of_the_last_delivery(
+    users: PostgresUserRepository, sql: Sql
+) -> None:
+    webhook = delivered(user(new_id()), svix_id="msg_last")
+    received = []
+    for command in (webhook, webhook, replace(webhook, source=Source.REPLAY)):
+        await users.sync(command)
+        received.append(await sql.fetchval("select last_received_at from sync_journal"))
+    first, again, replayed = received
+    assert first < again == replayed

@@ -1,42 +1,76 @@
-"""Two processes, the same users, at the same time."""
+"""Several processes, the same users, at the same time."""
 
 import asyncio
-import os
+import secrets
 import sys
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import asyncpg
+import pytest
+
+from tests.adapters.postgres.racer import DELIVERED_AT
+from tests.people import at
 
 Sql: TypeAlias = "asyncpg.Connection[Any]"
-TRIALS = int(os.environ.get("RACE_TRIALS", "300"))
+WEBHOOKS = 3
+
+DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
+STATISTICS_LAG = 1.1
+"""Seconds until a session's own counts are everybody's."""
 
 
-async def racer(url: str, seed: int) -> tuple[int, str]:
+async def racer(url: str, seed: int, trials: int) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.adapters.postgres.racer", url, str(seed), str(TRIALS),
+        sys.executable, "-m", "tests.adapters.postgres.racer", url, str(seed), str(trials),
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, errors = await process.communicate()
     return process.returncode or 0, errors.decode()
 
 
-async def test_two_processes_end_with_one_tombstone_each_and_no_deadlock(
-    store_url: str, sql: Sql
+@pytest.mark.parametrize(
+    ("processes", "trials"),
+    [
+        (2, 50),
+        pytest.param(2, 2000, marks=pytest.mark.slow),
+        pytest.param(4, 2000, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.timeout(600)
+async def test_processes_that_race_leave_one_tombstone_each_no_body_and_no_deadlock(
+    store_url: str,
+    sql: Sql,
+    processes: int,
+    trials: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    deadlocks = "select deadlocks from pg_stat_database where datname = current_database()"
-    before = await sql.fetchval(deadlocks)
-    ends = await asyncio.gather(racer(store_url, 1), racer(store_url, 2))
-    assert list(ends) == [(0, ""), (0, "")]
+    before = await sql.fetchval(DEADLOCKS)
+    seed = secrets.randbelow(2**32)
+    print(f"SEED={seed}")
+    ends = await asyncio.gather(
+        *(racer(store_url, seed + number, trials) for number in range(processes))
+    )
+    assert list(ends) == [(0, "")] * processes
 
-    rows = await sql.fetch("select deleted_at is not null as deleted from users")
-    assert [row["deleted"] for row in rows] == [True] * TRIALS
-    twice = await sql.fetch("select deliveries from sync_journal where svix_id is not null")
-    assert [row["deliveries"] for row in twice] == [2] * (3 * TRIALS)
-    effects = await sql.fetchval(
+    rows = await sql.fetch("select clerk_id, deleted_at from users")
+    assert len({row["clerk_id"] for row in rows}) == len(rows) == trials
+    assert {row["deleted_at"] for row in rows} == {at(DELIVERED_AT)}
+    entries = await sql.fetch("select deliveries from sync_journal where svix_id is not null")
+    assert [entry["deliveries"] for entry in entries] == [processes] * (WEBHOOKS * trials)
+    deletions = await sql.fetchval(
         "select max(n) from (select count(*) as n from sync_journal"
         " where outcome = 'deleted' group by clerk_id) as deletions"
     )
-    assert effects == 1
+    assert deletions == 1
     assert await sql.fetchval("select count(*) from sync_journal where body is not null") == 0
+    deadlocks = await deadlocks_since(sql, before)
+    assert deadlocks == 0
+    record_property("races", {"processes": processes, "trials": trials, "resurrected": 0})
+
+
+async def deadlocks_since(sql: Sql, before: int) -> int:
+    await asyncio.sleep(STATISTICS_LAG)
     await sql.execute("select pg_stat_clear_snapshot()")
-    assert await sql.fetchval(deadlocks) == before
+    now: int = await sql.fetchval(DEADLOCKS)
+    return now - before

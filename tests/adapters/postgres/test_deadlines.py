@@ -1,0 +1,140 @@
+"""However the store keeps a caller waiting, the answer comes in time and nothing is left behind."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable
+from domain.observation import SyncResult
+from domain.user import UserId
+from tests.e2e.locks import row_locked
+from tests.e2e.processes import eventually
+from tests.e2e.proxy import Proxy, proxied
+from tests.e2e.truth import states_of_sessions
+from tests.people import deleted, delivered, new_id, user
+
+SHORT = PoolLimits(size=2, wait=0.4, connect=0.4, deadline=0.8, grace=0.4)
+LONGEST = SHORT.deadline + SHORT.grace + 5.0
+"""The five seconds are the machine's, not ours."""
+PATIENT = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0)
+
+
+@pytest.fixture
+async def network(store_url: str) -> AsyncIterator[Proxy]:
+    async with proxied(store_url) as network:
+        yield network
+
+
+@pytest.fixture
+async def users(network: Proxy) -> AsyncIterator[PostgresUserRepository]:
+    """Two connections, with little patience."""
+    database = Database(network.url, SHORT)
+    await database.open()
+    yield PostgresUserRepository(database)
+    network.heal()
+    await database.close()
+
+
+@pytest.fixture
+async def known(database: Database) -> UserId:
+    user_id = new_id()
+    await PostgresUserRepository(database).sync(delivered(user(user_id)))
+    await database.close()
+    return user_id
+
+
+async def works_again(writing: Callable[[], Awaitable[SyncResult]]) -> None:
+    """At the first try, were it not for a machine that is busy with something else."""
+
+    async def works() -> bool:
+        try:
+            await writing()
+        except StorageUnavailable:
+            return False
+        return True
+
+    await eventually(works, 20)
+
+
+async def assert_unavailable_in_time(*works: Awaitable[Any]) -> None:
+    began = time.monotonic()
+    ends = await asyncio.gather(*works, return_exceptions=True)
+    assert [type(end) for end in ends] == [StorageUnavailable] * len(works)
+    assert time.monotonic() - began < LONGEST
+
+
+async def nothing_is_left(sql: "asyncpg.Connection[Any]") -> None:
+    async def idle() -> bool:
+        states = await states_of_sessions(sql)
+        return len(states) <= SHORT.size and set(states) <= {"idle"}
+
+    await eventually(idle, 20)
+
+
+async def test_a_locked_row_is_waited_for_until_the_deadline(
+    users: PostgresUserRepository, known: UserId, store_url: str, sql: "asyncpg.Connection[Any]"
+) -> None:
+    async with row_locked(store_url, known):
+        await assert_unavailable_in_time(
+            users.sync(delivered(user(known, updated=1))), users.sync(delivered(deleted(known)))
+        )
+        await nothing_is_left(sql)
+    await works_again(lambda: users.sync(delivered(deleted(known))))
+
+
+async def test_an_exhausted_pool_is_waited_for_no_longer_than_it_may_be(
+    users: PostgresUserRepository, known: UserId, store_url: str
+) -> None:
+    async with row_locked(store_url, known):
+        await assert_unavailable_in_time(
+            *(users.sync(delivered(user(known, updated=n))) for n in range(1, 9))
+        )
+    await works_again(lambda: users.sync(delivered(user(known, updated=9))))
+
+
+async def test_a_network_that_died_in_mid_transaction_is_given_up(
+    users: PostgresUserRepository,
+    known: UserId,
+    network: Proxy,
+    store_url: str,
+    sql: "asyncpg.Connection[Any]",
+) -> None:
+    async with row_locked(store_url, known):
+        leaving = asyncio.create_task(users.sync(delivered(deleted(known))))
+        await asyncio.sleep(0.2)
+        network.stall()
+        await assert_unavailable_in_time(
+            leaving, *(users.sync(delivered(user(new_id()))) for _ in range(6))
+        )
+    network.heal()
+    await nothing_is_left(sql)
+    await works_again(lambda: users.sync(delivered(deleted(known))))
+
+
+async def test_a_network_that_drips_is_given_up(
+    users: PostgresUserRepository, known: UserId, network: Proxy, sql: "asyncpg.Connection[Any]"
+) -> None:
+    network.piece, network.delay = 1, 0.02
+    await assert_unavailable_in_time(users.get(known), users.sync(delivered(deleted(known))))
+    network.heal()
+    await nothing_is_left(sql)
+    await works_again(lambda: users.sync(delivered(deleted(known))))
+
+
+async def test_a_connection_reset_in_mid_answer_is_made_up_for(
+    known: UserId, network: Proxy
+) -> None:
+    database = Database(network.url, PATIENT)
+    await database.open()
+    users = PostgresUserRepository(database)
+    for version in range(1, 6):
+        writing = asyncio.create_task(users.sync(delivered(user(known, updated=version))))
+        await network.reset_mid_answer()
+        assert (await writing).outcome in {"updated", "unchanged"}
+    await database.close()

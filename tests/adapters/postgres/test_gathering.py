@@ -1,0 +1,162 @@
+"""Deliveries that arrive together share a statement, and nobody suffers from it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.gathering import LONGEST_PAGE, PAGES_AT_ONCE, Gathering
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable, SyncError, Unstorable
+from domain.observation import SyncResult, SyncUser
+from domain.user import Outcome
+from tests.people import delivered, new_id, user
+
+DONE = SyncResult(outcome=Outcome.CREATED, deliveries=1)
+
+
+class Scribe:
+    """Writes when it is let, and remembers what it was asked to write."""
+
+    def __init__(self) -> None:
+        self.pages: list[Sequence[SyncUser]] = []
+        self.alone: list[SyncUser] = []
+        self.let = asyncio.Event()
+        self.refuses: dict[str, SyncError] = {}
+        self.leaves_out: set[str] = set()
+
+    async def write_together(self, commands: Sequence[SyncUser]) -> Mapping[int, SyncResult]:
+        self.pages.append(commands)
+        await self.let.wait()
+        for command in commands:
+            self._refuse(command)
+        return {
+            place: DONE
+            for place, command in enumerate(commands)
+            if command.change.clerk_id not in self.leaves_out
+        }
+
+    async def write_alone(self, command: SyncUser) -> SyncResult:
+        self.alone.append(command)
+        self._refuse(command)
+        return DONE
+
+    def _refuse(self, command: SyncUser) -> None:
+        if error := self.refuses.get(command.change.clerk_id):
+            raise error
+
+
+@pytest.fixture
+def scribe() -> Scribe:
+    return Scribe()
+
+
+async def deliver(scribe: Scribe, commands: Sequence[SyncUser]) -> list[SyncResult | BaseException]:
+    """All at once, the store being slow to begin with."""
+    gathering = Gathering(scribe.write_alone, scribe.write_together)
+    tasks = [asyncio.create_task(gathering(command)) for command in commands]
+    await asyncio.sleep(0)
+    scribe.let.set()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def deliveries(count: int) -> list[SyncUser]:
+    return [delivered(user(new_id())) for _ in range(count)]
+
+
+async def test_who_comes_alone_is_written_at_once(scribe: Scribe) -> None:
+    commands = deliveries(1)
+    assert await deliver(scribe, commands) == [DONE]
+    assert scribe.pages == [commands]
+
+
+async def test_who_comes_while_pages_are_written_goes_together(scribe: Scribe) -> None:
+    commands = deliveries(PAGES_AT_ONCE + 5)
+    assert await deliver(scribe, commands) == [DONE] * len(commands)
+    assert scribe.pages[PAGES_AT_ONCE:] == [commands[PAGES_AT_ONCE:]]
+
+
+async def test_a_page_has_an_end(scribe: Scribe) -> None:
+    await deliver(scribe, deliveries(PAGES_AT_ONCE + LONGEST_PAGE + 1))
+    assert [len(page) for page in scribe.pages[PAGES_AT_ONCE:]] == [LONGEST_PAGE, 1]
+
+
+async def test_one_user_is_never_twice_in_a_page(scribe: Scribe) -> None:
+    somebody = new_id()
+    twice = [delivered(user(somebody, updated=second)) for second in (1, 2)]
+    await deliver(scribe, [*deliveries(PAGES_AT_ONCE), *twice])
+    assert scribe.pages[PAGES_AT_ONCE:] == [[twice[0]], [twice[1]]]
+
+
+async def test_one_svix_id_is_never_twice_in_a_page(scribe: Scribe) -> None:
+    twice = [delivered(user(new_id()), svix_id="msg_same") for _ in range(2)]
+    await deliver(scribe, [*deliveries(PAGES_AT_ONCE), *twice])
+    assert scribe.pages[PAGES_AT_ONCE:] == [[twice[0]], [twice[1]]]
+
+
+async def test_what_cannot_be_stored_fails_alone(scribe: Scribe) -> None:
+    commands = deliveries(PAGES_AT_ONCE + 3)
+    poison = commands[-1]
+    scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
+    assert await deliver(scribe, commands) == [*[DONE] * (len(commands) - 1), error]
+
+
+async def test_what_cannot_be_stored_and_came_alone_is_tried_once(scribe: Scribe) -> None:
+    [poison] = deliveries(1)
+    scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
+    assert await deliver(scribe, [poison]) == [error]
+    assert not scribe.alone
+
+
+async def test_who_would_have_to_wait_waits_alone(scribe: Scribe) -> None:
+    commands = deliveries(PAGES_AT_ONCE + 3)
+    scribe.leaves_out.add(commands[-1].change.clerk_id)
+    assert await deliver(scribe, commands) == [DONE] * len(commands)
+    assert scribe.alone == [commands[-1]]
+
+
+async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -> None:
+    commands = deliveries(PAGES_AT_ONCE + 3)
+    scribe.refuses[commands[-1].change.clerk_id] = error = StorageUnavailable("gone")
+    assert await deliver(scribe, commands) == [*[DONE] * PAGES_AT_ONCE, error, error, error]
+
+
+async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
+    gathering = Gathering(scribe.write_alone, scribe.write_together)
+    scribe.let.set()
+    [first, second] = deliveries(2)
+    scribe.refuses[first.change.clerk_id] = StorageUnavailable("gone")
+    with pytest.raises(StorageUnavailable):
+        await gathering(first)
+    assert await gathering(second) == DONE
+
+
+async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
+    gathering = Gathering(scribe.write_alone, scribe.write_together)
+    tasks = [asyncio.create_task(gathering(command)) for command in deliveries(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    scribe.let.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert ended[1:] == [DONE, DONE]
+
+
+async def test_a_locked_row_holds_up_none_of_those_who_came_with_it(
+    database: Database, store_url: str
+) -> None:
+    users = PostgresUserRepository(database)
+    held, *others = [user(new_id()) for _ in range(12)]
+    await users.sync(delivered(held))
+    outsider = await asyncpg.connect(store_url)
+    async with outsider.transaction():
+        await outsider.execute(
+            "update users set last_synced_at = now() where clerk_id = $1", held.clerk_id
+        )
+        waiting = asyncio.create_task(users.sync(delivered(held)))
+        results = await asyncio.gather(*(users.sync(delivered(other)) for other in others))
+        assert not waiting.done()
+    await outsider.close()
+    assert {result.outcome for result in results} == {Outcome.CREATED}
+    assert (await waiting).outcome is Outcome.UNCHANGED

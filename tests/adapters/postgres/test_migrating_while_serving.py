@@ -1,0 +1,115 @@
+"""Traffic goes on while the schema moves to head."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from alembic import command
+from sqlalchemy import Connection
+
+from adapters.postgres.database import Database
+from adapters.postgres.migrate import _config, _engine, migrate
+from adapters.postgres.schema import at_head
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable
+from tests.people import deleted, delivered, new_id, user
+from tests.postgres_server import temporary_database
+
+LONGEST_WAIT = 5.0
+"""Seconds: well within the 8 that a delivery may take in all."""
+
+
+class Traffic:
+    """Webhooks without end. `longest` is the slowest of them, in seconds."""
+
+    def __init__(self, users: PostgresUserRepository) -> None:
+        self._users = users
+        self.written = 0
+        self.longest = 0.0
+
+    async def flow(self) -> None:
+        while True:
+            user_id = new_id()
+            for change in (user(user_id), user(user_id, updated=1), deleted(user_id)):
+                began = time.monotonic()
+                await self._users.sync(delivered(change))
+                self.longest = max(self.longest, time.monotonic() - began)
+                self.written += 1
+
+
+@pytest.fixture
+async def one_behind(postgres_url: str) -> AsyncIterator[str]:
+    """A store whose schema the last migration is still to come to."""
+    async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
+        await migrate(url)
+        engine = _engine(url)
+        async with engine.begin() as connection:
+            await connection.run_sync(step_back)
+        await engine.dispose()
+        yield url
+
+
+def step_back(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, "-1")
+
+
+@asynccontextmanager
+async def traffic(url: str) -> AsyncIterator[Traffic]:
+    """It fails the test when any of it fails."""
+    database = Database(url)
+    await database.open()
+    flowing = Traffic(PostgresUserRepository(database))
+    tasks = [asyncio.create_task(flowing.flow()) for _ in range(4)]
+    yield flowing
+    for task in tasks:
+        task.cancel()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    await database.close()
+    assert {type(end) for end in ends} == {asyncio.CancelledError}, ends
+
+
+async def is_at_head(url: str) -> bool:
+    database = Database(url)
+    await database.open()
+    try:
+        return await at_head(database)
+    finally:
+        await database.close()
+
+
+async def test_a_migration_holds_up_nobody(one_behind: str) -> None:
+    async with traffic(one_behind) as flowing:
+        await so_many_more(flowing, 50)
+        assert not await is_at_head(one_behind)
+        await migrate(one_behind)
+        await so_many_more(flowing, 50)
+        assert await is_at_head(one_behind)
+
+
+async def test_a_migration_that_waits_for_a_long_transaction_gives_up_before_traffic_has_to(
+    one_behind: str,
+) -> None:
+    outsider = await asyncpg.connect(one_behind)
+    async with traffic(one_behind) as flowing:
+        async with outsider.transaction():
+            for table in ("users", "sync_journal"):
+                await outsider.execute(f"lock table {table} in row exclusive mode")
+            with pytest.raises(StorageUnavailable, match="55P03"):
+                await migrate(one_behind)
+        await so_many_more(flowing, 50)
+        assert flowing.longest < LONGEST_WAIT
+        await migrate(one_behind)
+    assert await is_at_head(one_behind)
+    await outsider.close()
+
+
+async def so_many_more(flowing: Traffic, number: int) -> None:
+    wanted = flowing.written + number
+    async with asyncio.timeout(20):
+        while flowing.written < wanted:
+            await asyncio.sleep(0.01)

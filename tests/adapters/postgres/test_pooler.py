@@ -1,0 +1,48 @@
+"""Behind a pooler in transaction mode nothing may be left on a session: the next one is another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.migrate import migrate
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable
+from domain.user import DeletedUser
+from tests.e2e.pooler import pooled
+from tests.people import deleted, delivered, new_id, user
+
+NOTHING_KEPT = PoolLimits(size=12, statement_cache=0)
+
+
+@pytest.fixture
+async def pooler(store_url: str) -> AsyncIterator[str]:
+    async with pooled(store_url) as url:
+        yield url
+
+
+async def test_users_are_written_and_deleted_through_a_pooler(pooler: str) -> None:
+    database = Database(pooler, NOTHING_KEPT)
+    await database.open()
+    users = PostgresUserRepository(database)
+    people = [new_id() for _ in range(40)]
+    for change in (user, deleted):
+        await asyncio.gather(*(users.sync(delivered(change(user_id))) for user_id in people))
+    ends = [await users.get(user_id) for user_id in people]
+    await database.close()
+    assert all(isinstance(end, DeletedUser) for end in ends)
+
+
+async def test_a_schema_is_migrated_through_a_pooler_by_many_at_once(pooler: str) -> None:
+    await asyncio.gather(*(migrate(pooler) for _ in range(6)))
+
+
+async def test_kept_statements_are_refused_behind_a_pooler_with_the_word_what_to_set(
+    pooler: str,
+) -> None:
+    database = Database(pooler, PoolLimits(statement_cache=100))
+    await database.open()
+    with pytest.raises(StorageUnavailable, match="DATABASE_STATEMENT_CACHE=0"):
+        await PostgresUserRepository(database).get(new_id())
+    await database.close()

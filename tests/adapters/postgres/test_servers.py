@@ -1,0 +1,108 @@
+"""Which server of an address a session is opened on, and what an address that leads nowhere says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.servers import Servers
+from domain.errors import StorageUnavailable
+from tests.e2e.processes import eventually
+from tests.postgres_server import with_database
+
+
+@pytest.fixture
+async def silent_host() -> AsyncIterator[str]:
+    """It takes a connection and never says a word: a machine that is gone, or as good as."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    yield f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener.close()
+
+
+def among(url: str, *hosts: str) -> str:
+    """The address with these hosts before its own."""
+    parts = urlsplit(url)
+    credentials, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{credentials}@{','.join([*hosts, host])}").geturl()
+
+
+async def test_a_host_that_refuses_is_passed_by(store_url: str) -> None:
+    connection = await Servers(among(store_url, "127.0.0.1:1")).connect(timeout=4)
+    assert await connection.fetchval("select 1") == 1
+    await connection.close()
+
+
+async def test_a_silent_host_costs_its_share_of_the_time_and_only_once(
+    store_url: str, silent_host: str
+) -> None:
+    servers = Servers(among(store_url, silent_host))
+    async with asyncio.timeout(10):
+        await (await servers.connect(timeout=3)).close()
+    async with asyncio.timeout(1.4):
+        await (await servers.connect(timeout=3)).close()
+
+
+async def test_a_caller_too_impatient_for_two_silent_hosts_finds_the_third_in_a_few_tries(
+    store_url: str, silent_host: str
+) -> None:
+    """As `/readyz` does, without which nobody else would be sent to try."""
+    servers = Servers(among(store_url, silent_host, silent_host.replace("127.0.0.1", "localhost")))
+
+    async def is_reached() -> bool:
+        try:
+            async with asyncio.timeout(0.8):
+                await (await servers.connect(timeout=1.8)).close()
+        except TimeoutError:
+            return False
+        return True
+
+    await eventually(is_reached, 5)
+
+
+async def test_of_several_servers_only_one_that_may_be_written_to_will_do(
+    store_url: str, sql: "asyncpg.Connection[Any]"
+) -> None:
+    database = store_url.rpartition("/")[2]
+    await sql.execute(f'alter database "{database}" set default_transaction_read_only = on')
+    try:
+        with pytest.raises(asyncpg.InternalClientError):
+            await Servers(among(store_url, "127.0.0.1:1")).connect(timeout=4)
+        address = f"{among(store_url, '127.0.0.1:1')}?target_session_attrs=any"
+        await (await Servers(address).connect(timeout=4)).close()
+    finally:
+        await sql.execute("set default_transaction_read_only = off")
+        await sql.execute(f'alter database "{database}" reset default_transaction_read_only')
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u@127.0.0.1:1/x",
+        "postgresql://u@127.0.0.1:99999/x",
+        "postgresql://u@127.0.0.1:1/x?sslmode=nonsense",
+        "postgresql://u@127.0.0.1:1,127.0.0.1:2/x",
+    ],
+)
+async def test_an_address_that_leads_nowhere_is_never_the_contents_fault(address: str) -> None:
+    await says_unavailable(address)
+
+
+async def test_a_database_that_does_not_exist_is_a_store_out_of_reach(store_url: str) -> None:
+    await says_unavailable(with_database(store_url, "nowhere"))
+
+
+async def says_unavailable(address: str) -> None:
+    database = Database(address)
+    await database.open()
+    with pytest.raises(StorageUnavailable):
+        await database.run(lambda connection: connection.fetchval("select 1"))
+    await database.close()

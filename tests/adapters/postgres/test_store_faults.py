@@ -1,0 +1,187 @@
+"""Everything a healthy connection may be told by a store in trouble, and what the caller is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable, Unstorable
+from domain.user import LocalUser
+from tests.adapters.postgres.faults import Sql, every_session_with, refusals, refusing
+from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.people import deleted, delivered, new_id, observed, user
+
+SOON = PoolLimits(size=4, deadline=4.0)
+
+PASSING = {"serialization failure": "40001", "deadlock": "40P01"}
+LASTING = {
+    "disk full": "53100",
+    "out of memory": "53200",
+    "too many connections": "53300",
+    "lock timeout": "55P03",
+    "statement timeout": "57014",
+    "read-only": "25006",
+    "input or output": "58030",
+    "index corrupted": "XX002",
+    "no permission": "42501",
+    "no such table": "42P01",
+}
+ABOUT_THE_CONTENT = {"not text": "22021", "a violated check": "23514", "too much of it": "54000"}
+
+
+@pytest.fixture
+async def users(database: Database) -> PostgresUserRepository:
+    return PostgresUserRepository(database)
+
+
+@asynccontextmanager
+async def new_sessions(url: str) -> AsyncIterator[PostgresUserRepository]:
+    """Opened now, with what is set now."""
+    database = Database(url, SOON)
+    await database.open()
+    yield PostgresUserRepository(database)
+    await database.close()
+
+
+@pytest.mark.parametrize("sqlstate", PASSING.values(), ids=PASSING)
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_passing_failure_is_tried_again_and_nobody_notices(
+    sqlstate: str, times: int, users: PostgresUserRepository, sql: Sql
+) -> None:
+    async with refusing(sql, sqlstate, times=times):
+        assert (await users.sync(delivered(user(new_id())))).outcome == "created"
+        assert await refusals(sql) == times + 1
+
+
+@pytest.mark.parametrize("sqlstate", PASSING.values(), ids=PASSING)
+async def test_a_passing_failure_that_does_not_pass_is_tried_three_times(
+    sqlstate: str, users: PostgresUserRepository, sql: Sql
+) -> None:
+    async with refusing(sql, sqlstate):
+        with pytest.raises(StorageUnavailable, match=sqlstate):
+            await users.sync(delivered(user(new_id())))
+        assert await refusals(sql) == 3
+
+
+@pytest.mark.parametrize("sqlstate", LASTING.values(), ids=LASTING)
+async def test_a_store_in_trouble_is_unavailable_at_once_and_well_when_the_trouble_is_over(
+    sqlstate: str, users: PostgresUserRepository, sql: Sql
+) -> None:
+    command = delivered(user(new_id()))
+    async with refusing(sql, sqlstate):
+        with pytest.raises(StorageUnavailable, match=sqlstate):
+            await users.sync(command)
+        assert await refusals(sql) == 1
+    assert (await users.sync(command)).outcome == "created"
+
+
+@pytest.mark.parametrize("sqlstate", ABOUT_THE_CONTENT.values(), ids=ABOUT_THE_CONTENT)
+async def test_a_refusal_of_the_content_is_told_from_a_store_in_trouble(
+    sqlstate: str, users: PostgresUserRepository, sql: Sql
+) -> None:
+    async with refusing(sql, sqlstate):
+        with pytest.raises(Unstorable, match=sqlstate):
+            await users.sync(delivered(user(new_id())))
+        assert await refusals(sql) == 1
+
+
+@pytest.mark.parametrize("table", ["users", "sync_journal"])
+async def test_a_row_and_its_entry_are_written_together_or_not_at_all(
+    table: str, users: PostgresUserRepository, sql: Sql
+) -> None:
+    user_id = new_id()
+    async with refusing(sql, "53100", table=table):
+        with pytest.raises(StorageUnavailable):
+            await users.sync(delivered(user(user_id)))
+    assert await sql.fetchval("select count(*) from users") == 0
+    assert await sql.fetchval("select count(*) from sync_journal") == 0
+
+
+async def test_concurrent_writers_of_one_user_end_well_in_a_store_that_defaults_to_snapshots(
+    store_url: str, sql: Sql
+) -> None:
+    """There a concurrent change is a serialization failure, where ours would have waited."""
+    user_id = new_id()
+    async with (
+        every_session_with(sql, "default_transaction_isolation", "repeatable read"),
+        new_sessions(store_url) as users,
+    ):
+        await users.sync(delivered(user(user_id)))
+        for version in range(1, 20, 2):
+            await asyncio.gather(
+                users.sync(delivered(user(user_id, updated=version))),
+                users.sync(delivered(user(user_id, updated=version + 1))),
+            )
+        last = await users.get(user_id)
+    assert isinstance(last, LocalUser)
+    assert last.clerk_updated_at == user(user_id, updated=20).clerk_updated_at
+
+
+async def test_the_victim_of_a_deadlock_with_an_outsider_tries_again(
+    store_url: str, sql: Sql
+) -> None:
+    first, second = sorted([new_id(), new_id()])
+    outsider = await asyncpg.connect(store_url)
+    async with (
+        every_session_with(sql, "deadlock_timeout", "100ms"),
+        new_sessions(store_url) as users,
+    ):
+        await users.sync_many([observed(user(first)), observed(user(second))])
+        await outsider.execute("set deadlock_timeout = '1min'")
+        async with outsider.transaction():
+            await lock(outsider, second)
+            page = [observed(user(one, updated=1)) for one in (first, second)]
+            both = asyncio.create_task(users.sync_many(page))
+            await somebody_waits_for_a_lock(sql)
+            await lock(outsider, first)
+        assert {result.outcome for result in await both} == {"updated"}
+    await outsider.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sqlstate"), [("statement_timeout", "57014"), ("lock_timeout", "55P03")]
+)
+async def test_a_wait_that_the_store_cuts_short_is_unavailable(
+    setting: str, sqlstate: str, store_url: str, sql: Sql
+) -> None:
+    user_id = new_id()
+    async with every_session_with(sql, setting, "700ms"), new_sessions(store_url) as users:
+        await users.sync(delivered(user(user_id)))
+        async with row_locked(store_url, user_id):
+            for change in (user(user_id, updated=1), deleted(user_id)):
+                with pytest.raises(StorageUnavailable, match=sqlstate):
+                    await users.sync(delivered(change))
+        assert (await users.sync(delivered(deleted(user_id)))).outcome == "deleted"
+
+
+async def test_a_store_without_a_place_for_another_connection_is_unavailable_until_it_has_one(
+    store_url: str, sql: Sql
+) -> None:
+    parts, role = urlsplit(store_url), f"role_{new_id()}"
+    host = parts.netloc.rpartition("@")[2]
+    limited = parts._replace(netloc=f"{role}:secret@{host}").geturl()
+    await sql.execute(f"create role {role} login password 'secret' connection limit 0")
+    await sql.execute(f"grant all on users, sync_journal to {role}")
+    try:
+        async with new_sessions(limited) as users:
+            with pytest.raises(StorageUnavailable, match="53300"):
+                await users.get(new_id())
+            await sql.execute(f"alter role {role} connection limit 1")
+            assert await users.get(new_id()) is None
+    finally:
+        await sql.execute(f"drop owned by {role}; drop role {role}")
+
+
+async def lock(sql: Sql, user_id: str) -> None:
+    await sql.fetch("select from users where clerk_id = $1 for update", user_id)
+
+
+async def somebody_waits_for_a_lock(sql: Sql) -> None:
+    async with asyncio.timeout(3):
+        while not await waiting_for_locks(sql):
+            await asyncio.sleep(0.01)

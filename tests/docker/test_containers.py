@@ -1,0 +1,82 @@
+"""The integration tests, and the built image, each on the oldest and the newest Postgres we name."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.postgres_server import docker_answers
+
+PROJECT = Path(__file__).parents[2]
+IMAGE = "clerk-user-sync"
+INTEGRATION = [
+    "tests/contract",
+    "tests/adapters/postgres",
+    "tests/e2e/test_service_killed.py",
+    "tests/e2e/test_store_refusals.py",
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(params=["postgres:16", "postgres:18"])
+def postgres_image(request: pytest.FixtureRequest) -> str:
+    image: str = request.param
+    require_image(image, "docker pull")
+    return image
+
+
+async def test_the_integration_tests_hold_in_a_container(
+    postgres_image: str, record_property: Callable[[str, object], None]
+) -> None:
+    chosen = {"TEST_POSTGRES": "container", "TEST_POSTGRES_IMAGE": postgres_image}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *INTEGRATION]
+    ended = await run(command, {**without_a_server_of_ours(), **chosen})
+    assert ended.returncode == 0, ended.stdout[-5000:]
+    record_property("integration tests", ended.stdout.splitlines()[-1])
+
+
+async def test_the_image_works_beside_it(postgres_image: str) -> None:
+    require_image(IMAGE, "make image, for")
+    command = [str(PROJECT / "tests/docker/smoke.sh"), IMAGE]
+    ended = await run(command, {**os.environ, "POSTGRES_IMAGE": postgres_image})
+    assert ended.returncode == 0, ended.stderr
+    assert "is well" in ended.stdout
+
+
+def require_image(name: str, remedy: str) -> None:
+    """Nothing is fetched or built behind anybody's back."""
+    if not docker_answers():
+        pytest.skip("no Docker engine answers")
+    client = docker.from_env()
+    try:
+        client.images.get(name)
+    except docker.errors.ImageNotFound:
+        pytest.skip(f"there is no image {name} here: {remedy} {name}")
+    finally:
+        client.close()
+
+
+def without_a_server_of_ours() -> dict[str, str]:
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("TEST_POSTGRES")
+    }
+
+
+async def run(
+    command: list[str], environment: Mapping[str, str]
+) -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(
+        subprocess.run,
+        command,
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

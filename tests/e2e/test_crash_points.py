@@ -1,0 +1,223 @@
+"""The process is killed at every step of every path, one after the other, none left out.
+
+Whatever the step, the store holds both or neither of a user's row and its journal entry, and doing
+the same once more ends as if nothing had happened.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from tests.e2e.messages import Message, deletion, sign_up, update
+from tests.e2e.processes import ROOT, environment_for, eventually
+from tests.e2e.truth import differences, states_of_sessions
+from tests.running import Service, running_service
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
+EVERY_STEP = range(1, 1000)
+SOME_STEPS = range(40, 80, 6)
+NEVER = 0
+
+
+class Victims:
+    """Scenes played by processes that are to die."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def play(self, scene: str, step: int, **told: str) -> bool:
+        """Whether it was killed at that step; otherwise it came to its end before."""
+        assert self._process.stdin
+        assert self._process.stdout
+        line = json.dumps({"scene": scene, "step": step, **told})
+        self._process.stdin.write(line.encode() + b"\n")
+        ended = int(await self._process.stdout.readline())
+        assert ended in (0, -signal.SIGKILL)
+        return ended != 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a scene is played, and what is looked at afterwards. `survivor` is another replica."""
+
+    clerk: ClerkEmulator
+    victims: Victims
+    survivor: Service
+    sql: Sql
+
+    async def deliver(self, message: Message) -> None:
+        """To the survivor."""
+        answer = await self.survivor.deliver(message.body, svix_id=message.svix_id)
+        assert answer.status_code == 204
+
+    async def both_or_neither(self, user_id: str, entry: str) -> bool:
+        """Whether the user is as at Clerk, which goes with the entry, and a deletion with erasure."""
+        await eventually(self._nobody_is_at_work, 5)
+        written = await differences(self.clerk, self.sql, [user_id]) == {}
+        entries = await self.sql.fetch(
+            f"select outcome from sync_journal where clerk_id = $1 and {entry}", user_id
+        )
+        assert len(entries) == written
+        if entries and entries[0]["outcome"] == "deleted":
+            assert await self._bodies_of(user_id) == 0
+        return written
+
+    async def settled(self, user_id: str) -> list[str]:
+        """What the journal has of the user, who is as at Clerk by now."""
+        assert await differences(self.clerk, self.sql, [user_id]) == {}
+        entries = await self.sql.fetch(
+            "select source, outcome from sync_journal where clerk_id = $1 order by id", user_id
+        )
+        return [f"{entry['source']} {entry['outcome']}" for entry in entries]
+
+    async def _bodies_of(self, user_id: str) -> int:
+        number: int = await self.sql.fetchval(
+            "select count(*) from sync_journal where clerk_id = $1 and body is not null", user_id
+        )
+        return number
+
+    async def _nobody_is_at_work(self) -> bool:
+        """The server has noticed the death: what the dead asked for is done, or never will be."""
+        return set(await states_of_sessions(self.sql)) <= {"idle"}
+
+
+@pytest.fixture
+async def stage(store_url: str) -> AsyncIterator[Stage]:
+    """An instance with nobody else in it, and an empty store."""
+    async with (
+        running_emulator(EmulatorConfig(rate_limit=None)) as clerk,
+        running_service(clerk, store_url, clerk_rate_limit=100_000) as survivor,
+        dying(clerk, store_url) as victims,
+    ):
+        sql = await asyncpg.connect(store_url)
+        yield Stage(clerk, victims, survivor, sql)
+        await sql.close()
+
+
+@asynccontextmanager
+async def dying(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Victims]:
+    environment = environment_for(clerk, store_url, MIGRATE_ON_START="0", LOG_LEVEL="error")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.e2e.dying"),
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin
+    yield Victims(process)
+    process.stdin.close()
+    await process.wait()
+
+
+async def of_a_new_user(stage: Stage) -> Message:
+    return sign_up(stage.clerk)
+
+
+async def of_an_update(stage: Stage) -> Message:
+    arrival = sign_up(stage.clerk)
+    await stage.deliver(arrival)
+    return update(stage.clerk, arrival.user_id)
+
+
+async def of_a_deletion(stage: Stage) -> Message:
+    arrival = sign_up(stage.clerk)
+    await stage.deliver(arrival)
+    return deletion(stage.clerk, arrival.user_id)
+
+
+DELIVERIES = {
+    "webhook created": of_a_new_user,
+    "webhook updated": of_an_update,
+    "webhook deleted": of_a_deletion,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("outcome", DELIVERIES)
+async def test_a_webhook_killed_at_any_step_leaves_both_or_neither_and_its_redelivery_ends_it(
+    outcome: str, stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    deaths = await kill_webhooks(stage, outcome, EVERY_STEP)
+    record_property("steps killed at", len(deaths))
+    record_property("of which written and not answered", sum(deaths))
+    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
+
+
+async def test_a_deletion_killed_at_some_steps_leaves_both_or_neither_and_its_redelivery_ends_it(
+    stage: Stage,
+) -> None:
+    assert await kill_webhooks(stage, "webhook deleted", SOME_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_first_request_killed_at_any_step_leaves_both_or_neither_and_the_next_one_ends_it(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    deaths = []
+    for step in EVERY_STEP:
+        user_id = sign_up(stage.clerk).user_id
+        token = stage.clerk.session_token(user_id)
+        killed = await stage.victims.play("request", step, token=token)
+        written = await stage.both_or_neither(user_id, "source = 'jit'")
+        assert (await stage.survivor.me(token)).status_code == 200
+        assert await stage.settled(user_id) == ["jit created"]
+        if not killed:
+            break
+        deaths.append(written)
+    record_property("steps killed at", len(deaths))
+    record_property("of which written and not answered", sum(deaths))
+    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_backfill_killed_at_any_step_leaves_both_or_neither_and_the_next_one_ends_it(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    people = [sign_up(stage.clerk).user_id for _ in range(5)]
+    deaths = []
+    for step in EVERY_STEP:
+        await stage.sql.execute("delete from users; delete from sync_journal")
+        await stage.sql.execute("delete from sync_checkpoints")
+        killed = await stage.victims.play("backfill", step)
+        written = [await stage.both_or_neither(user_id, "true") for user_id in people]
+        assert not await stage.victims.play("backfill", NEVER)
+        for user_id in people:
+            assert await stage.settled(user_id) == ["backfill created"]
+        assert await stage.sql.fetchval("select count(*) from sync_checkpoints") == 0
+        if not killed:
+            break
+        deaths.append(sum(written))
+    record_property("steps killed at", len(deaths))
+    assert set(deaths) == {0, 2, 4, 5}, "a death after each of the pages"
+
+
+async def kill_webhooks(stage: Stage, outcome: str, steps: Iterable[int]) -> list[bool]:
+    """For every death, whether the delivery had been written by then."""
+    deaths = []
+    for step in steps:
+        message = await DELIVERIES[outcome](stage)
+        told = {"svix_id": message.svix_id, "body": message.body.decode()}
+        killed = await stage.victims.play("webhook", step, **told)
+        written = await stage.both_or_neither(message.user_id, f"svix_id = '{message.svix_id}'")
+        await stage.deliver(message)
+        journal = await stage.settled(message.user_id)
+        assert journal.count(outcome) == 1
+        assert len(journal) <= 2
+        if not killed:
+            break
+        deaths.append(written)
+    return deaths

@@ -1,0 +1,168 @@
+"""Several replicas on one store, and everything about one user at the same moment."""
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from domain.backfill import Backfill
+from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from service.bootstrap import operations
+from tests.e2e.messages import Message, deletion, sign_up, update
+from tests.e2e.processes import ServiceProcess, environment_for, running_processes
+from tests.e2e.truth import differences
+from tests.running import settings_for
+
+Record = Callable[[str, object], None]
+
+COPIES = 100
+TRIALS = 12
+SLOW_TRIALS = 400
+AT_ONCE = 4
+LATE_FETCH = 0.02
+"""Seconds by which what Clerk says of a user is old when it comes."""
+
+DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
+STATISTICS_LAG = 1.1
+"""Seconds until a session's own counts are everybody's."""
+
+
+@pytest.fixture
+async def four_services(
+    clerk: ClerkEmulator, store: str, tmp_path: Path
+) -> AsyncIterator[list[ServiceProcess]]:
+    """They reconcile every second besides."""
+    environment = environment_for(clerk, store, RECONCILE_EVERY="1")
+    async with running_processes(*[environment] * 4, directory=tmp_path) as replicas:
+        yield replicas
+
+
+async def test_one_delivery_a_hundred_times_at_two_replicas_is_applied_once(
+    clerk: ClerkEmulator, services: list[ServiceProcess], sql: "asyncpg.Connection[Any]"
+) -> None:
+    message = sign_up(clerk)
+    answers = await asyncio.gather(
+        *(services[copy % len(services)].deliver(message) for copy in range(COPIES))
+    )
+    assert {answer.status_code for answer in answers} == {204}
+    [entry] = await sql.fetch(
+        "select outcome, deliveries from sync_journal where clerk_id = $1", message.user_id
+    )
+    assert tuple(entry) == ("created", COPIES)
+    assert await differences(clerk, sql, [message.user_id]) == {}
+
+
+async def test_nobody_who_races_a_deletion_wins(
+    clerk: ClerkEmulator,
+    services: list[ServiceProcess],
+    sql: "asyncpg.Connection[Any]",
+    record_property: Record,
+) -> None:
+    """First requests, webhooks and their repetitions, at two replicas."""
+    before = await sql.fetchval(DEADLOCKS)
+    ended = await race(clerk, services, TRIALS)
+    await assert_all_are_gone(clerk, sql, ended, before)
+    record_property("races", dict(ended.outcomes))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_nor_at_four_replicas_that_reconcile_while_a_backfill_runs(
+    clerk: ClerkEmulator,
+    four_services: list[ServiceProcess],
+    store: str,
+    sql: "asyncpg.Connection[Any]",
+    record_property: Record,
+) -> None:
+    before = await sql.fetchval(DEADLOCKS)
+    backfills = asyncio.create_task(backfill_for_ever(clerk, store))
+    ended = await race(clerk, four_services, SLOW_TRIALS)
+    backfills.cancel()
+    await asyncio.wait([backfills])
+    assert backfills.cancelled()
+    await assert_all_are_gone(clerk, sql, ended, before)
+    record_property("races", dict(ended.outcomes))
+
+
+class Ended:
+    """Who took part, and how often each answer came."""
+
+    def __init__(self) -> None:
+        self.user_ids: list[str] = []
+        self.outcomes: Counter[str] = Counter()
+
+
+async def race(clerk: ClerkEmulator, services: Sequence[ServiceProcess], trials: int) -> Ended:
+    """So many lives, each of them everything at once."""
+    seed = secrets.randbelow(2**32)
+    print(f"SEED={seed}")
+    chance, ended, places = random.Random(seed), Ended(), asyncio.Semaphore(AT_ONCE)
+    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUser", seconds=LATE_FETCH))
+
+    async def bounded() -> None:
+        async with places:
+            await trial(clerk, services, chance, ended)
+
+    await asyncio.gather(*(bounded() for _ in range(trials)))
+    clerk.faults.clear()
+    return ended
+
+
+async def trial(
+    clerk: ClerkEmulator, services: Sequence[ServiceProcess], chance: random.Random, ended: Ended
+) -> None:
+    """A first request at every replica; the user is deleted while Clerk answers it."""
+    arrival = sign_up(clerk)
+    change = update(clerk, arrival.user_id)
+    ended.user_ids.append(arrival.user_id)
+    token = clerk.session_token(arrival.user_id)
+    asking = [asyncio.create_task(service.me(token)) for service in services]
+    await asyncio.sleep(chance.uniform(0, 2 * LATE_FETCH))
+    messages = [arrival, change, deletion(clerk, arrival.user_id)] * 2
+    chance.shuffle(messages)
+    told = await asyncio.gather(
+        *(deliver(chance.choice(services), message) for message in messages)
+    )
+    assert set(told) == {204}
+    for answer in await asyncio.gather(*asking):
+        ended.outcomes[answer.json().get("code", "served")] += 1
+    after = await asyncio.gather(*(service.me(token) for service in services))
+    assert {(one.status_code, one.json()["code"]) for one in after} == {(401, "user_deleted")}
+
+
+async def deliver(service: ServiceProcess, message: Message) -> int:
+    return (await service.deliver(message)).status_code
+
+
+async def backfill_for_ever(clerk: ClerkEmulator, store: str) -> None:
+    """As an operator's command does it, again and again."""
+    async with operations(settings_for(clerk, store)) as parts:
+        backfill = Backfill(
+            identity_provider=parts.identity_provider,
+            sync_user=parts.sync_user,
+            user_table=parts.user_table,
+            checkpoints=parts.checkpoints,
+            instance_id=clerk.config.instance_id,
+        )
+        while True:
+            await backfill.run(lambda _: None)
+
+
+async def assert_all_are_gone(
+    clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", ended: Ended, deadlocks: int
+) -> None:
+    """A tombstone each, no body, no deadlock; and nobody got anything but an answer of ours."""
+    assert await differences(clerk, sql, ended.user_ids) == {}
+    bodies = "select count(*) from sync_journal where clerk_id = any ($1) and body is not null"
+    assert await sql.fetchval(bodies, ended.user_ids) == 0
+    assert ended.outcomes.keys() <= {"served", "user_deleted", "user_unknown"}
+    await asyncio.sleep(STATISTICS_LAG)
+    await sql.execute("select pg_stat_clear_snapshot()")
+    assert await sql.fetchval(DEADLOCKS) == deadlocks

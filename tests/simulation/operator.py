@@ -1,0 +1,99 @@
+"""The operator's commands, as tasks of a process of their own."""
+
+import asyncio
+from collections.abc import Coroutine
+
+from adapters.clerk.api import ClerkIdentityProvider, clerk_client
+from adapters.clerk.calls import BULK_LIMITS
+from adapters.clerk.replays import ClerkDeliveryReader
+from domain.backfill import Backfill
+from domain.errors import Unavailable
+from domain.journal import JournalFilter
+from domain.reconcile import Findings, Reconcile
+from domain.replay import RecordedDelivery, ReplayDelivery, recorded
+from domain.sync_user import SyncUserHandler
+from scripts.clerk_emulator import ClerkEmulator
+from tests.simulation.fortune import Fortune
+from tests.simulation.virtual_time import Process
+from tests.simulation.wires import ClerkWire, StoreWire
+
+
+class Operator:
+    """Starts a command now and then, and others while it runs."""
+
+    def __init__(
+        self, clerk: ClerkEmulator, wire: ClerkWire, store: StoreWire, fortune: Fortune
+    ) -> None:
+        self._clerk = clerk
+        self._wire = wire
+        self._store = store
+        self._fortune = fortune
+        self._process = Process()
+        self._running: list[asyncio.Task[None]] = []
+
+    def start(self, command: Coroutine[object, object, object]) -> None:
+        self._running.append(self._process.spawn(self._run(command)))
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def finished(self) -> None:
+        """Wait for the commands under way. Raises what none of them should have."""
+        if self._running:
+            await asyncio.wait(self._running)
+        for command in self._running:
+            if not command.cancelled():
+                command.result()
+
+    async def backfill(self) -> None:
+        clerk, sync_user = self._reader(), SyncUserHandler(self._store)
+        await Backfill(
+            identity_provider=clerk,
+            sync_user=sync_user,
+            user_table=self._store,
+            checkpoints=self._store,
+            instance_id=self._clerk.config.instance_id,
+        ).run(lambda _: None)
+
+    async def reconcile(self) -> Findings:
+        return await self._reconciliation().full()
+
+    async def reconcile_recent(self) -> None:
+        await self._reconciliation().recent()
+
+    async def replay(self) -> None:
+        reader = ClerkDeliveryReader(instance_id=self._clerk.config.instance_id)
+        replay = ReplayDelivery(reader, SyncUserHandler(self._store))
+        async for one in recorded(self._store, JournalFilter(), reader):
+            if isinstance(one, RecordedDelivery):
+                await replay(one)
+
+    async def forget_bodies(self) -> None:
+        """What retention does when their time is over."""
+        await self._store.forget_bodies()
+
+    async def _run(self, command: Coroutine[object, object, object]) -> None:
+        try:
+            await command
+        except Unavailable as error:
+            self._fortune.note("command gave up", type(error).__name__)
+
+    def _reconciliation(self) -> Reconcile:
+        return Reconcile(
+            users=self._store,
+            user_table=self._store,
+            identity_provider=self._reader(),
+            sync_user=SyncUserHandler(self._store),
+            checkpoints=self._store,
+            instance_id=self._clerk.config.instance_id,
+            repair=True,
+        )
+
+    def _reader(self) -> ClerkIdentityProvider:
+        config = self._clerk.config
+        return ClerkIdentityProvider(
+            clerk_client(config.secret_key, config.url, transport=self._wire),
+            max_rate=10_000,
+            limits=BULK_LIMITS,
+            clock=asyncio.get_running_loop().time,
+        )

@@ -1,0 +1,121 @@
+"""One process of the service: our whole application, which may die at any await."""
+
+import asyncio
+from io import StringIO
+
+import httpx
+from fastapi import FastAPI
+
+from adapters.clerk.api import ClerkIdentityProvider, clerk_client
+from adapters.clerk.sessions import ClerkSessionVerifier
+from adapters.clerk.signing_keys import JwksKeys
+from adapters.clerk.webhooks import ClerkWebhookVerifier
+from domain.resolve_user import ResolveUser
+from domain.sync_user import SyncUserHandler
+from scripts.clerk_emulator import ClerkEmulator
+from service.app import create_app
+from service.log import line_logger
+from service.metrics import Metrics
+from service.readiness import Readiness
+from service.services import Services, attach
+from tests.running import settings_for
+from tests.simulation.virtual_time import Process
+from tests.simulation.wires import ClerkWire, StoreWire
+
+
+class Replica:
+    """`restarts_after` is how many seconds it is gone when it was killed.
+
+    `max_rate` is how often it may ask Clerk in 10 seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clerk: ClerkEmulator,
+        wire: ClerkWire,
+        store: StoreWire,
+        *,
+        restarts_after: float = 1.0,
+        max_rate: float = 10_000,
+    ) -> None:
+        self.name = name
+        self._clerk = clerk
+        self._wire = wire
+        self._store = store
+        self._restarts_after = restarts_after
+        self._max_rate = max_rate
+        self._app = application(clerk)
+        self._asgi = httpx.ASGITransport(self._app)
+        self._process: Process | None = None
+
+    def start(self) -> None:
+        """A new process remembers nothing of the one before."""
+        self._process = Process()
+        attach(self._app, self._services())
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+            asyncio.get_running_loop().call_later(self._restarts_after, self.start)
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        """Raises `httpx.TransportError` while it is gone, and when it dies meanwhile."""
+        if self._process is None:
+            raise httpx.ConnectError("nobody listens", request=request)
+        work = self._process.spawn(self._asgi.handle_async_request(request))
+        # Who asked may give up; the work goes on.
+        await asyncio.wait([work])
+        if work.cancelled():
+            raise httpx.ReadError("hung up", request=request)
+        return work.result()
+
+    def _services(self) -> Services:
+        config, clock = self._clerk.config, asyncio.get_running_loop().time
+        clerk = ClerkIdentityProvider(
+            clerk_client(config.secret_key, config.url, transport=self._wire),
+            max_rate=self._max_rate,
+            clock=clock,
+        )
+        keys = JwksKeys(httpx.AsyncClient(transport=self._wire), config.jwks_url, clock=clock)
+        sync_user = SyncUserHandler(self._store)
+        return Services(
+            sync_user=sync_user,
+            resolve_user=ResolveUser(self._store, clerk, sync_user, clock=clock),
+            sessions=ClerkSessionVerifier(
+                keys,
+                issuer=config.token_issuer,
+                authorized_parties=frozenset({config.authorized_party}),
+                allow_missing_azp=False,
+                audience=None,
+                clock=clock,
+            ),
+            webhooks=ClerkWebhookVerifier(config.webhook_secrets, instance_id=config.instance_id),
+            journal=self._store,
+            silent_users=_nobody,
+            readiness=_always_ready(),
+            metrics=Metrics(),
+        )
+
+
+def application(clerk: ClerkEmulator) -> FastAPI:
+    settings = settings_for(clerk, "postgresql://nowhere/nothing")
+    return create_app(settings, line_logger("error", "json", StringIO()))
+
+
+async def _nobody() -> int:
+    return 0
+
+
+async def _yes() -> bool:
+    return True
+
+
+def _always_ready() -> Readiness:
+    return Readiness(
+        schema_at_head=_yes,
+        keys_loaded=lambda: True,
+        clerk_answers=lambda: True,
+        webhooks_arrive=_yes,
+    )
