@@ -98,6 +98,11 @@ class Database:
             raise translated(error) from None
 
     @property
+    def patience(self) -> float:
+        """Seconds after which `run` has answered, one way or the other."""
+        return self._limits.deadline + self._limits.grace
+
+    @property
     def in_use(self) -> int:
         """Connections at work now."""
         return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()

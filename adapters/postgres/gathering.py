@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from domain.errors import Unstorable
+from domain.errors import StorageUnavailable, Unstorable
 from domain.observation import SyncResult, SyncUser
 
 PAGES_AT_ONCE = 2
@@ -37,19 +37,24 @@ class Gathering:
     and what cannot be stored spoils its page: all of these are then written alone.
     """
 
-    def __init__(self, alone: Alone, together: Together) -> None:
+    def __init__(self, alone: Alone, together: Together, *, patience: float) -> None:
         self._alone = alone
         self._together = together
+        self._patience = patience
         self._waiting: list[_Waiting] = []
         self._pages = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, command: SyncUser) -> SyncResult:
-        """Raises as `alone` does."""
+        """Raises as `alone` does, and `StorageUnavailable` after `patience` seconds in all."""
         answer: asyncio.Future[SyncResult] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(command, answer))
         self._begin()
-        return await answer
+        try:
+            async with asyncio.timeout(self._patience):
+                return await answer
+        except TimeoutError:
+            raise StorageUnavailable("waited too long for the others") from None
 
     def _begin(self) -> None:
         if self._waiting and self._pages < PAGES_AT_ONCE:
@@ -62,6 +67,8 @@ class Gathering:
         later: list[_Waiting] = []
         taken: set[str] = set()
         for waiting in self._waiting:
+            if waiting.answer.done():
+                continue
             keys = keys_of(waiting.command)
             fits = len(page) < LONGEST_PAGE and taken.isdisjoint(keys)
             (page if fits else later).append(waiting)

@@ -40,7 +40,7 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gathering = Gathering(self._alone, self._together)
+        self._gathering = Gathering(self._alone, self._together, patience=database.patience)
 
     async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
         record = await self._database.run(lambda connection: connection.fetchrow(GET, user_id))

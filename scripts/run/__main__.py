@@ -11,6 +11,7 @@ import sys
 import tempfile
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Annotated
 
 import httpx
@@ -22,6 +23,7 @@ from scripts.run.children import Child, ChildEnded, child
 from scripts.run.clerk import Clerk
 from scripts.run.screen import (
     show_addresses,
+    show_console,
     show_curls,
     show_dashboard_steps,
     show_request,
@@ -85,9 +87,18 @@ async def _show_and_serve(console: Console, data: Path) -> int:
 class Stage:
     """A running service and a running Clerk, and the addresses of both."""
 
-    def __init__(self, service: Child, service_url: str, clerk_url: str, secret_key: str) -> None:
+    def __init__(
+        self,
+        service: Child,
+        service_url: str,
+        console_token: str,
+        *,
+        clerk_url: str,
+        secret_key: str,
+    ) -> None:
         self.service = service
         self._service_url = service_url
+        self._console_token = console_token
         self._clerk_url = clerk_url
         self._secret_key = secret_key
         self._story: Story | None = None
@@ -108,6 +119,7 @@ class Stage:
     def show(self, console: Console) -> None:
         """Where everything is, and what to try."""
         show_addresses(console, self._service_url, self._clerk_url, self._secret_key)
+        show_console(console, self._service_url, self._console_token)
         if self._story:
             show_curls(
                 console,
@@ -131,11 +143,19 @@ async def _stage(stack: AsyncExitStack, data: Path, service_port: int, clerk_por
         )
     )
     settings = await clerk.line(lambda _: True)
+    token = os.environ.get("CONSOLE_OPERATOR_TOKEN") or token_urlsafe(32)
+    told = {**settings, "CONSOLE_OPERATOR_TOKEN": token}
     service = await stack.enter_async_context(
-        child("The service", "service", env=_service_env(service_url, data, settings))
+        child("The service", "service", env=_service_env(service_url, data, told))
     )
     await _ready(service, service_url)
-    return Stage(service, service_url, settings["CLERK_API_URL"], settings["CLERK_SECRET_KEY"])
+    return Stage(
+        service,
+        service_url,
+        token,
+        clerk_url=settings["CLERK_API_URL"],
+        secret_key=settings["CLERK_SECRET_KEY"],
+    )
 
 
 def _service_env(service_url: str, data: Path, settings: dict[str, str]) -> dict[str, str]:

@@ -33,6 +33,12 @@ def show_addresses(console: Console, service: str, clerk: str, secret_key: str) 
     console.print(f"[bold]Its Clerk[/]    {clerk}   emulated; Backend API key {secret_key}\n")
 
 
+def show_console(console: Console, service: str, token: str) -> None:
+    """Where an operator looks, and what opens it. Never in the address: histories keep those."""
+    console.print(f"[bold]The console[/]  {service}/console   sign in with the token")
+    console.print(f"              {token}\n", markup=False, highlight=False, soft_wrap=True)
+
+
 def show_curls(
     console: Console, service: str, clerk: str, secret_key: str, someone: Someone
 ) -> None:

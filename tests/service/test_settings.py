@@ -140,6 +140,12 @@ WRONG: dict[str, list[Any]] = {
     "jit_deadline": ["0", "11", "nan", "soon"],
     "jit_max_fetches": ["0"],
     "database_pool_size": ["0", "1001", "x"],
+    "console_token": ["canary", "c" * 31],
+    "console_operator_token": ["canary"],
+    "console_readers": ["canary", "role:admin", "user_", "user_a b", "org_1", "user_1;user_2"],
+    "console_operators": ["admin", "org_1:", "org_1:Admin!", ":admin"],
+    "console_bodies": ["yes"],
+    "root_path": ["sync", "/sync/", "/", "//evil.example", "/a b", "/<script>"],
     "port": ["-1", "65536", "x"],
     "log_level": ["loud"],
     "log_format": ["xml"],
@@ -177,6 +183,10 @@ RIGHT: list[tuple[str, Any]] = [
     ("database_url", "postgresql://user@one:5432,two:5432/db"),
     ("database_url", "postgresql://user:p@ss@localhost/db"),
     ("clerk_instance_id", "ins_3fwv0wiA77ZnkfQgQP92BDrKNUo"),
+    ("console_token", "c" * 32),
+    ("console_readers", "user_1, org_2abc:admin"),
+    ("console_operators", "org_2abc:billing:manager"),
+    ("root_path", "/ops/sync"),
     ("port", "0"),
 ]
 
@@ -205,6 +215,16 @@ class TestIssuer:
             settings(clerk_jwks_url="https://keys.example.com").jwks_url
             == "https://keys.example.com"
         )
+
+
+def test_the_readers_token_is_not_the_operators() -> None:
+    (told,) = mistakes_of(**GOOD, console_token="c" * 32, console_operator_token="c" * 32)
+    assert told.startswith("CONSOLE_OPERATOR_TOKEN: must not be CONSOLE_TOKEN")
+
+
+def test_the_console_is_off_until_somebody_is_let_in() -> None:
+    assert not settings().has_console
+    assert settings(console_readers="user_1").has_console
 
 
 def test_lists_are_comma_separated() -> None:

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from domain.console import EntryQuery
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
-from domain.explain import beside, standing
+from domain.explain import Comparison, beside, standing
 from domain.sync_now import NOBODY, SyncPlan
 from domain.user import UserId, parse_user_id
 from service.console.answers import ConsoleRoute, Refused
@@ -63,6 +63,7 @@ async def at_clerk(visit: Reading, user_id: str) -> Response:
     except IdentityProviderUnavailable as error:
         trouble = unanswered(error)
     record = plan.ours if plan else await visit.room.users.get(checked)
+    rows = beside(record, plan.clerks if plan else None)
     return visit.page(
         "at_clerk.html",
         active="users",
@@ -70,8 +71,14 @@ async def at_clerk(visit: Reading, user_id: str) -> Response:
         trouble=trouble,
         plan=plan,
         nobody=NOBODY,
-        rows=beside(record, plan.clerks if plan else None),
+        rows=_differing_first(rows) if plan else rows,
     )
+
+
+def _differing_first(rows: list[Comparison]) -> list[Comparison]:
+    """What somebody came to see; and that both exist goes without saying."""
+    worth_saying = (row for row in rows if not (row.field == "exists" and row.same))
+    return sorted(worth_saying, key=lambda row: row.same)
 
 
 async def planned(visit: Visit, user_id: UserId) -> SyncPlan:

@@ -1,7 +1,8 @@
 """Deliveries that arrive together share a statement, and nobody suffers from it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -14,6 +15,7 @@ from domain.observation import SyncResult, SyncUser
 from domain.user import Outcome
 from tests.people import delivered, new_id, user
 
+PATIENCE = 30.0
 DONE = SyncResult(outcome=Outcome.CREATED, deliveries=1)
 
 
@@ -55,7 +57,7 @@ def scribe() -> Scribe:
 
 async def deliver(scribe: Scribe, commands: Sequence[SyncUser]) -> list[SyncResult | BaseException]:
     """All at once, the store being slow to begin with."""
-    gathering = Gathering(scribe.write_alone, scribe.write_together)
+    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=PATIENCE)
     tasks = [asyncio.create_task(gathering(command)) for command in commands]
     await asyncio.sleep(0)
     scribe.let.set()
@@ -124,7 +126,7 @@ async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -
 
 
 async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
-    gathering = Gathering(scribe.write_alone, scribe.write_together)
+    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=PATIENCE)
     scribe.let.set()
     [first, second] = deliveries(2)
     scribe.refuses[first.change.clerk_id] = StorageUnavailable("gone")
@@ -134,7 +136,7 @@ async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
 
 
 async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
-    gathering = Gathering(scribe.write_alone, scribe.write_together)
+    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=PATIENCE)
     tasks = [asyncio.create_task(gathering(command)) for command in deliveries(3)]
     await asyncio.sleep(0)
     tasks[0].cancel()
@@ -143,20 +145,37 @@ async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
     assert ended[1:] == [DONE, DONE]
 
 
-async def test_a_locked_row_holds_up_none_of_those_who_came_with_it(
+async def test_who_waited_too_long_is_told_so_and_not_written(scribe: Scribe) -> None:
+    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=0.05)
+    ended = await asyncio.gather(*map(gathering, deliveries(5)), return_exceptions=True)
+    scribe.let.set()
+    await asyncio.sleep(0)
+    assert [type(one) for one in ended] == [StorageUnavailable] * 5
+    assert len(scribe.pages) == PAGES_AT_ONCE
+
+
+async def test_a_row_that_others_hold_holds_up_none_of_those_who_came_with_it(
     database: Database, store_url: str
 ) -> None:
     users = PostgresUserRepository(database)
     held, *others = [user(new_id()) for _ in range(12)]
     await users.sync(delivered(held))
-    outsider = await asyncpg.connect(store_url)
-    async with outsider.transaction():
-        await outsider.execute(
-            "update users set last_synced_at = now() where clerk_id = $1", held.clerk_id
-        )
+    async with row_being_written(store_url, held.clerk_id):
+        first = [asyncio.create_task(users.sync(delivered(one))) for one in others[:PAGES_AT_ONCE]]
         waiting = asyncio.create_task(users.sync(delivered(held)))
-        results = await asyncio.gather(*(users.sync(delivered(other)) for other in others))
+        then = [asyncio.create_task(users.sync(delivered(one))) for one in others[PAGES_AT_ONCE:]]
+        results = await asyncio.gather(*first, *then)
         assert not waiting.done()
-    await outsider.close()
     assert {result.outcome for result in results} == {Outcome.CREATED}
     assert (await waiting).outcome is Outcome.UNCHANGED
+
+
+@asynccontextmanager
+async def row_being_written(url: str, user_id: str) -> AsyncIterator[None]:
+    outsider = await asyncpg.connect(url)
+    async with outsider.transaction():
+        await outsider.execute(
+            "update users set last_synced_at = now() where clerk_id = $1", user_id
+        )
+        yield
+    await outsider.close()
