@@ -1,54 +1,61 @@
-"""Deliveries that arrive together share one statement, each answered after its commit."""
+"""What is asked of the store at the same time goes in one statement, each answered after it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from domain.errors import StorageUnavailable, Unstorable
-from domain.observation import SyncResult, SyncUser
 
 PAGES_AT_ONCE = 2
 LONGEST_PAGE = 50
 
-Alone = Callable[[SyncUser], Awaitable[SyncResult]]
-Together = Callable[[Sequence[SyncUser]], Awaitable[Mapping[int, SyncResult]]]
-"""The results by place in the page. Who has none has to be asked for alone."""
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, eq=False)
-class _Waiting:
-    command: SyncUser
-    answer: "asyncio.Future[SyncResult]"
+class _Waiting(Generic[Question, Answer]):
+    question: Question
+    answer: "asyncio.Future[Answer]"
 
-    def succeed(self, result: SyncResult) -> None:
+    def succeed(self, answer: Answer) -> None:
         if not self.answer.done():
-            self.answer.set_result(result)
+            self.answer.set_result(answer)
 
     def fail(self, error: BaseException) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
 
 
-class Gathering:
-    """Nobody waits for company: only what arrives while pages are being written goes together.
+class Gathering(Generic[Question, Answer]):
+    """Nobody waits for company: only what arrives while pages are out goes together.
 
-    Nor does anyone suffer from it. `together` leaves out whoever would have to wait for a lock,
-    and what cannot be stored spoils its page: all of these are then written alone.
+    Nor does anyone suffer from it. `together` answers by place in the page, and leaves out
+    whoever would have to wait for a lock; a question that the store refuses spoils its page: all
+    of these are asked alone. Of questions with a key in common a page has one.
     """
 
-    def __init__(self, alone: Alone, together: Together, *, patience: float) -> None:
-        self._alone = alone
+    def __init__(
+        self,
+        together: Callable[[Sequence[Question]], Awaitable[Mapping[int, Answer]]],
+        *,
+        alone: Callable[[Question], Awaitable[Answer]],
+        keys: Callable[[Question], Iterable[str]],
+        patience: float,
+    ) -> None:
         self._together = together
+        self._alone = alone
+        self._keys = keys
         self._patience = patience
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Waiting[Question, Answer]] = []
         self._pages = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, command: SyncUser) -> SyncResult:
+    async def __call__(self, question: Question) -> Answer:
         """Raises as `alone` does, and `StorageUnavailable` after `patience` seconds in all."""
-        answer: asyncio.Future[SyncResult] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(command, answer))
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(question, answer))
         self._begin()
         try:
             async with asyncio.timeout(self._patience):
@@ -59,53 +66,54 @@ class Gathering:
     def _begin(self) -> None:
         if self._waiting and self._pages < PAGES_AT_ONCE:
             self._pages += 1
-            self._spawn(self._write_page(self._next_page()))
+            self._spawn(self._ask_page(self._next_page()))
 
-    def _next_page(self) -> list[_Waiting]:
-        """Each user and each svix id at most once: the statement can take no more."""
-        page: list[_Waiting] = []
-        later: list[_Waiting] = []
+    def _next_page(self) -> list[_Waiting[Question, Answer]]:
+        page: list[_Waiting[Question, Answer]] = []
+        later: list[_Waiting[Question, Answer]] = []
         taken: set[str] = set()
         for waiting in self._waiting:
             if waiting.answer.done():
                 continue
-            keys = keys_of(waiting.command)
+            keys = list(self._keys(waiting.question))
             fits = len(page) < LONGEST_PAGE and taken.isdisjoint(keys)
             (page if fits else later).append(waiting)
             taken.update(keys)
         self._waiting = later
         return page
 
-    async def _write_page(self, page: list[_Waiting]) -> None:
+    async def _ask_page(self, page: list[_Waiting[Question, Answer]]) -> None:
         try:
-            results = await self._results(page)
+            answers = await self._answers(page)
         except Exception as error:  # noqa: BLE001 - it is the callers' to handle
             for waiting in page:
                 waiting.fail(error)
         else:
-            self._hand_out(page, results)
+            self._hand_out(page, answers)
         finally:
             self._pages -= 1
             self._begin()
 
-    async def _results(self, page: list[_Waiting]) -> Mapping[int, SyncResult]:
+    async def _answers(self, page: list[_Waiting[Question, Answer]]) -> Mapping[int, Answer]:
         try:
-            return await self._together([waiting.command for waiting in page])
+            return await self._together([waiting.question for waiting in page])
         except Unstorable:
             if len(page) == 1:
                 raise
             return {}
 
-    def _hand_out(self, page: list[_Waiting], results: Mapping[int, SyncResult]) -> None:
+    def _hand_out(
+        self, page: list[_Waiting[Question, Answer]], answers: Mapping[int, Answer]
+    ) -> None:
         for place, waiting in enumerate(page):
-            if place in results:
-                waiting.succeed(results[place])
+            if place in answers:
+                waiting.succeed(answers[place])
             else:
-                self._spawn(self._write_alone(waiting))
+                self._spawn(self._ask_alone(waiting))
 
-    async def _write_alone(self, waiting: _Waiting) -> None:
+    async def _ask_alone(self, waiting: _Waiting[Question, Answer]) -> None:
         try:
-            waiting.succeed(await self._alone(waiting.command))
+            waiting.succeed(await self._alone(waiting.question))
         except Exception as error:  # noqa: BLE001 - it is the caller's to handle
             waiting.fail(error)
 
@@ -113,9 +121,3 @@ class Gathering:
         task = asyncio.create_task(work)
         self._tasks.add(task)  # the loop alone would let go of it
         task.add_done_callback(self._tasks.discard)
-
-
-def keys_of(command: SyncUser) -> list[str]:
-    """What a statement can take only once: the user, and the delivery."""
-    delivery = command.delivery
-    return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]

@@ -158,8 +158,6 @@ select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
 from users
 """  # noqa: S608
 
-GET = f"{_RECORDS} where clerk_id = $1"
-
 GET_MANY = f"{_RECORDS} where clerk_id = any ($1::text[])"
 
 LIVE_IDS = """

@@ -3,16 +3,15 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
 
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.gathering import Gathering, keys_of
+from adapters.postgres.gathering import Gathering
 from adapters.postgres.statements import (
     ERASE_BODIES,
-    GET,
     GET_MANY,
     LIVE_IDS,
     LOCK_USERS,
@@ -35,37 +34,52 @@ from domain.user import (
 _NOTHING = (None,) * len(CONTENT_FIELDS)
 
 
+LocalRecord: TypeAlias = LocalUser | DeletedUser
+
+
 class PostgresUserRepository(UserRepository, UserTable):
     """Take-the-greater as one statement; see `statements.py`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gathering = Gathering(self._alone, self._together, patience=database.patience)
+        self._lookups: Gathering[UserId, LocalRecord | None] = Gathering(
+            self._look_up,
+            alone=self._look_up_alone,
+            keys=lambda _: (),
+            patience=database.patience,
+        )
+        self._writes: Gathering[SyncUser, SyncResult] = Gathering(
+            self._write, alone=self._write_alone, keys=_keys, patience=database.patience
+        )
 
-    async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
-        record = await self._database.run(lambda connection: connection.fetchrow(GET, user_id))
-        return None if record is None else _local(record)
+    async def get(self, user_id: UserId) -> LocalRecord | None:
+        return await self._lookups(user_id)
+
+    async def _look_up(self, user_ids: Sequence[UserId]) -> Mapping[int, LocalRecord | None]:
+        found = await self.get_many(user_ids)
+        return {place: found.get(user_id) for place, user_id in enumerate(user_ids)}
+
+    async def _look_up_alone(self, user_id: UserId) -> LocalRecord | None:
+        return (await self.get_many([user_id])).get(user_id)
 
     async def sync(self, command: SyncUser) -> SyncResult:
         # A deletion is a transaction with locks of its own.
         if isinstance(command.change, DeletedUser):
-            return await self._alone(command)
-        return await self._gathering(command)
+            return await self._write_alone(command)
+        return await self._writes(command)
 
-    async def _alone(self, command: SyncUser) -> SyncResult:
-        return (await self.sync_many([command]))[0]
-
-    async def _together(self, commands: Sequence[SyncUser]) -> Mapping[int, SyncResult]:
+    async def _write(self, commands: Sequence[SyncUser]) -> Mapping[int, SyncResult]:
         return await self._database.run(lambda connection: _ask(connection, SYNC_FREE, commands))
+
+    async def _write_alone(self, command: SyncUser) -> SyncResult:
+        return (await self.sync_many([command]))[0]
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
         if not commands:
             return []
         return await self._database.run(lambda connection: _sync(connection, commands))
 
-    async def get_many(
-        self, user_ids: Sequence[UserId]
-    ) -> Mapping[UserId, LocalUser | DeletedUser]:
+    async def get_many(self, user_ids: Sequence[UserId]) -> Mapping[UserId, LocalRecord]:
         records = await self._database.run(lambda connection: connection.fetch(GET_MANY, user_ids))
         return {record["clerk_id"]: _local(record) for record in records}
 
@@ -100,6 +114,12 @@ async def _sync_waves(
     return [results[index] for index in range(len(commands))]
 
 
+def _keys(command: SyncUser) -> list[str]:
+    """What a statement can take only once: the user, and the delivery."""
+    delivery = command.delivery
+    return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]
+
+
 async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
     results = await _ask(connection, SYNC, commands)
     if len(results) < len(commands):
@@ -125,7 +145,7 @@ def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
     waves: list[list[int]] = []
     next_wave: dict[str, int] = defaultdict(int)
     for index, command in enumerate(commands):
-        keys = keys_of(command)
+        keys = _keys(command)
         wave = max(next_wave[key] for key in keys)
         next_wave.update(dict.fromkeys(keys, wave + 1))
         if wave == len(waves):
@@ -165,7 +185,7 @@ def _result(record: asyncpg.Record) -> SyncResult:
     )
 
 
-def _local(record: asyncpg.Record) -> LocalUser | DeletedUser:
+def _local(record: asyncpg.Record) -> LocalRecord:
     columns = dict(record)
     deleted_at = columns.pop("deleted_at")
     if deleted_at is not None:

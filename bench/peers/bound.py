@@ -15,8 +15,9 @@ import uvicorn
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from svix.webhooks import Webhook, WebhookVerificationError
 
-from adapters.postgres.statements import GET, PAGE_COLUMNS, SYNC
+from adapters.postgres.statements import GET_MANY, PAGE_COLUMNS, SYNC
 
+GET = GET_MANY.replace("= any ($1::text[])", "= $1")
 CONTENTS = ("email", "phone_number", "username", "first_name", "last_name", "image_url")
 
 

@@ -9,13 +9,12 @@ import pytest
 
 from adapters.postgres.database import Database
 from adapters.postgres.gathering import LONGEST_PAGE, PAGES_AT_ONCE, Gathering
-from adapters.postgres.users import PostgresUserRepository
+from adapters.postgres.users import PostgresUserRepository, _keys
 from domain.errors import StorageUnavailable, SyncError, Unstorable
 from domain.observation import SyncResult, SyncUser
 from domain.user import Outcome
 from tests.people import delivered, new_id, user
 
-PATIENCE = 30.0
 DONE = SyncResult(outcome=Outcome.CREATED, deliveries=1)
 
 
@@ -55,9 +54,13 @@ def scribe() -> Scribe:
     return Scribe()
 
 
+def gathering_of(scribe: Scribe, patience: float = 30.0) -> Gathering[SyncUser, SyncResult]:
+    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=_keys, patience=patience)
+
+
 async def deliver(scribe: Scribe, commands: Sequence[SyncUser]) -> list[SyncResult | BaseException]:
     """All at once, the store being slow to begin with."""
-    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=PATIENCE)
+    gathering = gathering_of(scribe)
     tasks = [asyncio.create_task(gathering(command)) for command in commands]
     await asyncio.sleep(0)
     scribe.let.set()
@@ -126,7 +129,7 @@ async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -
 
 
 async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
-    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=PATIENCE)
+    gathering = gathering_of(scribe)
     scribe.let.set()
     [first, second] = deliveries(2)
     scribe.refuses[first.change.clerk_id] = StorageUnavailable("gone")
@@ -136,7 +139,7 @@ async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
 
 
 async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
-    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=PATIENCE)
+    gathering = gathering_of(scribe)
     tasks = [asyncio.create_task(gathering(command)) for command in deliveries(3)]
     await asyncio.sleep(0)
     tasks[0].cancel()
@@ -146,7 +149,7 @@ async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
 
 
 async def test_who_waited_too_long_is_told_so_and_not_written(scribe: Scribe) -> None:
-    gathering = Gathering(scribe.write_alone, scribe.write_together, patience=0.05)
+    gathering = gathering_of(scribe, patience=0.05)
     ended = await asyncio.gather(*map(gathering, deliveries(5)), return_exceptions=True)
     scribe.let.set()
     await asyncio.sleep(0)
@@ -179,3 +182,17 @@ async def row_being_written(url: str, user_id: str) -> AsyncIterator[None]:
         )
         yield
     await outsider.close()
+
+
+async def test_who_asks_for_users_at_the_same_time_gets_their_own(database: Database) -> None:
+    users = PostgresUserRepository(database)
+    people = [user(new_id(), first_name=str(number)) for number in range(20)]
+    await asyncio.gather(*(users.sync(delivered(one)) for one in people))
+    strangers = [new_id() for _ in range(5)]
+    asked = [*(one.clerk_id for one in people), *strangers, people[0].clerk_id]
+    found = await asyncio.gather(*map(users.get, asked))
+    assert [one and one.clerk_id for one in found] == [
+        *(one.clerk_id for one in people),
+        *[None] * len(strangers),
+        people[0].clerk_id,
+    ]
