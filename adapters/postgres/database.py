@@ -28,6 +28,9 @@ _PASSING = (
 )
 """What a repetition may well cure. Everything here is idempotent, so repeating is safe."""
 
+_ENOUGH_FOR_A_FREE_ONE = 0.1
+"""Seconds. Who has waited their time already still gets a connection that nobody uses."""
+
 _POISON_CLASSES = {"22", "23", "54"}
 """SQLSTATE classes that blame the content: data, integrity, limits (PostgreSQL, appendix A)."""
 
@@ -82,25 +85,25 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    async def run(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
+    async def run(
+        self, work: Callable[[Connection], Awaitable[Answer]], since: float | None = None
+    ) -> Answer:
         """`work` on one connection, repeated if the failure was a passing one.
 
+        All limits count from `since`, on the loop's clock: from now, unless somebody waits already.
         Raises `StorageUnavailable` or `Unstorable`, nothing else.
         """
-        deadline = asyncio.get_running_loop().time() + self._limits.deadline
+        now = asyncio.get_running_loop().time()
+        waited = 0.0 if since is None else now - since
+        deadline = now - waited + self._limits.deadline
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._with_tries(work, deadline)
+                return await self._with_tries(work, deadline, self._limits.wait - waited)
         except SyncError:
             raise
         except Exception as error:  # noqa: BLE001 - the one place where the driver's errors become words
             # Not chained: a driver's message may quote the row.
             raise translated(error) from None
-
-    @property
-    def patience(self) -> float:
-        """Seconds after which `run` has answered, one way or the other."""
-        return self._limits.deadline + self._limits.grace
 
     @property
     def in_use(self) -> int:
@@ -113,23 +116,23 @@ class Database:
         return 0 if self._pool is None else self._pool.get_size()
 
     async def _with_tries(
-        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float
+        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float, wait: float
     ) -> Answer:
         for attempt in range(1, self._limits.tries):
             try:
-                return await self._once(work, deadline)
+                return await self._once(work, deadline, wait)
             except _PASSING as error:
                 if _is_past(deadline) or _refused_by_the_driver(error):
                     raise
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
-        return await self._once(work, deadline)
+        return await self._once(work, deadline, wait)
 
     async def _once(
-        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float
+        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float, wait: float
     ) -> Answer:
         if self._pool is None:
             raise StorageUnavailable("the pool is not open")
-        connection = await self._session(self._pool)
+        connection = await self._session(self._pool, max(wait, _ENOUGH_FOR_A_FREE_ONE))
         # A rollback waits for the server's word, which never comes over a dead network: cut it.
         cut = asyncio.get_running_loop().call_at(
             deadline + self._limits.grace, connection.terminate
@@ -147,9 +150,9 @@ class Database:
     async def _connect(self, *_: object, **options: Any) -> Any:
         return await self._servers.connect(**options)
 
-    async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]") -> Connection:
+    async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]", wait: float) -> Connection:
         try:
-            return await pool.acquire(timeout=self._limits.wait)
+            return await pool.acquire(timeout=wait)
         except SyncError:
             raise
         except Exception as error:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from domain.errors import StorageUnavailable, Unstorable
+from domain.errors import Unstorable
 
 PAGES_AT_ONCE = 2
 LONGEST_PAGE = 50
@@ -17,6 +17,7 @@ Answer = TypeVar("Answer")
 @dataclass(frozen=True, eq=False)
 class _Waiting(Generic[Question, Answer]):
     question: Question
+    since: float
     answer: "asyncio.Future[Answer]"
 
     def succeed(self, answer: Answer) -> None:
@@ -33,40 +34,36 @@ class Gathering(Generic[Question, Answer]):
 
     Nor does anyone suffer from it. `together` answers by place in the page, and leaves out
     whoever would have to wait for a lock; a question that the store refuses spoils its page: all
-    of these are asked alone. Of questions with a key in common a page has one.
+    of these are asked alone. Of questions with a key in common a page has one. Both ways are told
+    since when, on the loop's clock, their longest waiting question waits.
     """
 
     def __init__(
         self,
-        together: Callable[[Sequence[Question]], Awaitable[Mapping[int, Answer]]],
+        together: Callable[[Sequence[Question], float], Awaitable[Mapping[int, Answer]]],
         *,
-        alone: Callable[[Question], Awaitable[Answer]],
+        alone: Callable[[Question, float], Awaitable[Answer]],
         keys: Callable[[Question], Iterable[str]],
-        patience: float,
     ) -> None:
         self._together = together
         self._alone = alone
         self._keys = keys
-        self._patience = patience
         self._waiting: list[_Waiting[Question, Answer]] = []
         self._pages = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, question: Question) -> Answer:
-        """Raises as `alone` does, and `StorageUnavailable` after `patience` seconds in all."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(question, answer))
+        """Raises as `together` and `alone` do."""
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[Question, Answer] = _Waiting(question, loop.time(), loop.create_future())
+        self._waiting.append(waiting)
         self._begin()
-        try:
-            async with asyncio.timeout(self._patience):
-                return await answer
-        except TimeoutError:
-            raise StorageUnavailable("waited too long for the others") from None
+        return await waiting.answer
 
     def _begin(self) -> None:
-        if self._waiting and self._pages < PAGES_AT_ONCE:
+        if self._pages < PAGES_AT_ONCE and (page := self._next_page()):
             self._pages += 1
-            self._spawn(self._ask_page(self._next_page()))
+            self._spawn(self._ask_page(page))
 
     def _next_page(self) -> list[_Waiting[Question, Answer]]:
         page: list[_Waiting[Question, Answer]] = []
@@ -96,7 +93,8 @@ class Gathering(Generic[Question, Answer]):
 
     async def _answers(self, page: list[_Waiting[Question, Answer]]) -> Mapping[int, Answer]:
         try:
-            return await self._together([waiting.question for waiting in page])
+            questions = [waiting.question for waiting in page]
+            return await self._together(questions, page[0].since)
         except Unstorable:
             if len(page) == 1:
                 raise
@@ -113,7 +111,7 @@ class Gathering(Generic[Question, Answer]):
 
     async def _ask_alone(self, waiting: _Waiting[Question, Answer]) -> None:
         try:
-            waiting.succeed(await self._alone(waiting.question))
+            waiting.succeed(await self._alone(waiting.question, waiting.since))
         except Exception as error:  # noqa: BLE001 - it is the caller's to handle
             waiting.fail(error)
 

@@ -43,24 +43,23 @@ class PostgresUserRepository(UserRepository, UserTable):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lookups: Gathering[UserId, LocalRecord | None] = Gathering(
-            self._look_up,
-            alone=self._look_up_alone,
-            keys=lambda _: (),
-            patience=database.patience,
+            self._look_up, alone=self._look_up_alone, keys=lambda _: ()
         )
         self._writes: Gathering[SyncUser, SyncResult] = Gathering(
-            self._write, alone=self._write_alone, keys=_keys, patience=database.patience
+            self._write, alone=self._write_alone, keys=_keys
         )
 
     async def get(self, user_id: UserId) -> LocalRecord | None:
         return await self._lookups(user_id)
 
-    async def _look_up(self, user_ids: Sequence[UserId]) -> Mapping[int, LocalRecord | None]:
-        found = await self.get_many(user_ids)
+    async def _look_up(
+        self, user_ids: Sequence[UserId], since: float
+    ) -> Mapping[int, LocalRecord | None]:
+        found = await self._get_many(user_ids, since)
         return {place: found.get(user_id) for place, user_id in enumerate(user_ids)}
 
-    async def _look_up_alone(self, user_id: UserId) -> LocalRecord | None:
-        return (await self.get_many([user_id])).get(user_id)
+    async def _look_up_alone(self, user_id: UserId, since: float) -> LocalRecord | None:
+        return (await self._get_many([user_id], since)).get(user_id)
 
     async def sync(self, command: SyncUser) -> SyncResult:
         # A deletion is a transaction with locks of its own.
@@ -68,19 +67,31 @@ class PostgresUserRepository(UserRepository, UserTable):
             return await self._write_alone(command)
         return await self._writes(command)
 
-    async def _write(self, commands: Sequence[SyncUser]) -> Mapping[int, SyncResult]:
-        return await self._database.run(lambda connection: _ask(connection, SYNC_FREE, commands))
+    async def _write(self, commands: Sequence[SyncUser], since: float) -> Mapping[int, SyncResult]:
+        return await self._database.run(
+            lambda connection: _ask(connection, SYNC_FREE, commands), since
+        )
 
-    async def _write_alone(self, command: SyncUser) -> SyncResult:
-        return (await self.sync_many([command]))[0]
+    async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:
+        return (await self._sync_many([command], since))[0]
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
-        if not commands:
-            return []
-        return await self._database.run(lambda connection: _sync(connection, commands))
+        return await self._sync_many(commands) if commands else []
+
+    async def _sync_many(
+        self, commands: Sequence[SyncUser], since: float | None = None
+    ) -> list[SyncResult]:
+        return await self._database.run(lambda connection: _sync(connection, commands), since)
 
     async def get_many(self, user_ids: Sequence[UserId]) -> Mapping[UserId, LocalRecord]:
-        records = await self._database.run(lambda connection: connection.fetch(GET_MANY, user_ids))
+        return await self._get_many(user_ids)
+
+    async def _get_many(
+        self, user_ids: Sequence[UserId], since: float | None = None
+    ) -> Mapping[UserId, LocalRecord]:
+        records = await self._database.run(
+            lambda connection: connection.fetch(GET_MANY, user_ids), since
+        )
         return {record["clerk_id"]: _local(record) for record in records}
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:

@@ -1,6 +1,7 @@
 """What every answer of the console has in common: its headers, and refusals as pages."""
 
 from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from domain.errors import IdentityProviderUnavailable, SigningKeysUnavailable, StorageUnavailable
 from service.console.room import Room, console_of
+from service.console.runs import failure
 from service.log import note
 
 CONTENT_SECURITY_POLICY = (
@@ -28,16 +30,17 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 
+AT = "/console"
+
+ONE_ROUTE = SimpleNamespace(path=AT)
+"""What the metrics take for the route: one series for all pages, not one for each."""
+
 NO_STORE = {"Cache-Control": "no-store"}
 
 _UNAVAILABLE = {
     StorageUnavailable: (
         "The store cannot be reached",
         "Nothing was changed. Try again; see the overview for what else is down.",
-    ),
-    IdentityProviderUnavailable: (
-        "Clerk does not answer",
-        "Nothing was changed. See status.clerk.com, and try again.",
     ),
     SigningKeysUnavailable: (
         "No session can be checked yet",
@@ -72,6 +75,8 @@ class ConsoleRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
+            note(request.scope, page=self.path or "/")
+            request.scope["route"] = ONE_ROUTE
             response = await _answered(handle, request)
             for name, text in {**HEADERS, **NO_STORE}.items():
                 response.headers.setdefault(name, text)
@@ -89,6 +94,9 @@ async def _answered(
         return _sign_in(request, needed)
     except Refused as refused:
         return _message(request, refused)
+    except IdentityProviderUnavailable as error:
+        words = f"{failure(error).capitalize()}. Nothing was changed."
+        return _message(request, Refused(503, "Clerk gives no answer we can use", words))
     except tuple(_UNAVAILABLE) as error:
         title, words = _UNAVAILABLE[next(k for k in _UNAVAILABLE if isinstance(error, k))]
         return _message(request, Refused(503, title, words))
@@ -96,7 +104,7 @@ async def _answered(
 
 def base_of(request: Request) -> str:
     """Where the console is, under whatever prefix the application is served."""
-    return f"{request.scope.get('root_path', '').rstrip('/')}/console"
+    return f"{request.scope.get('root_path', '').rstrip('/')}{AT}"
 
 
 def room_of(request: Request) -> Room:
@@ -124,6 +132,9 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
 
 def _sign_in(request: Request, needed: SignInNeeded) -> Response:
     note(request.scope, outcome="console_sign_in_needed")
+    if "hx-request" in request.headers:
+        # A part of a page that is shown still: the whole of it is asked for again.
+        return Response(status_code=needed.status, headers={"HX-Refresh": "true"})
     if not _is_somebody_navigating(request):
         return sign_in_page(request, needed, "")
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
@@ -140,8 +151,8 @@ def _is_somebody_navigating(request: Request) -> bool:
 
 def _within_the_console(request: Request) -> str:
     path: str = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    query = request.url.query
-    return path.removeprefix("/console").lstrip("/") + (f"?{query}" if query else "")
+    query = request.scope["query_string"].decode("latin-1")
+    return path.removeprefix(AT).lstrip("/") + (f"?{query}" if query else "")
 
 
 def _message(request: Request, refused: Refused) -> Response:

@@ -30,6 +30,7 @@ class Templates:
             clock=words.clock,
             exact=words.exact,
             iso=words.iso,
+            moment=datetime.fromisoformat,
             span=span,
             value=words.value,
             why=why,

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Depends
 
 from service.console.actions import drift as drift_actions
 from service.console.actions import replay, sync_now, test_event
+from service.console.answers import AT
 from service.console.pages import audit, deliveries, drift, overview, quarantine, sign_in, users
 from service.console.permission import acting, reading
-
-AT = "/console"
 
 FOR_ANYBODY = (sign_in.router,)
 FOR_OPERATORS = (drift_actions.router, replay.router, sync_now.router, test_event.router)

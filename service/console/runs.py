@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
@@ -15,6 +16,9 @@ from service.exclusive_run import LOCK, holder
 
 SAVE_EVERY = 1.0
 """Seconds between two looks at how far a run has come."""
+
+LAST_WORD = "last_word"
+"""When a run last said how far it is: one that ended with its process says nothing more."""
 
 Work = Callable[[dict[str, Any]], Awaitable[str]]
 """Does it, keeps the given details up to date meanwhile, and says in words what came of it."""
@@ -98,6 +102,7 @@ class Runs:
     async def _save(self, action_id: int, detail: dict[str, Any]) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY)
+            detail[LAST_WORD] = datetime.now(UTC).isoformat()
             with suppress(StorageUnavailable):
                 await self.audit.progress(action_id, detail)
 

@@ -11,7 +11,7 @@ from domain.journal import JOURNAL_OUTCOMES
 from domain.moments import past_moment
 from domain.user import Source, parse_user_id
 
-NAMES = ("outcome", "type", "from", "user", "svix_id", "since", "until")
+NAMES = ("outcome", "type", "from", "user", "svix_id", "error", "since", "until")
 
 HIGHEST = 2**63 - 1
 
@@ -54,6 +54,7 @@ def asked_for(unverified: Mapping[str, str], now: datetime | None = None) -> Ask
         source=read("from", _source),
         user_id=read("user", _user),
         svix_id=read("svix_id", _plain),
+        error=read("error", _plain),
         since=read("since", lambda text: past_moment(text, now)),
         until=read("until", lambda text: past_moment(text, now)),
         before=read("before", cursor),

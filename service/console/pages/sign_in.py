@@ -1,5 +1,6 @@
 """The way in and the way out. What needs no permission is here and nowhere else."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -28,7 +29,7 @@ HERE = Path(__file__).parents[1] / "static"
 FOR_GOOD = {"Cache-Control": "public, max-age=31536000, immutable"}
 """The address changes with the content."""
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
 
 @router.get("/static/{name}")
@@ -98,5 +99,6 @@ def _set_cookie(request: Request, answer: Response, ticket: str, lifetime: timed
         path=base_of(request),
         httponly=True,
         samesite="strict",
-        secure=request.url.hostname not in _LOOPBACK,
+        # Whoever lies about the host gets a cookie that only their own browser is the worse for.
+        secure=_LOOPBACK.fullmatch(request.headers.get("host", "")) is None,
     )

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.gathering import LONGEST_PAGE, PAGES_AT_ONCE, Gathering
 from adapters.postgres.users import PostgresUserRepository, _keys
 from domain.errors import StorageUnavailable, SyncError, Unstorable
@@ -23,13 +23,17 @@ class Scribe:
 
     def __init__(self) -> None:
         self.pages: list[Sequence[SyncUser]] = []
+        self.since: list[float] = []
         self.alone: list[SyncUser] = []
         self.let = asyncio.Event()
         self.refuses: dict[str, SyncError] = {}
         self.leaves_out: set[str] = set()
 
-    async def write_together(self, commands: Sequence[SyncUser]) -> Mapping[int, SyncResult]:
+    async def write_together(
+        self, commands: Sequence[SyncUser], since: float
+    ) -> Mapping[int, SyncResult]:
         self.pages.append(commands)
+        self.since.append(since)
         await self.let.wait()
         for command in commands:
             self._refuse(command)
@@ -39,8 +43,9 @@ class Scribe:
             if command.change.clerk_id not in self.leaves_out
         }
 
-    async def write_alone(self, command: SyncUser) -> SyncResult:
+    async def write_alone(self, command: SyncUser, since: float) -> SyncResult:
         self.alone.append(command)
+        self.since.append(since)
         self._refuse(command)
         return DONE
 
@@ -54,8 +59,8 @@ def scribe() -> Scribe:
     return Scribe()
 
 
-def gathering_of(scribe: Scribe, patience: float = 30.0) -> Gathering[SyncUser, SyncResult]:
-    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=_keys, patience=patience)
+def gathering_of(scribe: Scribe) -> Gathering[SyncUser, SyncResult]:
+    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=_keys)
 
 
 async def deliver(scribe: Scribe, commands: Sequence[SyncUser]) -> list[SyncResult | BaseException]:
@@ -148,13 +153,53 @@ async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
     assert ended[1:] == [DONE, DONE]
 
 
-async def test_who_waited_too_long_is_told_so_and_not_written(scribe: Scribe) -> None:
-    gathering = gathering_of(scribe, patience=0.05)
-    ended = await asyncio.gather(*map(gathering, deliveries(5)), return_exceptions=True)
+async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
+    gathering = gathering_of(scribe)
+    before = asyncio.get_running_loop().time()
+    tasks = [asyncio.create_task(gathering(one)) for one in deliveries(PAGES_AT_ONCE + 1)]
+    await asyncio.sleep(0.05)
     scribe.let.set()
+    await asyncio.gather(*tasks)
+    assert before <= scribe.since[-1] < before + 0.05
+
+
+async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
+    gathering = gathering_of(scribe)
+    tasks = [asyncio.create_task(gathering(one)) for one in deliveries(PAGES_AT_ONCE + 1)]
     await asyncio.sleep(0)
-    assert [type(one) for one in ended] == [StorageUnavailable] * 5
+    tasks[-1].cancel()
+    await asyncio.sleep(0)
+    scribe.let.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
     assert len(scribe.pages) == PAGES_AT_ONCE
+
+
+async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
+    limits = PoolLimits(size=PAGES_AT_ONCE, wait=0.3, deadline=30, connect=5)
+    database = Database(store_url, limits)
+    await database.open()
+    users = PostgresUserRepository(database)
+    async with all_taken(database, PAGES_AT_ONCE):
+        began = asyncio.get_running_loop().time()
+        ended = await asyncio.gather(
+            *(users.get(new_id()) for _ in range(10 * LONGEST_PAGE)), return_exceptions=True
+        )
+        waited = asyncio.get_running_loop().time() - began
+    await database.close()
+    assert {type(one) for one in ended} == {StorageUnavailable}
+    assert waited < 10 * limits.wait / PAGES_AT_ONCE
+
+
+@asynccontextmanager
+async def all_taken(database: Database, size: int) -> AsyncIterator[None]:
+    """Every connection of the pool."""
+    enough = asyncio.Event()
+    holders = [asyncio.create_task(database.run(lambda _: enough.wait())) for _ in range(size)]
+    while database.in_use < size:
+        await asyncio.sleep(0.01)
+    yield
+    enough.set()
+    await asyncio.gather(*holders)
 
 
 async def test_a_row_that_others_hold_holds_up_none_of_those_who_came_with_it(
