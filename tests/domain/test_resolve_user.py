@@ -150,10 +150,10 @@ async def test_a_slow_clerk_is_unavailable_at_the_deadline() -> None:
 async def test_no_more_users_are_fetched_at_once_than_allowed() -> None:
     people = [new_id() for _ in range(12)]
     scene = Scene(
-        InMemoryClerk(*map(user, people), delay=0.01), JitLimits(deadline=2, max_fetches=3)
+        InMemoryClerk(*map(user, people), delay=0.2), JitLimits(deadline=5, max_fetches=3)
     )
     waiting = [asyncio.create_task(scene.resolve(user_id)) for user_id in people]
-    await asyncio.sleep(0.005)
+    await asyncio.sleep(0.1)
     assert len(scene.clerk.fetches) == 3
     await asyncio.gather(*waiting)
     assert len(scene.clerk.fetches) == 12

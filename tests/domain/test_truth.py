@@ -37,13 +37,17 @@ def seen(**changes: Any) -> Seen:
         ({"last_delivery_at": None}, "In agreement with Clerk; no delivery lately."),
         (
             {"sweep": None},
-            "No sign of disagreement with Clerk, though never compared in full;"
-            " last delivery 12 s ago.",
+            (
+                "No sign of disagreement with Clerk, though never compared in full;"
+                " last delivery 12 s ago."
+            ),
         ),
         (
             {"sweep": sweep(ago=timedelta(days=3))},
-            "No sign of disagreement with Clerk, last compared in full 3 d ago;"
-            " last delivery 12 s ago.",
+            (
+                "No sign of disagreement with Clerk, last compared in full 3 d ago;"
+                " last delivery 12 s ago."
+            ),
         ),
         ({"any_entries": False}, "Nothing has arrived yet."),
         ({"store": False}, "The store cannot be reached."),

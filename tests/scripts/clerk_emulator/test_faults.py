@@ -41,10 +41,10 @@ async def test_a_slow_answer_tells_what_was_true_before(
     client: httpx.AsyncClient, served: ClerkEmulator
 ) -> None:
     user = served.create_user(username="slow", first_name="Before")
-    served.faults.add(fault("slow", seconds=0.05))
+    served.faults.add(fault("slow", seconds=0.5))
 
     answer = asyncio.create_task(client.get(f"{USERS}/{user['id']}"))
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.2)
     served.update_user(user["id"], first_name="After")
 
     assert (await answer).json()["first_name"] == "Before"

@@ -1,0 +1,118 @@
+"""A real browser before a real socket, and a record of everything it should not have seen."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import BrowserContext, Page, async_playwright
+
+from scripts.clerk_emulator import ClerkEmulator, Endpoint
+from service.app import create_app
+from tests.console.visitors import OPERATOR, TOKENS
+from tests.running import WEBHOOKS, settings_for
+from tests.service.listening import listening
+
+CHROMIUM = (
+    os.environ.get("TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+)
+"""Where a Chromium is installed; None where there is none."""
+
+WITHOUT_CHROMIUM = "no Chromium is installed: apt install chromium, or set TEST_CHROMIUM to one"
+
+GRAVE = ("serious", "critical")
+
+
+@dataclass
+class Browsing:
+    """A page at the console, its complaints, and every address it asked for elsewhere."""
+
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    async def open(self, path: str = "") -> None:
+        await self.page.goto(f"{self.base}{path}")
+
+    async def sign_in(self, token: str = OPERATOR) -> None:
+        await self.open()
+        await self.page.fill("#token", token)
+        await self.page.click("main button[type=submit]")
+        await self.page.wait_for_url(self.base)
+
+    async def confirm(self) -> None:
+        """The button of a confirmation."""
+        await self.page.click("main button[type=submit]")
+
+    async def text(self) -> str:
+        return await self.page.inner_text("main")
+
+    async def grave_findings(self) -> list[str]:
+        """What axe-core finds serious or critical here."""
+        results = await Axe().run(self.page)
+        violations: list[dict[str, Any]] = results.response["violations"]
+        return [
+            f"{self.page.url}: {one['id']}: {[node['html'][:120] for node in one['nodes']][:3]}"
+            for one in violations
+            if one["impact"] in GRAVE
+        ]
+
+    async def is_wider_than_the_screen(self) -> bool:
+        return bool(
+            await self.page.evaluate(
+                "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            )
+        )
+
+
+@asynccontextmanager
+async def listening_console(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[str]:
+    """The console's address. Clerk's webhooks come in by the front door."""
+    settings = settings_for(clerk, store_url, clerk_rate_limit=10_000, **TOKENS)
+    async with listening(create_app(settings), settings) as there:
+        address = f"http://127.0.0.1:{there.port}"
+        webhooks = Endpoint(url=f"{address}{WEBHOOKS}", secrets=clerk.config.webhook_secrets)
+        clerk.sender.add_endpoint(webhooks)
+        yield f"{address}/console"
+
+
+@asynccontextmanager
+async def browsing(base: str, **context: Any) -> AsyncIterator[Browsing]:
+    """A browser of its own; `context` is what Playwright calls one's options."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield await _watched(await chromium.new_context(**context), base)
+        finally:
+            await chromium.close()
+
+
+async def _watched(context: BrowserContext, base: str) -> Browsing:
+    page = await context.new_page()
+    seen = Browsing(page, base)
+    origin = base.removesuffix("/console")
+    page.on("console", lambda said: _note(seen.complaints, said.type, said.text))
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("requestfailed", lambda request: _note_failure(seen.complaints, request))
+    page.on("request", lambda request: _note_elsewhere(seen.elsewhere, request.url, origin))
+    return seen
+
+
+def _note(complaints: list[str], kind: str, text: str) -> None:
+    if kind in ("error", "warning"):
+        complaints.append(text)
+
+
+def _note_failure(complaints: list[str], request: Any) -> None:
+    # Leaving a page ends what it was still asking for.
+    if request.failure != "net::ERR_ABORTED":
+        complaints.append(f"{request.url}: {request.failure}")
+
+
+def _note_elsewhere(elsewhere: list[str], url: str, origin: str) -> None:
+    if not url.startswith(f"{origin}/"):
+        elsewhere.append(url)

@@ -1,0 +1,273 @@
+"""What an operator does, what comes of it, and what the audit trail says."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.exclusive import PostgresExclusive
+from domain.user import UserId
+from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from service.exclusive_run import LOCK
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.console.visitors import OPERATOR, TOKENS, Visitor, proof_in, visitor_of
+from tests.e2e.processes import eventually
+from tests.operator.arrivals import quarantined
+from tests.running import Service, running_service
+from tests.service.tables import Sql, journal, stored_user
+
+TRAIL = (
+    "select who, action, target, result from operator_actions where action <> 'sign in' order by id"
+)
+
+
+async def trail(sql: Sql) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await sql.fetch(TRAIL)]
+
+
+async def ended(sql: Sql) -> bool:
+    return bool(await sql.fetchval("select bool_and(result is not null) from operator_actions"))
+
+
+async def run(operator: Visitor, sql: Sql, path: str, **changes: str) -> None:
+    """Confirm a long action, and wait until it has ended."""
+    assert (await operator.confirm(path, **changes)).status_code == 303
+    await eventually(lambda: ended(sql), 20)
+
+
+async def test_sync_now_brings_in_a_user_we_never_saw(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["new@example.com"])["id"]
+    assert "a row will be created" in (await operator.get(f"/users/{person}/sync")).text
+    assert (await operator.confirm(f"/users/{person}/sync")).status_code == 303
+    assert (await stored_user(sql, person))["email"] == "new@example.com"
+    assert await trail(sql) == [("operator token", "sync now", person, "created")]
+
+
+async def test_sync_now_makes_a_spoiled_row_right(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["right@example.com"])["id"]
+    await operator.confirm(f"/users/{person}/sync")
+    await sql.execute(
+        "update users set email = 'wrong@example.com', observed_at = observed_at - interval '1 h'"
+    )
+    page = await operator.get(f"/users/{person}/clerk")
+    assert "wrong@example.com" in page.text
+    assert "1 field differs" in page.text
+    shown = (await operator.get(f"/users/{person}/sync")).text
+    assert "wrong@example.com" in shown
+    assert "right@example.com" in shown
+    await operator.confirm(f"/users/{person}/sync")
+    assert (await stored_user(sql, person))["email"] == "right@example.com"
+
+
+async def test_sync_now_tombstones_whom_clerk_does_not_know(
+    service: Service, operator: Visitor, sql: Sql
+) -> None:
+    await service.deliver(webhook_bytes("user.created"))
+    assert "There is no way back" in (await operator.get(f"/users/{ADA}/sync")).text
+    await operator.confirm(f"/users/{ADA}/sync")
+    user = await stored_user(sql, ADA)
+    assert (user["email"], user["deleted_at"] is not None) == (None, True)
+    assert await trail(sql) == [("operator token", "sync now", ADA, "deleted")]
+    assert "brought by reconcile" in (await operator.get(f"/users/{ADA}")).text
+
+
+async def test_what_was_confirmed_is_done_or_nothing(
+    service: Service, operator: Visitor, sql: Sql
+) -> None:
+    """The page said that nothing would happen; by now it would be a tombstone."""
+    await service.deliver(webhook_bytes("user.created"))
+    answer = await operator.confirm(f"/users/{ADA}/sync", confirmed="unchanged")
+    assert answer.status_code == 409
+    assert (await stored_user(sql, ADA))["deleted_at"] is None
+    assert await trail(sql) == [("operator token", "sync now", ADA, "changed meanwhile")]
+
+
+async def test_another_instances_key_tombstones_nobody(
+    own_service: Service, own_operator: Visitor, sql: Sql, own_clerk: ClerkEmulator
+) -> None:
+    """The settings name the instance; the key that Clerk signs with is another's by now."""
+    person = own_clerk.create_user(email_address=["a@example.com"])["id"]
+    await own_operator.confirm(f"/users/{person}/sync")
+    own_clerk.delete_user(person)
+    own_clerk.keys.rotate("ins_another")
+    answer = await own_operator.confirm(f"/users/{person}/sync")
+    assert (answer.status_code, "another instance" in answer.text) == (409, True)
+    assert (await stored_user(sql, person))["deleted_at"] is None
+
+
+async def test_a_replayed_delivery_leaves_quarantine(
+    operator: Visitor, database: Database, sql: Sql
+) -> None:
+    await quarantined(database, webhook_bytes("user.created"))
+    entry = (await journal(sql))[0]["id"]
+    assert "created" in (await operator.get(f"/deliveries/{entry}/replay")).text
+    await operator.confirm(f"/deliveries/{entry}/replay")
+    assert (await journal(sql))[0]["outcome"] == "created"
+    assert await trail(sql) == [("operator token", "replay", "msg_q", "created")]
+
+
+async def test_what_was_no_delivery_cannot_be_replayed(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["b@example.com"])["id"]
+    await operator.confirm(f"/users/{person}/sync")
+    entry = (await journal(sql))[0]["id"]
+    assert (await operator.get(f"/deliveries/{entry}/replay")).status_code == 409
+
+
+async def test_a_group_in_quarantine_is_replayed_and_no_other(
+    operator: Visitor, database: Database, sql: Sql
+) -> None:
+    await quarantined(database, webhook_bytes("user.created"), svix_id="msg_a")
+    await quarantined(database, b"still poison", svix_id="msg_b", clerk_id=None)
+    await quarantined(database, b"another cause", svix_id="msg_c", clerk_id=None)
+    await sql.execute("update sync_journal set error = 'other' where svix_id = 'msg_c'")
+    page = await operator.get("/quarantine/replay?error=wrong_type")
+    assert "2 would be read again" in page.text
+    await run(operator, sql, "/quarantine/replay?error=wrong_type")
+    outcomes = {entry["svix_id"]: entry["outcome"] for entry in await journal(sql)}
+    assert outcomes == {"msg_a": "created", "msg_b": "quarantined", "msg_c": "quarantined"}
+    who, action, target, result = (await trail(sql))[0]
+    assert (who, action, target) == ("operator token", "replay quarantined", "wrong_type")
+    assert result == "1 created, 1 quarantined"
+
+
+@pytest.fixture
+async def spoiled(own_clerk: ClerkEmulator, own_operator: Visitor, sql: Sql) -> list[str]:
+    """Three users: of the first the row is spoiled, the second is missing, the third deleted."""
+    ids = [own_clerk.create_user(email_address=[f"{n}@example.com"])["id"] for n in range(3)]
+    for user_id in ids:
+        await own_operator.confirm(f"/users/{user_id}/sync")
+    await sql.execute("update users set observed_at = observed_at - interval '1 h'")
+    await sql.execute("update users set email = 'spoiled@example.com' where clerk_id = $1", ids[0])
+    await sql.execute("delete from users where clerk_id = $1", ids[1])
+    own_clerk.delete_user(ids[2])
+    await sql.execute("delete from operator_actions")
+    return ids
+
+
+async def test_a_drift_check_finds_and_changes_nothing(
+    own_operator: Visitor, sql: Sql, spoiled: list[str]
+) -> None:
+    before = [dict(row) for row in await sql.fetch("select * from users order by clerk_id")]
+    await run(own_operator, sql, "/drift/check")
+    assert before == [dict(row) for row in await sql.fetch("select * from users order by clerk_id")]
+    page = (await own_operator.get("/drift")).text
+    assert all(user_id in page for user_id in spoiled)
+    assert await trail(sql) == [("operator token", "drift check", None, "2 compared, 3 differ")]
+    assert "3 users differed from Clerk" in (await own_operator.get()).text
+
+
+async def test_a_repair_makes_the_table_right(
+    own_operator: Visitor, sql: Sql, spoiled: list[str]
+) -> None:
+    await run(own_operator, sql, "/drift/check")
+    await run(own_operator, sql, "/drift/repair")
+    assert (await stored_user(sql, spoiled[0]))["email"] == "0@example.com"
+    assert (await stored_user(sql, spoiled[1]))["email"] == "1@example.com"
+    assert (await stored_user(sql, spoiled[2]))["deleted_at"] is not None
+    assert (await trail(sql))[-1][3] == "3 differed, 0 left"
+    assert "In agreement with Clerk" in (await own_operator.get()).text
+
+
+async def test_the_brake_holds_and_is_let_off_by_number(
+    own_operator: Visitor, sql: Sql, spoiled: list[str]
+) -> None:
+    await run(own_operator, sql, "/drift/check")
+    await run(own_operator, sql, "/drift/repair", allowed="0")
+    assert (await stored_user(sql, spoiled[2]))["deleted_at"] is None
+    assert (await trail(sql))[-1][3] == "3 differed, 1 left, 1 held back by the brake"
+    await run(own_operator, sql, "/drift/repair", allowed="1")
+    assert (await stored_user(sql, spoiled[2]))["deleted_at"] is not None
+
+
+async def test_nothing_is_repaired_unseen(own_operator: Visitor, sql: Sql) -> None:
+    assert (await own_operator.get("/drift/repair")).status_code == 409
+    assert await trail(sql) == []
+
+
+@pytest.mark.parametrize("allowed", ["-1", "many", "1e3", "9" * 30])
+async def test_the_brake_takes_numbers_only(own_operator: Visitor, sql: Sql, allowed: str) -> None:
+    await run(own_operator, sql, "/drift/check")
+    answer = await own_operator.confirm("/drift/repair", allowed=allowed)
+    assert answer.status_code == 400
+
+
+async def test_beside_another_run_nothing_begins(
+    own_operator: Visitor, store_url: str, sql: Sql
+) -> None:
+    async with PostgresExclusive(store_url).hold(LOCK, "reconcile 7@elsewhere"):
+        answer = await own_operator.confirm("/drift/check")
+    assert (answer.status_code, "Held by reconcile 7@elsewhere" in answer.text) == (409, True)
+    assert await trail(sql) == []
+
+
+async def test_a_run_that_fails_says_so(
+    own_operator: Visitor, own_clerk: ClerkEmulator, sql: Sql
+) -> None:
+    own_clerk.keys.rotate("ins_another")
+    await run(own_operator, sql, "/drift/check")
+    assert (await trail(sql))[0][3].startswith("failed: CLERK_SECRET_KEY is another instance's")
+
+
+async def test_a_run_that_ended_with_its_process_is_told_as_such(
+    own_operator: Visitor, sql: Sql
+) -> None:
+    await sql.execute(
+        "insert into operator_actions (who, action, detail) values ('x', 'drift check', $1)",
+        json.dumps({"compared": 7, "drifts": [], "last_word": "2026-01-01T00:00:00+00:00"}),
+    )
+    assert "its process has ended" in (await own_operator.get("/drift")).text
+
+
+async def test_a_row_is_on_the_trail_before_anything_is_done(
+    own_operator: Visitor, own_clerk: ClerkEmulator, sql: Sql
+) -> None:
+    """Clerk answers late, and meanwhile the trail can be read."""
+    person = own_clerk.create_user(email_address=["slow@example.com"])["id"]
+    page = await own_operator.get(f"/users/{person}/sync")
+    own_clerk.faults.add(ApiFault(kind=FaultKind.SLOW, seconds=1.5, times=1))
+    fields = {"confirmed": "created", "form_proof": proof_in(page)}
+    posting = asyncio.ensure_future(own_operator.post(f"/users/{person}/sync", fields))
+
+    async def written() -> bool:
+        return await trail(sql) == [("operator token", "sync now", person, None)]
+
+    await eventually(written, 10)
+    assert (await posting).status_code == 303
+    assert (await trail(sql))[0][3] == "created"
+
+
+@pytest.mark.parametrize(
+    ("api", "statuses"),
+    [("https://api.clerk.example", [404, 404]), ("http://127.0.0.1:9", [200, 503])],
+)
+async def test_a_clerk_that_is_not_emulated_gets_no_test_user(
+    clerk: ClerkEmulator, store_url: str, api: str, statuses: list[int]
+) -> None:
+    users = len(clerk.users)
+    async with (
+        running_service(clerk, store_url, clerk_api_url=api, **TOKENS) as service,
+        visitor_of(service.app) as operator,
+    ):
+        await operator.sign_in(OPERATOR)
+        proof = {"form_proof": proof_in(await operator.get("/drift/check"))}
+        page, done = await operator.get("/test-event"), await operator.post("/test-event", proof)
+    assert [page.status_code, done.status_code] == statuses
+    assert len(clerk.users) == users
+
+
+async def test_no_personal_data_is_on_the_trail(
+    own_operator: Visitor, sql: Sql, spoiled: list[str]
+) -> None:
+    await run(own_operator, sql, "/drift/check")
+    rows = [dict(row) for row in await sql.fetch("select * from operator_actions")]
+    assert UserId(spoiled[0]) in json.dumps(rows, default=str)
+    assert "example.com" not in json.dumps(rows, default=str)

@@ -1,0 +1,258 @@
+"""Nobody gets in or does anything without permission, by whatever path, method or Host."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.console.answers import AT
+from service.console.routes import FOR_ANYBODY, FOR_OPERATORS, FOR_READERS
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.console.visitors import OPERATOR, READER, TOKENS, Visitor, visitor_of
+from tests.running import Service, bearer, problem, running_service
+from tests.service.tables import Sql
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+
+HOSTS = (
+    "localhost",
+    "a/?b",
+    "localhost:99999",
+    "localhost/console/sign-in",
+    "evil.example",
+    "localhost@evil.example",
+    "",
+    "[::1",
+    "x" * 1000,
+)
+
+
+def routes_of(*routers: APIRouter) -> list[APIRoute]:
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+def path_of(route: APIRoute) -> str:
+    """With something in its places."""
+    path = f"{AT}{route.path}".replace("{user_id}", ADA).replace("{entry_id:int}", "1")
+    return path.replace("{name}", "console.css")
+
+
+READABLE = sorted({path_of(route) for route in routes_of(*FOR_READERS)})
+ACTIONABLE = sorted({path_of(route) for route in routes_of(*FOR_OPERATORS)})
+GUARDED = [*READABLE, *ACTIONABLE]
+
+
+def test_only_the_ways_in_need_no_permission() -> None:
+    ways_in = {route.path for route in routes_of(*FOR_ANYBODY)}
+    assert ways_in == {"/static/{name}", "/sign-in", "/sign-out"}
+
+
+def test_every_action_changes_something_by_post_alone() -> None:
+    methods = {tuple(route.methods or ()) for route in routes_of(*FOR_OPERATORS)}
+    assert methods == {("GET",), ("POST",)}
+    assert {tuple(route.methods or ()) for route in routes_of(*FOR_READERS)} == {("GET",)}
+
+
+def is_kept_out(answer: httpx.Response) -> bool:
+    """Told to sign in, or that there is nothing of the kind; and nothing of ours is in it."""
+    return answer.status_code in (400, 401, 404, 405) and "Sign out" not in answer.text
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_nobody_gets_anything_by_any_method(nobody: Visitor, method: str) -> None:
+    answers = {path: await nobody.http.request(method, path) for path in GUARDED}
+    assert [path for path, answer in answers.items() if not is_kept_out(answer)] == []
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_no_host_opens_a_door(nobody: Visitor, method: str, host: str) -> None:
+    headers = {"host": host}
+    answers = {path: await nobody.http.request(method, path, headers=headers) for path in GUARDED}
+    assert [path for path, answer in answers.items() if not is_kept_out(answer)] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/console/",
+        "/console//deliveries",
+        "/console/./deliveries",
+        "/console/static/../deliveries",
+        "/console/static/%2e%2e/deliveries",
+        "/console/sign-in/../audit",
+        "/console/sign-in/..%2faudit",
+        "//console/audit",
+        "/console/audit/",
+        "/console/audit;/console/static/console.css",
+        "/CONSOLE/audit",
+        "/console/static/console.css/../../audit",
+        "/console/audit%00",
+        "/console/audit?after=/console/sign-in",
+    ],
+)
+async def test_no_spelling_of_a_path_opens_a_door(nobody: Visitor, path: str) -> None:
+    raw = httpx.URL("http://localhost").copy_with(raw_path=path.encode())
+    assert is_kept_out(await nobody.http.get(raw))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-prefix": "/console/static"},
+        {"x-original-url": "/console/sign-in"},
+        {"x-rewrite-url": "/console/sign-in"},
+        {"x-forwarded-host": "localhost"},
+        {"x-http-method-override": "GET"},
+        {"hx-request": "true"},
+        {"cookie": "console_ticket="},
+        {"cookie": "console_ticket=x.y.z"},
+        {"cookie": "console_ticket=eyJhbGciOiJub25lIn0.eyJzdWIiOiJvcGVyYXRvciJ9."},
+        {"cookie": "__session=x.y.z"},
+        {"authorization": f"Bearer {OPERATOR}"},
+        {"authorization": "Bearer "},
+    ],
+)
+async def test_no_header_opens_a_door(nobody: Visitor, headers: dict[str, str]) -> None:
+    for path in ("/console", "/console/audit"):
+        assert (await nobody.http.get(path, headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("path", READABLE)
+async def test_a_reader_may_read(service: Service, reader: Visitor, path: str, sql: Sql) -> None:
+    await service.deliver(webhook_bytes("user.created"))
+    entry = await sql.fetchval("select id from sync_journal")
+    answer = await reader.http.get(path.replace("/1", f"/{entry}"))
+    # Bodies are for operators, unless the settings say otherwise.
+    assert answer.status_code == (403 if path.endswith("/body") else 200)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ACTIONABLE)
+async def test_a_reader_may_not_act(reader: Visitor, path: str, method: str, sql: Sql) -> None:
+    answer = await reader.http.request(method, path, data={} if method == "GET" else {"a": "b"})
+    assert answer.status_code == 403
+    assert (
+        await sql.fetchval("select count(*) from operator_actions where action <> 'sign in'") == 0
+    )
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/sign-in", "/console/static/console.css"])
+async def test_unconfigured_there_is_no_console(
+    clerk: ClerkEmulator, store_url: str, path: str
+) -> None:
+    async with running_service(clerk, store_url) as service:
+        answer = await service.http.get(path)
+        assert (answer.status_code, answer.json()) == (404, problem(404, "not_found"))
+        unknown = await service.http.get("/nothing/like/that")
+        assert (unknown.status_code, unknown.json()) == (answer.status_code, answer.json())
+
+
+@pytest.fixture(scope="module")
+async def shared_for_sessions(
+    shared_clerk: ClerkEmulator, migrated_url: str
+) -> AsyncIterator[Service]:
+    """Ada may look, whoever is an admin of that organisation may act, and there is no token."""
+    grants: dict[str, Any] = {
+        "console_readers": ADA,
+        "console_operators": f"user_operator,{ORGANISATION}:admin",
+    }
+    async with running_service(shared_clerk, migrated_url, **grants) as service:
+        yield service
+
+
+@pytest.fixture
+def for_sessions(shared_for_sessions: Service, store_url: str) -> Service:
+    """The same, on an empty store."""
+    return shared_for_sessions
+
+
+ORGANISATION = "org_2abc"
+
+
+@pytest.mark.parametrize(
+    ("user", "claims", "reads", "acts"),
+    [
+        (ADA, {}, 200, 403),
+        ("user_operator", {}, 200, 200),
+        ("user_stranger", {}, 401, 401),
+        ("user_admin", {"o": {"id": ORGANISATION, "rol": "admin"}}, 200, 200),
+        ("user_admin", {"v": 1, "org_id": ORGANISATION, "org_role": "org:admin"}, 200, 200),
+        ("user_member", {"o": {"id": ORGANISATION, "rol": "member"}}, 401, 401),
+        ("user_admin", {"o": {"id": "org_another", "rol": "admin"}}, 401, 401),
+        ("user_admin", {"o": {"id": ORGANISATION}}, 401, 401),
+        ("user_admin", {"o": "admin"}, 401, 401),
+        ("user_operator", {"act": {"sub": "user_impostor"}}, 401, 401),
+        ("user_operator", {"sts": "pending"}, 401, 401),
+    ],
+)
+@pytest.mark.parametrize("carried", ["header", "cookie"])
+async def test_a_session_is_let_in_by_the_lists(
+    *,
+    for_sessions: Service,
+    clerk: ClerkEmulator,
+    user: str,
+    claims: dict[str, Any],
+    reads: int,
+    acts: int,
+    carried: str,
+) -> None:
+    token = clerk.session_token(user, **claims)
+    headers = bearer(token) if carried == "header" else {"cookie": f"__session={token}"}
+    answers = [
+        (await for_sessions.http.get(path, headers=headers)).status_code
+        for path in ("/console/audit", "/console/drift/check")
+    ]
+    assert answers == [reads, acts]
+
+
+async def test_a_session_is_exchanged_for_a_ticket(
+    for_sessions: Service, clerk: ClerkEmulator
+) -> None:
+    async with visitor_of(for_sessions.app) as visitor:
+        headers = {"cookie": f"__session={clerk.session_token(ADA)}"}
+        assert (await visitor.post("/sign-in", headers=headers)).status_code == 303
+        assert ADA in (await visitor.get("/audit")).text
+
+
+@pytest.mark.parametrize("name", ["user.deleted", "user.updated.banned"])
+async def test_who_is_deleted_or_banned_is_out_at_once(
+    for_sessions: Service, clerk: ClerkEmulator, name: str
+) -> None:
+    async with visitor_of(for_sessions.app) as visitor:
+        token = clerk.session_token(ADA)
+        await visitor.post("/sign-in", headers={"cookie": f"__session={token}"})
+        assert (await visitor.get()).status_code == 200
+        await for_sessions.deliver(webhook_bytes(name))
+        assert (await visitor.get()).status_code == 401
+
+
+async def test_without_lists_no_session_is_let_in(nobody: Visitor, clerk: ClerkEmulator) -> None:
+    answer = await nobody.http.get("/console", headers=bearer(clerk.session_token(ADA)))
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("bodies", "token", "status"),
+    [
+        ("nobody", OPERATOR, 403),
+        ("operators", READER, 403),
+        ("operators", OPERATOR, 200),
+        ("readers", READER, 200),
+    ],
+)
+async def test_bodies_are_shown_to_whom_the_settings_say(
+    *, clerk: ClerkEmulator, store_url: str, sql: Sql, bodies: str, token: str, status: int
+) -> None:
+    async with running_service(clerk, store_url, console_bodies=bodies, **TOKENS) as service:
+        await service.deliver(webhook_bytes("user.created"))
+        async with visitor_of(service.app) as visitor:
+            await visitor.sign_in(token)
+            entry = await sql.fetchval("select id from sync_journal")
+            answer = await visitor.get(f"/deliveries/{entry}/body")
+        assert answer.status_code == status
+        assert ("ada@example.com" in answer.text) == (status == 200)

@@ -1,0 +1,80 @@
+"""The first view of every page, on a store that has grown."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.console.visitors import Visitor
+from tests.service.tables import Sql
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+USERS, ENTRIES = 100_000, 1_000_000
+PATIENCE = 2.0
+"""Seconds. A page that looks at everything takes many times as long; one that does not, a tenth."""
+
+FILL_USERS = """
+insert into users (
+    clerk_id, email, external_id, public_metadata, clerk_updated_at, observed_at, digest, synced_by)
+select 'user_' || n, 'u' || n || '@example.com', case when n % 2 = 0 then 'ext_' || n end,
+    '{}', now(), now(), decode(md5(n::text), 'hex'), 'webhook'
+from generate_series(1, $1::integer) as n
+"""
+
+FILL_JOURNAL = """
+insert into sync_journal (
+    svix_id, event_type, clerk_id, source, outcome, received_at, occurred_at, last_received_at)
+select 'msg_' || n, 'user.updated', 'user_' || 1 + n % $2::integer, 'webhook',
+    case when n = 7 then 'gone' when n % 1000 = 3 then 'stale' else 'updated' end,
+    at, at - interval '100 ms', at
+from generate_series(1, $1::integer) as n
+cross join lateral (select now() - interval '1 s' * ($1 - n)) as moment (at)
+"""
+
+VIEWS = (
+    "",
+    "?window=24h",
+    "?window=7d",
+    "/deliveries",
+    "/deliveries?before=500000",
+    "/deliveries?outcome=gone",
+    "/deliveries?outcome=created",
+    "/deliveries?type=user.deleted",
+    "/deliveries?since=5d&until=4d",
+    "/deliveries?user=user_7",
+    "/deliveries?svix_id=msg_77777",
+    "/users/user_7",
+    "/users?q=u777@example.com",
+    "/users?q=ext_778",
+    "/users?q=nobody",
+    "/drift",
+    "/quarantine",
+    "/audit",
+)
+
+
+async def test_no_page_looks_at_everything(
+    operator: Visitor, sql: Sql, record_property: Callable[[str, object], None]
+) -> None:
+    await sql.execute(FILL_USERS, USERS, timeout=300)
+    await sql.execute(FILL_JOURNAL, ENTRIES, USERS, timeout=300)
+    await sql.execute("analyze users; analyze sync_journal")
+    slow = []
+    for view in VIEWS:
+        seconds = [await seconds_of(operator, view) for _ in range(3)]
+        record_property(view or "overview", f"{statistics.median(seconds) * 1000:.0f} ms")
+        slow += [view] if min(seconds) > PATIENCE else []
+    assert slow == []
+    # A search that finds nothing says how far it looked, and goes on from there.
+    assert "look further back" in (await operator.get("/deliveries?type=user.deleted")).text
+    # The one that lies furthest back is found all the same.
+    assert "gone" in (await operator.get("/deliveries?outcome=gone")).text.partition("<tbody>")[2]
+
+
+async def seconds_of(operator: Visitor, view: str) -> float:
+    started = time.perf_counter()
+    answer = await operator.get(view)
+    assert answer.status_code in (200, 303), answer.text
+    return time.perf_counter() - started
