@@ -55,15 +55,16 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else value
 
 
+# Materialized, or the plan may choose its rows more than once, each time skipping those it has.
 EXPIRE_BODIES = """
-update sync_journal set body = null
-where id in (
+with due as materialized (
     select id from sync_journal
     where body is not null and received_at < $1
     order by received_at
     limit $2
     for update skip locked  -- what a redelivery holds just now is done the next time
 )
+update sync_journal set body = null from due where sync_journal.id = due.id
 """
 
 EXPIRE_ENTRIES = """
