@@ -15,6 +15,10 @@ TOKENS = 200
 """Different sessions in one run: a service sees the same token for a minute, then the next."""
 
 
+REFUSED = 1_000
+"""Different deliveries with a bad signature, over and over."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """What the requests are about. `template` is Clerk's JSON of a user."""
@@ -32,10 +36,14 @@ def user_id(number: int) -> str:
 
 
 def arrivals(work: Work, world: World, count: int) -> Iterator[bytes]:
-    """Requests for `work`; at most `count` of those that may come only once."""
-    if work is Work.KNOWN_USER:
-        return cycle([_get("/v1/me", token) for token in world.tokens])
-    return iter([_delivery(work, world, number) for number in range(count)])
+    """Requests for `work`; only fresh deliveries end, after `count`: each may come but once."""
+    match work:
+        case Work.KNOWN_USER:
+            return cycle([_get("/v1/me", token) for token in world.tokens])
+        case Work.BAD_SIGNATURE:
+            return cycle([_delivery(work, world, number) for number in range(REFUSED)])
+        case Work.FRESH_DELIVERY:
+            return iter([_delivery(work, world, number) for number in range(count)])
 
 
 def _get(path: str, token: str) -> bytes:
