@@ -46,6 +46,7 @@ async def test_an_embedded_store_ends_with_its_service_and_keeps_its_data(
     assert await users_in(data) == {first.user_id, second.user_id}
 
 
+@pytest.mark.slow
 async def test_a_second_service_on_the_same_data_says_why_it_will_not_start(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

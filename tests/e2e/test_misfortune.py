@@ -92,6 +92,7 @@ async def unlucky_clerk(
     clerk.sender.endpoints.clear()
 
 
+@pytest.mark.slow
 async def test_when_misfortune_is_healed_the_table_is_what_clerk_says(
     unlucky_clerk: ClerkEmulator,
     services: list[ServiceProcess],
