@@ -11,7 +11,7 @@ import httpx
 from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api import ClerkIdentityProvider, clerk_client, default_rate
-from adapters.clerk.calls import BULK_LIMITS
+from adapters.clerk.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits
 from adapters.clerk.emulated import sign_up_a_test_user
 from adapters.clerk.replays import ClerkDeliveryReader, SvixFrontDoor
 from adapters.clerk.sessions import ClerkSessionVerifier
@@ -314,6 +314,7 @@ async def _identity_provider(
     return ClerkIdentityProvider(
         await _clerk_client(stack, settings),
         max_rate=_rate(settings) * (1 - OPERATOR_SHARE),
+        limits=_request_limits(settings),
         report=metrics.clerk_call,
     )
 
@@ -333,6 +334,12 @@ async def _clerk_client(stack: AsyncExitStack, settings: Settings) -> httpx.Asyn
     secret_key = settings.clerk_secret_key.get_secret_value()
     client = clerk_client(secret_key, settings.clerk_api_url)
     return await stack.enter_async_context(client)
+
+
+def _request_limits(settings: Settings) -> ClerkLimits:
+    """Whoever allows a first request more time allows it to Clerk; one try takes half at most."""
+    allowed = settings.jit_deadline
+    return replace(REQUEST_LIMITS, deadline=allowed, attempt=allowed / 2)
 
 
 def _rate(settings: Settings) -> float:

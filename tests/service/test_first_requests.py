@@ -115,6 +115,14 @@ async def test_whatever_clerk_does_the_answer_comes_in_time_and_nothing_is_writt
     assert await sql.fetchval("select count(*) from users") == 0
 
 
+async def test_a_longer_deadline_is_clerks_as_well(clerk: ClerkEmulator, store_url: str) -> None:
+    person = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
+    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUser", seconds=1.7))
+    async with running_service(clerk, store_url, jit_deadline=10) as service:
+        assert (await service.me(clerk.session_token(person["id"]))).status_code == 200
+    assert clerk.calls.count("GetUser") == 1
+
+
 async def test_no_more_calls_are_made_than_the_settings_allow(
     clerk: ClerkEmulator, store_url: str
 ) -> None:

@@ -59,7 +59,7 @@ async def unloaded(
 
 def jwks(clerk: HttpServer, client: httpx.AsyncClient, clock: Clock) -> JwksKeys:
     url = f"{clerk.url}/.well-known/jwks.json"
-    return JwksKeys(client, url, deadline=0.2, clock=clock)
+    return JwksKeys(client, url, deadline=1.0, clock=clock)
 
 
 async def unknown(keys: JwksKeys, kid: str | None = "ins_unknown") -> bool:
