@@ -1,9 +1,10 @@
 """The application, and how to put its parts into somebody else's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from service.bootstrap import bootstrap
@@ -12,8 +13,21 @@ from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.log import CanonicalLog, line_logger
 from service.metrics import Metrics
 from service.routes import health, me, webhooks
+from service.routes.plain import PlainRoutes
 from service.services import attach
 from service.settings import Settings
+
+
+class Application(FastAPI):
+    """FastAPI with something in front of all of its layers."""
+
+    def put_in_front(self, front: Callable[[ASGIApp], ASGIApp]) -> None:
+        """`front` is given what the framework would do, and is asked instead of it."""
+        self._front = front(super().__call__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = self
+        await self._front(scope, receive, send)
 
 
 def create_app(
@@ -30,7 +44,7 @@ def create_app(
             attach(app, services)
             yield
 
-    app = FastAPI(
+    app = Application(
         title="clerk-user-sync",
         summary="Keeps a users table in agreement with Clerk.",
         lifespan=lifespan,
@@ -41,14 +55,19 @@ def create_app(
         # FastAPI's own would export addresses, queries and the words of exceptions as they are.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.add_middleware(
-        CanonicalLog, internal_error=internal_error, observe=metrics.request, log=log
-    )
     for part in (webhooks, me, health):
         app.router.routes.extend(part.router.routes)  # included, each would be matched twice
     if settings.has_console:
         app.include_router(console_router())
     answer_everything(app)
+    app.put_in_front(
+        lambda framework: CanonicalLog(
+            PlainRoutes(framework, app.routes, settings.root_path),
+            internal_error=internal_error,
+            observe=metrics.request,
+            log=log,
+        )
+    )
     return app
 
 

@@ -1,7 +1,7 @@
 """One table from words to numbers, and problem documents (RFC 9457) for every error."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -102,17 +102,29 @@ def _schema(status: int, codes: list[str]) -> dict[str, Any]:
     }
 
 
+def answer(scope: MutableMapping[str, Any], error: SyncError | Rejected) -> Response:
+    """Our own error as a document, and in the request's line."""
+    if isinstance(error, Rejected):
+        note(scope, outcome=error.code)
+        return problem(error.status, error.code)
+    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
+    status, code = ANSWERS[kind]
+    note(scope, outcome=code, cause=str(error) or None)
+    return problem(status, code, _headers(status, error))
+
+
 def answer_sync_errors(app: FastAPI) -> None:
     """Answer our own errors in `app`, whoever's it is."""
-    app.add_exception_handler(SyncError, _sync_error)
-    app.add_exception_handler(Rejected, _rejected)
+    app.add_exception_handler(SyncError, _own_error)
+    app.add_exception_handler(Rejected, _own_error)
 
 
 def answer_everything(app: FastAPI) -> None:
-    """Answer the framework's errors in our form too: 404, 405, 422 and the like."""
+    """Answer the framework's errors in our form too: 404, 405, 422, 500 and the like."""
     answer_sync_errors(app)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(Exception, _unforeseen)
 
 
 def internal_error() -> Response:
@@ -120,11 +132,13 @@ def internal_error() -> Response:
     return problem(500, "internal_error")
 
 
-async def _sync_error(request: Request, error: Exception) -> Response:
-    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
-    status, code = ANSWERS[kind]
-    note(request.scope, outcome=code, cause=str(error) or None)
-    return problem(status, code, _headers(status, error))
+async def _own_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SyncError | Rejected)  # noqa: S101 - registered for these types
+    return answer(request.scope, error)
+
+
+async def _unforeseen(_: Request, __: Exception) -> Response:
+    return internal_error()
 
 
 def _headers(status: int, error: Exception) -> dict[str, str]:
@@ -134,12 +148,6 @@ def _headers(status: int, error: Exception) -> dict[str, str]:
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
     return {}
-
-
-async def _rejected(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Rejected)  # noqa: S101 - registered for this type
-    note(request.scope, outcome=error.code)
-    return problem(error.status, error.code)
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:

@@ -97,7 +97,7 @@ def test_a_thousand_worlds_agree_with_clerk_when_healed(
 ) -> None:
     happened = _live(_fresh_seeds(RUNS), MemoryStore)
     record_property("worlds", RUNS)
-    record_property("happened", dict(happened))
+    record_property("happened", {str(deed): times for deed, times in happened.items()})
     assert all(happened[deed] for deed in Deed), "something never happened"
 
 
@@ -109,7 +109,7 @@ def test_a_hundred_worlds_on_a_real_store_do_too(
     runs = max(1, RUNS // 10)
     happened = _live(_fresh_seeds(runs), lambda: _emptied(server))
     record_property("worlds", runs)
-    record_property("happened", dict(happened))
+    record_property("happened", {str(deed): times for deed, times in happened.items()})
 
 
 def _fresh_seeds(runs: int) -> Iterable[int]:

@@ -66,7 +66,8 @@ async def test_processes_that_race_leave_one_tombstone_each_no_body_and_no_deadl
     assert await sql.fetchval("select count(*) from sync_journal where body is not null") == 0
     deadlocks = await deadlocks_since(sql, before)
     assert deadlocks == 0
-    record_property("races", {"processes": processes, "trials": trials, "resurrected": 0})
+    alive = await sql.fetchval("select count(*) from users where deleted_at is null")
+    record_property("races", {"processes": processes, "trials": trials, "resurrected": alive})
 
 
 async def deadlocks_since(sql: Sql, before: int) -> int:
