@@ -18,10 +18,10 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(LOCK_ARGS) pyproject.toml
 
-.PHONY: help run demo test test-slow bench bench-peers check lock image clean
+.PHONY: help run demo test test-slow bench bench-peers bench-growth bench-memory check lock image clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/run.stamp ## start the service and show what it does; Ctrl-C stops it
 	@$(BIN)/python -m scripts.run
@@ -40,6 +40,12 @@ bench: $(VENV)/run.stamp ## how fast we are beside the bound: raw ASGI, the same
 
 bench-peers: $(VENV)/bench.stamp ## the same beside four others; two of them need Node 20 and npm
 	@$(BIN)/python -m bench --peers $(BENCH_ARGS)
+
+bench-growth: $(VENV)/run.stamp ## the same at 10,000 to 5 million users, and with 10 million journal entries
+	@$(BIN)/python -m bench.growth $(BENCH_ARGS)
+
+bench-memory: $(VENV)/run.stamp ## how soon ready, and the memory of a million requests
+	@$(BIN)/python -m bench.memory $(BENCH_ARGS)
 
 check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/ruff check .

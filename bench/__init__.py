@@ -10,5 +10,7 @@ store.py         one durable Postgres, a database with the same rows for each
 rounds.py        takes turns, measures
 pages.py         pages of 500 straight into the store, beside COPY
 first_request.py what an unknown user waits beyond Clerk's own time
+growth.py        the same at more and more rows;  curve.py  its picture
+memory.py        how soon ready, and what a million requests leave behind
 report.py        medians, ratios, spread;  picture.py  the same as an SVG
 """

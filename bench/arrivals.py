@@ -21,13 +21,17 @@ REFUSED = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What the requests are about. `template` is Clerk's JSON of a user."""
+    """What the requests are about. `template` is Clerk's JSON of a user.
+
+    Deliveries begin with the known user number `first`, so that turns need not repeat each other.
+    """
 
     instance_id: str
     secret: str
     template: dict[str, object]
     tokens: tuple[str, ...]
     users: int
+    first: int = 0
 
 
 def user_id(number: int) -> str:
@@ -57,7 +61,11 @@ def _delivery(work: Work, world: World, number: int) -> bytes:
     """Every other one of a user nobody has seen, the rest updates of known ones."""
     now = datetime.now(tz=UTC)
     known = number % 2 == 0
-    subject = user_id(number * 7919 % world.users) if known else f"user_{uuid4().hex[:27]}"
+    subject = (
+        user_id((world.first + number) * 7919 % world.users)
+        if known
+        else f"user_{uuid4().hex[:27]}"
+    )
     body = _body(world, subject, "user.updated" if known else "user.created", now, number)
     svix_id = f"msg_{uuid4().hex[:27]}"
     signature = Webhook(world.secret).sign(svix_id, now, body)

@@ -62,7 +62,6 @@ class BoundedHeadProtocol(HttpToolsProtocol):
 
     _head_deadline: asyncio.TimerHandle | None = None
     _head_is_open = False
-    _head_bytes = 0
     _unfinished_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -74,29 +73,33 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._head_deadline is None and self.cycle and self.cycle.response_complete:
-            self._await_head()
         super().data_received(data)
         # A header is told when it is complete: one that never ends has to be noticed here.
         self._unfinished_bytes = self._unfinished_bytes + len(data) if self._head_is_open else 0
         if self._unfinished_bytes > LONGEST_HEAD and not self.transport.is_closing():
             self.send_400_response("Head too long.")
+        elif self._head_deadline is None and self._wants_a_head():
+            self._await_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_is_open = True
-        self._head_bytes = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > LONGEST_HEAD or len(self.headers) > MOST_HEADERS:
-            raise ValueError("too many headers, or too long")
+        if len(self.headers) > MOST_HEADERS:  # trailers, too
+            raise ValueError("too many headers")
 
     def on_headers_complete(self) -> None:
         self._head_came()
+        if sum(len(name) + len(value) for name, value in self.headers) > LONGEST_HEAD:
+            raise ValueError("headers too long")
         super().on_headers_complete()
         self._head_is_open = False
+
+    def _wants_a_head(self) -> bool:
+        """Nothing is being answered, or a head has begun; one that came whole set no deadline."""
+        return self._head_is_open or self.cycle is None or self.cycle.response_complete
 
     def _await_head(self) -> None:
         self._head_deadline = self.loop.call_later(self.head_seconds, self.transport.close)

@@ -1,0 +1,204 @@
+"""`python -m bench.growth`: the same requests at more and more rows, taking turns."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from adapters.postgres.journal_statements import EXPIRE_ENTRIES
+from bench.arrivals import World, user_id
+from bench.contestants import OURS, Running, running
+from bench.curve import curve
+from bench.report import Ratio, spread
+from bench.rounds import Course, Turn, turn
+from bench.store import Store, durable_store
+from bench.works import Load, Work
+from domain.retention import BATCH
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+
+SIGNED_IN = 2_000
+"""Sessions at every size, of users all over the table."""
+STRIDE = 100_003
+WORKS = (Work.KNOWN_USER, Work.FRESH_DELIVERY)
+KEPT = timedelta(days=90)
+DUE = "select count(*) from sync_journal where received_at < $1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One size: who serves it and what is asked there."""
+
+    running: Running
+    course: Course
+    url: str
+    users: int
+    journal: int
+
+
+def main(
+    *,
+    sizes: Annotated[str, typer.Option(help="Users.")] = "10000,1000000,5000000",
+    journal: Annotated[int, typer.Option(help="Entries beside the fewest users.")] = 10_000_000,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    seconds: Annotated[float, typer.Option(min=0.2, help="Of each turn.")] = 3.0,
+    svg: Annotated[Path | None, typer.Option(help="Write the picture here.")] = None,
+) -> None:
+    """Prints medians, and the cost of a request beside the fewest rows."""
+    users = sorted(int(size) for size in sizes.split(","))
+    wanted = [(size, 0) for size in users] + ([(users[0], journal)] if journal else [])
+    turns = asyncio.run(_growth(wanted, rounds, seconds))
+    if svg is not None:
+        svg.write_text(
+            curve(users, [costs(turns, work, [_name(one) for one in users]) for work in WORKS])
+        )
+
+
+async def _growth(
+    wanted: Sequence[tuple[int, int]], rounds: int, seconds: float
+) -> list[list[Turn]]:
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(durable_store())
+        clerk = await stack.enter_async_context(running_emulator(EmulatorConfig(rate_limit=None)))
+        clerk.create_users(1)
+        places = [
+            await _place(stack, store, clerk, Load(users=users, seconds=seconds), journal)
+            for users, journal in wanted
+        ]
+        turns = [await _round(places, number) for number in range(rounds)]
+        left = [await _left(place) for place in places if place.journal]
+    Console(width=120).print(
+        table(turns), *(f"left to forget at the end: {count:,}" for count in left)
+    )
+    return turns
+
+
+async def _place(
+    stack: AsyncExitStack, store: Store, clerk: ClerkEmulator, load: Load, journal: int
+) -> Place:
+    name = _name(load.users, journal)
+    url = await store.make(f"growth_{load.users}_{journal}", load.users, [], journal)
+    environment = {
+        **clerk.config.environment(),
+        "CLERK_JWT_KEY": clerk.keys.public_pem(),
+        "DATABASE_URL": url,
+        "HOST": "127.0.0.1",
+    }
+    started = await stack.enter_async_context(running(replace(OURS, name=name), environment))
+    course = Course(
+        works=WORKS, load=load, world=signed_in_everywhere(clerk, load.users), store=store
+    )
+    return Place(running=started, course=course, url=url, users=load.users, journal=journal)
+
+
+def _name(users: int, journal: int = 0) -> str:
+    return f"{users:,} users" + (f", journal {journal:,}" if journal else "")
+
+
+def signed_in_everywhere(clerk: ClerkEmulator, users: int) -> World:
+    """Sessions of users from all over the table, for an hour."""
+    until = clerk.clock() // 1000 + 3600
+    people = [user_id(number * users // SIGNED_IN) for number in range(SIGNED_IN)]
+    return World(
+        instance_id=clerk.config.instance_id,
+        secret=clerk.config.webhook_secrets[0],
+        template=clerk.get_user(next(iter(clerk.users)).id),
+        tokens=tuple(clerk.session_token(one, exp=until) for one in people),
+        users=users,
+    )
+
+
+async def _round(places: Sequence[Place], number: int) -> list[Turn]:
+    order = [places[(place + number) % len(places)] for place in range(len(places))]
+    return [await _turn(place, work, number) for work in WORKS for place in order]
+
+
+async def _turn(place: Place, work: Work, number: int) -> Turn:
+    world = replace(place.course.world, first=number * STRIDE)
+    async with _forgetting(place):
+        return await turn(place.running, work, replace(place.course, world=world))
+
+
+@asynccontextmanager
+async def _forgetting(place: Place) -> AsyncIterator[None]:
+    """Retention works on a large journal for as long as the turn lasts, and no longer."""
+    if not place.journal:
+        yield
+        return
+    connection = await asyncpg.connect(place.url)
+    forgetting = asyncio.create_task(_forget(connection))
+    try:
+        yield
+    finally:
+        forgetting.cancel()
+        await asyncio.gather(forgetting, return_exceptions=True)
+        await connection.close()
+
+
+async def _forget(connection: asyncpg.Connection) -> None:
+    """The service's own statement and batch, one after the other without a pause."""
+    before = datetime.now(UTC) - KEPT
+    while await connection.execute(EXPIRE_ENTRIES, before, BATCH) != "DELETE 0":
+        pass
+
+
+async def _left(place: Place) -> int:
+    """Entries still due. 0 means that retention ran dry, and the last turns were without it."""
+    connection = await asyncpg.connect(place.url)
+    count: int = await connection.fetchval(DUE, datetime.now(UTC) - KEPT)
+    await connection.close()
+    return count
+
+
+def costs(rounds: Sequence[list[Turn]], work: Work, names: Sequence[str]) -> list[float]:
+    """Time for a request at each size beside the first: 1.25 is a quarter more."""
+    return [_cost(rounds, work, names[0], name).middle for name in names]
+
+
+def _cost(rounds: Sequence[list[Turn]], work: Work, first: str, name: str) -> Ratio:
+    return spread(
+        _of([turns], work, first)[0].per_second / _of([turns], work, name)[0].per_second
+        for turns in rounds
+    )
+
+
+def _of(rounds: Sequence[list[Turn]], work: Work, name: str) -> list[Turn]:
+    return [one for turns in rounds for one in turns if (one.work, one.contestant) == (work, name)]
+
+
+def table(rounds: Sequence[list[Turn]]) -> Table:
+    """Medians, and cost beside the fewest rows."""
+    shown = Table(title=f"medians of {len(rounds)} interleaved rounds", title_justify="left")
+    for heading in ("work", "rows", "req/s", "p50 ms", "p99 ms", "CPU µs/req", "cost (spread)"):
+        shown.add_column(heading)
+    names = list(dict.fromkeys(one.contestant for one in rounds[0]))
+    for work in WORKS:
+        for name in names:
+            shown.add_row(*_row(rounds, work, name, names[0]))
+        shown.add_section()
+    return shown
+
+
+def _row(rounds: Sequence[list[Turn]], work: Work, name: str, first: str) -> list[str]:
+    turns = _of(rounds, work, name)
+    return [
+        str(work),
+        name,
+        f"{median(one.per_second for one in turns):,.0f}",
+        f"{median(one.p50 for one in turns):.1f}",
+        f"{median(one.p99 for one in turns):.1f}",
+        f"{median(one.cpu or 0 for one in turns):.0f}",
+        str(_cost(rounds, work, first, name)),
+    ]
+
+
+if __name__ == "__main__":
+    typer.run(main)
