@@ -8,13 +8,14 @@ restates this rule once in SQL; one contract suite holds the two together.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
+from json import JSONEncoder
+from operator import attrgetter
 from typing import Any, NewType
 from uuid import UUID
 
@@ -68,9 +69,7 @@ class User:
     @cached_property
     def digest(self) -> bytes:
         """16 bytes that differ when the contents differ: the last resort of a total order."""
-        contents = [getattr(self, name) for name in CONTENT_FIELDS]
-        text = json.dumps(contents, sort_keys=True, separators=(",", ":"), default=_plain)
-        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+        return hashlib.blake2b(_canonical(contents_of(self)).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +96,9 @@ CONTENT_FIELDS = tuple(
     if content.name not in {"clerk_id", "clerk_updated_at", "observed_at"}
 )
 """What a user looks like, as opposed to who it is and when it was seen."""
+
+contents_of: Callable[[User], tuple[Any, ...]] = attrgetter(*CONTENT_FIELDS)
+"""The values of these fields, in their order."""
 
 UserChange = User | DeletedUser
 """What one observation says."""
@@ -167,3 +169,7 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"no plain form for {type(value).__name__}")
+
+
+_canonical = JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain).encode
+"""The same text for the same contents, whatever the order of the keys in metadata."""

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from service.services import services_of
 from service.settings import Settings
 
 MOST_HEADERS = 100
+MOST_HELD_BACK = 64 * 1024
 LONGEST_HEAD = 32 * 1024
 """Bytes of a request's headers. What passes by a usual proxy is a quarter of it."""
 
@@ -51,6 +53,39 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+class OneWrite:
+    """A transport that sends what is written when told to, or in the next turn of the event loop.
+
+    An answer's head and body come as two writes, and a call to the system costs more than both.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+        self._size = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            self._loop.call_soon(self.send_now)
+        self._written.append(data)
+        self._size += len(data)
+        if self._size > MOST_HELD_BACK:  # the transport tells when to pause, once it knows
+            self.send_now()
+
+    def close(self) -> None:
+        self.send_now()
+        self._transport.close()
+
+    def send_now(self) -> None:
+        written, self._written, self._size = self._written, [], 0
+        if written and not self._transport.is_closing():
+            self._transport.write(b"".join(written))
+
+
 class BoundedHeadProtocol(HttpToolsProtocol):
     """HTTP whose head ends: the parser alone would take headers for as long as they come.
 
@@ -65,7 +100,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     _unfinished_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._one_write = OneWrite(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._one_write))
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,6 +132,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             raise ValueError("headers too long")
         super().on_headers_complete()
         self._head_is_open = False
+
+    def on_response_complete(self) -> None:
+        self._one_write.send_now()
+        super().on_response_complete()
 
     def _wants_a_head(self) -> bool:
         """Nothing is being answered, or a head has begun; one that came whole set no deadline."""

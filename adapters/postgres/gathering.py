@@ -49,7 +49,7 @@ class Gathering(Generic[Question, Answer]):
         self._alone = alone
         self._keys = keys
         self._waiting: list[_Waiting[Question, Answer]] = []
-        self._pages = 0
+        self._askers = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, question: Question) -> Answer:
@@ -57,13 +57,18 @@ class Gathering(Generic[Question, Answer]):
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Question, Answer] = _Waiting(question, loop.time(), loop.create_future())
         self._waiting.append(waiting)
-        self._begin()
+        if self._askers < PAGES_AT_ONCE:
+            self._askers += 1
+            self._spawn(self._ask_pages())
         return await waiting.answer
 
-    def _begin(self) -> None:
-        if self._pages < PAGES_AT_ONCE and (page := self._next_page()):
-            self._pages += 1
-            self._spawn(self._ask_page(page))
+    async def _ask_pages(self) -> None:
+        """Begins when everyone who came in the same turn of the loop waits already."""
+        try:
+            while page := self._next_page():
+                await self._ask_page(page)
+        finally:
+            self._askers -= 1
 
     def _next_page(self) -> list[_Waiting[Question, Answer]]:
         page: list[_Waiting[Question, Answer]] = []
@@ -87,9 +92,6 @@ class Gathering(Generic[Question, Answer]):
                 waiting.fail(error)
         else:
             self._hand_out(page, answers)
-        finally:
-            self._pages -= 1
-            self._begin()
 
     async def _answers(self, page: list[_Waiting[Question, Answer]]) -> Mapping[int, Answer]:
         try:

@@ -1,9 +1,10 @@
 """The ordering rule of `domain/user.py`, restated once, as one atomic guarded statement.
 
 `SYNC` takes a page of observations as one array per column, each user and each svix id at most
-once. It locks the rows it will hold them against, decides, writes what is greater, journals what
-happened and says so, all in one round trip. An observation whose row another writer inserted
-between our snapshot and our insert gets no answer, leaves no trace and is simply asked again.
+once; null stands for a column of nulls. It locks the rows it will hold them against, decides,
+writes what is greater, journals what happened and says so, all in one round trip. An observation
+whose row another writer inserted between our snapshot and our insert gets no answer, leaves no
+trace and is simply asked again.
 """
 
 from domain.user import CONTENT_FIELDS
@@ -36,7 +37,12 @@ PAGE_COLUMNS = {
 """What one observation brings, in the order of the statement's parameters."""
 
 # Only our own column names are ever put into a statement's text; every value is a parameter.
-_PARAMETERS = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(PAGE_COLUMNS.values(), 1))
+# In a subselect the planner does not see how long an array is: it plans once, not for every page,
+# which would cost more than the work. One plan serves all lengths: its joins hash.
+_PARAMETERS = ", ".join(
+    f"(select ${n}::{kind}[])" for n, kind in enumerate(PAGE_COLUMNS.values(), 1)
+)
+_IDS = "any ((select $1::text[])::text[])"
 
 # The whole reading, the user's id first of all: an erasure has to find the body.
 _LEAVING_QUARANTINE = ",\n        ".join(
@@ -61,7 +67,7 @@ with page as (
 stored as materialized (
     select clerk_id, clerk_updated_at, observed_at, digest, deleted_at
     from users
-    where clerk_id = any ($1)
+    where clerk_id = {_IDS}
     order by clerk_id  -- every writer locks in the same order: no deadlock
     for update
 ),
@@ -158,7 +164,7 @@ select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
 from users
 """  # noqa: S608
 
-GET_MANY = f"{_RECORDS} where clerk_id = any ($1::text[])"
+GET_MANY = f"{_RECORDS} where clerk_id = {_IDS}"
 
 LIVE_IDS = """
 select clerk_id from users

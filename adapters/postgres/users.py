@@ -29,10 +29,11 @@ from domain.user import (
     User,
     UserChange,
     UserId,
+    contents_of,
 )
 
 _NOTHING = (None,) * len(CONTENT_FIELDS)
-
+_METADATA = CONTENT_FIELDS.index("public_metadata")
 
 LocalRecord: TypeAlias = LocalUser | DeletedUser
 
@@ -144,8 +145,8 @@ async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) ->
 async def _ask(
     connection: Connection, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
-    columns = zip(*map(_row, commands), strict=True)
-    records = await connection.fetch(statement, *map(list, columns))
+    columns = map(_column, zip(*map(_row, commands), strict=True))
+    records = await connection.fetch(statement, *columns)
     return {record["ordinal"] - 1: _result(record) for record in records}
 
 
@@ -163,6 +164,11 @@ def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
             waves.append([])
         waves[wave].append(index)
     return waves
+
+
+def _column(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """A page's values of one column, or None for nothing but nulls: those need not be sent."""
+    return None if values.count(None) == len(values) else values
 
 
 def _row(command: SyncUser) -> tuple[Any, ...]:
@@ -183,9 +189,9 @@ def _state(change: UserChange) -> tuple[Any, ...]:
 
 
 def _contents(user: User) -> list[Any]:
-    values = {name: getattr(user, name) for name in CONTENT_FIELDS}
-    values["public_metadata"] = json.dumps(dict(user.public_metadata))
-    return list(values.values())
+    values = list(contents_of(user))
+    values[_METADATA] = json.dumps(dict(user.public_metadata))
+    return values
 
 
 def _result(record: asyncpg.Record) -> SyncResult:

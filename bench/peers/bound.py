@@ -17,7 +17,6 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.postgres.statements import GET_MANY, PAGE_COLUMNS, SYNC
 
-GET = GET_MANY.replace("= any ($1::text[])", "= $1")
 CONTENTS = ("email", "phone_number", "username", "first_name", "last_name", "image_url")
 
 
@@ -53,7 +52,7 @@ class Bound:
         token = dict(scope["headers"])[b"authorization"].removeprefix(b"Bearer ")
         claims = jwt.decode(token, self._key, algorithms=["RS256"], issuer=self._issuer)
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(GET, claims["sub"])
+            rows = await connection.fetch(GET_MANY, [claims["sub"]])
         await _answer(send, 200, orjson.dumps(dict(rows[0]), default=str))
 
     async def _webhooks(self, scope: Any, receive: Any, send: Any) -> None:

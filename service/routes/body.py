@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from service.errors import Rejected
 
@@ -34,8 +34,8 @@ async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> byte
     _check_length(headers)
     try:
         async with asyncio.timeout(max_seconds):
-            return await _bounded(request)
-    except (TimeoutError, ClientDisconnect) as error:
+            return await _bounded(request.receive)
+    except TimeoutError as error:
         raise Rejected(*TOO_SLOW) from error
 
 
@@ -55,10 +55,15 @@ def _check_length(unverified_headers: Mapping[bytes, bytes]) -> None:
         raise Rejected(*TOO_LARGE)
 
 
-async def _bounded(request: Request) -> bytes:
+async def _bounded(receive: Receive) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Rejected(*TOO_SLOW)
+        body += message.get("body", b"")
         if len(body) > MAX_BYTES:
             raise Rejected(*TOO_LARGE)
+        more = message.get("more_body", False)
     return bytes(body)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 
 import asyncpg
 import pytest
@@ -63,13 +64,25 @@ def gathering_of(scribe: Scribe) -> Gathering[SyncUser, SyncResult]:
     return Gathering(scribe.write_together, alone=scribe.write_alone, keys=_keys)
 
 
-async def deliver(scribe: Scribe, commands: Sequence[SyncUser]) -> list[SyncResult | BaseException]:
-    """All at once, the store being slow to begin with."""
+async def deliver(
+    scribe: Scribe, commands: Sequence[SyncUser], *, ahead: Sequence[SyncUser] = ()
+) -> list[SyncResult | BaseException]:
+    """All at once, the store being slow to begin with; those `ahead` one after the other before."""
     gathering = gathering_of(scribe)
-    tasks = [asyncio.create_task(gathering(command)) for command in commands]
-    await asyncio.sleep(0)
+    tasks = [await begun(gathering, [command]) for command in ahead]
+    tasks.append(await begun(gathering, commands))
     scribe.let.set()
-    return await asyncio.gather(*tasks, return_exceptions=True)
+    return await asyncio.gather(*chain(*tasks), return_exceptions=True)
+
+
+async def begun(
+    gathering: Gathering[SyncUser, SyncResult], commands: Sequence[SyncUser]
+) -> list[asyncio.Task[SyncResult]]:
+    """They came in one turn of the loop, and went or wait."""
+    tasks = [asyncio.create_task(gathering(command)) for command in commands]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return tasks
 
 
 def deliveries(count: int) -> list[SyncUser]:
@@ -82,32 +95,44 @@ async def test_who_comes_alone_is_written_at_once(scribe: Scribe) -> None:
     assert scribe.pages == [commands]
 
 
+async def test_who_comes_at_the_same_time_goes_together(scribe: Scribe) -> None:
+    commands = deliveries(5)
+    assert await deliver(scribe, commands) == [DONE] * 5
+    assert scribe.pages == [commands]
+
+
+async def test_who_comes_while_there_is_room_goes_at_once(scribe: Scribe) -> None:
+    commands = deliveries(PAGES_AT_ONCE)
+    await deliver(scribe, [], ahead=commands)
+    assert scribe.pages == [[command] for command in commands]
+
+
 async def test_who_comes_while_pages_are_written_goes_together(scribe: Scribe) -> None:
-    commands = deliveries(PAGES_AT_ONCE + 5)
-    assert await deliver(scribe, commands) == [DONE] * len(commands)
-    assert scribe.pages[PAGES_AT_ONCE:] == [commands[PAGES_AT_ONCE:]]
+    first, later = deliveries(PAGES_AT_ONCE), deliveries(5)
+    assert await deliver(scribe, later, ahead=first) == [DONE] * (PAGES_AT_ONCE + 5)
+    assert scribe.pages[PAGES_AT_ONCE:] == [later]
 
 
 async def test_a_page_has_an_end(scribe: Scribe) -> None:
-    await deliver(scribe, deliveries(PAGES_AT_ONCE + LONGEST_PAGE + 1))
-    assert [len(page) for page in scribe.pages[PAGES_AT_ONCE:]] == [LONGEST_PAGE, 1]
+    await deliver(scribe, deliveries(LONGEST_PAGE + 1))
+    assert [len(page) for page in scribe.pages] == [LONGEST_PAGE, 1]
 
 
 async def test_one_user_is_never_twice_in_a_page(scribe: Scribe) -> None:
     somebody = new_id()
     twice = [delivered(user(somebody, updated=second)) for second in (1, 2)]
-    await deliver(scribe, [*deliveries(PAGES_AT_ONCE), *twice])
-    assert scribe.pages[PAGES_AT_ONCE:] == [[twice[0]], [twice[1]]]
+    await deliver(scribe, twice)
+    assert scribe.pages == [[twice[0]], [twice[1]]]
 
 
 async def test_one_svix_id_is_never_twice_in_a_page(scribe: Scribe) -> None:
     twice = [delivered(user(new_id()), svix_id="msg_same") for _ in range(2)]
-    await deliver(scribe, [*deliveries(PAGES_AT_ONCE), *twice])
-    assert scribe.pages[PAGES_AT_ONCE:] == [[twice[0]], [twice[1]]]
+    await deliver(scribe, twice)
+    assert scribe.pages == [[twice[0]], [twice[1]]]
 
 
 async def test_what_cannot_be_stored_fails_alone(scribe: Scribe) -> None:
-    commands = deliveries(PAGES_AT_ONCE + 3)
+    commands = deliveries(3)
     poison = commands[-1]
     scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
     assert await deliver(scribe, commands) == [*[DONE] * (len(commands) - 1), error]
@@ -121,16 +146,16 @@ async def test_what_cannot_be_stored_and_came_alone_is_tried_once(scribe: Scribe
 
 
 async def test_who_would_have_to_wait_waits_alone(scribe: Scribe) -> None:
-    commands = deliveries(PAGES_AT_ONCE + 3)
+    commands = deliveries(3)
     scribe.leaves_out.add(commands[-1].change.clerk_id)
     assert await deliver(scribe, commands) == [DONE] * len(commands)
     assert scribe.alone == [commands[-1]]
 
 
 async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -> None:
-    commands = deliveries(PAGES_AT_ONCE + 3)
+    commands = deliveries(3)
     scribe.refuses[commands[-1].change.clerk_id] = error = StorageUnavailable("gone")
-    assert await deliver(scribe, commands) == [*[DONE] * PAGES_AT_ONCE, error, error, error]
+    assert await deliver(scribe, commands, ahead=deliveries(1)) == [DONE, error, error, error]
 
 
 async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
@@ -144,9 +169,7 @@ async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
 
 
 async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
-    gathering = gathering_of(scribe)
-    tasks = [asyncio.create_task(gathering(command)) for command in deliveries(3)]
-    await asyncio.sleep(0)
+    tasks = await begun(gathering_of(scribe), deliveries(3))
     tasks[0].cancel()
     scribe.let.set()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -156,7 +179,7 @@ async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
 async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
     gathering = gathering_of(scribe)
     before = asyncio.get_running_loop().time()
-    tasks = [asyncio.create_task(gathering(one)) for one in deliveries(PAGES_AT_ONCE + 1)]
+    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(PAGES_AT_ONCE + 1)]
     await asyncio.sleep(0.05)
     scribe.let.set()
     await asyncio.gather(*tasks)
@@ -165,8 +188,7 @@ async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
 
 async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
     gathering = gathering_of(scribe)
-    tasks = [asyncio.create_task(gathering(one)) for one in deliveries(PAGES_AT_ONCE + 1)]
-    await asyncio.sleep(0)
+    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(PAGES_AT_ONCE + 1)]
     tasks[-1].cancel()
     await asyncio.sleep(0)
     scribe.let.set()
@@ -209,10 +231,10 @@ async def test_a_row_that_others_hold_holds_up_none_of_those_who_came_with_it(
     held, *others = [user(new_id()) for _ in range(12)]
     await users.sync(delivered(held))
     async with row_being_written(store_url, held.clerk_id):
-        first = [asyncio.create_task(users.sync(delivered(one))) for one in others[:PAGES_AT_ONCE]]
-        waiting = asyncio.create_task(users.sync(delivered(held)))
-        then = [asyncio.create_task(users.sync(delivered(one))) for one in others[PAGES_AT_ONCE:]]
-        results = await asyncio.gather(*first, *then)
+        waiting, *unhindered = [
+            asyncio.create_task(users.sync(delivered(one))) for one in (held, *others)
+        ]
+        results = await asyncio.gather(*unhindered)
         assert not waiting.done()
     assert {result.outcome for result in results} == {Outcome.CREATED}
     assert (await waiting).outcome is Outcome.UNCHANGED

@@ -1,0 +1,25 @@
+"""A hot statement is planned once for a connection, not for every page."""
+
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.statements import GET_MANY, SYNC, SYNC_FREE
+from adapters.postgres.users import PostgresUserRepository
+from tests.people import delivered, new_id, user
+
+TRIED = 5
+"""So often Postgres plans anew before it considers a plan for good (its documentation, PREPARE)."""
+PLANS = "select statement, generic_plans from pg_prepared_statements"
+
+
+async def test_hot_statements_are_not_planned_anew_for_every_page(store_url: str) -> None:
+    database = Database(store_url, PoolLimits(size=1))
+    await database.open()
+    users = PostgresUserRepository(database)
+    for size in range(1, TRIED + 4):
+        people = [user(new_id()) for _ in range(size)]
+        await users.sync_many([delivered(one) for one in people])
+        await users.sync(delivered(people[0]))
+        await users.get_many([one.clerk_id for one in people])
+    records = await database.run(lambda connection: connection.fetch(PLANS))
+    await database.close()
+    plans = {record["statement"]: record["generic_plans"] for record in records}
+    assert [plans[one] > 0 for one in (SYNC, SYNC_FREE, GET_MANY)] == [True, True, True]
