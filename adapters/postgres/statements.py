@@ -105,7 +105,6 @@ inserted as (
         clerk_id, clerk_updated_at, observed_at, digest, deleted_at, source, {CONTENTS}
     from decided
     where is_new
-      and not exists (select from users where users.clerk_id = decided.clerk_id)
     on conflict (clerk_id) do nothing
     returning clerk_id
 ),
@@ -152,7 +151,11 @@ from settled
 left join journaled on journaled.svix_id = settled.svix_id
 """  # noqa: S608
 
-SYNC_FREE = SYNC.replace("for update", "for update skip locked", 1)
+SYNC_FREE = SYNC.replace("for update", "for update skip locked", 1).replace(
+    "where is_new\n",
+    "where is_new and not exists (select from users where users.clerk_id = decided.clerk_id)\n",
+    1,
+)
 """The same without waiting for a row that somebody else has locked: it gets no answer either.
 
 It looks new then, but it is there, so nothing is inserted: an insert would wait for its writer.

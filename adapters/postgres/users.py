@@ -1,6 +1,5 @@
 """The `users` table, and the journal entry that goes with every write to it."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -18,6 +17,7 @@ from adapters.postgres.statements import (
     SYNC,
     SYNC_FREE,
 )
+from domain.errors import Unstorable
 from domain.observation import SyncResult, SyncUser
 from domain.ports import UserRepository, UserTable
 from domain.user import (
@@ -190,8 +190,15 @@ def _state(change: UserChange) -> tuple[Any, ...]:
 
 def _contents(user: User) -> list[Any]:
     values = list(contents_of(user))
-    values[_METADATA] = json.dumps(dict(user.public_metadata))
+    values[_METADATA] = _json(user.public_metadata)
     return values
+
+
+def _json(metadata: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(dict(metadata)).decode()
+    except orjson.JSONEncodeError as error:
+        raise Unstorable("metadata that is no JSON") from error
 
 
 def _result(record: asyncpg.Record) -> SyncResult:

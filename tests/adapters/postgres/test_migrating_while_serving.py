@@ -18,6 +18,9 @@ from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
 from tests.postgres_server import temporary_database
 
+LAST_WITHOUT_INDEXES = "0003"
+"""To build the next one's indexes, writers have to be kept out."""
+
 LONGEST_WAIT = 5.0
 """Seconds: well within the 8 that a delivery may take in all."""
 
@@ -41,8 +44,8 @@ class Traffic:
 
 
 @pytest.fixture
-async def one_behind(postgres_url: str) -> AsyncIterator[str]:
-    """A store whose schema the last migration is still to come to."""
+async def behind(postgres_url: str) -> AsyncIterator[str]:
+    """A store whose schema the last migrations are still to come to, one with a lock among them."""
     async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
         await migrate(url)
         engine = _engine(url)
@@ -55,7 +58,7 @@ async def one_behind(postgres_url: str) -> AsyncIterator[str]:
 def step_back(connection: Connection) -> None:
     config = _config()
     config.attributes["connection"] = connection
-    command.downgrade(config, "-1")
+    command.downgrade(config, LAST_WITHOUT_INDEXES)
 
 
 @asynccontextmanager
@@ -82,29 +85,29 @@ async def is_at_head(url: str) -> bool:
         await database.close()
 
 
-async def test_a_migration_holds_up_nobody(one_behind: str) -> None:
-    async with traffic(one_behind) as flowing:
+async def test_a_migration_holds_up_nobody(behind: str) -> None:
+    async with traffic(behind) as flowing:
         await so_many_more(flowing, 50)
-        assert not await is_at_head(one_behind)
-        await migrate(one_behind)
+        assert not await is_at_head(behind)
+        await migrate(behind)
         await so_many_more(flowing, 50)
-        assert await is_at_head(one_behind)
+        assert await is_at_head(behind)
 
 
 async def test_a_migration_that_waits_for_a_long_transaction_gives_up_before_traffic_has_to(
-    one_behind: str,
+    behind: str,
 ) -> None:
-    outsider = await asyncpg.connect(one_behind)
-    async with traffic(one_behind) as flowing:
+    outsider = await asyncpg.connect(behind)
+    async with traffic(behind) as flowing:
         async with outsider.transaction():
             for table in ("users", "sync_journal"):
                 await outsider.execute(f"lock table {table} in row exclusive mode")
             with pytest.raises(StorageUnavailable, match="55P03"):
-                await migrate(one_behind)
+                await migrate(behind)
         await so_many_more(flowing, 50)
         assert flowing.longest < LONGEST_WAIT
-        await migrate(one_behind)
-    assert await is_at_head(one_behind)
+        await migrate(behind)
+    assert await is_at_head(behind)
     await outsider.close()
 
 
