@@ -82,6 +82,8 @@ class Reconcile:
     """The use case. It reads only, unless `repair`.
 
     `on_drift` hears of every disagreement, `on_compared` how many users were looked at.
+    `left_out` says how many users of Clerk's could not even be read so far. Where it does not
+    `remember`, the next run looks at the same once more.
     """
 
     users: UserRepository
@@ -94,6 +96,8 @@ class Reconcile:
     brake: Brake = field(default_factory=Brake)
     on_drift: Callable[[Drift], None] = lambda _drift: None
     on_compared: Callable[[int], None] = lambda _count: None
+    left_out: Callable[[], int] = lambda: 0
+    remember: bool = True
     findings: Findings = field(default_factory=Findings)
 
     async def recent(self) -> Findings:
@@ -104,7 +108,7 @@ class Reconcile:
         await self._require_same_instance()
         saved = await self.checkpoints.load(WATERMARK)
         newest = await self._compare_newest(datetime.fromisoformat(saved) if saved else None)
-        if newest is not None and not self.findings.left:
+        if newest is not None and self._all_is_settled():
             await self.checkpoints.save(WATERMARK, newest.isoformat())
         return self.findings
 
@@ -124,6 +128,9 @@ class Reconcile:
 
     async def _require_same_instance(self) -> None:
         await require_same_instance(self.identity_provider, self.user_table, self.instance_id)
+
+    def _all_is_settled(self) -> bool:
+        return self.remember and not self.findings.left and not self.left_out()
 
     async def _compare_newest(self, watermark: datetime | None) -> datetime | None:
         newest: datetime | None = None

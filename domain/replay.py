@@ -144,7 +144,8 @@ class PostDelivery:
         except ValueError:
             return _failed(delivery, "not text, so it cannot be signed")
         if status in _ANSWERS:
-            return Replayed(svix_id=delivery.svix_id, verdict=_ANSWERS[status])
+            verdict, reason = _ANSWERS[status]
+            return Replayed(svix_id=delivery.svix_id, verdict=verdict, reason=reason)
         return _failed(delivery, f"answered {status}")
 
 
@@ -153,7 +154,10 @@ async def rehearse_post(delivery: RecordedDelivery) -> Replayed:
     return Replayed(svix_id=delivery.svix_id, verdict=Verdict.TO_POST)
 
 
-_ANSWERS = {204: Verdict.ACCEPTED, 202: Verdict.QUARANTINED}
+_ANSWERS = {
+    204: (Verdict.ACCEPTED, None),
+    202: (Verdict.QUARANTINED, "taken in there, and not applied"),
+}
 
 
 def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser | Replayed:

@@ -2,9 +2,10 @@
 
 `python -m scripts.replay_webhooks --help`, or `python scripts/replay_webhooks.py --help`.
 
-Exit codes (sysexits): 0 done, 64 usage, 65 bad data, 69 the store or Clerk is unavailable,
-75 another run is under way, 77 the key is wrong or another instance's, 78 the settings are wrong or
-the schema is behind, 130 stopped by Ctrl-C, 141 nobody reads what it says.
+Exit codes (sysexits): 0 done, 64 usage, 65 bad data, 69 the store or Clerk is unavailable, 74 its
+output cannot be written, 75 another run is under way, 77 the key is wrong or another instance's,
+78 the settings are wrong or the schema is behind, 130 stopped by Ctrl-C, 141 nobody reads what it
+says. `doctor`: 1 where something is bad.
 """
 
 import os
@@ -13,6 +14,12 @@ import sys
 if not __package__:
     # Run by its path: Python would look here first, and take our `operator` for its own.
     sys.path[0] = os.path.dirname(sys.path[0])  # noqa: PTH120 - pathlib already needs `operator`
+
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Ctrl-C while all this is imported: there is nothing to save and nothing to explain.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import typer
 
@@ -49,11 +56,25 @@ def _of_several() -> None:
 
 
 def main() -> int:
+    _open_what_is_closed()
+    was_deadly = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if was_deadly:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         command_line()()
     except SystemExit as ended:
         return ExitCode.USAGE if ended.code == _TYPERS_USAGE else int(ended.code or 0)
+    finally:
+        if was_deadly:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
     return ExitCode.OK
+
+
+def _open_what_is_closed() -> None:
+    """Started with `>&-`, as some schedulers do, Python has None there."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 - as long as we are
 
 
 if __name__ == "__main__":

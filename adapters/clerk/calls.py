@@ -116,7 +116,7 @@ class ClerkCalls:
 
     def _refuse_while_open(self) -> None:
         if wait := self._circuit.wait():
-            raise _TryAgain("left alone for now", asked=wait)
+            raise _TryAgain("left alone for now, after failures or at its own wish", asked=wait)
 
     async def _exchange(
         self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
@@ -137,7 +137,7 @@ class ClerkCalls:
         except (TimeoutError, httpx.HTTPError) as error:
             status = _failure_word(error)
             self._circuit.failed()
-            raise _TryAgain(status, asked=None) from error
+            raise _TryAgain(_SENTENCES[status], asked=None) from error
         finally:
             self._report(operation, status)
         return answer
@@ -191,6 +191,13 @@ def _wait(limits: ClerkLimits) -> Callable[[RetryCallState], float]:
 
 def _status_word(status: int) -> str:
     return str(status) if status in _NAMED_STATUSES else f"{status // 100}xx"
+
+
+_SENTENCES = {
+    "timeout": "no answer in time",
+    "refused": "no connection",
+    "error": "the connection broke",
+}
 
 
 def _failure_word(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """What an operator does when the table has to be made right again.
 
     command.py      what all commands share: options, the lock, the schema, how a run ends
-    exit_codes.py   how a run ends, as a number (sysexits)
+    ending.py       how a run ends, whatever ends it
+    exit_codes.py   the same as a number (sysexits)
     screen.py       progress on stderr, results on stdout
     backfill.py     all users of the Clerk instance
     reconcile.py    both sides held against each other

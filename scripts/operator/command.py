@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from domain.errors import SyncError
-from scripts.operator.exit_codes import ExitCode, Refusal, refusal
+from scripts.operator.ending import ending
+from scripts.operator.exit_codes import ExitCode, Refusal
 from scripts.operator.screen import Screen, Tally
 from service.bootstrap import operations
 from service.exclusive_run import LOCK, holder
@@ -20,7 +20,7 @@ from service.settings import Settings, mistakes
 ASKED_ABOVE = 1000
 """So many deliveries are replayed unasked."""
 
-_WORKED = (ExitCode.OK, ExitCode.BAD_DATA, ExitCode.INTERRUPTED)
+_ENDED_WELL = (ExitCode.OK, ExitCode.INTERRUPTED)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many there are.")]
@@ -61,6 +61,7 @@ class Command:
 
     `exclusive`: not beside another run. `counted`: ends with the table of outcomes.
     `needs_schema`: not on a schema that is behind. `if_stopped`: how to go on after Ctrl-C.
+    `spared`: what its table says of a run that writes nothing.
     """
 
     name: str
@@ -71,30 +72,17 @@ class Command:
     exclusive: bool = True
     counted: bool = True
     needs_schema: bool = True
+    spared: str = "dry run: nothing was written"
     tally: Tally = field(default_factory=Tally)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, work: Work) -> None:
         """Do it. Always raises `typer.Exit` with the exit code."""
         screen = Screen(as_json=self.as_json)
-        code = self._code(work, screen)
-        if self.counted and (self.tally or code in _WORKED):
-            self._show_table(screen, code)
-        raise typer.Exit(code)
-
-    def _code(self, work: Work, screen: Screen) -> ExitCode:
-        try:
-            return asyncio.run(self._run(work, screen))
-        except KeyboardInterrupt:
-            screen.say(f"Stopped. {'Nothing was written.' if self.dry_run else self.if_stopped}")
-            return ExitCode.INTERRUPTED
-        except BrokenPipeError:
-            screen.close()
-            return ExitCode.NOBODY_READS
-        except SyncError as error:
-            return _refused(screen, refusal(error))
-        except Refusal as refused:
-            return _refused(screen, refused)
+        if_stopped = "Nothing was written." if self.dry_run else self.if_stopped
+        code = ending(screen, lambda: asyncio.run(self._run(work, screen)), if_stopped=if_stopped)
+        shown = ending(screen, lambda: self._show_table(screen, code), if_stopped=if_stopped)
+        raise typer.Exit(code or shown)
 
     async def _run(self, work: Work, screen: Screen) -> ExitCode:
         settings = _settings()
@@ -120,9 +108,12 @@ class Command:
     def _unreadable(self, _user_id: str) -> None:
         self.tally["failed"] += 1
 
-    def _show_table(self, screen: Screen, code: ExitCode) -> None:
+    def _show_table(self, screen: Screen, code: ExitCode) -> ExitCode:
+        """Not of a run that never began."""
+        if not self.counted or not (self.tally or self.facts or code in _ENDED_WELL):
+            return ExitCode.OK
         outcomes = self.tally.as_table()
-        title = f"{self.name}, dry run: nothing was written" if self.dry_run else self.name
+        title = f"{self.name}, {self.spared}" if self.dry_run else self.name
         screen.table(title, {**outcomes, **self.facts})
         screen.record(
             {
@@ -133,6 +124,7 @@ class Command:
                 **self.facts,
             }
         )
+        return ExitCode.OK
 
 
 def _settings() -> Settings:
@@ -149,8 +141,3 @@ async def _require_schema(available: Operations) -> None:
             ExitCode.MISCONFIGURED,
             "The store's schema is behind. Bring it to head: python -m service migrate",
         )
-
-
-def _refused(screen: Screen, refused: Refusal) -> ExitCode:
-    screen.say(str(refused))
-    return refused.code

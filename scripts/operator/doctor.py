@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,10 +14,12 @@ from domain import doctor as judge
 from domain.doctor import Deliveries, Finding, State
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
 from scripts.operator.command import AsJson
+from scripts.operator.ending import ending
+from scripts.operator.exit_codes import ExitCode
 from scripts.operator.screen import Screen
 from service.bootstrap import operations
 from service.services import Operations
-from service.settings import Settings, mistakes
+from service.settings import Settings, mistakes, unknown
 
 PATIENCE = 10.0
 """Seconds for Clerk, who is asked twice."""
@@ -29,9 +29,15 @@ _COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
 
 def doctor(*, as_json: AsJson = False) -> None:
     """Look at settings, store, Clerk and webhooks. Exit code 1 if anything is bad."""
+    screen = Screen(as_json=as_json)
+    raise typer.Exit(ending(screen, lambda: _doctor(screen), if_stopped="It writes nothing."))
+
+
+def _doctor(screen: Screen) -> ExitCode:
     findings = asyncio.run(_examine())
-    _show(Screen(as_json=as_json), findings)
-    raise typer.Exit(int(any(finding.state is State.BAD for finding in findings)))
+    _show(screen, findings)
+    is_bad = any(finding.state is State.BAD for finding in findings)
+    return ExitCode.NOT_WELL if is_bad else ExitCode.OK
 
 
 async def _examine() -> list[Finding]:
@@ -93,12 +99,7 @@ async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
 
 def _doubts(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """What is allowed, and yet may not be meant."""
-    known = {name.upper() for name in Settings.model_fields}
-    strange = [
-        f"{name} is no setting"
-        for name in sorted(environment)
-        if name.startswith("CLERK_") and name not in known
-    ]
+    strange = [f"{name} is no setting" for name in unknown(environment)]
     anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES lists nobody"]
     return [*anyone, *strange]
 
@@ -113,10 +114,7 @@ def _show(screen: Screen, findings: list[Finding]) -> None:
                 "advice": finding.advice,
             }
         )
-    if not screen.as_json:
-        # Not a terminal: wide enough for a line to stay in one piece.
-        width = None if sys.stdout.isatty() else 200
-        Console(width=width, highlight=False).print(_table(findings))
+    screen.wide_table(_table(findings))
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -7,9 +7,12 @@ from domain.errors import AlreadyRunning, SecretKeyRefused, SyncError, Unstorabl
 
 class ExitCode(IntEnum):
     OK = 0
+    NOT_WELL = 1
+    """`doctor` found something bad."""
     USAGE = 64
     BAD_DATA = 65
     UNAVAILABLE = 69
+    IO_ERROR = 74
     ALREADY_RUNNING = 75
     NOT_PERMITTED = 77
     MISCONFIGURED = 78

@@ -40,20 +40,22 @@ def reconcile(
         name="reconcile",
         if_stopped="What is repaired stays so; the same command begins anew and finds the rest.",
         dry_run=dry_run or not repair,
+        spared=Command.spared if dry_run else "without --repair: no user was written",
         as_json=as_json,
     )
-    brake = Brake(allowed=allow_deletions)
-    command(partial(_work, full=full, brake=brake, show_values=show_values))
+    changes = {"brake": Brake(allowed=allow_deletions), "remember": not dry_run}
+    command(partial(_work, full=full, show_values=show_values, changes=changes))
 
 
-async def _work(run: Run, *, full: bool, brake: Brake, show_values: bool) -> ExitCode:
+async def _work(run: Run, *, full: bool, show_values: bool, changes: Mapping[str, Any]) -> ExitCode:
     total = await run.operations.identity_provider.count() if full else None
     with run.screen.progress("users", total) as advance:
         use_case = replace(
             _use_case(run),
-            brake=brake,
+            **changes,
             on_drift=partial(_show, run, show_values),
             on_compared=advance,
+            left_out=lambda: run.tally["failed"],
         )
         try:
             await (use_case.full() if full else use_case.recent())
@@ -90,6 +92,7 @@ def _facts(findings: Findings) -> dict[str, Any]:
     return {
         "compared": findings.compared,
         **{f"drift_{kind}": findings.found[kind] for kind in DriftKind},
+        "drift_repaired": findings.repaired.total(),
         "drift_left": findings.left,
     }
 

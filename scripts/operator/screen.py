@@ -5,7 +5,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -29,6 +29,9 @@ OUTCOMES = (*(outcome.value for outcome in Outcome), "quarantined", "failed")
 """What can become of an observation or a delivery, in the order of the final table."""
 
 
+_WIDE = 200
+
+
 class Screen:
     """`as_json`: one object a line on stdout, and nothing for people.
 
@@ -41,12 +44,20 @@ class Screen:
         self._err = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def say(self, words: str) -> None:
-        """Something about the run, not of its result: on stderr."""
-        self._err.print(words, markup=False)
+        """Something about the run, not of its result: on stderr, if that can be written to."""
+        with suppress(OSError):
+            self._err.print(words, markup=False)
 
     def close(self) -> None:
         """Nobody reads: from here on nothing is written, not even what is left in a buffer."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def close_if_full(self) -> None:
+        """Or Python would try once more at its end, and complain."""
+        try:
+            sys.stdout.flush()
+        except OSError:
+            self.close()
 
     @property
     def can_ask(self) -> bool:
@@ -79,6 +90,12 @@ class Screen:
         for name, value in rows.items():
             table.add_row(name, str(value))
         self._out.print(table)
+
+    def wide_table(self, table: Table) -> None:
+        """For people. Where there is no terminal, so wide that lines stay in one piece."""
+        if not self.as_json:
+            width = None if self._out.is_terminal else _WIDE
+            self._out.print(table, width=width, soft_wrap=False)
 
     @contextmanager
     def progress(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:

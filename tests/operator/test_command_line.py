@@ -3,10 +3,13 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
 from adapters.postgres.exclusive import PostgresExclusive
+from domain.reconcile import WATERMARK
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.exclusive_run import LOCK, holder
@@ -80,7 +83,33 @@ async def test_a_repair_counts_what_it_did_and_what_is_left(
     await _differing(clerk, operator)
     ended = await operator.run("reconcile", "--full", "--repair", "--json")
     last = ended.records[-1]
-    assert (ended.code, last["outcomes"]["updated"], last["drift_left"]) == (0, 1, 0)
+    assert (ended.code, last["outcomes"]["updated"]) == (0, 1)
+    assert (last["drift_repaired"], last["drift_left"]) == (1, 0)
+
+
+async def test_a_dry_run_of_reconcile_writes_not_even_how_far_it_came(
+    clerk: ClerkEmulator, operator: Operator, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(1)
+    await operator.run("backfill")
+    ended = await operator.run("reconcile", "--dry-run")
+    assert "dry run: nothing was written" in ended.out
+    assert await sql.fetch("select * from sync_checkpoints") == []
+    ended = await operator.run("reconcile")
+    assert "without --repair: no user was written" in ended.out
+    assert [row["name"] for row in await sql.fetch("select name from sync_checkpoints")] == [
+        WATERMARK
+    ]
+
+
+async def test_a_reconcile_that_could_not_read_a_user_says_so_every_time(
+    clerk: ClerkEmulator, operator: Operator
+) -> None:
+    clerk.create_users(2)
+    clerk.edit_user(ids_of(clerk)[0], first_name="\x00")
+    for _ in range(2):
+        ended = await operator.run("reconcile", "--repair", "--json")
+        assert (ended.code, ended.records[-1]["outcomes"]["failed"]) == (65, 1)
 
 
 async def _differing(clerk: ClerkEmulator, operator: Operator) -> None:

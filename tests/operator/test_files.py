@@ -175,7 +175,7 @@ async def test_what_is_no_such_file_is_refused_as_a_whole(
     if contents is not None:
         path.write_bytes(contents)
     ended = await operator.run("file", str(path))
-    assert (ended.code, words in ended.said) == (65, True)
+    assert (ended.code, words in ended.err, ended.out) == (65, True, "")
 
 
 async def test_a_directory_is_no_file_to_read_or_write(operator: Operator, tmp_path: Path) -> None:

@@ -195,6 +195,16 @@ async def test_posted_deliveries_are_signed_afresh_and_taken_in(
         ]
 
 
+async def test_what_is_quarantined_over_there_is_said_to_be(
+    clerk: ClerkEmulator, operator: Operator, database: Database, other_url: str
+) -> None:
+    await quarantined(database, b"not json", svix_id="msg_1")
+    async with listening_service(clerk, other_url) as there:
+        ended = await operator.run("journal", "--post", there.url)
+    assert ended.code == 65
+    assert ended.err == "msg_1: quarantined: taken in there, and not applied\n"
+
+
 async def test_a_posted_deletion_needs_no_body_either(
     clerk: ClerkEmulator, operator: Operator, database: Database, other_url: str
 ) -> None:

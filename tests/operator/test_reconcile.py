@@ -313,6 +313,25 @@ async def test_drift_that_was_only_reported_is_found_again(
     assert (await reconcile_of(available).recent()).found == {DriftKind.MISSING: 3}
 
 
+async def test_an_incremental_run_comes_back_to_a_user_it_could_not_read(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(3)
+    await reconcile_of(available, repair=True, left_out=lambda: 1).recent()
+    assert await available.checkpoints.load(WATERMARK) is None
+    await reconcile_of(available, repair=True, left_out=lambda: 0).recent()
+    assert await available.checkpoints.load(WATERMARK) is not None
+
+
+async def test_a_run_that_is_to_remember_nothing_leaves_nothing(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    await reconcile_of(available, remember=False).recent()
+    assert await available.checkpoints.load(WATERMARK) is None
+
+
 async def test_a_user_who_became_unreadable_is_not_taken_for_deleted(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
