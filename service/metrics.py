@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
@@ -32,12 +33,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._deliveries = self._counter(
+        self._deliveries = self._counters(
             "webhook_deliveries", "Verified deliveries.", "type", "outcome"
         )
-        self._refusals = self._counter("webhook_refusals", "Deliveries refused.", "code")
-        self._conflicts = self._counter(
-            "webhook_conflicting_redeliveries", "A svix id came again with another body."
+        self._refusals = self._counters("webhook_refusals", "Deliveries refused.", "code")
+        self._conflicts = Counter(
+            "webhook_conflicting_redeliveries",
+            "A svix id came again with another body.",
+            registry=self._registry,
         )
         self._lag = Histogram(
             "sync_lag_seconds",
@@ -48,18 +51,19 @@ class Metrics:
         self._last_delivery = self._gauge(
             "webhook_last_delivery_timestamp_seconds", "When the last verified delivery came."
         )
-        self._jit = self._counter("jit_fetches", "Just-in-time fetches.", "outcome")
-        self._clerk = self._counter("clerk_requests", "Calls to Clerk.", "operation", "status")
-        self._sessions = self._counter("sessions", "Session tokens checked.", "outcome")
-        self._requests = self._counter("http_requests", "Requests.", "route", "status")
+        self._jit = self._counters("jit_fetches", "Just-in-time fetches.", "outcome")
+        self._clerk = self._counters("clerk_requests", "Calls to Clerk.", "operation", "status")
+        self._sessions = self._counters("sessions", "Session tokens checked.", "outcome")
+        self._requests = self._counters("http_requests", "Requests.", "route", "status")
         # By route alone: buckets times statuses would be hundreds of series.
-        self._durations = Histogram(
+        durations = Histogram(
             "http_request_duration_seconds",
             "How long requests took.",
             ("route",),
             buckets=_DURATION_BUCKETS,
             registry=self._registry,
         )
+        self._durations: Callable[..., Histogram] = cache(durations.labels)
         self._drift = Gauge(
             "drift_rows",
             "Rows that disagreed with Clerk in the last full comparison.",
@@ -84,11 +88,11 @@ class Metrics:
 
     def delivery(self, event_type: str | None, outcome: str) -> None:
         kind = event_type if event_type in _FOLLOWED else "other"
-        self._deliveries.labels(kind, outcome).inc()
+        self._deliveries(kind, outcome).inc()
         self._last_delivery.set_to_current_time()
 
     def refusal(self, code: str) -> None:
-        self._refusals.labels(code).inc()
+        self._refusals(code).inc()
 
     def conflict(self) -> None:
         self._conflicts.inc()
@@ -97,17 +101,17 @@ class Metrics:
         self._lag.observe(max(0.0, (datetime.now(UTC) - occurred_at).total_seconds()))
 
     def jit(self, outcome: str) -> None:
-        self._jit.labels(outcome).inc()
+        self._jit(outcome).inc()
 
     def clerk_call(self, operation: str, status: str) -> None:
-        self._clerk.labels(operation, status).inc()
+        self._clerk(operation, status).inc()
 
     def session(self, outcome: str) -> None:
-        self._sessions.labels(outcome).inc()
+        self._sessions(outcome).inc()
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        self._requests.labels(route, status).inc()
-        self._durations.labels(route).observe(seconds)
+        self._requests(route, status).inc()
+        self._durations(route).observe(seconds)
 
     def quarantine_size(self, count: int) -> None:
         self._quarantine.set(count)
@@ -133,8 +137,9 @@ class Metrics:
         """The Prometheus text format."""
         return generate_latest(_WithoutBirthdays(self._registry))
 
-    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
-        return Counter(name, help_text, labels, registry=self._registry)
+    def _counters(self, name: str, help_text: str, *labels: str) -> Callable[..., Counter]:
+        """One for each set of labels; found once, for the search costs more than the counting."""
+        return cache(Counter(name, help_text, labels, registry=self._registry).labels)
 
     def _gauge(self, name: str, help_text: str) -> Gauge:
         return Gauge(name, help_text, registry=self._registry)

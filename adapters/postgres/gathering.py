@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, Generic, TypeVar
 
 from domain.errors import Unstorable
@@ -50,6 +51,7 @@ class Gathering(Generic[Question, Answer]):
         self._keys = keys
         self._waiting: list[_Waiting[Question, Answer]] = []
         self._askers = 0
+        self._out = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, question: Question) -> Answer:
@@ -74,17 +76,23 @@ class Gathering(Generic[Question, Answer]):
         page: list[_Waiting[Question, Answer]] = []
         later: list[_Waiting[Question, Answer]] = []
         taken: set[str] = set()
+        longest = self._room()
         for waiting in self._waiting:
             if waiting.answer.done():
                 continue
             keys = list(self._keys(waiting.question))
-            fits = len(page) < LONGEST_PAGE and taken.isdisjoint(keys)
+            fits = len(page) < longest and taken.isdisjoint(keys)
             (page if fits else later).append(waiting)
             taken.update(keys)
         self._waiting = later
         return page
 
+    def _room(self) -> int:
+        """Not for everyone when nothing is out: else the store rests while we work, and we then."""
+        return LONGEST_PAGE if self._out else min(LONGEST_PAGE, ceil(len(self._waiting) / 2))
+
     async def _ask_page(self, page: list[_Waiting[Question, Answer]]) -> None:
+        self._out += 1
         try:
             answers = await self._answers(page)
         except Exception as error:  # noqa: BLE001 - it is the callers' to handle
@@ -92,6 +100,8 @@ class Gathering(Generic[Question, Answer]):
                 waiting.fail(error)
         else:
             self._hand_out(page, answers)
+        finally:
+            self._out -= 1
 
     async def _answers(self, page: list[_Waiting[Question, Answer]]) -> Mapping[int, Answer]:
         try:
