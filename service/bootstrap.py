@@ -61,7 +61,7 @@ async def bootstrap(
         await _bring_schema_to_head(stack, settings, dsn, log)
         database = await _open_database(stack, settings, dsn)
         keys = await _signing_keys(stack, settings)
-        clerk = await _identity_provider(stack, settings, metrics)
+        clerk = await _identity_provider(stack, settings, metrics, log)
         users = PostgresUserRepository(database)
         sync_user = SyncUserHandler(users)
         resolve_user = ResolveUser(users, clerk, sync_user, _jit_limits(settings), metrics.jit)
@@ -309,13 +309,17 @@ async def _load_until_there(keys: SigningKeys) -> None:
 
 
 async def _identity_provider(
-    stack: AsyncExitStack, settings: Settings, metrics: Metrics
+    stack: AsyncExitStack, settings: Settings, metrics: Metrics, log: FilteringBoundLogger
 ) -> ClerkIdentityProvider:
+    def left_out(user_id: str) -> None:
+        log.warning("user_unreadable", user_id=user_id)
+
     return ClerkIdentityProvider(
         await _clerk_client(stack, settings),
         max_rate=_rate(settings) * (1 - OPERATOR_SHARE),
         limits=_request_limits(settings),
         report=metrics.clerk_call,
+        on_unreadable=left_out,
     )
 
 

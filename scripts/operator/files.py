@@ -1,6 +1,7 @@
 """`file` replays deliveries from JSON Lines; `export` writes what our journal still has of them."""
 
 import os
+import stat
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -186,4 +187,8 @@ def _until_nobody_reads() -> Iterator[None]:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    """Also where there is a file already that others may read."""
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

@@ -113,6 +113,15 @@ async def test_an_export_is_filtered_and_belongs_to_its_owner(
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+async def test_an_export_closes_a_file_that_was_open_to_others(
+    operator: Operator, tmp_path: Path
+) -> None:
+    path = tmp_path / "deliveries.jsonl"
+    path.touch(mode=0o644)
+    await operator.run("export", str(path))
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_dry_export_leaves_no_file(
     operator: Operator, database: Database, tmp_path: Path
 ) -> None:

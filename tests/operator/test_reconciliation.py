@@ -1,6 +1,8 @@
 """The service repairs the table by itself, one replica at a time."""
 
 import asyncio
+import json
+from io import StringIO
 from typing import Any
 
 import asyncpg
@@ -77,3 +79,21 @@ async def test_a_run_that_failed_is_tried_again(
 
     async with running_service(clerk, store_url, reconcile_every=1):
         await eventually(repaired, 20)
+
+
+async def test_whom_it_cannot_read_is_told_by_the_log(
+    clerk: ClerkEmulator, store_url: str, available: Operations
+) -> None:
+    clerk.create_users(2)
+    unreadable = ids_of(clerk)[0]
+    clerk.edit_user(unreadable, first_name="\x00")
+    log = StringIO()
+
+    async def ended() -> bool:
+        return await available.checkpoints.load(LAST_FULL) is not None
+
+    async with running_service(clerk, store_url, reconcile_every=1, log=log):
+        await eventually(ended, 20)
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    told = [line for line in lines if line["event"] == "user_unreadable"]
+    assert {line["user_id"] for line in told} == {unreadable}
