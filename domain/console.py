@@ -63,14 +63,14 @@ class Bucket:
 class Activity:
     """What arrived lately, in equal steps of time, empty ones included.
 
-    `created_by` counts the users created, by the source that was first. `partial_before` is set
-    where more arrived than was looked at: what is older than that is not counted in full.
+    `created_by` counts the users created, by the source that was first. `sampled` is set where
+    more arrived than is worth counting: then the numbers are estimates, from all over that time.
     """
 
     step: timedelta
     buckets: tuple[Bucket, ...]
     created_by: Mapping[Source, int] = field(default_factory=dict)
-    partial_before: datetime | None = None
+    sampled: bool = False
 
     @property
     def just_in_time_share(self) -> float | None:
@@ -190,4 +190,8 @@ class AuditTrail(Protocol):
 
     async def last_of(self, *actions: str) -> OperatorAction | None:
         """The newest that is one of these."""
+        ...
+
+    async def about(self, target: str) -> tuple[OperatorAction, ...]:
+        """The latest of what was done to a user, or with a delivery; the newest first."""
         ...

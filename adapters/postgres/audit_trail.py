@@ -7,6 +7,7 @@ import asyncpg
 import orjson
 
 from adapters.postgres.console_statements import (
+    ACTIONS_ABOUT,
     BEGIN_ACTION,
     END_ACTION,
     HIGHEST,
@@ -53,6 +54,12 @@ class PostgresAuditTrail(AuditTrail):
             lambda connection: connection.fetchrow(LAST_ACTION_OF, list(actions))
         )
         return None if record is None else _action(record)
+
+    async def about(self, target: str) -> tuple[OperatorAction, ...]:
+        records = await self._database.run(
+            lambda connection: connection.fetch(ACTIONS_ABOUT, target, PAGE)
+        )
+        return tuple(map(_action, records))
 
 
 def _json(detail: Mapping[str, Any]) -> str:

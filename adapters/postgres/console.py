@@ -1,24 +1,24 @@
 """The console's pages, read from the store."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
 from adapters.postgres.console_statements import (
-    COUNTED,
-    COUNTS,
+    ACTIVITY,
     ENTRY_BY_ID,
     FIRST_ID_SINCE,
     HIGHEST,
-    LAGS,
     LAST_DELIVERY_NEARBY,
+    LAST_ID,
     LOWEST,
     QUARANTINE_GROUPS,
     SIZES,
     USERS_FOUND,
+    blocks,
     entries_page,
     last_looked_at,
 )
@@ -57,14 +57,14 @@ class PostgresConsoleReads(ConsoleReads):
 
     async def activity(self, *, steps: int, step: timedelta, until: datetime) -> Activity:
         starts = [until - step * (steps - number) for number in range(steps)]
-        counts, lags = await self._database.run(
+        records, weight = await self._database.run(
             lambda connection: _counted(connection, starts[0], step)
         )
         return Activity(
             step=step,
-            buckets=_buckets(starts, counts, lags),
-            created_by=_created_by(counts),
-            partial_before=_partial_before(counts),
+            buckets=_buckets(starts, records, weight),
+            created_by=_created_by(records, weight),
+            sampled=weight > 1,
         )
 
     async def last_delivery_at(self) -> datetime | None:
@@ -114,48 +114,39 @@ async def _bounds(connection: Connection, query: EntryQuery) -> tuple[int, int]:
 
 async def _counted(
     connection: Connection, since: datetime, step: timedelta
-) -> tuple[list[asyncpg.Record], list[asyncpg.Record]]:
+) -> tuple[list[asyncpg.Record], float]:
+    """The steps, and how many entries each one looked at stands for."""
     first = await connection.fetchval(FIRST_ID_SINCE, since - OVERLAP)
-    return (
-        await connection.fetch(COUNTS, first, step, since),
-        await connection.fetch(LAGS, first, step, since),
-    )
+    last = await connection.fetchval(LAST_ID)
+    apart, length = blocks(first, last)
+    records = await connection.fetch(ACTIVITY, first, last, apart, length, step, since)
+    return records, apart / length
 
 
 def _buckets(
-    starts: Sequence[datetime],
-    counts: Sequence[asyncpg.Record],
-    lags: Sequence[asyncpg.Record],
+    starts: Sequence[datetime], records: Sequence[asyncpg.Record], weight: float
 ) -> tuple[Bucket, ...]:
     outcomes: dict[datetime, Counter[str]] = defaultdict(Counter)
-    for record in counts:
-        if record["source"] == Source.WEBHOOK:
-            outcomes[record["start"]][record["outcome"]] += record["entries"]
-    lag = {record["start"]: record["lags"] for record in lags}
-    return tuple(
-        Bucket(
-            start=start,
-            outcomes=outcomes.get(start, {}),
-            lag_p50=lag.get(start, (None, None))[0],
-            lag_p99=lag.get(start, (None, None))[1],
-        )
-        for start in starts
-    )
+    lags: dict[datetime, Sequence[timedelta]] = {}
+    for record in records:
+        if record["source"] is None:
+            lags[record["start"]] = record["lags"] or ()
+        elif record["source"] == Source.WEBHOOK:
+            outcomes[record["start"]][record["outcome"]] += round(record["entries"] * weight)
+    return tuple(_bucket(start, outcomes[start], lags.get(start, ())) for start in starts)
 
 
-def _created_by(counts: Sequence[asyncpg.Record]) -> Counter[Source]:
+def _bucket(start: datetime, outcomes: Mapping[str, int], lags: Sequence[timedelta]) -> Bucket:
+    p50, p99 = lags or (None, None)
+    return Bucket(start=start, outcomes=outcomes, lag_p50=p50, lag_p99=p99)
+
+
+def _created_by(records: Sequence[asyncpg.Record], weight: float) -> Counter[Source]:
     created: Counter[Source] = Counter()
-    for record in counts:
+    for record in records:
         if record["outcome"] == Outcome.CREATED:
-            created[Source(record["source"])] += record["entries"]
+            created[Source(record["source"])] += round(record["entries"] * weight)
     return created
-
-
-def _partial_before(counts: Sequence[asyncpg.Record]) -> datetime | None:
-    if sum(record["entries"] for record in counts) < COUNTED:
-        return None
-    first: datetime = min(record["first_at"] for record in counts)
-    return first
 
 
 def _entry(record: asyncpg.Record) -> JournalEntry:

@@ -10,11 +10,17 @@ from adapters.postgres.journal_statements import ENTRY
 from domain.console import EntryQuery
 from domain.journal import JOURNAL_OUTCOMES
 
-LOOKED_AT = 25_000
+LOOKED_AT = 15_000
 """Entries that one page may look at before it gives up and says how far it came."""
 
-COUNTED = 15_000
-"""Entries that a chart may count."""
+LOOKED_UP = 1_000
+"""The same for entries that lie scattered, for each may be a page of the disk's."""
+
+COUNTED = 12_000
+"""Entries that a chart counts one by one."""
+
+BLOCKS, BLOCK = 800, 10
+"""Of more it looks at so many blocks of ids, evenly apart, so many entries each."""
 
 FIRST_ID_SINCE = """
 with recursive search (low, high) as (
@@ -64,7 +70,9 @@ def entries_page(query: EntryQuery, low: int, high: int) -> tuple[str, list[Any]
     parameters.append(query.limit + 1)
     text = f"""
         select {ENTRY}, null::bytea as body
-        from (select * from sync_journal where {walk} order by id desc limit {LOOKED_AT}) as looked
+        from (
+            select * from sync_journal where {walk} order by id desc limit {_patience(query)}
+        ) as looked
         where {" and ".join(filter(None, conditions)) or "true"}
         order by id desc
         limit ${len(parameters)}
@@ -77,7 +85,7 @@ def last_looked_at(query: EntryQuery, low: int, high: int) -> tuple[str, list[An
     walk, parameters = _walk(query, low, high)
     text = f"""
         select id, received_at from sync_journal where {walk}
-        order by id desc offset {LOOKED_AT - 1} limit 1
+        order by id desc offset {_patience(query) - 1} limit 1
     """  # noqa: S608
     return text, parameters
 
@@ -93,6 +101,11 @@ def _walk(query: EntryQuery, low: int, high: int) -> tuple[str, list[Any]]:
     return " and ".join(conditions), parameters
 
 
+def _patience(query: EntryQuery) -> int:
+    named = any(getattr(query, name) is not None for name in _BY_INDEX)
+    return LOOKED_UP if named or query.outcome in _UNCOMMON else LOOKED_AT
+
+
 def _common_outcome(query: EntryQuery) -> str | None:
     if query.outcome is None or query.outcome in _UNCOMMON:
         return None
@@ -106,39 +119,40 @@ def _our_word(outcome: str) -> str:
 
 ENTRY_BY_ID = f"select {ENTRY}, body from sync_journal where id = $1"  # noqa: S608
 
-_TAIL = f"""
-with tail as (
-    select source, outcome, occurred_at, received_at
-    from sync_journal
-    where id >= $1
-    order by id desc
-    limit {COUNTED}
-)
-"""  # noqa: S608
+LAST_ID = "select coalesce(max(id), 0) from sync_journal"
 
-COUNTS = f"""
-{_TAIL}
+ACTIVITY = """
+with looked as materialized (
+    select source, outcome, occurred_at, received_at
+    from generate_series($1::bigint, $2::bigint, $3::bigint) as block (first)
+    cross join lateral (
+        select source, outcome, occurred_at, received_at
+        from sync_journal
+        where id >= block.first and id < block.first + $4::bigint
+        order by id
+        limit $4
+    ) as entry
+)
 select
-    date_bin($2::interval, received_at, $3) as start,
+    date_bin($5::interval, received_at, $6) as start,
     source,
     outcome,
     count(*) as entries,
-    min(received_at) as first_at
-from tail
-where received_at >= $3
-group by 1, 2, 3
-"""  # noqa: S608
+    percentile_disc(array[0.5, 0.99]) within group (order by received_at - occurred_at)
+        filter (where source = 'webhook' and occurred_at is not null) as lags
+from looked
+where received_at >= $6
+group by grouping sets ((1, 2, 3), (1))
+"""
+"""For each step by source and outcome, and once without (there the lags are the step's)."""
 
-LAGS = f"""
-{_TAIL}
-select
-    date_bin($2::interval, received_at, $3) as start,
-    percentile_disc(array[0.5, 0.99])
-        within group (order by received_at - occurred_at) as lags
-from tail
-where received_at >= $3 and source = 'webhook' and occurred_at is not null
-group by 1
-"""  # noqa: S608
+
+def blocks(first: int, last: int) -> tuple[int, int]:
+    """How far apart the blocks of ids begin, and how long each is: all of few, a part of many."""
+    ids = last - first + 1
+    apart = max(1, -(-ids // BLOCKS))
+    return apart, BLOCK if ids > COUNTED else apart
+
 
 LAST_DELIVERY_NEARBY = f"""
 select received_at
@@ -205,7 +219,17 @@ select {_ACTION} from operator_actions where id < $1 order by id desc limit $2
 """  # noqa: S608
 
 LAST_ACTION_OF = f"""
-select {_ACTION} from operator_actions where action = any ($1::text[]) order by id desc limit 1
+select newest.*
+from unnest($1::text[]) as wanted (name)
+cross join lateral (
+    select {_ACTION} from operator_actions where action = wanted.name order by id desc limit 1
+) as newest
+order by newest.id desc
+limit 1
+"""  # noqa: S608
+
+ACTIONS_ABOUT = f"""
+select {_ACTION} from operator_actions where target = $1 order by id desc limit $2
 """  # noqa: S608
 
 LOWEST, HIGHEST = 0, 2**63 - 1

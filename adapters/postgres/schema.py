@@ -2,7 +2,7 @@
 
 from adapters.postgres.database import Database
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision under `migrations/versions/`. Written here because asking Alembic for it
 would cost every start of the service half a second and 30 MB."""
 

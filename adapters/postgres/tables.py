@@ -158,6 +158,15 @@ class ActionRow(Table, table=True):
     """What an operator did at the console."""
 
     __tablename__ = "operator_actions"
+    __table_args__ = (
+        Index("operator_actions_action_idx", "action", "id"),
+        Index(
+            "operator_actions_target_idx",
+            "target",
+            "id",
+            postgresql_where=text("target is not null"),
+        ),
+    )
 
     id: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)

@@ -12,6 +12,7 @@ forms.py       a posted form, read without trusting it
 rendering.py   the templates, and what each of them is told
 charts.py      numbers as places in an SVG
 words.py       times and values as people read them
+reasons.py     why a delivery did what it did
 names.py       the actions, as the audit trail calls them
 templates/     Jinja2, autoescaped
 static/        one style sheet, one small script, htmx (0BSD); nothing from another origin

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from domain.errors import IdentityProviderUnavailable, SigningKeysUnavailable, StorageUnavailable
 from service.console.room import Room, console_of
 from service.console.runs import failure
+from service.console.words import sentence
 from service.log import note
 
 CONTENT_SECURITY_POLICY = (
@@ -47,6 +48,10 @@ _UNAVAILABLE = {
         "The signing keys could not be loaded. Try again, or sign in with a token.",
     ),
 }
+
+
+VISITOR = "console_visitor"
+"""Where a request's state keeps who is asking: a refusal too is a page of theirs."""
 
 
 class SignInNeeded(Exception):
@@ -95,7 +100,7 @@ async def _answered(
     except Refused as refused:
         return _message(request, refused)
     except IdentityProviderUnavailable as error:
-        words = f"{failure(error).capitalize()}. Nothing was changed."
+        words = f"{sentence(failure(error))}. Nothing was changed."
         return _message(request, Refused(503, "Clerk gives no answer we can use", words))
     except tuple(_UNAVAILABLE) as error:
         title, words = _UNAVAILABLE[next(k for k in _UNAVAILABLE if isinstance(error, k))]
@@ -161,7 +166,8 @@ def _message(request: Request, refused: Refused) -> Response:
         "base": base_of(request),
         "title": refused.title,
         "words": refused.words,
-        "visitor": None,
+        "visitor": getattr(request.state, VISITOR, None),
+        "active": "",
     }
     page = room_of(request).templates.render("message.html", facts)
     return HTMLResponse(page, refused.status)

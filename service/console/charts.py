@@ -27,7 +27,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
+    """`outcomes` are those in it, and `highest` is its top."""
+
     bars: tuple[Bar, ...]
+    outcomes: tuple[str, ...]
     highest: int
 
 
@@ -49,7 +52,8 @@ def bar_chart(activity: Activity) -> BarChart:
         for number, bucket in enumerate(activity.buckets)
         for bar in _stacked(bucket, number * place, place, highest)
     ]
-    return BarChart(tuple(bars), highest)
+    drawn = {bar.outcome for bar in bars}
+    return BarChart(tuple(bars), tuple(name for name in OUTCOMES if name in drawn), highest)
 
 
 def line_chart(activity: Activity) -> LineChart:

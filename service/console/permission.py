@@ -15,7 +15,7 @@ from domain.user import LocalUser
 from service.bearer import unverified_token
 from service.console.access.tickets import COOKIE
 from service.console.access.visitor import Visitor
-from service.console.answers import Refused, SignInNeeded, base_of, room_of
+from service.console.answers import VISITOR, Refused, SignInNeeded, base_of, room_of
 from service.console.forms import read_form
 from service.console.room import Room
 from service.log import note
@@ -57,6 +57,7 @@ async def reading(request: Request) -> Visit:
     visitor = await _visitor(request, room)
     if visitor is None or await _is_locked_out(room, visitor):
         raise SignInNeeded
+    setattr(request.state, VISITOR, visitor)
     note(request.scope, user_id=visitor.user_id)
     return Visit(request=request, room=room, visitor=visitor, base=base_of(request))
 

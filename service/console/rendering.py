@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from domain.explain import span, why
-from service.console import words
+from domain.explain import span
+from service.console import reasons, words
 
 HERE = Path(__file__).parent
 
@@ -27,13 +27,16 @@ class Templates:
         )
         self._environment.filters.update(
             ago=words.ago,
+            because=reasons.because,
             clock=words.clock,
             exact=words.exact,
             iso=words.iso,
             moment=datetime.fromisoformat,
+            sentence=words.sentence,
+            source=words.source,
             span=span,
             value=words.value,
-            why=why,
+            why=reasons.why,
         )
         self._environment.globals["version"] = _version()
         for name in self._environment.list_templates():

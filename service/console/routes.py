@@ -8,7 +8,16 @@ from fastapi import APIRouter, Depends
 from service.console.actions import drift as drift_actions
 from service.console.actions import replay, sync_now, test_event
 from service.console.answers import AT
-from service.console.pages import audit, deliveries, drift, overview, quarantine, sign_in, users
+from service.console.pages import (
+    audit,
+    deliveries,
+    drift,
+    nowhere,
+    overview,
+    quarantine,
+    sign_in,
+    users,
+)
 from service.console.permission import acting, reading
 
 FOR_ANYBODY = (sign_in.router,)
@@ -20,6 +29,7 @@ FOR_READERS = (
     drift.router,
     quarantine.router,
     audit.router,
+    nowhere.router,
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from domain.explain import span
+from domain.user import Source
 
 
 def ago(moment: datetime, now: datetime) -> str:
@@ -26,6 +27,16 @@ def exact(moment: datetime) -> str:
     """To the millisecond, as Clerk counts, in UTC."""
     utc = moment.astimezone(UTC)
     return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d} UTC"
+
+
+def sentence(text: str) -> str:
+    """With a capital at its beginning, and left alone otherwise: there are names in it."""
+    return text[:1].upper() + text[1:]
+
+
+def source(came_by: Source | str) -> str:
+    """How we came to know something."""
+    return "just in time" if came_by == Source.JIT else str(came_by)
 
 
 def iso(moment: datetime) -> str:

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
+from fastapi import FastAPI
 from playwright.async_api import BrowserContext, Page, async_playwright
+from starlette.types import Receive, Scope, Send
 
 from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from service.app import create_app
@@ -22,6 +25,14 @@ CHROMIUM = (
 """Where a Chromium is installed; None where there is none."""
 
 WITHOUT_CHROMIUM = "no Chromium is installed: apt install chromium, or set TEST_CHROMIUM to one"
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+)
 
 GRAVE = ("serious", "critical")
 
@@ -70,21 +81,42 @@ class Browsing:
 
 
 @asynccontextmanager
-async def listening_console(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[str]:
+async def listening_console(
+    clerk: ClerkEmulator, store_url: str, prefix: str = ""
+) -> AsyncIterator[str]:
     """The console's address. Clerk's webhooks come in by the front door."""
-    settings = settings_for(clerk, store_url, clerk_rate_limit=10_000, **TOKENS)
-    async with listening(create_app(settings), settings) as there:
-        address = f"http://127.0.0.1:{there.port}"
+    settings = settings_for(clerk, store_url, clerk_rate_limit=10_000, root_path=prefix, **TOKENS)
+    app = create_app(settings)
+    served: Any = Stripping(app, prefix) if prefix else app
+    async with listening(served, settings) as there:
+        address = f"http://127.0.0.1:{there.port}{prefix}"
         webhooks = Endpoint(url=f"{address}{WEBHOOKS}", secrets=clerk.config.webhook_secrets)
         clerk.sender.add_endpoint(webhooks)
         yield f"{address}/console"
+
+
+class Stripping:
+    """What a proxy does that serves an application under a prefix: it takes that off."""
+
+    def __init__(self, app: FastAPI, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._app, name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The server has put its root path before what was asked for, which has it already.
+        path = scope["path"].removeprefix(self._prefix)
+        stripped = {**scope, "path": path, "raw_path": path.encode()}
+        await self._app(stripped if path.startswith(self._prefix) else scope, receive, send)
 
 
 @asynccontextmanager
 async def browsing(base: str, **context: Any) -> AsyncIterator[Browsing]:
     """A browser of its own; `context` is what Playwright calls one's options."""
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         try:
             yield await _watched(await chromium.new_context(**context), base)
         finally:
@@ -94,7 +126,8 @@ async def browsing(base: str, **context: Any) -> AsyncIterator[Browsing]:
 async def _watched(context: BrowserContext, base: str) -> Browsing:
     page = await context.new_page()
     seen = Browsing(page, base)
-    origin = base.removesuffix("/console")
+    parts = urlsplit(base)
+    origin = f"{parts.scheme}://{parts.netloc}"
     page.on("console", lambda said: _note(seen.complaints, said.type, said.text))
     page.on("pageerror", lambda error: seen.complaints.append(str(error)))
     page.on("requestfailed", lambda request: _note_failure(seen.complaints, request))

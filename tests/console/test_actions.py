@@ -75,7 +75,9 @@ async def test_sync_now_tombstones_whom_clerk_does_not_know(
     user = await stored_user(sql, ADA)
     assert (user["email"], user["deleted_at"] is not None) == (None, True)
     assert await trail(sql) == [("operator token", "sync now", ADA, "deleted")]
-    assert "brought by reconcile" in (await operator.get(f"/users/{ADA}")).text
+    page = (await operator.get(f"/users/{ADA}")).text
+    assert "brought by reconcile" in page
+    assert "What was done here" in page
 
 
 async def test_what_was_confirmed_is_done_or_nothing(
@@ -111,6 +113,31 @@ async def test_a_replayed_delivery_leaves_quarantine(
     await operator.confirm(f"/deliveries/{entry}/replay")
     assert (await journal(sql))[0]["outcome"] == "created"
     assert await trail(sql) == [("operator token", "replay", "msg_q", "created")]
+    page = (await operator.get(f"/deliveries/{entry}")).text
+    assert "replay by <bdi>operator token</bdi>: <bdi>created</bdi>" in page
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            b"still poison",
+            "It still cannot be read, and stays in quarantine: its body is not JSON.",
+        ),
+        (b'{"type": "session.created"}', "It is not for us, and nothing will change"),
+        (None, "Its body is erased or has expired"),
+        (webhook_bytes("user.created"), "a row will be created"),
+        (webhook_bytes("user.deleted"), "There is no way back"),
+    ],
+)
+async def test_a_replay_is_foretold_in_words(
+    *, operator: Visitor, database: Database, sql: Sql, body: bytes | None, words: str
+) -> None:
+    await quarantined(database, body or b"")
+    if body is None:
+        await sql.execute("update sync_journal set body = null")
+    entry = (await journal(sql))[0]["id"]
+    assert words in (await operator.get(f"/deliveries/{entry}/replay")).text
 
 
 async def test_what_was_no_delivery_cannot_be_replayed(
@@ -130,7 +157,8 @@ async def test_a_group_in_quarantine_is_replayed_and_no_other(
     await quarantined(database, b"another cause", svix_id="msg_c", clerk_id=None)
     await sql.execute("update sync_journal set error = 'other' where svix_id = 'msg_c'")
     page = await operator.get("/quarantine/replay?error=wrong_type")
-    assert "2 would be read again" in page.text
+    assert "2 deliveries will be read again" in page.text
+    assert "they would come out as: 1 created, 1 quarantined" in page.text
     await run(operator, sql, "/quarantine/replay?error=wrong_type")
     outcomes = {entry["svix_id"]: entry["outcome"] for entry in await journal(sql)}
     assert outcomes == {"msg_a": "created", "msg_b": "quarantined", "msg_c": "quarantined"}
@@ -215,6 +243,8 @@ async def test_a_run_that_fails_says_so(
     own_clerk.keys.rotate("ins_another")
     await run(own_operator, sql, "/drift/check")
     assert (await trail(sql))[0][3].startswith("failed: CLERK_SECRET_KEY is another instance's")
+    page = (await own_operator.get("/drift")).text
+    assert "Failed: CLERK_SECRET_KEY is another instance" in page
 
 
 async def test_a_run_that_ended_with_its_process_is_told_as_such(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from playwright.async_api import Page
 
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
@@ -14,7 +15,7 @@ from tests.console.browser import (
     listening_console,
 )
 from tests.console.hostile import HOSTILE
-from tests.console.visitors import READER
+from tests.console.visitors import OPERATOR, READER
 from tests.e2e.processes import eventually
 from tests.operator.arrivals import quarantined
 from tests.service.tables import Sql
@@ -110,8 +111,8 @@ async def lively(
     await quarantined(database, b'{"type": "<script>alert(1)</script>"}', clerk_id=None)
     await sql.execute(
         "update users set email = 'x@example.com', observed_at = observed_at - interval '1 h'"
-        " where clerk_id = $1",
-        people[0],
+        " where clerk_id <> $1",
+        people[1],
     )
     entry = await sql.fetchval("select id from sync_journal where svix_id = 'msg_q'")
     return {
@@ -124,6 +125,7 @@ async def lively(
         "replay": f"/deliveries/{entry}/replay",
         "users": "/users",
         "nobody found": "/users?q=nobody",
+        "several found": "/users?q=x@example.com",
         "differing": f"/users/{people[0]}",
         "tombstone": f"/users/{people[1]}",
         **{f"hostile {n}": f"/users/{person}" for n, person in enumerate(people[2:])},
@@ -170,6 +172,19 @@ async def test_every_page_is_fit_for_everybody(
         assert findings == []
         assert too_wide == []
         assert (browser.complaints, browser.elsewhere) == ([], [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_refusal_is_fit_for_everybody_too(address: str, scheme: str) -> None:
+    async with browsing(address, color_scheme=scheme, **SCREENS["narrow"]) as browser:
+        await browser.sign_in(READER)
+        findings = []
+        for path in ("/nothing/like/that", "/deliveries/999", "/users/nobody", "/drift/check"):
+            await browser.open(path)
+            findings += await browser.grave_findings()
+            assert not await browser.is_wider_than_the_screen()
+        assert (findings, browser.elsewhere) == ([], [])
 
 
 @pytest.mark.slow
@@ -234,6 +249,79 @@ async def test_the_keyboard_goes_everywhere(browser: Browsing) -> None:
 
 
 @pytest.mark.slow
+async def test_somebody_is_put_right_without_a_mouse(
+    address: str, lively: dict[str, str], sql: Sql
+) -> None:
+    """Signed in, looked up, compared and synced: Tab, Enter and what one types."""
+    async with browsing(address, **SCREENS["wide"]) as browser:
+        page = browser.page
+        await browser.open()
+        await page.keyboard.type(OPERATOR)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(browser.base)
+        await tab_to(page, "Users")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/users")
+        await page.keyboard.type(lively["differing"].rpartition("/")[2])
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#at-clerk tr.differs")
+        await tab_to(page, "Sync now")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/sync")
+        await tab_to(page, "Sync now")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("text=Both sides agree")
+        assert await sql.fetchval("select count(*) from operator_actions where action = 'sync now'")
+
+
+async def tab_to(page: Page, words: str) -> None:
+    """Forward until what has these words has the focus, which can be seen."""
+    for _ in range(60):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.textContent.trim()") == words:
+            assert (
+                await page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+                != "0px"
+            )
+            return
+    pytest.fail(f"no Tab leads to {words}")
+
+
+@pytest.mark.slow
+async def test_while_nothing_answers_nothing_is_called_live(address: str) -> None:
+    async with browsing(address, **SCREENS["wide"]) as browser:
+        page = browser.page
+        await browser.sign_in()
+        await browser.open("/deliveries")
+        await page.route("**/deliveries*", lambda route: route.abort())
+        await page.wait_for_selector("text=No answer", timeout=15_000)
+        await page.unroute("**/deliveries*")
+        await page.wait_for_selector(".live-state:text-is('Live')", timeout=15_000)
+
+
+@pytest.mark.slow
+async def test_under_a_prefix_everything_is_there(
+    own_clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    async with (
+        listening_console(own_clerk, store_url, "/ops/sync") as address,
+        browsing(address, **SCREENS["wide"]) as browser,
+    ):
+        await browser.sign_in()
+        person = own_clerk.create_user(email_address=["ada@example.com"], first_name="Ada")["id"]
+        await arrived(sql, person)
+        await browser.page.click("nav >> text=Users")
+        await browser.page.fill("#q", "ada@example.com")
+        await browser.page.press("#q", "Enter")
+        await browser.page.wait_for_selector("text=Both sides agree")
+        assert browser.page.url == f"{address}/users/{person}"
+        await browser.page.click("text=Sync now >> nth=0")
+        await browser.confirm()
+        await browser.page.wait_for_selector("text=What was done here")
+        assert (browser.complaints, browser.elsewhere) == ([], [])
+
+
+@pytest.mark.slow
 async def test_without_a_script_everything_is_still_there(
     address: str, lively: dict[str, str]
 ) -> None:
@@ -242,9 +330,16 @@ async def test_without_a_script_everything_is_still_there(
         await browser.open(lively["differing"])
         await browser.page.click("text=Ask Clerk")
         assert "1 field differs" in await browser.text()
+        await browser.open(lively["sync now"])
+        await browser.confirm()
+        assert "What was done here" in await browser.text()
         await browser.open(lively["delivery"])
         await browser.page.click("text=Show it")
         assert "<script>" in await browser.text()
+        await browser.open("/deliveries")
+        await browser.page.fill("#user", "x@example.com")
+        await browser.page.click("text=Filter")
+        assert "several do" in await browser.text()
 
 
 @pytest.mark.slow

@@ -1,15 +1,18 @@
 """What the pages show, and how."""
 
 import re
+from typing import get_args
 from urllib.parse import quote
 
 import httpx
 import pytest
 from markupsafe import escape
 
+from adapters.clerk.values import Reason
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from service.console.reasons import because
 from service.services import services_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.console.hostile import HOSTILE
@@ -96,6 +99,64 @@ async def test_while_clerk_is_down_our_own_row_is_shown(
     page = (await reader.get(f"/users/{ADA}/clerk")).text
     assert "Clerk is unavailable" in page
     assert "ada@example.com" in page
+
+
+async def test_our_own_row_is_shown_before_clerk_has_answered(
+    service: Service, reader: Visitor
+) -> None:
+    await service.deliver(webhook_bytes("user.created"))
+    assert "ada@example.com" in (await reader.get(f"/users/{ADA}")).text
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([], "Their first request asks Clerk"),
+        (["user.created"], "Their requests are served."),
+        (["user.updated.banned"], "Their requests are refused: 403 user_banned."),
+        (["user.created", "user.deleted"], "Their requests are refused: 401 user_deleted."),
+    ],
+)
+async def test_a_page_says_whether_they_get_in(
+    service: Service, reader: Visitor, events: list[str], words: str
+) -> None:
+    for event in events:
+        await service.deliver(webhook_bytes(event))
+    assert words in (await reader.get(f"/users/{ADA}")).text
+
+
+async def test_deliveries_are_found_by_any_name_of_their_user(
+    service: Service, reader: Visitor, sql: Sql
+) -> None:
+    await service.deliver(webhook_bytes("user.created"))
+    for name in ("ADA@example.com", str(await sql.fetchval("select id from users")), ADA):
+        page = await reader.get(f"/deliveries?user={name}")
+        assert len(await entries_of(page)) == 1
+        assert f'value="{ADA}"' in page.text
+    assert "Nobody here goes by that" in (await reader.get("/deliveries?user=eve")).text
+
+
+@pytest.mark.parametrize("reason", get_args(Reason))
+async def test_a_reason_is_told_in_words(
+    reader: Visitor, database: Database, sql: Sql, reason: str
+) -> None:
+    await quarantined(database, b"?", clerk_id=None)
+    await sql.execute("update sync_journal set error = $1", reason)
+    entry = await sql.fetchval("select id from sync_journal")
+    words = because(reason)
+    assert words != reason
+    for path in ("/quarantine", f"/deliveries/{entry}", "/deliveries"):
+        assert words[1:] in (await reader.get(path)).text
+
+
+def test_what_a_reason_says_in_particular_stays() -> None:
+    assert because("unstorable: value too long") == "the store refuses it (value too long)"
+    assert because("of another version") == "of another version"
+
+
+async def test_a_refusal_is_a_page_with_the_way_on(reader: Visitor) -> None:
+    for path in ("/nothing/like/that", "/deliveries/999", "/drift/check", "/users/nobody"):
+        assert "Sign out" in (await reader.get(path)).text
 
 
 @pytest.mark.parametrize("kind", ["clerk_id", "id", "email", "external_id"])
@@ -272,5 +333,7 @@ async def test_a_store_that_is_away_is_told_on_the_overview(clerk: ClerkEmulator
         operator = room.access.with_token(OPERATOR)
         assert operator is not None
         visitor.headers["cookie"] = f"console_ticket={room.access.ticket(operator)[0]}"
-        assert "The store cannot be reached" in (await visitor.get()).text
+        page = (await visitor.get()).text
+        assert "The store cannot be reached" in page
+        assert "Quarantine</h3>" not in page  # nobody knows
         assert (await visitor.get("/deliveries")).status_code == 503

@@ -3,9 +3,12 @@
 import statistics
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from adapters.postgres.console import PostgresConsoleReads
+from adapters.postgres.database import Database
 from tests.console.visitors import Visitor
 from tests.service.tables import Sql
 
@@ -71,6 +74,20 @@ async def test_no_page_looks_at_everything(
     assert "look further back" in (await operator.get("/deliveries?type=user.deleted")).text
     # The one that lies furthest back is found all the same.
     assert "gone" in (await operator.get("/deliveries?outcome=gone")).text.partition("<tbody>")[2]
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=15), timedelta(hours=2)])
+async def test_of_many_a_part_tells_how_many(database: Database, sql: Sql, step: timedelta) -> None:
+    """One a second. Of what is rare, one in a thousand, some are seen."""
+    await sql.execute(FILL_JOURNAL, ENTRIES, USERS, timeout=300)
+    await sql.execute("analyze sync_journal")
+    reads = PostgresConsoleReads(database)
+    activity = await reads.activity(steps=84, step=step, until=datetime.now(UTC) + step)
+    assert activity.sampled
+    whole = [bucket.total / step.total_seconds() for bucket in activity.buckets[1:-2]]
+    assert statistics.mean(whole) == pytest.approx(1, rel=0.02)
+    assert [bucket for bucket in whole if not 0.7 < bucket < 1.3] == []
+    assert sum(bucket.outcomes.get("stale", 0) for bucket in activity.buckets) > 0
 
 
 async def seconds_of(operator: Visitor, view: str) -> float:

@@ -13,6 +13,7 @@ from domain.sweep import Sweep, load_sweep, save_sweep
 from service.console.actions.refusals import held_by
 from service.console.answers import ConsoleRoute, Refused
 from service.console.names import CHECK, REPAIR
+from service.console.pages.drift import EFFECTS
 from service.console.permission import Acting, Posted, Visit
 from service.console.room import Room
 
@@ -31,7 +32,7 @@ async def confirm_check(visit: Acting) -> Response:
         "confirm.html",
         active="drift",
         title="Check for drift",
-        about="every user on both sides",
+        about=None,
         words="It reads all users at Clerk, with a third of the calls Clerk allows, and changes "
         "nothing.",
         fields={},
@@ -56,7 +57,8 @@ async def confirm_repair(visit: Acting) -> Response:
         active="drift",
         sweep=sweep,
         brake=Brake(),
-        held_back=sweep.found.get("deleted", 0),
+        effects=EFFECTS,
+        to_tombstone=sweep.found.get("deleted", 0) - sweep.repaired.get("deleted", 0),
     )
 
 

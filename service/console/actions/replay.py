@@ -16,15 +16,31 @@ from domain.replay import (
     Verdict,
     recorded,
 )
+from domain.user import Outcome
 from service.console.actions.recording import on_the_trail
 from service.console.actions.refusals import held_by
 from service.console.answers import ConsoleRoute, Refused
 from service.console.names import REPLAY, REPLAY_QUARANTINED
 from service.console.pages.deliveries import entry_of
 from service.console.permission import Acting, Posted, Visit
+from service.console.reasons import because
 from service.console.room import Room
 
 router = APIRouter(route_class=ConsoleRoute)
+
+WORDS = {
+    Outcome.CREATED: "It brings in a user we do not have: a row will be created.",
+    Outcome.UPDATED: "It is newer than our row: that will be overwritten with it.",
+    Outcome.UNCHANGED: "We have what it says: nothing will change.",
+    Outcome.STALE: "Our row is newer than it: nothing will change.",
+    Outcome.DELETED: "Our row will become a tombstone, and everything personal in it is erased. "
+    "There is no way back.",
+    Outcome.GONE: "Our row is a tombstone, and stays one: nothing will change.",
+    Verdict.QUARANTINED: "It still cannot be read, and stays in quarantine",
+    Verdict.FAILED: "It cannot be read, and nothing will change",
+    Verdict.IGNORED: "It is not for us, and nothing will change",
+    Verdict.NO_BODY: "Its body is erased or has expired: there is nothing to replay.",
+}
 
 REHEARSED = 500
 """Deliveries of a group that a confirmation goes through: somebody is waiting."""
@@ -41,7 +57,7 @@ async def confirm_one(visit: Acting, entry_id: int) -> Response:
         active="deliveries",
         title="Replay this delivery",
         about=entry.svix_id,
-        words=f"It would be {_in_words(rehearsed)}.",
+        words=_foretold(rehearsed),
         fields={},
         grave=rehearsed.verdict == "deleted",
         to=f"/deliveries/{entry_id}/replay",
@@ -66,14 +82,15 @@ async def replay_one(visit: Acting, form: Posted, entry_id: int) -> Response:
 async def confirm_group(visit: Acting, request: Request) -> Response:
     error = request.query_params.get("error", "").replace("\0", "")
     total = await visit.room.journal.count(_quarantined(error))
+    verdicts = await _rehearsed(visit.room, error)
     return visit.page(
         "confirm.html",
         active="quarantine",
         title="Replay what is quarantined",
-        about=error or "all causes",
-        words=await _group_words(visit.room, error, total),
+        about=error or None,
+        words=_group_words(total, verdicts),
         fields={"error": error},
-        grave=False,
+        grave=bool(verdicts[Outcome.DELETED]),
         to="/quarantine/replay",
         back="/quarantine",
         button=f"Replay {total:,}",
@@ -109,13 +126,26 @@ async def _replay_all(room: Room, error: str, detail: dict[str, Any]) -> str:
     return _tally(verdicts)
 
 
-async def _group_words(room: Room, error: str, total: int) -> str:
+async def _rehearsed(room: Room, error: str) -> Counter[str]:
     wanted = _quarantined(error, limit=REHEARSED)
-    verdicts = Counter(
-        [replayed.verdict.value async for replayed in _each(room, wanted, _rehearsal(room))]
-    )
-    of = f" Of the first {REHEARSED}" if total > REHEARSED else " Of them"
-    return f"{total:,} would be read again.{of} would now be: {_tally(verdicts)}."
+    replayed = [one async for one in _each(room, wanted, _rehearsal(room))]
+    return Counter(one.verdict.value for one in replayed)
+
+
+def _group_words(total: int, verdicts: Counter[str]) -> str:
+    if not total:
+        return "Nothing is waiting there any more."
+    many = "1 delivery" if total == 1 else f"{total:,} deliveries"
+    which = f"the first {REHEARSED}" if total > REHEARSED else "they"
+    tally = f"By what runs now, {which} would come out as: {_tally(verdicts)}."
+    return f"{many} will be read again. {tally}"
+
+
+def _foretold(rehearsed: Replayed) -> str:
+    words = WORDS[rehearsed.verdict]
+    if words.endswith("."):
+        return words
+    return f"{words}: {because(rehearsed.reason)}." if rehearsed.reason else f"{words}."
 
 
 async def _once(room: Room, entry: JournalEntry, destination: Destination) -> Replayed:

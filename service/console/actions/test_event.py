@@ -19,7 +19,7 @@ async def confirm(visit: Acting) -> Response:
         "confirm.html",
         active="overview",
         title="Send a test event",
-        about="the emulated Clerk",
+        about=None,
         words="A test user signs up at the emulated Clerk. Its signed webhook comes in by the "
         "front door, and a row is created.",
         fields={},

@@ -1,6 +1,7 @@
 """What arrived: the list, and one of them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,6 +12,7 @@ from domain.user import Source
 from service.console.answers import ConsoleRoute, Refused
 from service.console.charts import OUTCOMES
 from service.console.pages.queries import HIGHEST, asked_for
+from service.console.pages.users import LONGEST_SEARCH, is_user_id
 from service.console.permission import Reading, Visit, seeing_bodies
 
 router = APIRouter(route_class=ConsoleRoute)
@@ -23,7 +25,7 @@ TYPES = ("user.created", "user.updated", "user.deleted")
 
 @router.get("/deliveries")
 async def deliveries(visit: Reading, request: Request) -> Response:
-    asked = asked_for(request.query_params)
+    asked = asked_for(await _with_clerks_id(visit, request.query_params))
     return visit.page(
         "deliveries.html",
         active="deliveries",
@@ -45,6 +47,7 @@ async def delivery(visit: Reading, entry_id: int) -> Response:
         entry=replace(entry, body=None),
         has_body=entry.body is not None,
         took=_took(entry),
+        actions=await visit.room.audit.about(entry.svix_id) if entry.svix_id else (),
     )
 
 
@@ -77,6 +80,15 @@ def readable(body: bytes) -> str:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
+
+
+async def _with_clerks_id(visit: Visit, unverified: Mapping[str, str]) -> Mapping[str, str]:
+    """A user may be named in any way that finds one; the journal knows the Clerk id only."""
+    text = unverified.get("user", "").strip().replace("\0", "")[:LONGEST_SEARCH]
+    if not text or is_user_id(text):
+        return unverified
+    found = await visit.room.reads.find_users(text)
+    return {**unverified, "user": found[0].clerk_id} if len(found) == 1 else unverified
 
 
 def _took(entry: JournalEntry) -> str | None:

@@ -21,6 +21,15 @@ KINDS = {
     DriftKind.TOMBSTONED: "a tombstone here, live at Clerk: there is no way back",
 }
 
+EFFECTS = {
+    DriftKind.MISSING: "will be created",
+    DriftKind.DIFFERING: "will be overwritten with what Clerk has",
+    DriftKind.DELETED: "will become a tombstone, if the brake lets it",
+    DriftKind.AHEAD: "will be left: ours claims to be newer",
+    DriftKind.TOMBSTONED: "will be left: a tombstone stands",
+}
+"""What a repair does to a row."""
+
 
 @router.get("/drift")
 async def drift(visit: Reading) -> Response:

@@ -15,5 +15,6 @@ async def quarantine(visit: Reading) -> Response:
         "quarantine.html",
         active="quarantine",
         groups=await visit.room.reads.quarantine_groups(),
+        total=await visit.room.journal.quarantined(),
         run=await visit.room.audit.last_of(REPLAY_QUARANTINED),
     )

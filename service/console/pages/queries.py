@@ -87,7 +87,7 @@ def _user(text: str) -> str:
     try:
         return parse_user_id(text)
     except ValueError:
-        raise ValueError("a Clerk user id is user_ and letters or digits") from None
+        raise ValueError("nobody here goes by that, or several do: look under Users") from None
 
 
 def _plain(text: str) -> str:

@@ -7,12 +7,13 @@ from fastapi.responses import RedirectResponse
 
 from domain.console import EntryQuery
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
-from domain.explain import Comparison, beside, standing
+from domain.explain import Comparison, beside
 from domain.sync_now import NOBODY, SyncPlan
-from domain.user import UserId, parse_user_id
+from domain.user import DeletedUser, UserId, UserState, parse_user_id
 from service.console.answers import ConsoleRoute, Refused
 from service.console.permission import Reading, Visit
 from service.console.runs import failure
+from service.console.words import sentence
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -30,7 +31,7 @@ async def search(visit: Reading, request: Request) -> Response:
         return RedirectResponse(f"{visit.base}/users/{found[0].clerk_id}", 303)
     if delivery := await _delivery(visit, text):
         return RedirectResponse(f"{visit.base}/deliveries/{delivery}", 303)
-    if not found and _is_user_id(text):
+    if not found and is_user_id(text):
         return RedirectResponse(f"{visit.base}/users/{text}", 303)
     return visit.page("users.html", active="users", text=text, found=found)
 
@@ -48,8 +49,10 @@ async def user(visit: Reading, user_id: str) -> Response:
         user_id=checked,
         record=record,
         row=rows[0] if rows else None,
-        standing=standing(record),
+        their_requests=_their_requests(record),
+        rows=_rows(beside(record, None)),
         story=story,
+        actions=await visit.room.audit.about(checked),
     )
 
 
@@ -63,22 +66,33 @@ async def at_clerk(visit: Reading, user_id: str) -> Response:
     except IdentityProviderUnavailable as error:
         trouble = unanswered(error)
     record = plan.ours if plan else await visit.room.users.get(checked)
-    rows = beside(record, plan.clerks if plan else None)
+    rows = _rows(beside(record, plan.clerks if plan else None))
     return visit.page(
         "at_clerk.html",
         active="users",
         user_id=checked,
         trouble=trouble,
+        record=record,
         plan=plan,
         nobody=NOBODY,
-        rows=_differing_first(rows) if plan else rows,
+        rows=sorted(rows, key=lambda row: row.same) if plan else rows,
     )
 
 
-def _differing_first(rows: list[Comparison]) -> list[Comparison]:
-    """What somebody came to see; and that both exist goes without saying."""
-    worth_saying = (row for row in rows if not (row.field == "exists" and row.same))
-    return sorted(worth_saying, key=lambda row: row.same)
+def _rows(rows: list[Comparison]) -> list[Comparison]:
+    """Whether there is anybody is said above them."""
+    return [row for row in rows if row.field != "exists"]
+
+
+def _their_requests(record: UserState) -> str:
+    """What somebody meets who says that they cannot get in. See `domain.resolve_user`."""
+    if record is None:
+        return "Their first request asks Clerk, and brings them in."
+    if isinstance(record, DeletedUser):
+        return "Their requests are refused: 401 user_deleted."
+    if record.banned:
+        return "Their requests are refused: 403 user_banned."
+    return "Their requests are served."
 
 
 async def planned(visit: Visit, user_id: UserId) -> SyncPlan:
@@ -94,7 +108,7 @@ def unanswered(error: IdentityProviderUnavailable) -> str:
     """Why Clerk's side stays empty."""
     if isinstance(error, UserUnreadable):
         return f"Clerk has this user, in a form we cannot keep: {error}."
-    return f"{failure(error).capitalize()}. Our own row is below."
+    return f"{sentence(failure(error))}."
 
 
 def checked_id(unverified: str) -> UserId:
@@ -106,7 +120,7 @@ def checked_id(unverified: str) -> UserId:
         raise Refused(404, "There is no such user", words) from None
 
 
-def _is_user_id(text: str) -> bool:
+def is_user_id(text: str) -> bool:
     try:
         return bool(parse_user_id(text))
     except ValueError:

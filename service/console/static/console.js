@@ -4,6 +4,7 @@
 
 const EVERY = 3000;
 let paused = false;
+let lost = false;
 
 function live() {
   return document.querySelector("[data-live]");
@@ -30,7 +31,8 @@ function tick() {
 function showPause(control) {
   control.hidden = live() === null;
   control.classList.toggle("paused", paused);
-  control.querySelector(".live-state").textContent = paused ? "Paused" : "Live";
+  control.classList.toggle("lost", lost && !paused);
+  control.querySelector(".live-state").textContent = paused ? "Paused" : lost ? "No answer" : "Live";
   control.querySelector("button").textContent = paused ? "Resume" : "Pause";
 }
 
@@ -72,7 +74,31 @@ document.addEventListener("click", (event) => {
   }
 });
 
-document.addEventListener("htmx:afterSettle", () => prepare(document));
+// Nothing came of a request: what is shown is no longer live, and what was asked for is not there.
+function showNoAnswer(event) {
+  if (event.detail.successful) {
+    return;
+  }
+  const part = event.detail.elt;
+  if (part.matches("[data-live]")) {
+    lost = true;
+    document.querySelectorAll("[data-pausable]").forEach(showPause);
+  } else {
+    part.querySelectorAll(".waiting").forEach((text) => {
+      text.textContent = "There was no answer. Load the page again.";
+      text.classList.remove("waiting");
+    });
+  }
+}
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  event.detail.elt.querySelectorAll(".waiting").forEach((text) => (text.textContent = "Asking Clerk …"));
+});
+document.addEventListener("htmx:afterRequest", showNoAnswer);
+document.addEventListener("htmx:afterSettle", () => {
+  lost = false;
+  prepare(document);
+});
 prepare(document);
 setInterval(tick, EVERY);
 setInterval(showAges, 1000);
