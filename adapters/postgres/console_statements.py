@@ -10,6 +10,9 @@ from adapters.postgres.journal_statements import ENTRY
 from domain.console import EntryQuery
 from domain.journal import JOURNAL_OUTCOMES
 
+LOWEST, HIGHEST = 0, 2**63 - 1
+"""Beyond all ids."""
+
 LOOKED_AT = 15_000
 """Entries that one page may look at before it gives up and says how far it came."""
 
@@ -199,8 +202,9 @@ select
     (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('users')) as users,
     (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('sync_journal'))
         as entries,
-    exists (select from sync_journal) as any_entries
+    (select max(id) from sync_journal) is not null as any_entries
 """
+"""Not `exists`: that begins where retention has left nothing, and goes on until it finds a row."""
 
 _ACTION = "id, started_at, ended_at, who, action, target, detail, result"
 
@@ -222,14 +226,17 @@ LAST_ACTION_OF = f"""
 select newest.*
 from unnest($1::text[]) as wanted (name)
 cross join lateral (
-    select {_ACTION} from operator_actions where action = wanted.name order by id desc limit 1
+    select {_ACTION} from operator_actions
+    where (action, id) <= (wanted.name, {HIGHEST})
+    order by action desc, id desc
+    limit 1
 ) as newest
+where newest.action = wanted.name
 order by newest.id desc
 limit 1
 """  # noqa: S608
+"""In an order that one index alone has: most of the trail are sign-ins, and not to be walked."""
 
 ACTIONS_ABOUT = f"""
 select {_ACTION} from operator_actions where target = $1 order by id desc limit $2
 """  # noqa: S608
-
-LOWEST, HIGHEST = 0, 2**63 - 1

@@ -76,13 +76,13 @@ async def test_no_page_looks_at_everything(
     assert "gone" in (await operator.get("/deliveries?outcome=gone")).text.partition("<tbody>")[2]
 
 
-@pytest.mark.parametrize("step", [timedelta(minutes=15), timedelta(hours=2)])
+@pytest.mark.parametrize("step", [timedelta(minutes=30), timedelta(hours=3)])
 async def test_of_many_a_part_tells_how_many(database: Database, sql: Sql, step: timedelta) -> None:
     """One a second. Of what is rare, one in a thousand, some are seen."""
     await sql.execute(FILL_JOURNAL, ENTRIES, USERS, timeout=300)
     await sql.execute("analyze sync_journal")
     reads = PostgresConsoleReads(database)
-    activity = await reads.activity(steps=84, step=step, until=datetime.now(UTC) + step)
+    activity = await reads.activity(steps=48, step=step, until=datetime.now(UTC) + step)
     assert activity.sampled
     whole = [bucket.total / step.total_seconds() for bucket in activity.buckets[1:-2]]
     assert statistics.mean(whole) == pytest.approx(1, rel=0.02)

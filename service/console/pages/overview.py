@@ -27,8 +27,8 @@ class Window:
 
 WINDOWS = (
     Window("1h", 60, timedelta(minutes=1)),
-    Window("24h", 96, timedelta(minutes=15)),
-    Window("7d", 84, timedelta(hours=2)),
+    Window("24h", 48, timedelta(minutes=30)),
+    Window("7d", 56, timedelta(hours=3)),
 )
 
 
