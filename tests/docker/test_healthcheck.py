@@ -9,6 +9,8 @@ from threading import Thread
 
 import pytest
 
+from tests.e2e.processes import reserved_port
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -45,9 +47,8 @@ def test_the_exit_code_says_what_healthz_says(status: int, exit_code: int) -> No
 
 
 def test_a_service_that_is_not_there_is_not_healthy() -> None:
-    with answering(200) as port:
-        pass
-    assert check(port).returncode == 1
+    with reserved_port() as port:
+        assert check(port.number).returncode == 1
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:

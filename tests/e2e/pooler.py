@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 import asyncpg
 import pytest
 
-from tests.e2e.processes import eventually, free_port
+from tests.e2e.processes import eventually, reserved_port
 
 SERVER_CONNECTIONS = 3
 """Far fewer than clients: hardly two statements of one client meet the same server session."""
@@ -43,12 +43,12 @@ def pgbouncer() -> str:
 @asynccontextmanager
 async def pooled(url: str) -> AsyncIterator[str]:
     """The address by way of a pooler, which is there as long as the block is."""
-    server, port = urlsplit(url), free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        process = _start(server, port, Path(directory, "pgbouncer.ini"))
-        pooler = server._replace(netloc=f"{server.username}@127.0.0.1:{port}").geturl()
+    server = urlsplit(url)
+    with reserved_port() as port, tempfile.TemporaryDirectory() as directory:
+        process = _start(server, port.number, Path(directory, "pgbouncer.ini"))
+        pooler = server._replace(netloc=f"{server.username}@127.0.0.1:{port.number}").geturl()
         try:
-            await eventually(lambda: _answers(pooler), 10)
+            await eventually(lambda: _answers(pooler))
             yield pooler
         finally:
             process.kill()

@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import orjson
@@ -23,6 +24,8 @@ from tests.running import bearer, svix_headers
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 90.0
 """Seconds. It takes two to three; a busy machine takes thirty."""
+PATIENCE = 60.0
+"""Seconds after which we give up on what is bound to come, and then stays. They promise nothing."""
 
 
 class ServiceProcess:
@@ -35,7 +38,8 @@ class ServiceProcess:
         self, environment: Mapping[str, str], directory: Path, module: str = "service"
     ) -> None:
         self._module = module
-        self.port = free_port()
+        self._reserved = reserved_port()
+        self.port = self._reserved.number
         self.secret = environment["CLERK_WEBHOOK_SIGNING_SECRET"]
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -103,6 +107,7 @@ class ServiceProcess:
         """Leave nothing behind, whatever the test did."""
         if self._process is not None:
             await self.kill()
+        self._reserved.give_back()
         await self.http.aclose()
 
     def log(self) -> list[dict[str, Any]]:
@@ -175,19 +180,52 @@ async def running_process(
         yield service
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float) -> float:
-    """How long it took until the condition held. `AssertionError` when that is too long."""
+async def eventually(
+    condition: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE
+) -> float:
+    """How long it took until the condition held. `AssertionError` when that is too long.
+
+    Only for what stays once it is so: on a busy machine nobody may be looking for some seconds.
+    """
     started = time.monotonic()
-    while not await condition():
+    while not await _holds(condition):
         took = time.monotonic() - started
         assert took < seconds, f"{condition.__qualname__} did not hold within {seconds} s"
         await asyncio.sleep(0.02)
     return time.monotonic() - started
 
 
-def free_port() -> int:
-    """One that nobody listens on just now."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-        return port
+async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
+    answer = condition()
+    return answer if isinstance(answer, bool) else await answer
+
+
+@dataclass(frozen=True)
+class ReservedPort:
+    """A port of loopback on which nobody listens, and which nobody else is given meanwhile."""
+
+    number: int
+    _holder: socket.socket
+
+    def give_back(self) -> None:
+        self._holder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+
+def reserved_port() -> ReservedPort:
+    """A server that we start can listen on it, as often as it likes: both sides reuse addresses.
+
+    Only Linux allows that. Elsewhere the port is merely one that was free just now.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    reserved = ReservedPort(holder.getsockname()[1], holder)
+    if sys.platform != "linux":
+        reserved.give_back()
+    return reserved
