@@ -115,7 +115,9 @@ async def _end(connection: Connection) -> None:
 
     Rolled back first: the server may notice the end of a connection a little later.
     """
-    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        await connection.execute("rollback")
-        await connection.close(timeout=5)
-    connection.terminate()
+    try:
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.execute("rollback")
+            await connection.close(timeout=5)
+    finally:
+        connection.terminate()  # whoever is cancelled meanwhile leaves no connection behind

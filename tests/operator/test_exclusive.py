@@ -1,6 +1,7 @@
 """One run at a time, and what holds it."""
 
 import asyncio
+import gc
 from typing import Any
 
 import asyncpg
@@ -8,8 +9,13 @@ import pytest
 
 from adapters.postgres.exclusive import PostgresExclusive
 from domain.errors import AlreadyRunning, StorageUnavailable
+from tests.adapters.postgres.faults import every_session_with
+from tests.e2e.processes import eventually
 
-HOLDING = "select pid from pg_locks where locktype = 'advisory' and granted"
+HOLDING = """
+select pid from pg_locks where locktype = 'advisory' and granted
+    and database = (select oid from pg_database where datname = current_database())
+"""
 OF_THE_HOLDER = f"from pg_stat_activity where pid in ({HOLDING})"
 
 
@@ -55,13 +61,12 @@ async def test_it_is_held_by_a_transaction_that_holds_no_vacuum_back(
 async def test_a_server_impatient_with_idle_transactions_lets_it_last(
     exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]", store_url: str
 ) -> None:
-    name = store_url.rpartition("/")[2].partition("?")[0]
-    await sql.execute(f'alter database "{name}" set idle_in_transaction_session_timeout = 100')
-    try:
+    """For longer than another session, which is idle from then on and ended for it."""
+    async with every_session_with(sql, "idle_in_transaction_session_timeout", "2s"):
+        other = await asyncpg.connect(store_url)
         async with exclusive.hold("a test's", "me"):
-            await asyncio.sleep(0.3)
-    finally:
-        await sql.execute(f'alter database "{name}" reset idle_in_transaction_session_timeout')
+            await other.execute("begin")
+            await eventually(other.is_closed)
 
 
 async def test_a_run_whose_lock_is_lost_ends_and_says_so(
@@ -70,12 +75,32 @@ async def test_a_run_whose_lock_is_lost_ends_and_says_so(
     async def run() -> None:
         async with exclusive.hold("a test's", "me"):
             await sql.execute(f"select pg_terminate_backend(pid) {OF_THE_HOLDER}")
-            await asyncio.sleep(10)
+            await asyncio.Event().wait()
 
     with pytest.raises(StorageUnavailable, match="the lock was lost with its connection"):
         await run()
     async with exclusive.hold("a test's", "me"):
         pass
+
+
+async def test_who_is_cancelled_while_letting_go_leaves_no_session_behind(
+    exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]"
+) -> None:
+    async def run() -> None:
+        async with exclusive.hold("a test's", "me"):
+            ourselves = asyncio.current_task()
+            assert ourselves
+            ourselves.cancel()  # which happens at the next wait: for the server to let go
+
+    async def nobody_holds() -> bool:
+        return not await sql.fetch(HOLDING)
+
+    running = asyncio.create_task(run())
+    await asyncio.wait([running])
+    assert running.cancelled()
+    del running
+    await eventually(nobody_holds)
+    gc.collect()  # a connection that was left to it is a warning, and so a failure
 
 
 async def test_a_deadline_of_the_run_itself_stays_one(exclusive: PostgresExclusive) -> None:
