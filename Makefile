@@ -30,7 +30,7 @@ demo: $(VENV)/run.stamp ## the same story, then exit with 0 if everything was as
 	@$(BIN)/python -m scripts.run --once
 
 test: $(VENV)/dev.stamp ## every test that takes seconds
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

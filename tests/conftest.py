@@ -2,16 +2,28 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.migrate import migrate
+from scripts.clerk_emulator.sessions import new_signing_key
 from tests import figures
 from tests.postgres_server import PostgresServer, start_postgres_server, temporary_database
 
+# Slow is the machine, and no mistake of a test's. All else is as the surroundings have it.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
+
+END_TO_END = "tests/e2e/"
 _SERVER = "TEST_POSTGRES_URL"
 _SERVER_NAME = "TEST_POSTGRES_NAME"
 _LONGEST_NAME = 60
@@ -19,6 +31,8 @@ _started: pytest.StashKey[PostgresServer] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Every client reads the certificate authorities: of all that the tests do that was a fifth.
+    os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "data" / "authority.pem")
     if _SERVER in os.environ:  # an xdist worker, or a server of the caller's choice
         return
     server = start_postgres_server()
@@ -31,6 +45,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if server := config.stash.get(_started, None):
         os.environ.pop(_SERVER)
         server.stop()
+
+
+class EndToEndFirst(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
+    """A file is one worker's; and all of `e2e`, which shares processes, is the first one's."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return END_TO_END if nodeid.startswith(END_TO_END) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return EndToEndFirst(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: nobody is to wait for it in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -54,6 +86,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
         steady = " at 0x" not in name and "set(" not in name
         return name if steady and len(name) <= _LONGEST_NAME else None
     return None
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> RSAPrivateKey:
+    """One for all instances of Clerk: to find another takes longer than most tests."""
+    return new_signing_key()
 
 
 @pytest.fixture(scope="session")

@@ -74,9 +74,9 @@ def _endpoint(
             except errors.ClerkApiError as error:
                 return error.response()
 
-        with clerk.calls.in_flight(operation.name):
+        with clerk.calls.in_flight(operation.name) as record:
             response = await clerk.faults.answer(operation.name, operation.group, respond)
-        clerk.calls.record(operation.name, response.status_code)
+            record(response.status_code)
         return response
 
     return endpoint

@@ -39,49 +39,60 @@ class RateLimit:
         return max(1, math.ceil(self._admitted[0] + self._window - now))
 
 
+class _Period:
+    """What was called between two moments, whenever it was answered."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, Counter[int]] = {}
+        self.in_flight: Counter[str] = Counter()
+        self.peak: Counter[str] = Counter()
+
+
 class Calls:
     """How often each operation was called, what it answered and how many ran at once."""
 
     def __init__(self) -> None:
-        self._statuses: dict[str, Counter[int]] = {}
-        self._in_flight: Counter[str] = Counter()
-        self._peak: Counter[str] = Counter()
+        self._period = _Period()
 
     @contextmanager
-    def in_flight(self, operation: str) -> Iterator[None]:
-        self._in_flight[operation] += 1
-        self._peak[operation] = max(self._peak[operation], self._in_flight[operation])
-        try:
-            yield
-        finally:
-            self._in_flight[operation] -= 1
+    def in_flight(self, operation: str) -> Iterator[Callable[[int], None]]:
+        """Yields what takes the status of the answer."""
+        period = self._period
+        period.in_flight[operation] += 1
+        period.peak[operation] = max(period.peak[operation], period.in_flight[operation])
 
-    def record(self, operation: str, status: int) -> None:
-        self._statuses.setdefault(operation, Counter())[status] += 1
+        def record(status: int) -> None:
+            period.statuses.setdefault(operation, Counter())[status] += 1
+
+        try:
+            yield record
+        finally:
+            period.in_flight[operation] -= 1
 
     def count(self, operation: str | None = None, status: int | None = None) -> int:
         """Calls answered so far: of one operation or all, with one status or any."""
-        counters = self._statuses.values() if operation is None else [self._of(operation)]
+        everything = self._period.statuses.values()
+        counters = everything if operation is None else [self._of(operation)]
         return sum(counter.total() if status is None else counter[status] for counter in counters)
 
     def peak(self, operation: str) -> int:
         """The most that were in flight at once."""
-        return self._peak[operation]
+        return self._period.peak[operation]
 
     def clear(self) -> None:
-        self._statuses.clear()
-        self._peak.clear()
+        """Count from zero. What is still in flight belongs to the time before."""
+        self._period = _Period()
 
     def report(self) -> dict[str, Any]:
         """As `GET /emulator/calls` shows it."""
         return {
             name: {
                 "total": counter.total(),
-                "peak": self._peak[name],
+                "peak": self._period.peak[name],
                 "by_status": {str(status): count for status, count in counter.items()},
             }
-            for name, counter in self._statuses.items()
+            for name, counter in self._period.statuses.items()
         }
 
     def _of(self, operation: str) -> Counter[int]:
-        return self._statuses.get(operation, Counter())
+        return self._period.statuses.get(operation, Counter())

@@ -79,6 +79,7 @@ async def running_server(
     try:
         yield server
     finally:
+        emulator.faults.clear()  # or whoever is held would be waited for
         await emulator.stop()
         await server.stop()
 

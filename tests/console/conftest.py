@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.clerk.payloads import INSTANCE
@@ -34,9 +35,9 @@ def sql(store_url: str, shared_sql: Sql) -> Sql:
 
 
 @pytest.fixture(scope="session")
-async def shared_clerk() -> AsyncIterator[ClerkEmulator]:
+async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
     config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config) as emulator:
+    async with running_emulator(config, signing_key=signing_key) as emulator:
         yield emulator
 
 
@@ -60,9 +61,10 @@ def service(shared_service: Service, clerk: ClerkEmulator, store_url: str) -> Se
 
 
 @pytest.fixture
-async def own_clerk() -> AsyncIterator[ClerkEmulator]:
+async def own_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
     """An instance whose users are the test's own."""
-    async with running_emulator(EmulatorConfig(rate_limit=None)) as emulator:
+    config = EmulatorConfig(rate_limit=None)
+    async with running_emulator(config, signing_key=signing_key) as emulator:
         yield emulator
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.e2e.processes import ServiceProcess, environment_for, running_processes
@@ -20,8 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-async def one_clerk() -> AsyncIterator[ClerkEmulator]:
-    async with running_emulator(EmulatorConfig(rate_limit=None, time_scale=0.001)) as clerk:
+async def one_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    config = EmulatorConfig(rate_limit=None, time_scale=0.001)
+    async with running_emulator(config, signing_key=signing_key) as clerk:
         yield clerk
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.postgres.migrate import migrate
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
-from scripts.clerk_emulator.sessions import new_signing_key
 from service.bootstrap import operations
 from service.services import Operations
 from tests.adapters.clerk.payloads import INSTANCE
@@ -19,14 +18,8 @@ from tests.postgres_server import temporary_database
 from tests.running import settings_for
 
 
-@pytest.fixture(scope="session")
-def signing_key() -> rsa.RSAPrivateKey:
-    """One for all instances: a new one takes longer than most tests."""
-    return new_signing_key()
-
-
 @pytest.fixture
-async def clerk(signing_key: rsa.RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
     """An instance of the test's own, without users."""
     config = EmulatorConfig(rate_limit=None)
     async with running_emulator(config, signing_key=signing_key) as clerk:

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.clerk.payloads import INSTANCE
@@ -31,10 +32,10 @@ def sql(store_url: str, shared_sql: Sql) -> Sql:
 
 
 @pytest.fixture(scope="session")
-async def shared_clerk() -> AsyncIterator[ClerkEmulator]:
+async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
     """The instance the recorded payloads are of."""
     config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config) as emulator:
+    async with running_emulator(config, signing_key=signing_key) as emulator:
         yield emulator
 
 

@@ -28,9 +28,9 @@ def clerk(server: HttpServer) -> HttpServer:
 
 
 @pytest.fixture(scope="session")
-def private_key() -> RSAPrivateKey:
+def private_key(signing_key: RSAPrivateKey) -> RSAPrivateKey:
     """The key of our Clerk instance."""
-    return generate_private_key(65537, 2048)
+    return signing_key
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,10 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from scripts.clerk_emulator.instance import system_clock
-from scripts.clerk_emulator.sessions import new_signing_key
 from tests.scripts.clerk_emulator.receiver import URL, Receiver
 
 
@@ -21,19 +20,13 @@ class ManualClock:
         return self.now
 
 
-@pytest.fixture(scope="session")
-def signing_key() -> rsa.RSAPrivateKey:
-    """One RSA key for all: it takes a while to find one."""
-    return new_signing_key()
-
-
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
 
 
 @pytest.fixture
-def emulator(signing_key: rsa.RSAPrivateKey, clock: ManualClock) -> ClerkEmulator:
+def emulator(signing_key: RSAPrivateKey, clock: ManualClock) -> ClerkEmulator:
     config = EmulatorConfig(rate_limit=None)
     return ClerkEmulator(config, clock=clock, signing_key=signing_key)
 
@@ -46,15 +39,16 @@ async def api(emulator: ClerkEmulator) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def limited(signing_key: rsa.RSAPrivateKey) -> ClerkEmulator:
+def limited(signing_key: RSAPrivateKey) -> ClerkEmulator:
     """Three calls in ten seconds."""
     return ClerkEmulator(EmulatorConfig(rate_limit=3), signing_key=signing_key)
 
 
 @pytest.fixture(scope="session")
-async def served() -> AsyncIterator[ClerkEmulator]:
+async def served(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
     """One emulator on a real port, for clients that bring their own connection."""
-    async with running_emulator(EmulatorConfig(rate_limit=None)) as emulator:
+    config = EmulatorConfig(rate_limit=None)
+    async with running_emulator(config, signing_key=signing_key) as emulator:
         yield emulator
 
 
@@ -71,7 +65,7 @@ def sending(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> ClerkEmul
 
 @pytest.fixture
 async def emulator_with_receiver(
-    signing_key: rsa.RSAPrivateKey,
+    signing_key: RSAPrivateKey,
 ) -> AsyncIterator[tuple[ClerkEmulator, Receiver]]:
     config = EmulatorConfig(
         rate_limit=None, webhook_urls=(URL,), time_scale=0.000001, session_events=True

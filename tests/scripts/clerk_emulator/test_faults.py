@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault
+from tests.e2e.processes import eventually
 
 USERS = "/v1/users"
 KEYS = "/.well-known/jwks.json"
@@ -20,8 +21,14 @@ async def client(served: ClerkEmulator) -> AsyncIterator[httpx.AsyncClient]:
     """Over a real connection: half of the faults are about the connection."""
     headers = {"Authorization": f"Bearer {served.config.secret_key}"}
     async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
+        served.calls.clear()
         yield client
     served.faults.clear()
+
+
+async def is_asked(served: ClerkEmulator) -> None:
+    """The fault has what was true when it was asked."""
+    await eventually(lambda: served.calls.peak("GetUser") > 0)
 
 
 def fault(kind: str, **settings: object) -> ApiFault:
@@ -44,7 +51,7 @@ async def test_a_slow_answer_tells_what_was_true_before(
     served.faults.add(fault("slow", seconds=0.5))
 
     answer = asyncio.create_task(client.get(f"{USERS}/{user['id']}"))
-    await asyncio.sleep(0.2)
+    await is_asked(served)
     served.update_user(user["id"], first_name="After")
 
     assert (await answer).json()["first_name"] == "Before"
@@ -57,7 +64,7 @@ async def test_a_held_answer_comes_when_the_fault_is_cleared(
     served.faults.add(fault("hold", on="GetUser"))
 
     answer = asyncio.create_task(client.get(f"{USERS}/{user['id']}"))
-    await asyncio.sleep(0.05)
+    await is_asked(served)
     served.delete_user(user["id"])
     waiting = not answer.done()
     served.faults.clear()

@@ -8,6 +8,7 @@ import httpx
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.limits import RateLimit
+from tests.e2e.processes import eventually
 from tests.scripts.clerk_emulator.conftest import client_of
 from tests.scripts.clerk_emulator.examples import example
 
@@ -62,6 +63,7 @@ def test_no_limit_is_no_limit() -> None:
 async def test_over_the_quota_clerk_answers_429_with_retry_after(
     limited: ClerkEmulator,
 ) -> None:
+    limited.rate_limit = RateLimit(3, 10.0, Seconds())
     async with client_of(limited) as api:
         responses = [await api.get("/v1/users") for _ in range(4)]
 
@@ -108,9 +110,26 @@ async def test_calls_are_counted_by_operation_and_status(
 async def test_the_most_calls_at_once_are_known(
     api: httpx.AsyncClient, emulator: ClerkEmulator
 ) -> None:
-    emulator.faults.add(ApiFault(kind=FaultKind.SLOW, seconds=0.02))
+    emulator.faults.add(ApiFault(kind=FaultKind.HOLD))
 
-    await asyncio.gather(*(api.get("/v1/users") for _ in range(7)))
+    asking = [asyncio.create_task(api.get("/v1/users")) for _ in range(7)]
+    await eventually(lambda: emulator.calls.peak("GetUserList") == 7)
+    emulator.faults.clear()
+    await asyncio.gather(*asking)
     await api.get("/v1/users")
 
     assert emulator.calls.peak("GetUserList") == 7
+
+
+async def test_a_call_from_before_the_count_began_anew_is_not_counted(
+    api: httpx.AsyncClient, emulator: ClerkEmulator
+) -> None:
+    emulator.faults.add(ApiFault(kind=FaultKind.HOLD))
+    asking = asyncio.create_task(api.get("/v1/users"))
+    await eventually(lambda: emulator.calls.peak("GetUserList") == 1)
+
+    emulator.calls.clear()
+    emulator.faults.clear()
+    await asking
+
+    assert (emulator.calls.count(), emulator.calls.peak("GetUserList")) == (0, 0)

@@ -1,6 +1,9 @@
-"""Webhooks as Svix sends them for Clerk."""
+"""Webhooks as Svix sends them for Clerk. Where it is about when, time is virtual, and exact."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +18,20 @@ from scripts.clerk_emulator.plans import DeliveryPlan, FaultPlan, Misfortune
 from scripts.clerk_emulator.sender import RETRY_SCHEDULE, Sender
 from tests.scripts.clerk_emulator.examples import example, shape
 from tests.scripts.clerk_emulator.receiver import URL, Receiver
+from tests.simulation.virtual_time import in_virtual_time
+
+
+@asynccontextmanager
+async def delivering(
+    signing_key: RSAPrivateKey, *, delay: float = 0.0, **settings: Any
+) -> AsyncIterator[tuple[ClerkEmulator, Receiver]]:
+    """An emulator on Svix's own schedule, in the running loop, and where it delivers to."""
+    config = EmulatorConfig(rate_limit=None, webhook_urls=(URL,), **settings)
+    receiver = Receiver(config.webhook_secrets[0], delay=delay)
+    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
+    await emulator.start()
+    yield emulator, receiver
+    await emulator.stop()
 
 
 def only_delivery(emulator: ClerkEmulator) -> Delivery:
@@ -222,18 +239,16 @@ async def test_eight_failures_are_the_end(sending: ClerkEmulator, receiver: Rece
     assert only_delivery(sending).status is DeliveryStatus.FAILED
 
 
+@in_virtual_time
 async def test_the_waits_follow_the_schedule_scaled(signing_key: RSAPrivateKey) -> None:
-    config = EmulatorConfig(webhook_urls=(URL,), time_scale=0.01)
-    receiver = Receiver(config.webhook_secrets[0])
-    receiver.will_answer(500)
-    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
-    await emulator.start()
-    emulator.create_user(username="ada")
-    await emulator.sender.settled()
-    await emulator.stop()
+    async with delivering(signing_key, time_scale=0.01) as (emulator, receiver):
+        receiver.will_answer(*[500] * 7)
+        emulator.create_user(username="ada")
+        await emulator.sender.settled(3600)
 
-    first, second = only_delivery(emulator).attempts
-    assert 45 <= second.at - first.at <= 500
+    times = [attempt.at for attempt in only_delivery(emulator).attempts]
+    waits = [later - earlier for earlier, later in pairwise(times)]
+    assert waits == pytest.approx([seconds * 10 for seconds in RETRY_SCHEDULE[1:]], abs=1)
 
 
 async def test_a_redirect_is_not_followed(sending: ClerkEmulator, receiver: Receiver) -> None:
@@ -245,14 +260,11 @@ async def test_a_redirect_is_not_followed(sending: ClerkEmulator, receiver: Rece
     assert [attempt.status for attempt in only_delivery(sending).attempts] == [307, 204]
 
 
+@in_virtual_time
 async def test_an_endpoint_that_takes_too_long_has_failed(signing_key: RSAPrivateKey) -> None:
-    config = EmulatorConfig(webhook_urls=(URL,), time_scale=0.000001, attempt_timeout=0.02)
-    receiver = Receiver(config.webhook_secrets[0], delay=10.0)
-    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
-    await emulator.start()
-    emulator.create_user(username="ada")
-    await emulator.sender.settled()
-    await emulator.stop()
+    async with delivering(signing_key, delay=20.0, time_scale=0.000001) as (emulator, _):
+        emulator.create_user(username="ada")
+        await emulator.sender.settled(200)
 
     assert [attempt.error for attempt in only_delivery(emulator).attempts] == ["TimeoutError"] * 8
 
@@ -269,23 +281,19 @@ async def test_an_endpoint_that_is_not_there_has_failed(signing_key: RSAPrivateK
 
 
 @pytest.mark.parametrize(
-    ("retry_after", "least", "most"),
-    [(None, 40, 90), ("1", 40, 90), ("8", 75, 130), ("3600", 95, 400), ("soon", 40, 90)],
+    ("retry_after", "seconds"), [(None, 5), ("1", 5), ("8", 8), ("3600", 10), ("soon", 5)]
 )
+@in_virtual_time
 async def test_retry_after_is_heard_up_to_twice_the_wait(
-    signing_key: RSAPrivateKey, retry_after: str | None, least: int, most: int
+    signing_key: RSAPrivateKey, retry_after: str | None, seconds: int
 ) -> None:
-    config = EmulatorConfig(webhook_urls=(URL,), time_scale=0.01)
-    receiver = Receiver(config.webhook_secrets[0])
-    receiver.will_answer(503, **({"retry_after": retry_after} if retry_after else {}))
-    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
-    await emulator.start()
-    emulator.create_user(username="ada")
-    await emulator.sender.settled()
-    await emulator.stop()
+    async with delivering(signing_key) as (emulator, receiver):
+        receiver.will_answer(503, **({"retry_after": retry_after} if retry_after else {}))
+        emulator.create_user(username="ada")
+        await emulator.sender.settled(60)
 
     first, second = only_delivery(emulator).attempts
-    assert least <= second.at - first.at - first.duration_ms <= most
+    assert second.at - first.at == seconds * 1000
 
 
 async def test_what_was_queued_before_the_start_is_sent_at_the_start(
@@ -368,33 +376,34 @@ async def test_what_fails_repeatedly_is_tried_again_once(
     assert [attempt.status for attempt in only_delivery(sending).attempts] == [500, 500, 500, 204]
 
 
-async def test_many_messages_wait_their_turn(sending: ClerkEmulator, receiver: Receiver) -> None:
-    receiver.delay = 0.01
-    for number in range(200):
-        sending.create_user(username=f"user{number}")
-    await sending.sender.settled()
+@in_virtual_time
+async def test_many_messages_wait_their_turn(signing_key: RSAPrivateKey) -> None:
+    async with delivering(signing_key, delay=0.01) as (emulator, receiver):
+        for number in range(200):
+            emulator.create_user(username=f"user{number}")
+        await emulator.sender.settled()
 
     assert len(receiver.ids) == len(set(receiver.ids)) == 200
     assert receiver.most_at_once == CONCURRENT_ATTEMPTS
 
 
-async def test_repeats_arrive_at_the_same_time(sending: ClerkEmulator, receiver: Receiver) -> None:
-    receiver.delay = 0.05
-    sending.sender.plans.for_next(DeliveryPlan(repeat=20))
-    began = asyncio.get_running_loop().time()
+@in_virtual_time
+async def test_repeats_arrive_at_the_same_time(signing_key: RSAPrivateKey) -> None:
+    async with delivering(signing_key, delay=0.05) as (emulator, receiver):
+        emulator.sender.plans.for_next(DeliveryPlan(repeat=20))
+        emulator.create_user(username="ada")
+        await emulator.sender.settled()
 
-    sending.create_user(username="ada")
-    await sending.sender.settled()
-
-    assert asyncio.get_running_loop().time() - began < 0.5
+    assert receiver.most_at_once == 20
 
 
-async def test_a_delayed_message_arrives_later(sending: ClerkEmulator, receiver: Receiver) -> None:
-    sending.sender.plans.for_next(DeliveryPlan(delay=0.05))
-
-    user = sending.create_user(username="ada")
-    sending.update_user(user["id"], first_name="Ada")
-    await sending.sender.settled()
+@in_virtual_time
+async def test_a_delayed_message_arrives_later(signing_key: RSAPrivateKey) -> None:
+    async with delivering(signing_key) as (emulator, receiver):
+        emulator.sender.plans.for_next(DeliveryPlan(delay=0.05))
+        user = emulator.create_user(username="ada")
+        emulator.update_user(user["id"], first_name="Ada")
+        await emulator.sender.settled()
 
     assert receiver.types == ["user.updated", "user.created"]
 
@@ -406,8 +415,7 @@ async def test_a_message_is_overtaken_by_as_many_as_planned(
 
     for name in ("first", "second", "third", "fourth"):
         sending.create_user(username=name)
-        await asyncio.sleep(0.02)
-    await sending.sender.settled()
+        await sending.sender.settled()
 
     names = [one.event["data"]["username"] for one in receiver.received]
     assert names == ["second", "third", "first", "fourth"]
@@ -427,20 +435,17 @@ async def test_a_message_is_not_overtaken_by_an_earlier_one(
     assert receiver.ids == [first]
 
 
+@in_virtual_time
 async def test_a_released_message_keeps_to_the_schedule(signing_key: RSAPrivateKey) -> None:
-    config = EmulatorConfig(webhook_urls=(URL,), time_scale=0.01)
-    receiver = Receiver(config.webhook_secrets[0])
-    receiver.will_answer(500)
-    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
-    emulator.sender.plans.for_next(DeliveryPlan(hold=True))
-    await emulator.start()
-    emulator.create_user(username="ada")
-    emulator.sender.release()
-    await emulator.sender.settled()
-    await emulator.stop()
+    async with delivering(signing_key) as (emulator, receiver):
+        receiver.will_answer(500)
+        emulator.sender.plans.for_next(DeliveryPlan(hold=True))
+        emulator.create_user(username="ada")
+        emulator.sender.release()
+        await emulator.sender.settled(60)
 
     first, second = only_delivery(emulator).attempts
-    assert second.at - first.at >= 45
+    assert second.at - first.at == 5000
 
 
 async def test_a_held_message_waits_for_its_release(
@@ -516,18 +521,14 @@ async def test_a_message_can_be_sent_again_under_the_same_id(
     assert receiver.ids == [svix_id, svix_id]
 
 
+@in_virtual_time
 async def test_sending_again_does_not_wait_for_the_schedule(signing_key: RSAPrivateKey) -> None:
-    config = EmulatorConfig(webhook_urls=(URL,), time_scale=1.0)
-    receiver = Receiver(config.webhook_secrets[0])
-    receiver.will_answer(500)
-    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
-    await emulator.start()
-    emulator.create_user(username="ada")
-    await asyncio.sleep(0.02)
-
-    emulator.sender.resend(receiver.ids[0])
-    await emulator.sender.settled(1.0)
-    await emulator.stop()
+    async with delivering(signing_key) as (emulator, receiver):
+        receiver.will_answer(500)
+        emulator.create_user(username="ada")
+        await asyncio.sleep(1.0)
+        emulator.sender.resend(receiver.ids[0])
+        await emulator.sender.settled(1.0)
 
     assert only_delivery(emulator).status is DeliveryStatus.DELIVERED
 

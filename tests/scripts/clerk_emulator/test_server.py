@@ -2,22 +2,23 @@
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import EmulatorConfig, running_emulator
 from scripts.clerk_emulator.server import running_server
 
 
-async def test_a_running_emulator_knows_its_own_address() -> None:
-    async with running_emulator() as emulator, httpx.AsyncClient() as client:
+async def test_a_running_emulator_knows_its_own_address(signing_key: RSAPrivateKey) -> None:
+    async with running_emulator(signing_key=signing_key) as emulator, httpx.AsyncClient() as client:
         keys = await client.get(emulator.config.jwks_url)
 
     assert keys.json() == emulator.jwks()
 
 
-async def test_a_running_emulator_sends_its_webhooks() -> None:
-    async with running_emulator(EmulatorConfig(rate_limit=None)) as clerk:
+async def test_a_running_emulator_sends_its_webhooks(signing_key: RSAPrivateKey) -> None:
+    async with running_emulator(signing_key=signing_key) as clerk:
         nowhere = EmulatorConfig(webhook_urls=(f"{clerk.url}/nowhere",), time_scale=0.000001)
-        async with running_emulator(nowhere) as emulator:
+        async with running_emulator(nowhere, signing_key=signing_key) as emulator:
             emulator.create_user(username="ada")
             await emulator.sender.settled()
             [message] = emulator.sender.messages.values()
@@ -25,8 +26,10 @@ async def test_a_running_emulator_sends_its_webhooks() -> None:
     assert {attempt.status for attempt in message.deliveries[0].attempts} == {404}
 
 
-async def test_during_an_outage_connections_are_refused_and_then_accepted_again() -> None:
-    async with running_server() as server, httpx.AsyncClient() as client:
+async def test_during_an_outage_connections_are_refused_and_then_accepted_again(
+    signing_key: RSAPrivateKey,
+) -> None:
+    async with running_server(signing_key=signing_key) as server, httpx.AsyncClient() as client:
         url = server.emulator.config.jwks_url
         async with server.outage():
             with pytest.raises(httpx.ConnectError):
@@ -36,8 +39,8 @@ async def test_during_an_outage_connections_are_refused_and_then_accepted_again(
     assert after.status_code == 200
 
 
-async def test_an_address_that_is_taken_is_an_error() -> None:
-    async with running_emulator() as emulator:
+async def test_an_address_that_is_taken_is_an_error(signing_key: RSAPrivateKey) -> None:
+    async with running_emulator(signing_key=signing_key) as emulator:
         with pytest.raises(OSError):
             async with running_emulator(EmulatorConfig(port=emulator.config.port)):
                 pass

@@ -1,6 +1,5 @@
 """The instance kept in a file."""
 
-import asyncio
 import stat
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
 from scripts.clerk_emulator.state import StateFile, load_state
+from tests.e2e.processes import eventually
 
 
 @pytest.fixture
@@ -19,13 +19,13 @@ async def test_what_changed_is_saved_while_it_runs(emulator: ClerkEmulator, path
     file = StateFile(path, emulator, every=0.01)
     await file.start()
     emulator.create_user(username="ada")
-    await asyncio.sleep(0.1)
 
-    saved = load_state(path)
+    def is_saved() -> bool:
+        saved = load_state(path)
+        return saved is not None and [user.username for user in saved.users] == ["ada"]
 
+    await eventually(is_saved)
     await file.stop()
-    assert saved is not None
-    assert [user.username for user in saved.users] == ["ada"]
 
 
 async def test_the_last_change_is_saved_at_the_end(emulator: ClerkEmulator, path: Path) -> None:
