@@ -93,8 +93,11 @@ def settings_for(clerk: ClerkEmulator, database_url: str, **overrides: Any) -> S
 async def running_service(
     clerk: ClerkEmulator, database_url: str, *, log: TextIO | None = None, **overrides: Any
 ) -> AsyncIterator[Service]:
-    """The whole application in this process, without a socket. `log` gets its lines as JSON."""
-    settings = settings_for(clerk, database_url, **overrides)
+    """The whole application in this process, without a socket. `log` gets its lines as JSON.
+
+    A first request may wait for a busy machine, unless a deadline is what it is about.
+    """
+    settings = settings_for(clerk, database_url, **{"jit_deadline": 10, **overrides})
     app = create_app(settings, None if log is None else line_logger("info", "json", log))
     async with app.router.lifespan_context(app), client_of(app) as http:
         yield Service(http, app, clerk.config.webhook_secrets[0])

@@ -1,4 +1,4 @@
-"""Request time: who is served, who is refused, and what it costs Clerk."""
+"""Request time: who is served, who is refused, and what it costs Clerk. Seconds are virtual."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from domain.user import Source, UserChange, UserId
 from tests.fakes.clerk import InMemoryClerk
 from tests.fakes.store import InMemoryStore
 from tests.people import deleted, new_id, observed, user
+from tests.simulation.virtual_time import in_virtual_time
 
 QUICK = JitLimits(deadline=0.2, unknown_for=0.05)
 
@@ -31,13 +32,19 @@ class Scene:
         self.clerk = clerk
         self.reported: list[str] = []
         self.resolve = ResolveUser(
-            self.store, clerk, SyncUserHandler(self.store), limits, self.reported.append
+            self.store,
+            clerk,
+            SyncUserHandler(self.store),
+            limits,
+            self.reported.append,
+            clock=asyncio.get_running_loop().time,
         )
 
     async def knows(self, change: UserChange) -> None:
         await self.store.sync(observed(change, Source.WEBHOOK))
 
 
+@in_virtual_time
 async def test_a_known_user_is_served_and_clerk_is_not_asked() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id)))
@@ -46,6 +53,7 @@ async def test_a_known_user_is_served_and_clerk_is_not_asked() -> None:
     assert scene.clerk.fetches == []
 
 
+@in_virtual_time
 async def test_a_first_request_creates_the_user() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id, email="grace@example.com")))
@@ -58,6 +66,7 @@ async def test_a_first_request_creates_the_user() -> None:
     ("change", "refusal"),
     [(deleted, UserDeleted), (lambda user_id: user(user_id, banned=True), UserBanned)],
 )
+@in_virtual_time
 async def test_a_user_we_refuse_is_refused_without_asking_clerk(
     change: Callable[[UserId], UserChange], refusal: type[SyncError]
 ) -> None:
@@ -69,6 +78,7 @@ async def test_a_user_we_refuse_is_refused_without_asking_clerk(
     assert scene.clerk.fetches == []
 
 
+@in_virtual_time
 async def test_a_banned_user_never_seen_before_is_refused_and_kept() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id, banned=True)))
@@ -77,6 +87,7 @@ async def test_a_banned_user_never_seen_before_is_refused_and_kept() -> None:
     assert user_id in scene.store.rows
 
 
+@in_virtual_time
 async def test_two_hundred_first_requests_make_one_call() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id), delay=0.02))
@@ -85,6 +96,7 @@ async def test_two_hundred_first_requests_make_one_call() -> None:
     assert scene.clerk.fetches == [user_id]
 
 
+@in_virtual_time
 async def test_a_caller_who_gives_up_does_not_stop_the_others() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id), delay=0.05))
@@ -96,6 +108,7 @@ async def test_a_caller_who_gives_up_does_not_stop_the_others() -> None:
     assert scene.clerk.fetches == [user_id]
 
 
+@in_virtual_time
 async def test_a_user_clerk_does_not_know_is_unknown_and_remembered_for_a_while() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk())
@@ -109,6 +122,7 @@ async def test_a_user_clerk_does_not_know_is_unknown_and_remembered_for_a_while(
     assert (await scene.resolve(user_id)).clerk_id == user_id
 
 
+@in_virtual_time
 async def test_a_webhook_that_lands_while_clerk_says_no_wins() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(delay=0.03))
@@ -118,6 +132,7 @@ async def test_a_webhook_that_lands_while_clerk_says_no_wins() -> None:
     assert (await asking).synced_by is Source.WEBHOOK
 
 
+@in_virtual_time
 async def test_a_deletion_that_lands_while_clerk_still_shows_the_user_wins() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id), delay=0.03))
@@ -129,6 +144,7 @@ async def test_a_deletion_that_lands_while_clerk_still_shows_the_user_wins() -> 
     assert scene.reported == ["gone"]
 
 
+@in_virtual_time
 async def test_an_outage_is_unavailable_says_when_to_return_and_writes_nothing() -> None:
     scene = Scene(InMemoryClerk())
     scene.clerk.down = True
@@ -138,15 +154,18 @@ async def test_an_outage_is_unavailable_says_when_to_return_and_writes_nothing()
     assert scene.store.rows == {}
 
 
+@in_virtual_time
 async def test_a_slow_clerk_is_unavailable_at_the_deadline() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id), delay=5))
-    async with asyncio.timeout(QUICK.deadline * 2):
-        with pytest.raises(IdentityProviderUnavailable):
-            await scene.resolve(user_id)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(IdentityProviderUnavailable):
+        await scene.resolve(user_id)
+    assert asyncio.get_running_loop().time() - began == pytest.approx(QUICK.deadline)
     assert scene.reported == ["deadline"]
 
 
+@in_virtual_time
 async def test_no_more_users_are_fetched_at_once_than_allowed() -> None:
     people = [new_id() for _ in range(12)]
     scene = Scene(
@@ -159,6 +178,7 @@ async def test_no_more_users_are_fetched_at_once_than_allowed() -> None:
     assert len(scene.clerk.fetches) == 12
 
 
+@in_virtual_time
 async def test_draining_waits_for_the_fetch_and_keeps_its_result() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id), delay=0.05))
@@ -169,6 +189,7 @@ async def test_draining_waits_for_the_fetch_and_keeps_its_result() -> None:
     assert user_id in scene.store.rows
 
 
+@in_virtual_time
 async def test_the_join_of_a_jit_sync_is_the_same_as_any_other() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id, updated=1, email="old@example.com"), delay=0.03))

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,13 +45,23 @@ class Attempt:
 class Load:
     """So many senders, each with a message of its own at a time, while the `async with` lasts.
 
-    At its end they finish what they have begun.
+    At its end they finish what they have begun. Unless they are `stubborn`, and then stay with a
+    message until it is acknowledged, as Svix does, they turn to the next one after any answer;
+    and before they do, they `rest` so many seconds.
     """
 
     def __init__(
-        self, service: ServiceProcess, messages: Iterator[Message], senders: int = 32
+        self,
+        service: ServiceProcess,
+        messages: Iterator[Message],
+        senders: int = 32,
+        *,
+        stubborn: bool = False,
+        rest: float = 0.0,
     ) -> None:
         self._service = service
+        self._stubborn = stubborn
+        self._rest = rest
         self._messages = messages
         # Threads, because a plain blocking client costs a fifth of an asynchronous one.
         self._threads = ThreadPoolExecutor(senders)
@@ -81,7 +90,17 @@ class Load:
         async def so_many() -> bool:
             return len(self.told(Fate.ACKNOWLEDGED)) >= wanted
 
-        await eventually(so_many, 30)
+        await eventually(so_many)
+
+    async def nothing_but_refused(self, number: int) -> None:
+        """Wait until so many more attempts in a row were refused."""
+        before = len(self.attempts)
+
+        def so_many() -> bool:
+            last = self.attempts[before:][-number:]
+            return len(last) == number and all(one.fate is Fate.REFUSED for one in last)
+
+        await eventually(so_many)
 
     @property
     def svix_ids(self) -> set[str]:
@@ -99,21 +118,30 @@ class Load:
         """The attempts begun and ended between those moments of the monotonic clock."""
         return [one for one in self.attempts if after <= one.began and one.ended <= before]
 
-    async def redeliver(self) -> Counter[int | None]:
-        """Every message once more, as Svix's replay does; how often each status came."""
+    async def redeliver(self) -> "Load":
+        """Every message until it is acknowledged once more, as by Svix's replay; all the attempts.
+
+        A service that is well may refuse some for a moment, when the machine is busy.
+        """
         messages = {one.message for one in self.attempts}
-        async with Load(self._service, iter(messages)) as again:
+        async with Load(self._service, iter(messages), stubborn=True) as again:
             await again.all_sent()
-        return Counter(one.status for one in again.attempts)
+        return again
 
     async def _send_on(self, sender: "Sender") -> None:
-        loop = asyncio.get_running_loop()
         with sender:
             while not self._over and (message := next(self._messages, None)):
-                attempt = await loop.run_in_executor(self._threads, sender.attempt, message)
-                self.attempts.append(attempt)
-                if attempt.fate is not Fate.ACKNOWLEDGED:
-                    await asyncio.sleep(0.05)
+                fate = await self._send(sender, message)
+                while self._stubborn and fate is not Fate.ACKNOWLEDGED:
+                    fate = await self._send(sender, message)
+
+    async def _send(self, sender: "Sender", message: Message) -> Fate:
+        loop = asyncio.get_running_loop()
+        attempt = await loop.run_in_executor(self._threads, sender.attempt, message)
+        self.attempts.append(attempt)
+        acknowledged = attempt.fate is Fate.ACKNOWLEDGED
+        await asyncio.sleep(self._rest if acknowledged else 0.05)
+        return attempt.fate
 
 
 class Sender:

@@ -22,13 +22,14 @@ async def row_locked(url: str, user_id: str) -> AsyncIterator[None]:
         await outsider.close()
 
 
-async def waiting_for_locks(sql: "asyncpg.Connection[Any]") -> int:
-    """How many of the services' sessions wait for one."""
+async def waiting_for_locks(sql: "asyncpg.Connection[Any]", *, outsiders: bool = False) -> int:
+    """How many of the services' sessions wait for one; those of `outsiders` too if asked for."""
     waiting: int = await sql.fetchval(
         """
         select count(*) from pg_stat_activity
-        where datname = current_database() and application_name = 'clerk-user-sync'
-            and wait_event_type = 'Lock'
-        """
+        where datname = current_database() and wait_event_type = 'Lock'
+            and ($1 or application_name = 'clerk-user-sync')
+        """,
+        outsiders,
     )
     return waiting

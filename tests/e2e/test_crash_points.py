@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.e2e.messages import Message, deletion, sign_up, update
@@ -62,7 +63,7 @@ class Stage:
 
     async def both_or_neither(self, user_id: str, entry: str) -> bool:
         """Whether the user is as at Clerk, which goes with the entry, and a deletion with erasure."""
-        await eventually(self._nobody_is_at_work, 5)
+        await eventually(self._nobody_is_at_work)
         written = await differences(self.clerk, self.sql, [user_id]) == {}
         entries = await self.sql.fetch(
             f"select outcome from sync_journal where clerk_id = $1 and {entry}", user_id
@@ -92,10 +93,10 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(store_url: str) -> AsyncIterator[Stage]:
+async def stage(store_url: str, signing_key: RSAPrivateKey) -> AsyncIterator[Stage]:
     """An instance with nobody else in it, and an empty store."""
     async with (
-        running_emulator(EmulatorConfig(rate_limit=None)) as clerk,
+        running_emulator(EmulatorConfig(rate_limit=None), signing_key=signing_key) as clerk,
         running_service(clerk, store_url, clerk_rate_limit=100_000) as survivor,
         dying(clerk, store_url) as victims,
     ):

@@ -16,10 +16,8 @@ from tests.e2e.messages import lives_of_users
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
 from tests.e2e.truth import assert_redelivery_settles_all, states_of_sessions, unrecorded
 
-DOWN_FOR = 1.2
-DOWN_AFTER = 0.5
-"""Seconds until the last session of a killed server is gone."""
-BACK_WITHIN = 2.0
+SENDERS = 32
+BACK_WITHIN = 5.0
 LONGEST_ANSWER = 10.0
 POOL_SIZE = 10
 
@@ -62,11 +60,12 @@ async def test_a_crash_of_postgres_loses_nothing_and_is_over_when_it_is_back(
     service: ServiceProcess,
     record_property: Callable[[str, object], None],
 ) -> None:
-    async with Load(service, lives_of_users(clerk)) as load:
+    async with Load(service, lives_of_users(clerk), SENDERS) as load:
         await load.acknowledged(150)
-        crash(postgres)
+        await asyncio.to_thread(crash, postgres)
+        await load.nothing_but_refused(2 * SENDERS)  # the last session is gone as well
         down = time.monotonic()
-        await asyncio.sleep(DOWN_FOR)
+        await load.nothing_but_refused(2 * SENDERS)
         assert await service.status("/healthz") == 200
         assert await service.status("/readyz") == 503
         restarting = time.monotonic()
@@ -78,7 +77,7 @@ async def test_a_crash_of_postgres_loses_nothing_and_is_over_when_it_is_back(
     assert {one.status for one in load.attempts} == {204, 503}
     assert all(one.retry_after for one in load.attempts if one.status == 503)
     assert max(one.seconds for one in load.attempts) < LONGEST_ANSWER
-    while_down = load.within(down + DOWN_AFTER, restarting)
+    while_down = load.within(down, restarting)
     assert {one.status for one in while_down} == {503}
     last_refusal = max(one.ended for one in load.attempts if one.status == 503)
     assert last_refusal - accepting < BACK_WITHIN

@@ -1,15 +1,19 @@
 """`kill -9` of the service under load."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
+import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.load import Fate, Load
-from tests.e2e.messages import lives_of_users
-from tests.e2e.processes import environment_for, running_process
-from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
+from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.e2e.messages import lives_of_users, sign_up, update
+from tests.e2e.processes import environment_for, eventually, running_process
+from tests.e2e.truth import assert_redelivery_settles_all, differences, unrecorded
 
 
 async def test_a_killed_service_has_lost_nothing_it_acknowledged(
@@ -18,13 +22,27 @@ async def test_a_killed_service_has_lost_nothing_it_acknowledged(
     sql: "asyncpg.Connection[Any]",
     tmp_path: Path,
 ) -> None:
+    """One of its deliveries waits for a row that somebody else has: it is certainly at work."""
     async with running_process(environment_for(clerk, store), tmp_path) as service:
+        arrival = sign_up(clerk)
+        assert (await service.deliver(arrival)).status_code == 204
+        change = update(clerk, arrival.user_id)
         async with Load(service, lives_of_users(clerk)) as load:
             await load.acknowledged(300)
-            await service.kill()
+            async with row_locked(store, arrival.user_id):
+                in_hand = asyncio.create_task(service.deliver(change))
+                await eventually(lambda: is_at_work(sql))
+                await service.kill()
+                with pytest.raises(httpx.TransportError):
+                    await in_hand
 
-        assert load.told(Fate.AMBIGUOUS), "it was not killed at work"
         assert await unrecorded(sql, load.told(Fate.ACKNOWLEDGED)) == set()
 
         await service.start()
         await assert_redelivery_settles_all(load, clerk, sql)
+        assert (await service.deliver(change)).status_code == 204
+        assert await differences(clerk, sql, [arrival.user_id]) == {}
+
+
+async def is_at_work(sql: "asyncpg.Connection[Any]") -> bool:
+    return await waiting_for_locks(sql) == 1

@@ -17,9 +17,14 @@ from tests.e2e.messages import lives_of_users, sign_up, update
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
 from tests.e2e.truth import unrecorded
 
-DRAIN = 2.0
+DRAIN = 3.0
 """Seconds. Within them somebody has to notice, and somebody else to be served."""
-GONE_WITHIN = 5.0
+SHUTDOWN = 60
+"""Seconds that it waits at most for what it has in hand. It has nothing in hand after that."""
+GONE_WITHIN = 30.0
+SENDERS = 8
+REST = 0.02
+"""Seconds between a sender's messages: somebody else is to be heard as well."""
 SIGNALS = [pytest.param(signal.SIGTERM), pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 
 
@@ -28,7 +33,8 @@ async def service(
     one_clerk: ClerkEmulator, store: str, tmp_path: Path
 ) -> AsyncIterator[ServiceProcess]:
     """One to be stopped."""
-    environment = environment_for(one_clerk, store, DRAIN_SECONDS=str(DRAIN))
+    seconds = {"DRAIN_SECONDS": str(DRAIN), "SHUTDOWN_SECONDS": str(SHUTDOWN)}
+    environment = environment_for(one_clerk, store, **seconds)
     async with running_process(environment, tmp_path) as service:
         yield service
 
@@ -43,18 +49,18 @@ async def test_a_stopping_service_is_unready_first_then_finishes_its_work_and_ex
 ) -> None:
     slow = sign_up(clerk)
     await service.deliver(slow)
-    async with Load(service, lives_of_users(clerk)) as load:
+    async with Load(service, lives_of_users(clerk), SENDERS, rest=REST) as load:
         await load.acknowledged(100)
         async with row_locked(store, slow.user_id):
             in_hand = asyncio.create_task(service.deliver(update(clerk, slow.user_id)))
-            await eventually(lambda: waits_for_a_lock(sql), 2)
+            await eventually(lambda: waits_for_a_lock(sql))
             service.send_signal(stopping)
             await eventually(lambda: is_unready(service), DRAIN)
             unready = time.monotonic()
-            await eventually(lambda: takes_no_more(service), DRAIN + GONE_WITHIN)
+            await eventually(lambda: takes_no_more(service))
             free = time.monotonic()
         answer = await in_hand
-        status = await service.ended()
+        status = await service.ended(SHUTDOWN)
         gone = time.monotonic()
 
     assert status == 0

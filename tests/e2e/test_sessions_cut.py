@@ -5,21 +5,23 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.load import Fate, Load
 from tests.e2e.messages import lives_of_users, sign_up
-from tests.e2e.processes import ServiceProcess, eventually
+from tests.e2e.processes import ServiceProcess
 from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
 
 ROUNDS = 5
-BACK_WITHIN = 2.0
+POOL_SIZE = 10
 
 
 async def test_sessions_ended_under_load_cost_hardly_an_answer_and_no_acknowledged_delivery(
     clerk: ClerkEmulator, service: ServiceProcess, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    ended = 0
+    """A busy machine may refuse some more, for it takes its time to open new ones."""
+    ended, before = 0, len(service.log())
     async with Load(service, lives_of_users(clerk)) as load:
         for _ in range(ROUNDS):
             await load.acknowledged(50)
@@ -27,11 +29,14 @@ async def test_sessions_ended_under_load_cost_hardly_an_answer_and_no_acknowledg
         await load.acknowledged(50)
 
     assert {one.status for one in load.attempts} <= {204, 503}
-    assert len(load.told(Fate.REFUSED)) < ended / 5
+    refusals = [line for line in service.log()[before:] if line.get("status") == 503]
+    of_their_end = [line for line in refusals if "TimeoutError" not in line.get("cause", "")]
+    assert len(of_their_end) < ended / 5
     assert await unrecorded(sql, load.told(Fate.ACKNOWLEDGED)) == set()
     await assert_redelivery_settles_all(load, clerk, sql)
 
 
+@pytest.mark.usefixtures("ended_afterwards")
 async def test_a_read_only_store_still_serves_known_users_and_is_written_to_once_it_may_be(
     clerk: ClerkEmulator, service: ServiceProcess, sql: "asyncpg.Connection[Any]"
 ) -> None:
@@ -45,10 +50,10 @@ async def test_a_read_only_store_still_serves_known_users_and_is_written_to_once
         assert "retry-after" in refused.headers
         assert (await service.me(token)).status_code == 200
 
-    async def lands() -> bool:
-        return (await service.deliver(late)).status_code == 204
-
-    await eventually(lands, BACK_WITHIN)
+    answers = [(await service.deliver(late)).status_code]
+    while answers[-1] == 503 and len(answers) <= POOL_SIZE:
+        answers.append((await service.deliver(late)).status_code)
+    assert answers[-1] == 204, "each refusal costs one of the sessions that may not write"
 
 
 @asynccontextmanager
@@ -62,6 +67,13 @@ async def read_only(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
     finally:
         await sql.execute("set default_transaction_read_only = off")
         await sql.execute(f"alter database {database} reset default_transaction_read_only")
+
+
+@pytest.fixture
+async def ended_afterwards(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
+    """No session that may not write is left to the next test."""
+    yield
+    await end_sessions(sql)
 
 
 async def end_sessions(sql: "asyncpg.Connection[Any]") -> int:

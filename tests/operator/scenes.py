@@ -1,7 +1,6 @@
 """Tables that went wrong, and Clerks that know better."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -109,9 +108,3 @@ async def spoil(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", count: int
         await sql.execute(f"update users set {corruption} where clerk_id = any ($1)", corrupted)
     for user_id in kept[2 * fifth :][: min(fifth, max(20, count // 250))]:
         clerk.delete_user(user_id)
-
-
-async def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -1,6 +1,5 @@
 """All users of the instance, whatever the table was like and however often the run was ended."""
 
-import asyncio
 import signal
 from dataclasses import replace
 from typing import Any
@@ -16,11 +15,11 @@ from domain.user import Source, UserId
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.services import Operations
+from tests.e2e.processes import eventually
 from tests.operator.scenes import (
     backfill_of,
     contents,
     drift,
-    eventually,
     ids_of,
     run_backfill,
     versions,
@@ -219,12 +218,15 @@ async def test_nothing_is_read_of_another_instance(
 async def test_ctrl_c_saves_and_ends_with_130(
     clerk: ClerkEmulator, terminal: Terminal, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    clerk.create_users(2003)
-    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", seconds=0.3))
+    """Clerk keeps the third page to itself, so that the run cannot come to its end before."""
+    clerk.create_users(USERS)
+    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", times=PAGES - 1))
+    clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUserList"))
     process = await terminal.start("backfill", "--json")
     await some_page_is_written(sql)
     process.send_signal(signal.SIGINT)
     stopped = await ended(process)
+    clerk.faults.clear()
     assert (stopped.code, stopped.records[-1]["exit_code"]) == (130, 130)
     assert stopped.stderr == (
         "Stopped. Every page written is saved; the same command goes on from there.\n"
@@ -233,6 +235,7 @@ async def test_ctrl_c_saves_and_ends_with_130(
 
 
 async def some_page_is_written(sql: "asyncpg.Connection[Any]") -> None:
-    async with asyncio.timeout(30):
-        while not await sql.fetchval("select count(*) from sync_checkpoints"):
-            await asyncio.sleep(0.02)
+    async def is_written() -> bool:
+        return bool(await sql.fetchval("select count(*) from sync_checkpoints"))
+
+    await eventually(is_written)

@@ -29,13 +29,16 @@ async def test_the_service_repairs_the_table_and_says_what_it_found(
     deleted, *missing = ids_of(clerk)[:3]
     clerk.delete_user(deleted)
     await sql.execute("delete from users where clerk_id = any ($1)", missing)
+    # The next run, a second later, would find nothing, and say so: it never hears of anybody.
+    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", times=1))
+    clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUserList"))
     async with running_service(clerk, store_url, reconcile_every=1) as service:
 
         async def found() -> bool:
             kinds = ("deleted", "missing")
             return [await service.metric("drift_rows", kind=kind) for kind in kinds] == [1, 2]
 
-        await eventually(found, 20)
+        await eventually(found)
         assert await service.metric("reconcile_last_success_timestamp_seconds") > 0
     assert await drift(clerk, sql) == {}
 
@@ -52,7 +55,8 @@ async def test_two_replicas_do_it_once(
         running_service(clerk, store_url, reconcile_every=3),
         running_service(clerk, store_url, reconcile_every=3),
     ):
-        await eventually(saved, 20)
+        await eventually(saved)
+        await asyncio.sleep(1)  # by now the other one has looked as well
     assert clerk.calls.count("GetUserList") == 1
 
 
@@ -78,7 +82,7 @@ async def test_a_run_that_failed_is_tried_again(
         return await drift(clerk, sql) == {}
 
     async with running_service(clerk, store_url, reconcile_every=1):
-        await eventually(repaired, 20)
+        await eventually(repaired)
 
 
 async def test_whom_it_cannot_read_is_told_by_the_log(
@@ -93,7 +97,7 @@ async def test_whom_it_cannot_read_is_told_by_the_log(
         return await available.checkpoints.load(LAST_FULL) is not None
 
     async with running_service(clerk, store_url, reconcile_every=1, log=log):
-        await eventually(ended, 20)
+        await eventually(ended)
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     told = [line for line in lines if line["event"] == "user_unreadable"]
     assert {line["user_id"] for line in told} == {unreadable}

@@ -1,17 +1,18 @@
 """The journal forgets bodies first and entries later, and one user's bodies at once."""
 
-import asyncio
 import io
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import asyncpg
 import pytest
+from structlog.typing import FilteringBoundLogger
 
 from adapters.postgres.database import Database
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.retention import PostgresRetention
+from domain.ports import Exclusive
 from domain.retention import BATCH, Forgotten, Retain, RetentionPeriods
 from service.log import line_logger
 from service.retention import LOCK, retain_by_the_hour
@@ -152,8 +153,15 @@ async def test_what_was_erased_is_said_to_have_no_body(
     assert await operator.outcomes("journal") == {"no body": 1}
 
 
+TIMES = 3
+
+
+class Enough(Exception):
+    """Ends a replica that would go on for ever."""
+
+
 class Counting(Retain):
-    """Counts its runs, and fails as often as it is told."""
+    """Counts its runs, and fails as often as it is told. It has enough after a few."""
 
     def __init__(self, database: Database, failures: Sequence[Exception] = ()) -> None:
         super().__init__(PostgresRetention(database), PERIODS)
@@ -161,28 +169,42 @@ class Counting(Retain):
         self.failures = list(failures)
 
     async def __call__(self, now: datetime) -> Forgotten:
+        if self.runs == TIMES:
+            raise Enough
         self.runs += 1
         if self.failures:
             raise self.failures.pop()
         return await super().__call__(now)
 
 
-async def running_for(seconds: float, *replicas: Any) -> None:
-    tasks = [asyncio.ensure_future(replica) for replica in replicas]
-    await asyncio.sleep(seconds)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+class Trying(PostgresExclusive):
+    """Has enough when a few times somebody wanted to be the one."""
+
+    def __init__(self, dsn: str) -> None:
+        super().__init__(dsn)
+        self.times = 0
+
+    def hold(self, name: str, holder: str) -> AbstractAsyncContextManager[None]:
+        if self.times == TIMES:
+            raise Enough
+        self.times += 1
+        return super().hold(name, holder)
+
+
+async def lived_through(retain: Retain, exclusive: Exclusive, log: FilteringBoundLogger) -> None:
+    """Until somebody has enough."""
+    with pytest.raises(Enough):
+        await retain_by_the_hour(retain, exclusive, log, first=0, every=0.1)
 
 
 async def test_the_service_forgets_by_itself_and_logs_how_much(
     database: Database, sql: Sql, store_url: str
 ) -> None:
+    """And has nothing more to do the next times."""
     await aged(sql, 91, 31)
-    lines = io.StringIO()
+    lines, counting = io.StringIO(), Counting(database)
     log = line_logger("info", "json", lines)
-    exclusive = PostgresExclusive(store_url)
-    await running_for(1.5, retain_by_the_hour(retain(database), exclusive, log, first=0, every=0.1))
+    await lived_through(counting, PostgresExclusive(store_url), log)
     assert await kept(sql) == [("31", False)]
     assert lines.getvalue().count("journal_retained") == 1
     assert '"bodies":1,"entries":1' in lines.getvalue()
@@ -191,11 +213,11 @@ async def test_the_service_forgets_by_itself_and_logs_how_much(
 async def test_while_another_replica_is_at_it_this_one_waits(
     database: Database, store_url: str
 ) -> None:
-    counting, exclusive = Counting(database), PostgresExclusive(store_url)
+    counting, exclusive = Counting(database), Trying(store_url)
     log = line_logger("error", "json", io.StringIO())
-    async with exclusive.hold(LOCK, "another replica"):
-        await running_for(0.5, retain_by_the_hour(counting, exclusive, log, first=0, every=0.1))
-    assert counting.runs == 0
+    async with PostgresExclusive(store_url).hold(LOCK, "another replica"):
+        await lived_through(counting, exclusive, log)
+    assert (exclusive.times, counting.runs) == (TIMES, 0)
 
 
 async def test_a_store_that_was_away_does_not_end_it(database: Database, store_url: str) -> None:
@@ -204,7 +226,6 @@ async def test_a_store_that_was_away_does_not_end_it(database: Database, store_u
     counting = Counting(database, [StorageUnavailable("away")])
     lines = io.StringIO()
     log = line_logger("info", "json", lines)
-    exclusive = PostgresExclusive(store_url)
-    await running_for(1.5, retain_by_the_hour(counting, exclusive, log, first=0, every=0.1))
-    assert counting.runs >= 2
+    await lived_through(counting, PostgresExclusive(store_url), log)
+    assert counting.runs == TIMES
     assert lines.getvalue().count("retention_waits") == 1

@@ -48,7 +48,7 @@ class Listening:
         """
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 writing = asyncio.ensure_future(_write(writer, chunks, pause, end))
                 answer = await _read(reader)
                 writing.cancel()

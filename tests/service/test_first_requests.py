@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -100,16 +101,28 @@ OUTAGES = {
 }
 
 
+DEADLINE = 1.0
+THE_MACHINES = 9.0
+"""Seconds that a busy machine may take besides. Clerk takes twenty."""
+
+
+@pytest.fixture
+async def hurried(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
+    async with running_service(clerk, store_url, jit_deadline=DEADLINE) as service:
+        yield service
+
+
 @pytest.mark.parametrize("outage", OUTAGES)
 async def test_whatever_clerk_does_the_answer_comes_in_time_and_nothing_is_written(
-    own_service: Service, clerk: ClerkEmulator, sql: Sql, outage: str
+    hurried: Service, clerk: ClerkEmulator, sql: Sql, outage: str
 ) -> None:
+    """Here by real clocks, in `tests/simulation` to the millisecond."""
     person = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
     token = clerk.session_token(person["id"])
     clerk.faults.add(OUTAGES[outage])
     started = time.monotonic()
-    answer = await own_service.me(token)
-    assert time.monotonic() - started < 3.3
+    answer = await hurried.me(token)
+    assert time.monotonic() - started < DEADLINE + THE_MACHINES
     assert (answer.status_code, answer.json()["code"]) == (503, "identity_provider_unavailable")
     assert int(answer.headers["retry-after"]) >= 1
     assert await sql.fetchval("select count(*) from users") == 0
@@ -126,12 +139,13 @@ async def test_a_longer_deadline_is_clerks_as_well(clerk: ClerkEmulator, store_u
 async def test_no_more_calls_are_made_than_the_settings_allow(
     clerk: ClerkEmulator, store_url: str
 ) -> None:
-    limits: dict[str, Any] = {"clerk_rate_limit": 10, "jit_deadline": 0.3}
-    async with running_service(clerk, store_url, **limits) as service:
-        statuses = []
-        for _ in range(5):
-            person = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
-            answer = await service.me(clerk.session_token(person["id"]))
-            statuses.append(answer.status_code)
+    """Two thirds of ten are the service's: two at once, and then four in nine seconds."""
+    people = [clerk.create_user(email_address=[f"{uuid4().hex}@example.com"]) for _ in range(9)]
+    tokens = [clerk.session_token(person["id"]) for person in people]
+    async with running_service(clerk, store_url, clerk_rate_limit=10, jit_deadline=3) as service:
+        began = time.monotonic()
+        answers = await asyncio.gather(*map(service.me, tokens))
+        seconds = time.monotonic() - began
+    statuses = [answer.status_code for answer in answers]
     assert set(statuses) == {200, 503}
-    assert clerk.calls.count("GetUser") == statuses.count(200) <= 3
+    assert clerk.calls.count("GetUser") == statuses.count(200) <= (20 + 4 * seconds) / 9

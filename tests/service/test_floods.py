@@ -104,7 +104,7 @@ async def test_five_hundred_who_hang_up_while_they_are_served_leave_nothing_open
         in_use = await small.service.metric("store_pool_connections_in_use")
         return in_use == 0 and not await sessions_at_work(sql)
 
-    await eventually(nothing_open, 5)
+    await eventually(nothing_open)
     assert await small.service.metric("store_pool_connections") <= POOL
     assert (await small.at.send(small.served.post(), BODY)).status == 204
 

@@ -13,6 +13,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.errors import ANSWERS
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
+from tests.e2e.processes import eventually
 from tests.people import new_id
 from tests.running import WEBHOOKS, Service, bearer, running_service, svix_headers
 from tests.service.tables import Sql
@@ -21,6 +22,13 @@ from tests.service.tables import Sql
 @pytest.fixture
 async def counting(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
     """A service that has counted nothing yet."""
+    async with running_service(clerk, store_url) as service:
+        yield service
+
+
+@pytest.fixture
+async def hurried(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
+    """Another, with little time for Clerk. Whether that is enough, a busy machine decides."""
     async with running_service(clerk, store_url, jit_deadline=0.5) as service:
         yield service
 
@@ -73,8 +81,9 @@ async def test_refusals_are_counted_by_their_word(
 async def test_lag_is_from_the_envelopes_time_to_our_commit(counting: Service) -> None:
     milliseconds = int(datetime.now(UTC).timestamp() * 1000) - 3_000
     await counting.deliver(with_data(updated_at=milliseconds) | {"timestamp": milliseconds})
+    longest = datetime.now(UTC).timestamp() - milliseconds / 1000
     assert await counting.metric("sync_lag_seconds_count") == 1
-    assert 3.0 <= await counting.metric("sync_lag_seconds_sum") < 5.0
+    assert 3.0 <= await counting.metric("sync_lag_seconds_sum") <= longest
 
 
 async def test_an_envelope_from_the_future_has_no_lag(counting: Service) -> None:
@@ -85,9 +94,10 @@ async def test_an_envelope_from_the_future_has_no_lag(counting: Service) -> None
 
 async def test_the_last_delivery_is_remembered(counting: Service) -> None:
     assert await counting.metric("webhook_last_delivery_timestamp_seconds") == 0
+    before = datetime.now(UTC).timestamp()
     await counting.deliver(webhook_bytes("user.created"))
     last = await counting.metric("webhook_last_delivery_timestamp_seconds")
-    assert abs(last - datetime.now(UTC).timestamp()) < 5
+    assert before <= last <= datetime.now(UTC).timestamp()
 
 
 async def test_just_in_time_fetches_are_counted_by_outcome(
@@ -98,10 +108,16 @@ async def test_just_in_time_fetches_are_counted_by_outcome(
         await counting.me(clerk.session_token(user_id))
     clerk.faults.add(ApiFault(kind=FaultKind.HTML, status=200, times=1))
     await counting.me(clerk.session_token(signed_up(clerk)))
-    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, seconds=2))
-    await counting.me(clerk.session_token(signed_up(clerk)))
-    for outcome in ("created", "unknown", "unknown_remembered", "unavailable", "deadline"):
+    for outcome in ("created", "unknown", "unknown_remembered", "unavailable"):
         assert await counting.metric("jit_fetches_total", outcome=outcome) == 1, outcome
+
+
+async def test_a_fetch_that_came_to_its_deadline_is_counted_as_one(
+    hurried: Service, clerk: ClerkEmulator
+) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.HOLD))
+    await hurried.me(clerk.session_token(signed_up(clerk)))
+    assert await hurried.metric("jit_fetches_total", outcome="deadline") == 1
 
 
 @pytest.mark.parametrize(
@@ -141,13 +157,15 @@ async def test_requests_are_counted_by_route_and_status(counting: Service) -> No
 
 
 async def test_the_pool_is_watched(counting: Service, sql: Sql) -> None:
+    async def one_is_in_use() -> bool:
+        return await counting.metric("store_pool_connections_in_use") == 1
+
     assert await counting.metric("store_pool_connections_in_use") == 0
     await counting.deliver(webhook_bytes("user.created"))
     async with sql.transaction():
         await sql.execute("select from users for update")
         waiting = asyncio.create_task(counting.deliver(webhook_bytes("user.updated")))
-        await asyncio.sleep(0.2)
-        assert await counting.metric("store_pool_connections_in_use") == 1
+        await eventually(one_is_in_use)
         assert await counting.metric("store_pool_connections") >= 2
     await waiting
     assert await counting.metric("store_pool_connections_in_use") == 0
@@ -226,10 +244,10 @@ async def be_hostile(service: Service, clerk: ClerkEmulator) -> None:
 
 @pytest.mark.usefixtures("store_url")
 async def test_labels_come_from_closed_vocabularies_and_series_stay_few(
-    counting: Service, clerk: ClerkEmulator
+    hurried: Service, clerk: ClerkEmulator
 ) -> None:
-    await be_hostile(counting, clerk)
-    samples = await counting.samples()
+    await be_hostile(hurried, clerk)
+    samples = await hurried.samples()
     for _, labels in samples:
         for label, value in labels:
             assert label in {"le", "status"} or value in VOCABULARIES[label], (label, value)

@@ -12,7 +12,6 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
-from scripts.clerk_emulator.sessions import new_signing_key, private_pem
 from service.bootstrap import migrate_store
 from service.settings import Settings, mistakes, unknown
 
@@ -22,6 +21,7 @@ SECRET_KEY = "sk_test_canaryCanaryCanary"
 PUBLISHABLE_KEY = "pk_test_Y2xlcmsuaW5zcGlyZWQucHVtYS03NC5sY2wuZGV2JA"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_WEBHOOK_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----\n"
 GOOD = {
     "clerk_secret_key": SECRET_KEY,
     "clerk_publishable_key": PUBLISHABLE_KEY,
@@ -108,7 +108,7 @@ WRONG: dict[str, list[Any]] = {
         SECRET_KEY,
         PUBLISHABLE_KEY,
     ],
-    "clerk_jwt_key": ["canary", private_pem(new_signing_key()), "-----BEGIN PUBLIC KEY-----"],
+    "clerk_jwt_key": ["canary", PRIVATE_KEY, "-----BEGIN PUBLIC KEY-----"],
     "clerk_issuer": [
         "canary",
         "clerk.example.com",
@@ -313,7 +313,7 @@ def run(*arguments: str, cwd: Path, **environment: str) -> Ended:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
     )
 
 

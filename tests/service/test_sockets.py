@@ -87,11 +87,9 @@ class TestBody:
         assert (await served.at.send(*pieces)).status == 204
 
     async def test_announced_too_long_is_refused_before_it_is_sent(self, served: Served) -> None:
+        """Nor is it waited for: then it would be too slow."""
         post = served.post(f"Content-Length: {MEBIBYTE + 1}", length=False)
-        started = time.monotonic()
-        answer = await served.at.send(post)
-        assert told(answer) == problem(413, "body_too_large")
-        assert time.monotonic() - started < 2
+        assert told(await served.at.send(post)) == problem(413, "body_too_large")
 
     async def test_in_chunks_without_end_is_refused_at_a_mebibyte(
         self, served: Served, sql: Sql
@@ -288,15 +286,20 @@ async def test_five_hundred_idle_connections_leave_the_others_served(served: Ser
         writer.close()
 
 
+IN_A_HURRY = 0.3
+PATIENT = 10.0
+"""Seconds that a head, or a body, may take: less than ours, and more than a machine can stall."""
+
+
 @pytest.fixture
-async def impatient(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
-    """An application that reads a body as ours does, and waits for 0.3 s only."""
+async def reading(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
+    """An application that reads a body as ours does, within so many seconds."""
     app = FastAPI()
     answer_everything(app)
 
-    @app.post("/")
-    async def read(request: Request) -> Response:
-        return Response(await json_bytes(request, max_seconds=0.3))
+    @app.post("/{seconds}")
+    async def read(request: Request, seconds: float) -> Response:
+        return Response(await json_bytes(request, max_seconds=seconds))
 
     settings = settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere")
     async with listening(app, settings) as at:
@@ -304,30 +307,42 @@ async def impatient(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
 
 
 @pytest.mark.parametrize(
-    "chunks", [[], [b"{"], [b" "] * 100], ids=["silent", "begun and silent", "dripping"]
+    "chunks", [[], [b"{"], [b" "] * 500], ids=["silent", "begun and silent", "dripping"]
 )
-async def test_too_slow_a_body_is_cut_off(impatient: Listening, chunks: list[bytes]) -> None:
+async def test_too_slow_a_body_is_cut_off(reading: Listening, chunks: list[bytes]) -> None:
+    """However it drips, and that for 25 seconds."""
+    asked = head("POST", f"/{IN_A_HURRY}", "Content-Length: 1000")
     started = time.monotonic()
-    answer = await impatient.send(head("POST", "/", "Content-Length: 1000"), *chunks, pause=0.05)
+    answer = await reading.send(asked, *chunks, pause=0.05)
     assert told(answer) == problem(408, "body_too_slow")
-    assert 0.3 <= time.monotonic() - started < 1.5
+    assert IN_A_HURRY <= time.monotonic() - started < 10
 
 
-async def test_a_slow_body_in_time_is_read(impatient: Listening) -> None:
-    answer = await impatient.send(head("POST", "/", "Content-Length: 4"), *[b"1"] * 4, pause=0.02)
+async def test_a_slow_body_in_time_is_read(reading: Listening) -> None:
+    asked = head("POST", f"/{PATIENT}", "Content-Length: 4")
+    answer = await reading.send(asked, *[b"1"] * 4, pause=0.02)
     assert (answer.status, answer.body) == (200, b"1111")
 
 
-class Impatient(BoundedHeadProtocol):
-    """Waits for a head for 0.3 s only."""
+class InAHurry(BoundedHeadProtocol):
+    head_seconds = 1.0
 
-    head_seconds = 0.3
+
+class Patient(BoundedHeadProtocol):
+    head_seconds = PATIENT
 
 
 @pytest.fixture(scope="module")
 async def in_a_hurry(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Listening]:
     settings = settings_for(shared_clerk, migrated_url)
-    async with listening(create_app(settings), settings, http=Impatient) as at:
+    async with listening(create_app(settings), settings, http=InAHurry) as at:
+        yield at
+
+
+@pytest.fixture
+async def patient(clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Listening]:
+    settings = settings_for(clerk, migrated_url)
+    async with listening(create_app(settings), settings, http=Patient) as at:
         yield at
 
 
@@ -340,7 +355,7 @@ SLOW_HEADS: dict[str, list[bytes]] = {
     "half a header": [b"GET /healthz HTTP/1.1\r\nHost: ser"],
     "a header at a time": [
         b"GET /healthz HTTP/1.1\r\n",
-        *(b"X-%d: x\r\n" % n for n in range(40)),
+        *(b"X-%d: x\r\n" % n for n in range(90)),
     ],
     "an empty line after a request": [KEPT, b"\r\n"],
     "half a second request": [KEPT, b"GET /hea"],
@@ -349,21 +364,22 @@ SLOW_HEADS: dict[str, list[bytes]] = {
 
 @pytest.mark.parametrize("kind", SLOW_HEADS)
 async def test_too_slow_a_head_is_cut_off(in_a_hurry: Listening, kind: str) -> None:
+    """Also one that would take 18 seconds, a header at a time."""
     started = time.monotonic()
-    answer = await in_a_hurry.send(*SLOW_HEADS[kind], pause=0.05)
+    answer = await in_a_hurry.send(*SLOW_HEADS[kind], pause=0.2)
     assert answer.raw.count(b"HTTP/1.1 200") == SLOW_HEADS[kind].count(KEPT)
-    assert 0.2 <= time.monotonic() - started < 5
+    assert InAHurry.head_seconds * 0.9 <= time.monotonic() - started < 10
     assert (await in_a_hurry.send(head("GET", "/healthz"))).status == 200
 
 
-async def test_a_slow_head_in_time_is_read(in_a_hurry: Listening) -> None:
+async def test_a_slow_head_in_time_is_read(patient: Listening) -> None:
     asked = head("GET", "/healthz")
-    assert (await in_a_hurry.send(asked[:20], asked[20:], pause=0.1)).status == 200
+    assert (await patient.send(asked[:20], asked[20:], pause=0.1)).status == 200
 
 
 async def test_a_body_may_take_longer_than_a_head(in_a_hurry: Listening) -> None:
     asked = head("POST", WEBHOOKS, "Content-Length: 10")
-    answer = await in_a_hurry.send(asked, *[b"1"] * 10, pause=0.06)
+    answer = await in_a_hurry.send(asked, *[b"1"] * 10, pause=0.15)
     assert (answer.status, told(answer)) == (400, REFUSED)
 
 

@@ -23,12 +23,16 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer: the body in one go, or a byte every `drip` seconds; or silence."""
+    """An answer: the body in one go, or a byte every `drip` seconds; or silence.
+
+    It comes `after` so many seconds, and not before it is `let`.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     after: float = 0.0
+    let: asyncio.Event | None = None
     drip: float = 0.0
     length: int | None = None
     silent: bool = False
@@ -97,6 +101,8 @@ class HttpServer:
         self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         await asyncio.sleep(reply.after)
+        if reply.let:
+            await reply.let.wait()
         if reply.silent:
             await reader.read()
             return

@@ -1,6 +1,5 @@
 import asyncio
 import gzip
-import socket
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +28,10 @@ from tests.adapters.clerk.providers import (
     asking_to_wait,
     provider,
 )
+from tests.e2e.processes import reserved_port
+
+THE_MACHINES = 4.0
+"""Seconds that a busy machine may take besides; what is told apart here is further apart."""
 
 Opened = tuple[ClerkIdentityProvider, Clock]
 """A provider whose circuit has opened, and the clock it goes by."""
@@ -84,13 +87,11 @@ class TestRetries:
         assert len(clerk.asked) == 1
 
     async def test_follow_a_refused_connection(self) -> None:
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))
-            port = closed.getsockname()[1]
         reports = Reports()
-        async with clerk_client("sk_test_x", f"http://127.0.0.1:{port}") as client:
-            with pytest.raises(IdentityProviderUnavailable):
-                await provider(client, reports=reports).fetch(USER_ID)
+        with reserved_port() as port:
+            async with clerk_client("sk_test_x", f"http://127.0.0.1:{port.number}") as client:
+                with pytest.raises(IdentityProviderUnavailable):
+                    await provider(client, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", "refused")] * 3
 
     async def test_follow_an_unknown_host(self) -> None:
@@ -135,11 +136,11 @@ class TestRetryAfter:
 
     async def test_holds_for_everybody(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
         clerk.replies(asking_to_wait("30"), then=FOUND)
-        users = provider(client)
+        users = provider(client, clock=Clock())
         for user_id in (USER_ID, UserId("user_another")):
             with pytest.raises(IdentityProviderUnavailable) as caught:
                 await users.fetch(user_id)
-            assert 29 < caught.value.retry_after <= 30
+            assert caught.value.retry_after == 30
         assert len(clerk.asked) == 1
 
 
@@ -163,19 +164,20 @@ class TestDeadline:
         started = time.monotonic()
         with pytest.raises(IdentityProviderUnavailable):
             await provider(client, limits=limits).fetch(USER_ID)
-        assert 0.45 <= time.monotonic() - started < 2
+        assert 0.45 <= time.monotonic() - started < 0.5 + THE_MACHINES
 
     async def test_leaves_time_for_another_try(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.replies(Reply(body=FOUND.body, drip=0.02), then=FOUND)
-        assert await provider(client, limits=IMPATIENT).fetch(USER_ID)
+        limits = replace(LIMITS, deadline=10.0, attempt=1.0)
+        assert await provider(client, limits=limits).fetch(USER_ID)
 
     async def test_counts_the_time_in_our_own_queue(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.reply = FOUND
-        users = provider(client, max_rate=3, limits=replace(LIMITS, deadline=1.0))
+        users = provider(client, max_rate=3, limits=replace(LIMITS, deadline=2.0))
         assert await users.fetch(USER_ID)
         with pytest.raises(IdentityProviderUnavailable):
             await users.fetch(USER_ID)
@@ -186,7 +188,7 @@ class TestDeadline:
     ) -> None:
         clerk.reply = Reply(silent=True)
         reports = Reports()
-        limits = replace(LIMITS, deadline=0.1, attempt=10.0)
+        limits = replace(LIMITS, deadline=0.5, attempt=10.0)
         with pytest.raises(IdentityProviderUnavailable):
             await provider(client, limits=limits, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", "cancelled")]
@@ -238,7 +240,7 @@ class TestCircuit:
         self, clerk: HttpServer, client: httpx.AsyncClient, failure: Reply
     ) -> None:
         clerk.reply = failure
-        users = provider(client)
+        users = provider(client, clock=Clock())
         for _ in range(5):
             with pytest.raises(IdentityProviderUnavailable):
                 await users.fetch(USER_ID)
@@ -248,20 +250,20 @@ class TestCircuit:
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.reply = BROKEN
-        users = provider(client)
+        users = provider(client, clock=Clock())
         errors = []
         for _ in range(3):
             with pytest.raises(IdentityProviderUnavailable) as caught:
                 await users.fetch(USER_ID)
             errors.append(caught.value)
-        assert 4 < errors[-1].retry_after <= 5
+        assert errors[-1].retry_after == 5
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_opens_at_once_when_our_key_is_refused(
         self, clerk: HttpServer, client: httpx.AsyncClient, status: int
     ) -> None:
         clerk.reply = replace(BAD_KEY, status=status)
-        users = provider(client)
+        users = provider(client, clock=Clock())
         for _ in range(3):
             with pytest.raises(IdentityProviderUnavailable) as caught:
                 await users.fetch(USER_ID)
@@ -283,7 +285,7 @@ class TestCircuit:
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
         clerk.reply = BAD_KEY
-        users = provider(client)
+        users = provider(client, clock=Clock())
         assert users.answers
         with pytest.raises(IdentityProviderUnavailable):
             await users.fetch(USER_ID)
@@ -325,11 +327,12 @@ class TestRate:
     async def test_is_not_used_up_by_calls_that_clerk_has_stopped_meanwhile(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
+        """Three at once; the fourth would have its turn in two seconds, well within its time."""
         clerk.reply = asking_to_wait("30")
-        users = provider(client, max_rate=30)
-        many = [users.fetch(USER_ID) for _ in range(12)]
+        users = provider(client, max_rate=9)
+        many = [users.fetch(USER_ID) for _ in range(4)]
         await asyncio.gather(*many, return_exceptions=True)
-        assert len(clerk.asked) == 10
+        assert len(clerk.asked) == 3
 
     async def test_never_exceeds_the_quota_within_ten_seconds(
         self, clerk: HttpServer, client: httpx.AsyncClient

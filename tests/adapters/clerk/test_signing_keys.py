@@ -15,6 +15,7 @@ from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.http_server import HttpServer, Reply, json_reply
 from tests.adapters.clerk.payloads import INSTANCE
 from tests.adapters.clerk.tokens import HEADER, ISSUER, claims, header, jwk, rs256
+from tests.e2e.processes import eventually
 
 OUTAGES = [
     Reply(status=500),
@@ -37,11 +38,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
+def deadline() -> float:
+    """More than a busy machine takes for an answer. Where there is none, `waits_a_second`."""
+    return 10.0
+
+
+waits_a_second = pytest.mark.parametrize("deadline", [1.0])
+
+
+@pytest.fixture
 async def keys(
-    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, private_key: RSAPrivateKey
+    clerk: HttpServer,
+    client: httpx.AsyncClient,
+    clock: Clock,
+    deadline: float,
+    private_key: RSAPrivateKey,
 ) -> AsyncIterator[JwksKeys]:
     """Loaded with the instance's key."""
-    keys = jwks(clerk, client, clock)
+    keys = jwks(clerk, client, clock, deadline)
     clerk.reply = json_reply({"keys": [jwk(private_key)]})
     await keys.load()
     yield keys
@@ -50,16 +64,20 @@ async def keys(
 
 @pytest.fixture
 async def unloaded(
-    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock
+    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, deadline: float
 ) -> AsyncIterator[JwksKeys]:
-    keys = jwks(clerk, client, clock)
+    keys = jwks(clerk, client, clock, deadline)
     yield keys
     await keys.close()
 
 
-def jwks(clerk: HttpServer, client: httpx.AsyncClient, clock: Clock) -> JwksKeys:
+def jwks(clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, deadline: float) -> JwksKeys:
     url = f"{clerk.url}/.well-known/jwks.json"
-    return JwksKeys(client, url, deadline=1.0, clock=clock)
+    return JwksKeys(client, url, deadline=deadline, clock=clock)
+
+
+async def is_asked(clerk: HttpServer) -> None:
+    await eventually(lambda: len(clerk.asked) > 0)
 
 
 async def unknown(keys: JwksKeys, kid: str | None = "ins_unknown") -> bool:
@@ -93,6 +111,7 @@ class TestLoading:
         await asyncio.gather(*(unloaded.key(INSTANCE) for _ in range(100)))
         assert len(clerk.asked) == 1
 
+    @waits_a_second
     @pytest.mark.parametrize("outage", OUTAGES)
     async def test_that_fails_leaves_tokens_undecided(
         self, unloaded: JwksKeys, clerk: HttpServer, outage: Reply
@@ -144,27 +163,33 @@ class TestLoading:
         assert await unloaded.key("ins_63")
         assert await unknown(unloaded, "ins_64")
 
+    @waits_a_second
     async def test_is_bounded_in_time_however_slow_the_bytes(
         self, unloaded: JwksKeys, clerk: HttpServer
     ) -> None:
         clerk.reply = Reply(body=b" " * 1000, drip=0.02)
         started = time.monotonic()
         await unloaded.load()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
     async def test_that_one_caller_gives_up_goes_on_for_the_others(
         self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
     ) -> None:
-        clerk.reply = json_reply({"keys": [jwk(private_key)]}, after=0.05)
+        answer = asyncio.Event()
+        clerk.reply = json_reply({"keys": [jwk(private_key)]}, let=answer)
         patient = asyncio.create_task(unloaded.key(INSTANCE))
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(unloaded.key(INSTANCE), 0.01)
+        impatient = asyncio.create_task(unloaded.key(INSTANCE))
+        await is_asked(clerk)
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        answer.set()
         assert await patient == private_key.public_key()
 
     async def test_can_be_ended(self, unloaded: JwksKeys, clerk: HttpServer) -> None:
         clerk.reply = Reply(silent=True)
         waiting = asyncio.create_task(unloaded.key(INSTANCE))
-        await asyncio.sleep(0.01)
+        await is_asked(clerk)
         await unloaded.close()
         with pytest.raises(SigningKeysUnavailable):
             await waiting
@@ -175,7 +200,7 @@ class TestLoading:
         clerk.reply = Reply(silent=True)
         keys = JwksKeys(client, f"{clerk.url}/.well-known/jwks.json", deadline=60)
         loading = asyncio.create_task(keys.load())
-        await asyncio.sleep(0.01)
+        await is_asked(clerk)
         async with asyncio.timeout(30):
             await keys.close()
             await loading
@@ -191,6 +216,7 @@ class TestFreshKeys:
 class TestStaleKeys:
     """`load` joins the fetch in the background, and starts none within the cooldown."""
 
+    @waits_a_second
     async def test_are_served_at_once_while_one_fetch_runs(
         self, keys: JwksKeys, clerk: HttpServer, clock: Clock, private_key: RSAPrivateKey
     ) -> None:
@@ -225,6 +251,7 @@ class TestStaleKeys:
         await keys.load()
         assert keys.version == version
 
+    @waits_a_second
     @pytest.mark.parametrize("outage", OUTAGES)
     async def test_outlive_an_outage(
         self,
@@ -305,6 +332,7 @@ class TestUnknownKid:
         await asyncio.gather(*(unknown(keys, f"ins_{number}") for number in range(1_000)))
         assert len(clerk.asked) == 2
 
+    @waits_a_second
     async def test_never_delays_a_known_one(
         self, keys: JwksKeys, clerk: HttpServer, clock: Clock
     ) -> None:

@@ -75,7 +75,7 @@ async def works_again(writing: Callable[[], Awaitable[SyncResult]]) -> None:
             return False
         return True
 
-    await eventually(works, 20)
+    await eventually(works)
 
 
 async def assert_unavailable_in_time(*works: Awaitable[Any]) -> None:
@@ -90,7 +90,7 @@ async def nothing_is_left(sql: "asyncpg.Connection[Any]") -> None:
         states = await states_of_sessions(sql)
         return len(states) <= SHORT.size and set(states) <= {"idle"}
 
-    await eventually(idle, 20)
+    await eventually(idle)
 
 
 async def test_a_locked_row_is_waited_for_until_the_deadline(

@@ -28,9 +28,16 @@ PROJECT = Path(__file__).parents[3]
 
 # Starts a server, says where, and waits. Arguments: user id to become, data directory or nothing.
 OWNER = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from adapters.postgres.embedded import EmbeddedPostgres
+
+def die_when_it_is_about_to_move_a_file(event, _):
+    if event == "os.rename":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if "DIES_EARLY" in os.environ:
+    sys.addaudithook(die_when_it_is_about_to_move_a_file)
 user, data_dir = int(sys.argv[1]), sys.argv[2]
 if user != os.geteuid():
     os.setgroups([])
@@ -76,7 +83,7 @@ def listens(url: str) -> bool:
 
 
 def becomes_true(condition: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 30
     while not condition() and time.monotonic() < give_up:
         time.sleep(0.02)
     return condition()
@@ -298,10 +305,11 @@ def test_the_server_is_gone_when_its_owner_dies(owners: Owners, end: signal.Sign
 def test_an_owner_killed_while_starting_leaves_nothing_in_the_way(
     owners: Owners, tmp_path: Path
 ) -> None:
-    owner = owners.begin(data_dir=tmp_path)
+    """While the draft is made, or at the latest when it is about to be moved to its place."""
+    owner = owners.begin(data_dir=tmp_path, DIES_EARLY="1")
     assert becomes_true((tmp_path / "postgres/cluster.new").exists)
     owner.kill()
-    owner.wait()
+    assert owner.wait() == -signal.SIGKILL
     with EmbeddedPostgres(tmp_path) as server:
         assert answers(server.url())
 

@@ -198,20 +198,24 @@ async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
     assert len(scribe.pages) == PAGES_AT_ONCE
 
 
+PAGES = 40
+
+
 async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
-    limits = PoolLimits(size=PAGES_AT_ONCE, wait=0.3, deadline=30, connect=5)
+    """A page after the other, each with a wait of its own, they would take twenty seconds."""
+    limits = PoolLimits(size=PAGES_AT_ONCE, wait=1.0, deadline=60, connect=20)
     database = Database(store_url, limits)
     await database.open()
     users = PostgresUserRepository(database)
     async with all_taken(database, PAGES_AT_ONCE):
         began = asyncio.get_running_loop().time()
         ended = await asyncio.gather(
-            *(users.get(new_id()) for _ in range(10 * LONGEST_PAGE)), return_exceptions=True
+            *(users.get(new_id()) for _ in range(PAGES * LONGEST_PAGE)), return_exceptions=True
         )
         waited = asyncio.get_running_loop().time() - began
     await database.close()
     assert {type(one) for one in ended} == {StorageUnavailable}
-    assert waited < 10 * limits.wait / PAGES_AT_ONCE
+    assert waited < PAGES * limits.wait / PAGES_AT_ONCE
 
 
 @asynccontextmanager

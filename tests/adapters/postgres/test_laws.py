@@ -26,7 +26,8 @@ from tests.people import new_id, observed, user
 
 Sql: TypeAlias = "asyncpg.Connection[Any]"
 real_store = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 

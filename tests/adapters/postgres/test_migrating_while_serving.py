@@ -113,6 +113,6 @@ async def test_a_migration_that_waits_for_a_long_transaction_gives_up_before_tra
 
 async def so_many_more(flowing: Traffic, number: int) -> None:
     wanted = flowing.written + number
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while flowing.written < wanted:
             await asyncio.sleep(0.01)

@@ -14,9 +14,11 @@ from domain.errors import StorageUnavailable, Unstorable
 from domain.user import LocalUser
 from tests.adapters.postgres.faults import Sql, every_session_with, refusals, refusing
 from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.e2e.processes import eventually
 from tests.people import deleted, delivered, new_id, observed, user
 
-SOON = PoolLimits(size=4, deadline=4.0)
+PATIENT = PoolLimits(size=4, wait=30, connect=30, deadline=60)
+"""What cuts a wait short here is the store."""
 
 PASSING = {"serialization failure": "40001", "deadlock": "40P01"}
 LASTING = {
@@ -42,7 +44,7 @@ async def users(database: Database) -> PostgresUserRepository:
 @asynccontextmanager
 async def new_sessions(url: str) -> AsyncIterator[PostgresUserRepository]:
     """Opened now, with what is set now."""
-    database = Database(url, SOON)
+    database = Database(url, PATIENT)
     await database.open()
     yield PostgresUserRepository(database)
     await database.close()
@@ -125,22 +127,32 @@ async def test_concurrent_writers_of_one_user_end_well_in_a_store_that_defaults_
 async def test_the_victim_of_a_deadlock_with_an_outsider_tries_again(
     store_url: str, sql: Sql
 ) -> None:
-    first, second = sorted([new_id(), new_id()])
-    outsider = await asyncpg.connect(store_url)
+    """The outsider waits for ours first: who closes the ring is the one to look for it, and loses.
+
+    Ours would not get as far as to hold the first row and want the last, were it not for somebody
+    who has the one between until then.
+    """
+    first, between, last = people = sorted(new_id() for _ in range(3))
+    outsider, bystander = await asyncpg.connect(store_url), await asyncpg.connect(store_url)
     async with (
         every_session_with(sql, "deadlock_timeout", "100ms"),
         new_sessions(store_url) as users,
     ):
-        await users.sync_many([observed(user(first)), observed(user(second))])
+        await users.sync_many([observed(user(one)) for one in people])
         await outsider.execute("set deadlock_timeout = '1min'")
         async with outsider.transaction():
-            await lock(outsider, second)
-            page = [observed(user(one, updated=1)) for one in (first, second)]
-            both = asyncio.create_task(users.sync_many(page))
-            await somebody_waits_for_a_lock(sql)
-            await lock(outsider, first)
-        assert {result.outcome for result in await both} == {"updated"}
-    await outsider.close()
+            await lock(outsider, last)
+            async with bystander.transaction():
+                await lock(bystander, between)
+                page = [observed(user(one, updated=1)) for one in people]
+                ours = asyncio.create_task(users.sync_many(page))
+                await so_many_wait_for_locks(sql, 1)
+                closing = asyncio.create_task(lock(outsider, first))
+                await so_many_wait_for_locks(sql, 2)
+            await closing
+        assert {result.outcome for result in await ours} == {"updated"}
+    for connection in (outsider, bystander):
+        await connection.close()
 
 
 @pytest.mark.parametrize(
@@ -150,7 +162,7 @@ async def test_a_wait_that_the_store_cuts_short_is_unavailable(
     setting: str, sqlstate: str, store_url: str, sql: Sql
 ) -> None:
     user_id = new_id()
-    async with every_session_with(sql, setting, "700ms"), new_sessions(store_url) as users:
+    async with every_session_with(sql, setting, "1500ms"), new_sessions(store_url) as users:
         await users.sync(delivered(user(user_id)))
         async with row_locked(store_url, user_id):
             for change in (user(user_id, updated=1), deleted(user_id)):
@@ -181,7 +193,8 @@ async def lock(sql: Sql, user_id: str) -> None:
     await sql.fetch("select from users where clerk_id = $1 for update", user_id)
 
 
-async def somebody_waits_for_a_lock(sql: Sql) -> None:
-    async with asyncio.timeout(3):
-        while not await waiting_for_locks(sql):
-            await asyncio.sleep(0.01)
+async def so_many_wait_for_locks(sql: Sql, number: int) -> None:
+    async def wait() -> bool:
+        return await waiting_for_locks(sql, outsiders=True) == number
+
+    await eventually(wait)
