@@ -2,11 +2,13 @@
 #
 # PYTHON=python3.12   the Python to make .venv with; otherwise the first suitable one is taken
 # PYTEST_ARGS='-k x'  passed on to pytest
+# MUTANTS_ARGS=join   passed on to the mistakes; --help lists them
 # BENCH_ARGS=         passed on to the benchmark; --help lists them
 # LOCK_ARGS=--upgrade passed on to uv
 
 PYTHON_CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 PYTEST_ARGS =
+MUTANTS_ARGS =
 BENCH_ARGS =
 LOCK_ARGS =
 DOCKER = docker
@@ -18,7 +20,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(LOCK_ARGS) pyproject.toml
 
-.PHONY: help run demo test test-slow bench bench-peers bench-growth bench-memory check lock image clean
+.PHONY: help run demo test test-slow test-mutants bench bench-peers bench-growth bench-memory check lock image clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -34,6 +36,9 @@ test: $(VENV)/dev.stamp ## every test that takes seconds
 
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-mutants: $(VENV)/dev.stamp ## small mistakes made on purpose in what must not be wrong: do the tests notice?
+	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 bench: $(VENV)/run.stamp ## how fast we are beside the bound: raw ASGI, the same statements, nothing else
 	@$(BIN)/python -m bench $(BENCH_ARGS)

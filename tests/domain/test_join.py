@@ -14,6 +14,7 @@ from domain.user import (
     CONTENT_FIELDS,
     DeletedUser,
     Outcome,
+    Source,
     User,
     UserChange,
     UserId,
@@ -142,6 +143,18 @@ def test_what_has_no_plain_form_has_no_digest() -> None:
         _ = user(ADA, public_metadata={"a": object()}).digest
 
 
+def test_the_digest_of_the_same_contents_stays_the_same_for_ever() -> None:
+    """Every row holds one: by another rule all users would look changed."""
+    metadata = {"b": [1, None, 0.5, True], "a": {"é": '\u2028"\\'}}
+    one = user(ADA, first_name="Ada\n", clerk_created_at=at(0.001), public_metadata=metadata)
+    assert one.digest.hex() == "b1f7373ed9d04ad795c6efc18facee08"
+
+
+def test_the_words_that_are_stored_stay_the_same_for_ever() -> None:
+    assert list(Source) == ["webhook", "jit", "backfill", "replay", "reconcile"]
+    assert list(Outcome) == ["created", "updated", "unchanged", "stale", "deleted", "gone"]
+
+
 def test_of_whom_nothing_is_said_nothing_is_assumed() -> None:
     nobody = User(clerk_id=ADA, clerk_updated_at=at(1), observed_at=at(1))
     assert not nobody.email_verified
@@ -170,5 +183,8 @@ def test_only_the_shape_of_a_clerk_id_is_a_user_id(unverified: object) -> None:
         parse_user_id(unverified)
 
 
-def test_a_clerk_id_is_a_user_id() -> None:
-    assert parse_user_id("user_3mOfoNu13tPBTVWNKnzbmPKu4L5") == "user_3mOfoNu13tPBTVWNKnzbmPKu4L5"
+@pytest.mark.parametrize(
+    "unverified", ["user_3mOfoNu13tPBTVWNKnzbmPKu4L5", "user_1", "user_" + "a" * 120]
+)
+def test_a_clerk_id_is_a_user_id(unverified: str) -> None:
+    assert parse_user_id(unverified) == unverified

@@ -4,14 +4,17 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.clerk.api import ClerkIdentityProvider, clerk_client
 from adapters.clerk.calls import REQUEST_LIMITS
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
+from tests.adapters.clerk.certificates import untrusted_server
 from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.http_server import HttpServer, Reply, http_date
 from tests.adapters.clerk.providers import (
@@ -93,6 +96,16 @@ class TestRetries:
                 with pytest.raises(IdentityProviderUnavailable):
                     await provider(client, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", "refused")] * 3
+
+    async def test_follow_a_certificate_that_nobody_vouches_for(
+        self, private_key: RSAPrivateKey, tmp_path: Path
+    ) -> None:
+        async with (
+            untrusted_server(private_key, tmp_path) as server,
+            clerk_client("sk_test_x", server.url) as client,
+        ):
+            await unavailable(client)
+        assert server.heard == b""
 
     async def test_follow_an_unknown_host(self) -> None:
         async with clerk_client("sk_test_x", "http://clerk.invalid") as client:

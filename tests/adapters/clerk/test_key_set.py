@@ -19,6 +19,9 @@ from adapters.clerk.values import Unreadable
 from tests.adapters.clerk.payloads import MISSING, changed
 from tests.adapters.clerk.tokens import jwk, pem
 
+OF_AN_UNKNOWN_KIND = "-----BEGIN PUBLIC KEY-----\nMAswBQYDKgMEAwIAAA==\n-----END PUBLIC KEY-----\n"
+"""With the algorithm 1.2.3.4."""
+
 
 def key_set(*entries: Any, max_keys: int = 64) -> dict[str, Any]:
     return read_key_set(json.dumps({"keys": entries}).encode(), max_keys=max_keys)
@@ -145,6 +148,7 @@ class TestPinnedKey:
             ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*spki).decode(),
             ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(*spki).decode(),
             pem(generate_private_key(65537, 1024)),
+            OF_AN_UNKNOWN_KIND,
         ]
         for other in others:
             with pytest.raises(ValueError, match="not a") as caught:

@@ -13,6 +13,7 @@ from adapters.clerk.sessions import ClerkSessionVerifier
 from adapters.clerk.signing_keys import PinnedKey
 from domain.errors import InvalidSession, SessionPending
 from domain.ports import Session
+from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.payloads import ADA, MISSING
 from tests.adapters.clerk.tokens import (
     CLAIMS,
@@ -29,6 +30,7 @@ from tests.adapters.clerk.tokens import (
     rs256,
     segment,
     session_token,
+    token_as_long_as,
     token_with_header,
 )
 
@@ -314,8 +316,8 @@ class TestShape:
     async def test_up_to_eight_kibibytes_is_taken(
         self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey
     ) -> None:
-        assert await verifier.verify(session_token(private_key, padding="x" * 5_000))
-        assert await refused(verifier, session_token(private_key, padding="x" * 6_000))
+        assert await verifier.verify(token_as_long_as(8192, private_key))
+        assert await refused(verifier, token_as_long_as(8193, private_key))
 
     @settings(max_examples=40)
     @given(token=st.text(max_size=200))
@@ -454,6 +456,12 @@ class TestClaims:
     ) -> None:
         assert await refused(verifier, session_token(private_key, sid=sid))
 
+    @pytest.mark.parametrize("sid", ["sess_1", "sess_Zz9", "sess_" + "a" * 120])
+    async def test_of_the_session_may_be_short_or_long(
+        self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey, sid: str
+    ) -> None:
+        assert (await verifier.verify(session_token(private_key, sid=sid))).session_id == sid
+
     @pytest.mark.parametrize(
         "issuer",
         [
@@ -583,6 +591,24 @@ class TestMemory:
             assert await verifier.verify(token)
         else:
             assert await refused(verifier, token)
+
+    async def test_lasts_a_minute_by_its_clock(
+        self, keys: CountingKeys, private_key: RSAPrivateKey
+    ) -> None:
+        clock = Clock()
+        verifier = ClerkSessionVerifier(
+            keys,
+            issuer=ISSUER,
+            authorized_parties=frozenset(),
+            allow_missing_azp=False,
+            audience=None,
+            clock=clock,
+        )
+        token = session_token(private_key)
+        for passed, asked in ((0, 1), (59.5, 1), (0.5, 2)):
+            clock.pass_seconds(passed)
+            await verifier.verify(token)
+            assert keys.asked == asked
 
     async def test_does_not_outlive_the_keys(
         self, verifier: ClerkSessionVerifier, keys: CountingKeys, private_key: RSAPrivateKey

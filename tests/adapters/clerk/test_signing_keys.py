@@ -210,6 +210,7 @@ class TestFreshKeys:
     async def test_cause_no_fetch(self, keys: JwksKeys, clerk: HttpServer, clock: Clock) -> None:
         clock.pass_seconds(300)
         await keys.key(INSTANCE)
+        assert keys._under_way is None
         assert len(clerk.asked) == 1
 
 

@@ -7,6 +7,7 @@ import time_machine
 from adapters.clerk.token_memory import TokenMemory
 from domain.ports import Session
 from domain.user import UserId
+from tests.adapters.clerk.clock import Clock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -49,6 +50,20 @@ def test_no_entry_is_good_for_longer_than_its_seconds() -> None:
     memory = TokenMemory(leeway=5, seconds=0)
     memory.remember(b"a", 0, session())
     assert memory.recall(b"a", 0) is None
+
+
+def test_that_is_a_minute_and_ten_thousand_entries_unless_told() -> None:
+    clock = Clock()
+    memory = TokenMemory(leeway=5, clock=clock)
+    for number in range(10_000):
+        memory.remember(b"%d" % number, 0, session())
+    clock.pass_seconds(59.5)
+    assert memory.recall(b"0", 0)
+    memory.remember(b"one more", 0, session())
+    assert (memory.recall(b"0", 0), memory.recall(b"1", 0)) == (None, session())
+    clock.pass_seconds(0.5)
+    assert memory.recall(b"1", 0) is None
+    assert memory.recall(b"one more", 0)
 
 
 def test_the_oldest_goes_first_when_full() -> None:

@@ -156,6 +156,11 @@ class TestHeaders:
         assert refused(replaced(proof, b"svix-id", b"msg_fake", b"msg_1"))
         assert refused(replaced(proof, b"svix-id", b"msg_1", b"msg_fake"))
 
+    def test_with_a_second_id_in_place_of_another_are_refused(self) -> None:
+        proof = replaced(signed(BODY, at=NOW), b"svix-id", b"msg_1", b"msg_1")
+        assert refused(replaced(proof, b"svix-signature"))
+        assert refused(replaced(proof, b"svix-timestamp"))
+
     def test_of_the_other_family_count_for_nothing(self) -> None:
         decoys = [
             (b"webhook-id", b"msg_fake"),
@@ -188,8 +193,9 @@ class TestHeaders:
     def test_have_an_id_of_plain_characters(self, svix_id: str) -> None:
         assert refused(signed(BODY, svix_id=svix_id, at=NOW))
 
-    def test_have_an_id_of_at_most_128_characters(self) -> None:
-        assert verifier.verify(signed(BODY, svix_id="a" * 128, at=NOW), BODY)
+    @pytest.mark.parametrize("svix_id", ["a", "-", "_", "AZ-az_09", "a" * 128])
+    def test_have_an_id_of_1_to_128_characters(self, svix_id: str) -> None:
+        assert verifier.verify(signed(BODY, svix_id=svix_id, at=NOW), BODY)
 
     def test_have_an_id_without_a_line_end(self) -> None:
         assert refused(replaced(signed(BODY, at=NOW), b"svix-id", b"msg_1\n"))
@@ -292,6 +298,7 @@ class TestSecrets:
             "whsec_" + base64.b64encode(b"k" * 25).decode(),
             "whsec_" + base64.b64encode(b"k" * 25).decode().rstrip("="),
             "whsec_" + base64.b64encode(b"k" * 64).decode(),
+            "whsec_" + base64.b64encode(b"\xff" * 75).decode(),
         ],
     )
     def test_of_svix_shape_are_taken(self, secret: str) -> None:
@@ -308,6 +315,7 @@ class TestSecrets:
             "whsec_" + base64.b64encode(b"k" * 16).decode(),
             "whsec_" + base64.b64encode(b"k" * 23).decode(),
             "whsec_" + base64.b64encode(b"k" * 80).decode(),
+            "whsec_" + "A" * 100 + "=",
             f" {SECRET}",
             f"{SECRET}\n",
             SECRET.replace("8", "-"),

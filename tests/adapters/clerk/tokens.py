@@ -4,6 +4,8 @@ import base64
 import hashlib
 import hmac
 import json
+import math
+from itertools import product
 from typing import Any
 
 import jwt
@@ -62,6 +64,16 @@ def session_token(key: RSAPrivateKey, **changes: Any) -> str:
 def token_with_header(key: RSAPrivateKey, **changes: Any) -> str:
     """A good session token, its header changed."""
     return rs256(key, header(**changes), CLAIMS)
+
+
+def token_as_long_as(length: int, key: RSAPrivateKey) -> str:
+    """A good session token of exactly so many characters, by spaces where JSON may have them."""
+    for before, after in product(range(3), range(length)):
+        parts = (json.dumps(HEADER) + " " * before, json.dumps(CLAIMS) + " " * after)
+        segments = sum(math.ceil(len(part) * 4 / 3) for part in parts)
+        if segments + 2 + math.ceil(key.key_size / 8 * 4 / 3) == length:
+            return rs256(key, *(part.encode() for part in parts))
+    raise AssertionError(f"no token has {length} characters")
 
 
 def other_algorithm(key: RSAPrivateKey, algorithm: str) -> str:

@@ -1,0 +1,73 @@
+"""Whether the store takes a spoilt statement for one at all."""
+
+import asyncio
+import os
+from types import ModuleType
+
+import asyncpg
+
+from tests.mutants.targets import Target
+
+_NAME = "mutants"
+
+
+def prepared_database() -> None:
+    """Make a database with our tables, to ask about statements."""
+    child = os.fork()
+    if child == 0:  # away from here, where nothing of ours may be imported yet
+        try:
+            asyncio.run(_prepare())
+        except BaseException as error:  # noqa: BLE001 - said, and not passed on to the parent's code
+            print(error)
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("no database could be made")
+
+
+async def _prepare() -> None:
+    from adapters.postgres.migrate import migrate
+
+    connection = await asyncpg.connect(os.environ["TEST_POSTGRES_URL"])
+    await connection.execute(f"drop database if exists {_NAME}")
+    await connection.execute(f"create database {_NAME}")
+    await connection.close()
+    await migrate(_url())
+
+
+def is_stillborn(target: Target, spoilt: ModuleType) -> bool:
+    """Whether a statement that the store took is none any more."""
+    if not target.sql:
+        return False
+    original = ModuleType(target.module)
+    exec(compile(target.path.read_text(), target.module, "exec"), original.__dict__)
+    before, after = _texts(original), _texts(spoilt)
+    changed = [name for name, text in after.items() if text != before.get(name)]
+    return asyncio.run(_broken([(before[name], after[name]) for name in changed]))
+
+
+def _texts(module: ModuleType) -> dict[str, str]:
+    return {name: value for name, value in vars(module).items() if isinstance(value, str)}
+
+
+async def _broken(pairs: list[tuple[str, str]]) -> bool:
+    connection = await asyncpg.connect(_url())
+    try:
+        for before, after in pairs:
+            if await _is_one(connection, before) and not await _is_one(connection, after):
+                return True
+    finally:
+        await connection.close()
+    return False
+
+
+async def _is_one(connection: "asyncpg.Connection[asyncpg.Record]", text: str) -> bool:
+    try:
+        await connection.prepare(text)
+    except asyncpg.PostgresError:
+        return False
+    return True
+
+
+def _url() -> str:
+    return os.environ["TEST_POSTGRES_URL"].rpartition("/")[0] + f"/{_NAME}"

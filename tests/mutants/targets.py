@@ -1,0 +1,63 @@
+"""What is spoilt, and which tests should notice: the quickest first."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module, and the tests that hold it. `sql`: its statements are spoilt, not its Python."""
+
+    module: str
+    tests: tuple[str, ...]
+    sql: bool = False
+
+    @property
+    def path(self) -> Path:
+        return ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
+
+
+_CLERK = "tests/adapters/clerk"
+_POSTGRES = "tests/adapters/postgres"
+
+TARGETS = {
+    "join": Target("domain.user", ("tests/domain/test_join.py",)),
+    "statement": Target(
+        "adapters.postgres.statements",
+        (
+            "tests/contract",
+            f"{_POSTGRES}/test_laws.py",
+            f"{_POSTGRES}/test_journal.py",
+            f"{_POSTGRES}/test_gathering.py",
+            f"{_POSTGRES}/test_races.py",
+            "tests/operator/test_journal_replay.py",
+            "tests/service/test_webhooks.py",
+        ),
+        sql=True,
+    ),
+    "webhooks": Target("adapters.clerk.webhooks", (f"{_CLERK}/test_webhooks.py",)),
+    "sessions": Target(
+        "adapters.clerk.sessions",
+        (
+            f"{_CLERK}/test_sessions.py",
+            f"{_CLERK}/test_signing_keys.py",
+            f"{_CLERK}/test_fuzz_proofs.py",
+            "tests/service/test_sessions.py",
+        ),
+    ),
+    "signing_keys": Target(
+        "adapters.clerk.signing_keys",
+        (
+            f"{_CLERK}/test_key_set.py",
+            f"{_CLERK}/test_signing_keys.py",
+            "tests/simulation/test_keys_fail.py",
+        ),
+    ),
+    "key_set": Target("adapters.clerk.key_set", (f"{_CLERK}/test_key_set.py",)),
+    "token_memory": Target(
+        "adapters.clerk.token_memory",
+        (f"{_CLERK}/test_token_memory.py", f"{_CLERK}/test_sessions.py"),
+    ),
+}
