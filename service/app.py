@@ -8,7 +8,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from service.bootstrap import bootstrap
-from service.console.routes import console_router
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.log import CanonicalLog, line_logger
 from service.metrics import Metrics
@@ -58,7 +57,7 @@ def create_app(
     for part in (webhooks, me, health):
         app.router.routes.extend(part.router.routes)  # included, each would be matched twice
     if settings.has_console:
-        app.include_router(console_router())
+        mount_console(app)
     answer_everything(app)
     app.put_in_front(
         lambda framework: CanonicalLog(
@@ -79,6 +78,9 @@ def mount(app: FastAPI) -> None:
 
 def mount_console(app: FastAPI) -> None:
     """Put the console at `/console` of your own application; the settings say who is let in."""
+    # Loaded only where it is wanted: it would take a tenth of every start.
+    from service.console.routes import console_router  # noqa: PLC0415
+
     app.include_router(console_router())
 
 

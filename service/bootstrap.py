@@ -35,10 +35,6 @@ from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
 from domain.sync_now import SyncNow
 from domain.sync_user import SyncUserHandler
-from service.console.access.access import Access
-from service.console.rendering import Templates
-from service.console.room import Room
-from service.console.runs import Runs
 from service.event_loop import watch_the_event_loop
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -97,8 +93,7 @@ async def bootstrap(
             metrics=metrics,
         )
         if settings.has_console:
-            runs = _console_runs(stack, database, dsn, log)
-            console = await _console(settings, services, database, runs, stack=stack)
+            console = await _console(stack, settings, services, database, dsn, log=log)
             services = replace(services, console=console)
         yield services
 
@@ -212,8 +207,22 @@ async def _retention(
 
 
 async def _console(
-    settings: Settings, services: Services, database: Database, runs: Runs, *, stack: AsyncExitStack
-) -> Room:
+    stack: AsyncExitStack,
+    settings: Settings,
+    services: Services,
+    database: Database,
+    dsn: str,
+    *,
+    log: FilteringBoundLogger,
+) -> object:
+    """A `Room`. Its modules are loaded only where there is a console."""
+    from service.console.access.access import Access  # noqa: PLC0415
+    from service.console.rendering import Templates  # noqa: PLC0415
+    from service.console.room import Room  # noqa: PLC0415
+    from service.console.runs import Runs  # noqa: PLC0415
+
+    runs = Runs(audit=PostgresAuditTrail(database), exclusive=PostgresExclusive(dsn), log=log)
+    stack.push_async_callback(runs.close)
     users = PostgresUserRepository(database)
     clerk = await _bulk_reader(stack, settings, lambda _user_id: None)
     return Room(
@@ -241,14 +250,6 @@ async def _console(
         reconcile=lambda **how: replace(_reconcile(settings, database, clerk), **how),
         sign_up_a_test_user=await _test_users(stack, settings),
     )
-
-
-def _console_runs(
-    stack: AsyncExitStack, database: Database, dsn: str, log: FilteringBoundLogger
-) -> Runs:
-    runs = Runs(audit=PostgresAuditTrail(database), exclusive=PostgresExclusive(dsn), log=log)
-    stack.push_async_callback(runs.close)
-    return runs
 
 
 async def _test_users(

@@ -22,7 +22,6 @@ from domain.ports import (
 )
 from domain.resolve_user import ResolveUser
 from domain.sync_user import SyncUserHandler
-from service.console.room import Room, attach_console
 from service.metrics import Metrics
 from service.readiness import Readiness
 
@@ -39,7 +38,8 @@ class Services:
     silent_users: Callable[[], Awaitable[int]]
     readiness: Readiness
     metrics: Metrics
-    console: Room | None = None
+    console: object = None
+    """A `Room`, which only the console looks into: where there is none, it is not even loaded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class Operations:
 def attach(app: FastAPI, services: Services) -> None:
     """Let the routes and dependencies of `app` find them."""
     app.state.user_sync = services
-    attach_console(app, services.console)
+    app.state.user_sync_console = services.console
 
 
 def services_of(app: FastAPI) -> Services:

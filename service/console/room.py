@@ -46,12 +46,7 @@ class Room:
     sign_up_a_test_user: Callable[[], Awaitable[str]] | None = None
 
 
-def attach_console(app: FastAPI, room: Room | None) -> None:
-    """Let the console's routes in `app` find it."""
-    app.state.user_sync_console = room
-
-
 def console_of(app: FastAPI) -> Room | None:
-    """What `attach_console` put there; None while the console is not configured."""
+    """What `attach` put there; None while the console is not configured."""
     room: Room | None = getattr(app.state, "user_sync_console", None)
     return room

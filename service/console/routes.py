@@ -34,7 +34,7 @@ FOR_READERS = (
 
 
 def console_router() -> APIRouter:
-    """For `include_router`. It answers 404 until `attach_console` gave it a room."""
+    """For `include_router`. It answers 404 until `attach` gave it a room."""
     router = APIRouter(include_in_schema=False)
     for part in FOR_ANYBODY:
         router.include_router(part, prefix=AT)
