@@ -2,9 +2,10 @@
 
 `python -m tests.mutants` makes them all; `--help` says how to make some.
 
-    python.py    mistakes in Python: conditions, limits, words, what is left out
-    patterns.py  mistakes in regular expressions
-    sql.py       mistakes in SQL
-    targets.py   what is spoilt, and which tests should notice
-    trial.py     one mistake, one process, the tests
+    python.py      mistakes in Python: conditions, limits, words, what is left out
+    patterns.py    mistakes in regular expressions
+    sql.py         mistakes in SQL
+    statements.py  which of them the store does not even take for SQL
+    targets.py     what is spoilt, and which tests should notice
+    trial.py       one mistake, one process, the tests
 """

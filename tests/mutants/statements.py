@@ -47,7 +47,8 @@ def is_stillborn(target: Target, spoilt: ModuleType) -> bool:
 
 
 def _texts(module: ModuleType) -> dict[str, str]:
-    return {name: value for name, value in vars(module).items() if isinstance(value, str)}
+    ours = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    return {name: value for name, value in ours.items() if isinstance(value, str)}
 
 
 async def _broken(pairs: list[tuple[str, str]]) -> bool:
