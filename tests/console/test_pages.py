@@ -13,7 +13,7 @@ from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.console.reasons import because
-from service.services import services_of
+from service.console.room import console_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.console.hostile import HOSTILE
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
@@ -328,7 +328,7 @@ async def test_a_store_that_is_away_is_told_on_the_overview(clerk: ClerkEmulator
         running_service(clerk, nowhere, **TOKENS) as service,
         visitor_of(service.app) as visitor,
     ):
-        room = services_of(service.app).console
+        room = console_of(service.app)
         assert room is not None
         operator = room.access.with_token(OPERATOR)
         assert operator is not None
