@@ -31,6 +31,19 @@ _PASSING = (
 _ENOUGH_FOR_A_FREE_ONE = 0.1
 """Seconds. Who has waited their time already still gets a connection that nobody uses."""
 
+_PLAINLY = {
+    "ConnectionRefusedError": "nobody listens there",
+    "gaierror": "no such host",
+    "TimeoutError": "no answer in time",
+    "InvalidPasswordError": "the password is wrong",
+    "InvalidCatalogNameError": "no such database",
+    "TargetServerAttributeNotMatched": "none of the servers may be written to",
+    "ReadOnlySQLTransactionError": "it is read-only",
+    "TooManyConnectionsError": "it has no connection left",
+    "DiskFullError": "its disk is full",
+}
+"""What an operator meets most, in words."""
+
 _POISON_CLASSES = {"22", "23", "54"}
 """SQLSTATE classes that blame the content: data, integrity, limits (PostgreSQL, appendix A)."""
 
@@ -191,7 +204,9 @@ def out_of_reach(error: Exception) -> StorageUnavailable:
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__} {_sqlstate(error)}".strip()
+    name = type(error).__name__
+    words = f"{name} {_sqlstate(error)}".strip()
+    return f"{_PLAINLY[name]} ({words})" if name in _PLAINLY else words
 
 
 def _sqlstate(error: Exception) -> str:

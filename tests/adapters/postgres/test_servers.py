@@ -95,26 +95,29 @@ async def test_of_several_servers_only_one_that_may_be_written_to_will_do(
         await sql.execute(f'alter database "{database}" reset default_transaction_read_only')
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "postgresql://u@127.0.0.1:1/x",
-        "postgresql://u@127.0.0.1:99999/x",
-        "postgresql://u@127.0.0.1:1/x?sslmode=nonsense",
-        "postgresql://u@127.0.0.1:1,127.0.0.1:2/x",
-    ],
-)
+NOWHERE = {
+    "postgresql://u@127.0.0.1:1/x": "nobody listens there (ConnectionRefusedError)",
+    "postgresql://u@no.such.host.invalid/x": "no such host (gaierror)",
+    "postgresql://u@127.0.0.1:99999/x": "OverflowError",
+    "postgresql://u@127.0.0.1:1/x?sslmode=nonsense": "ClientConfigurationError",
+    "postgresql://u@127.0.0.1:1,127.0.0.1:2/x": "nobody listens there (ConnectionRefusedError)",
+}
+
+
+@pytest.mark.parametrize("address", NOWHERE)
 async def test_an_address_that_leads_nowhere_is_never_the_contents_fault(address: str) -> None:
-    await says_unavailable(address)
+    await says_unavailable(address, NOWHERE[address])
 
 
 async def test_a_database_that_does_not_exist_is_a_store_out_of_reach(store_url: str) -> None:
-    await says_unavailable(with_database(store_url, "nowhere"))
+    words = "no such database (InvalidCatalogNameError 3D000)"
+    await says_unavailable(with_database(store_url, "nowhere"), words)
 
 
-async def says_unavailable(address: str) -> None:
+async def says_unavailable(address: str, words: str) -> None:
     database = Database(address)
     await database.open()
-    with pytest.raises(StorageUnavailable):
+    with pytest.raises(StorageUnavailable) as caught:
         await database.run(lambda connection: connection.fetchval("select 1"))
+    assert str(caught.value) == words
     await database.close()
