@@ -94,6 +94,17 @@ async def test_started_without_keys_it_answers_in_time_and_serves_when_they_come
 
 
 @in_virtual_time
+async def test_started_with_keys_that_come_slowly_it_waits_for_them() -> None:
+    async with scene() as here:
+        known = await here.known()
+        here.clerk.faults.add(ApiFault(kind=FaultKind.SLOW, seconds=1.5, on="jwks"))
+        here.replica.kill()
+        await asyncio.sleep(1)
+        told = await here.ask(known)
+        assert (told.status, told.seconds <= 1.5) == (200, True)
+
+
+@in_virtual_time
 async def test_made_up_key_names_cost_one_fetch_per_cooldown_and_known_users_no_time() -> None:
     async with scene() as here:
         known = await here.known()

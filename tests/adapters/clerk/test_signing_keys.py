@@ -29,6 +29,7 @@ OUTAGES = [
     json_reply([]),
     Reply(body=b" " * 100_000),
     Reply(body=b"x", headers={"Content-Encoding": "gzip"}),
+    Reply(body=b"x", length=9),
 ]
 
 
@@ -69,6 +70,16 @@ async def unloaded(
     keys = jwks(clerk, client, clock, deadline)
     yield keys
     await keys.close()
+
+
+@pytest.fixture
+async def complaints() -> AsyncIterator[list[Any]]:
+    """What the event loop has to say of errors that nobody looked at."""
+    complaints: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(context))
+    yield complaints
+    loop.set_exception_handler(None)
 
 
 def jwks(clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, deadline: float) -> JwksKeys:
@@ -114,7 +125,7 @@ class TestLoading:
     @waits_a_second
     @pytest.mark.parametrize("outage", OUTAGES)
     async def test_that_fails_leaves_tokens_undecided(
-        self, unloaded: JwksKeys, clerk: HttpServer, outage: Reply
+        self, unloaded: JwksKeys, clerk: HttpServer, outage: Reply, complaints: list[Any]
     ) -> None:
         clerk.reply = outage
         await unloaded.load()
@@ -122,6 +133,7 @@ class TestLoading:
         with pytest.raises(SigningKeysUnavailable) as caught:
             await unloaded.key(INSTANCE)
         assert caught.value.retry_after == 1.0
+        assert complaints == []
 
     async def test_takes_no_keys_from_an_error(
         self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
@@ -191,6 +203,7 @@ class TestLoading:
         waiting = asyncio.create_task(unloaded.key(INSTANCE))
         await is_asked(clerk)
         await unloaded.close()
+        assert unloaded._under_way is None
         with pytest.raises(SigningKeysUnavailable):
             await waiting
 
