@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from service.app import create_app
 from tests.console.visitors import OPERATOR, TOKENS
+from tests.e2e.processes import PATIENCE
 from tests.running import WEBHOOKS, settings_for
 from tests.service.listening import listening
 
@@ -124,6 +125,7 @@ async def browsing(base: str, **context: Any) -> AsyncIterator[Browsing]:
 
 
 async def _watched(context: BrowserContext, base: str) -> Browsing:
+    context.set_default_timeout(PATIENCE * 1000)
     page = await context.new_page()
     seen = Browsing(page, base)
     parts = urlsplit(base)
