@@ -1,10 +1,12 @@
 """The composition root: the one room that knows every name. Read it top to bottom."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -277,7 +279,7 @@ def _reconcile(settings: Settings, database: Database, clerk: IdentityProvider) 
 
 async def _front_doors(stack: AsyncExitStack, settings: Settings) -> Callable[[str], FrontDoor]:
     secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
-    client = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+    client = await stack.enter_async_context(_http_client())
     return lambda url: SvixFrontDoor(client, url=url, secret=secret.get_secret_value())
 
 
@@ -297,7 +299,7 @@ async def _signing_keys(stack: AsyncExitStack, settings: Settings) -> SigningKey
 async def _source_of_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
     if settings.clerk_jwt_key is not None:
         return PinnedKey(settings.clerk_jwt_key.get_secret_value())
-    client = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+    client = await stack.enter_async_context(_http_client())
     keys = JwksKeys(client, settings.jwks_url)
     stack.push_async_callback(keys.close)
     return keys
@@ -337,8 +339,18 @@ async def _bulk_reader(
 
 async def _clerk_client(stack: AsyncExitStack, settings: Settings) -> httpx.AsyncClient:
     secret_key = settings.clerk_secret_key.get_secret_value()
-    client = clerk_client(secret_key, settings.clerk_api_url)
+    client = clerk_client(secret_key, settings.clerk_api_url, verify=_authorities())
     return await stack.enter_async_context(client)
+
+
+def _http_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(follow_redirects=False, verify=_authorities())
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """For all clients: to read the certificate authorities takes as long as to open the store."""
+    return httpx.create_ssl_context()
 
 
 def _request_limits(settings: Settings) -> ClerkLimits:

@@ -1,6 +1,7 @@
 """Clerk's Backend API as our identity provider."""
 
 import math
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
@@ -27,11 +28,16 @@ _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
 def clerk_client(
-    secret_key: str, api_url: str, *, transport: httpx.AsyncBaseTransport | None = None
+    secret_key: str,
+    api_url: str,
+    *,
+    verify: ssl.SSLContext | bool = True,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
 
-    `transport` takes the place of the network.
+    `verify` holds the certificate authorities to trust; True reads them anew. `transport` takes
+    the place of the network.
     """
     return httpx.AsyncClient(
         base_url=f"{api_url.rstrip('/')}/v1",
@@ -43,6 +49,7 @@ def clerk_client(
         follow_redirects=False,
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
         timeout=httpx.Timeout(30.0, connect=5.0),
+        verify=verify,
         transport=transport,
     )
 
