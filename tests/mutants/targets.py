@@ -29,9 +29,11 @@ TARGETS = {
         (
             "tests/contract",
             f"{_POSTGRES}/test_laws.py",
+            f"{_POSTGRES}/test_row_locks.py",
             f"{_POSTGRES}/test_journal.py",
             f"{_POSTGRES}/test_gathering.py",
             f"{_POSTGRES}/test_races.py",
+            f"{_POSTGRES}/test_store_faults.py",
             "tests/operator/test_journal_replay.py",
             "tests/service/test_webhooks.py",
         ),

@@ -299,6 +299,7 @@ class TestSecrets:
             "whsec_" + base64.b64encode(b"k" * 25).decode().rstrip("="),
             "whsec_" + base64.b64encode(b"k" * 64).decode(),
             "whsec_" + base64.b64encode(b"\xff" * 75).decode(),
+            "whsec_" + "A" * 31 + "x",
         ],
     )
     def test_of_svix_shape_are_taken(self, secret: str) -> None:

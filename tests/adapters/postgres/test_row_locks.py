@@ -1,0 +1,115 @@
+"""A page locks the rows it is about, in the order of their ids, and no others."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.users import PostgresUserRepository
+from domain.user import UserChange, UserId
+from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.e2e.processes import eventually
+from tests.people import deleted, new_id, observed, user
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
+TOMBSTONE = "insert into users (clerk_id, deleted_at, synced_by) values ($1, now(), 'jit')"
+
+
+def changed(user_id: UserId) -> UserChange:
+    return user(user_id, updated=1)
+
+
+@pytest.mark.parametrize("change", [user, changed, deleted])
+async def test_a_row_that_somebody_holds_keeps_up_no_page_without_its_user(
+    database: Database, store_url: str, change: Any
+) -> None:
+    users = PostgresUserRepository(database)
+    held, *others = [new_id() for _ in range(4)]
+    await users.sync_many([observed(user(one)) for one in (held, *others[:2])])
+    async with row_locked(store_url, held), asyncio.timeout(30):
+        await users.sync_many([observed(change(one)) for one in others])
+        await users.sync(observed(change(others[0])))
+
+
+async def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(
+    database: Database, store_url: str, sql: Sql
+) -> None:
+    """However the rows lie in the table, and however the page has them."""
+    users = PostgresUserRepository(database)
+    first, between, last = people = sorted(new_id() for _ in range(3))
+    for one in reversed(people):
+        await users.sync(observed(user(one)))
+    page = [observed(changed(one)) for one in reversed(people)]
+    async with row_locked(store_url, between):
+        ours = asyncio.create_task(users.sync_many(page))
+
+        async def waits() -> bool:
+            return await waiting_for_locks(sql) > 0
+
+        await eventually(waits)
+        assert [await is_free(sql, one) for one in (first, last)] == [False, True]
+    assert {result.outcome for result in await ours} == {"updated"}
+
+
+async def test_whoever_waits_for_a_newcomer_has_written_none_that_comes_after_them(
+    database: Database, store_url: str, sql: Sql
+) -> None:
+    """And takes the newcomer for what they turn out to be, however the page has them."""
+    users = PostgresUserRepository(database)
+    first, between, last = people = sorted(new_id() for _ in range(3))
+    page = [observed(user(one)) for one in reversed(people)]
+    async with deletion_under_way(store_url, between):
+        ours = asyncio.create_task(users.sync_many(page))
+
+        async def waits() -> bool:
+            return await waiting_for_locks(sql) > 0
+
+        await eventually(waits)
+        assert [await can_be_new(sql, one) for one in (first, last)] == [False, True]
+    assert [result.outcome for result in await ours] == ["created", "gone", "created"]
+
+
+@asynccontextmanager
+async def deletion_under_way(url: str, user_id: UserId) -> AsyncIterator[None]:
+    """Of somebody who was not there: committed at the end."""
+    outsider: Sql = await asyncpg.connect(url)
+    async with outsider.transaction():
+        await outsider.execute(TOMBSTONE, user_id)
+        yield
+    await outsider.close()
+
+
+async def can_be_new(sql: Sql, user_id: UserId) -> bool:
+    """Whether nobody else is just making a row of that user."""
+    attempt = sql.transaction()
+    await attempt.start()
+    try:
+        await sql.execute("set local lock_timeout = '300ms'")
+        await sql.execute(TOMBSTONE, user_id)
+    except asyncpg.LockNotAvailableError:
+        return False
+    finally:
+        await attempt.rollback()
+    return True
+
+
+async def is_free(sql: Sql, user_id: UserId) -> bool:
+    free = "select from users where clerk_id = $1 for update skip locked"
+    return bool(await sql.fetch(free, user_id))
+
+
+async def test_a_deletion_that_comes_again_writes_no_row(database: Database, sql: Sql) -> None:
+    users = PostgresUserRepository(database)
+    user_id = new_id()
+    written = "select xmin from users where clerk_id = $1"
+    await users.sync(observed(deleted(user_id, when=5)))
+    before = await sql.fetchval(written, user_id)
+    for when in (5, 6):
+        await users.sync(observed(deleted(user_id, when=when)))
+        assert await sql.fetchval(written, user_id) == before
+    await users.sync(observed(deleted(user_id, when=4)))
+    assert await sql.fetchval(written, user_id) != before
