@@ -63,7 +63,7 @@ class Stage:
 
     async def both_or_neither(self, user_id: str, entry: str) -> bool:
         """Whether the user is as at Clerk, which goes with the entry, and a deletion with erasure."""
-        await eventually(self._nobody_is_at_work)
+        await eventually(self.nobody_is_at_work)
         written = await differences(self.clerk, self.sql, [user_id]) == {}
         entries = await self.sql.fetch(
             f"select outcome from sync_journal where clerk_id = $1 and {entry}", user_id
@@ -87,7 +87,7 @@ class Stage:
         )
         return number
 
-    async def _nobody_is_at_work(self) -> bool:
+    async def nobody_is_at_work(self) -> bool:
         """The server has noticed the death: what the dead asked for is done, or never will be."""
         return set(await states_of_sessions(self.sql)) <= {"idle"}
 
@@ -160,6 +160,29 @@ async def test_a_deletion_killed_at_some_steps_leaves_both_or_neither_and_its_re
     stage: Stage,
 ) -> None:
     assert await kill_webhooks(stage, "webhook deleted", SOME_STEPS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_poison_killed_at_any_step_is_kept_or_not_and_its_redelivery_ends_it(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    deaths = []
+    for step in EVERY_STEP:
+        svix_id = f"msg_poison_{step}"
+        killed = await stage.victims.play("webhook", step, svix_id=svix_id, body="poison")
+        await eventually(stage.nobody_is_at_work)
+        kept = "select outcome, deliveries from sync_journal where svix_id = $1"
+        written = await stage.sql.fetch(kept, svix_id)
+        assert (await stage.survivor.deliver(b"poison", svix_id=svix_id)).status_code == 202
+        (entry,) = await stage.sql.fetch(kept, svix_id)
+        assert tuple(entry) == ("quarantined", 1 + len(written))
+        if not killed:
+            break
+        deaths.append(bool(written))
+    record_property("steps killed at", len(deaths))
+    record_property("of which written and not answered", sum(deaths))
+    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
 
 
 @pytest.mark.slow

@@ -92,6 +92,19 @@ async def test_a_backfill_and_a_repair_amid_live_traffic_end_as_clerk_has_it(
     assert await drift(unlucky, watched) == {}
 
 
+async def test_a_replay_amid_live_traffic_takes_nobody_back(
+    unlucky: ClerkEmulator, service: ServiceProcess, terminal: Terminal, watched: Sql, seed: int
+) -> None:
+    chance = random.Random(seed)
+    await amid_traffic(unlucky, service, chance, terminal.run("backfill", "--json"))
+    replay = terminal.run("journal", "--yes", "--json")
+    ended = await amid_traffic(unlucky, service, chance, replay)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert sum(ended.outcomes.values()) > 100
+    await settled(unlucky)
+    assert await drift(unlucky, watched) == {}
+
+
 async def settled(clerk: ClerkEmulator) -> None:
     clerk.sender.heal()
     await clerk.sender.settled(60)
