@@ -122,6 +122,11 @@ class ServiceProcess:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     @property
+    def descriptors(self) -> int:
+        """Files and connections that it has open."""
+        return sum(1 for _ in Path(f"/proc/{self._running.pid}/fd").iterdir())
+
+    @property
     def stdout(self) -> str:
         return self._stdout.read_text()
 

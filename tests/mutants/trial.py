@@ -57,7 +57,7 @@ def try_out(target: Target, source: str, seconds: float, is_stillborn: Judge) ->
     child = os.fork()
     if child == 0:
         _in_the_child(target, source, is_stillborn)
-    return _verdict(child, time.monotonic() + seconds)
+    return _verdict(child, seconds)
 
 
 def warm_up(tests: Sequence[str]) -> None:
@@ -105,13 +105,16 @@ def _pytest(tests: Sequence[str]) -> int:
     return int(pytest.main([*_PYTEST, *tests]))
 
 
-def _verdict(child: int, deadline: float) -> Verdict:
-    while time.monotonic() < deadline:
+def _verdict(child: int, seconds: float) -> Verdict:
+    looked = time.monotonic()
+    while seconds > 0:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)
             return {0: Verdict.SURVIVED, _STILLBORN: Verdict.STILLBORN}.get(code, Verdict.KILLED)
         time.sleep(0.02)
+        passed, looked = time.monotonic() - looked, time.monotonic()
+        seconds -= min(passed, 1.0)  # of the time in which we stood still ourselves, little
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return Verdict.TIMED_OUT

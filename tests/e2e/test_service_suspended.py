@@ -1,0 +1,35 @@
+"""The machine stands still for a while, as when it is moved to another host."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.server import BoundedHeadProtocol
+from tests.e2e.processes import environment_for, running_process
+
+pytestmark = pytest.mark.slow
+
+CONNECTIONS = 20
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n"
+
+
+async def test_whoever_asked_while_the_service_stood_still_is_answered(
+    clerk: ClerkEmulator, store: str, tmp_path: Path
+) -> None:
+    async with running_process(environment_for(clerk, store), tmp_path) as service:
+        callers = [
+            await asyncio.open_connection("127.0.0.1", service.port) for _ in range(CONNECTIONS)
+        ]
+        assert await service.is_ready()  # by then all of them are accepted
+        service.send_signal(signal.SIGSTOP)
+        for _, writer in callers:
+            writer.write(REQUEST)
+        await asyncio.sleep(BoundedHeadProtocol.head_seconds + 1)
+        service.send_signal(signal.SIGCONT)
+        answers = [await reader.read() for reader, _ in callers]
+        for _, writer in callers:
+            writer.close()
+    assert [answer.startswith(b"HTTP/1.1 200") for answer in answers] == [True] * CONNECTIONS
