@@ -46,7 +46,7 @@ async def _bench(contestants: tuple[Contestant, ...], load: Load, rounds: int) -
         clerk = await stack.enter_async_context(running_emulator(EmulatorConfig(rate_limit=None)))
         clerk.create_users(TOKENS)
         await store.prepare(load.users, [user.id for user in clerk.users])
-        clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="get_user", seconds=CLERK_LATENCY))
+        clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUser", seconds=CLERK_LATENCY))
         course = Course(works=list(Work), load=load, world=_world(clerk, load.users), store=store)
         started = await _started(stack, contestants, store, clerk)
         turns = []

@@ -94,6 +94,7 @@ async def listening(
 ) -> AsyncIterator[Listening]:
     """`app` on a free port of loopback, its lifespan included."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1_000)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = _config(app, settings)
     config.http = http
     server = _Server(config)
