@@ -83,6 +83,31 @@ def test_the_outcome_says_what_the_join_did(stored: UserState, observed: UserCha
         assert after == stored != observed
 
 
+ADA_1, ADA_2 = user(ADA, updated=1), user(ADA, updated=2)
+GONE_1, GONE_2 = (DeletedUser(clerk_id=ADA, deleted_at=at(when)) for when in (1, 2))
+OUTCOMES: list[tuple[UserState, UserChange, str]] = [
+    (None, ADA_1, "created"),
+    (None, GONE_1, "deleted"),
+    (ADA_1, ADA_2, "updated"),
+    (ADA_1, user(ADA, updated=1, seen=2, first_name="Ada"), "updated"),
+    (ADA_1, ADA_1, "unchanged"),
+    (ADA_1, user(ADA, updated=1, seen=2), "unchanged"),
+    (ADA_2, ADA_1, "stale"),
+    (ADA_2, GONE_1, "deleted"),
+    (GONE_1, ADA_2, "gone"),
+    (GONE_1, GONE_1, "unchanged"),
+    (GONE_1, GONE_2, "unchanged"),
+    (GONE_2, GONE_1, "unchanged"),
+]
+
+
+@pytest.mark.parametrize(("stored", "observed", "outcome"), OUTCOMES)
+def test_the_outcome_is_the_word_for_what_happened(
+    stored: UserState, observed: UserChange, outcome: str
+) -> None:
+    assert outcome_of(stored, observed) == outcome
+
+
 def _shown(state: UserState) -> object:
     """What anyone but the rule itself can see."""
     return (state.clerk_updated_at, state.digest) if isinstance(state, User) else type(state)
