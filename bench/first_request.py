@@ -1,14 +1,17 @@
 """What a user nobody has seen waits for their first answer, beyond Clerk's own time."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
+from typing import TypeVar
 
 import httpx
 from rich.table import Table
 
 from bench.contestants import Running
 from scripts.clerk_emulator import ClerkEmulator
+
+One = TypeVar("One")
 
 USERS = 30
 """A round. Each can be unknown only once."""
@@ -23,12 +26,9 @@ async def compare(ours: Running, clerk: ClerkEmulator, rounds: int) -> Table:
     ):
         for _ in range(rounds):
             people = _strangers(clerk)
+            sessions = [_signed_in(clerk, one) for one in people]
             direct.append(await _middle(people, lambda one: api.get(f"/v1/users/{one}")))
-            first.append(
-                await _middle(
-                    people, lambda one: service.get("/v1/me", headers=_signed_in(clerk, one))
-                )
-            )
+            first.append(await _middle(sessions, lambda one: service.get("/v1/me", headers=one)))
             beyond.append(first[-1] - direct[-1])
     return _table(direct, first, beyond)
 
@@ -39,9 +39,9 @@ def _strangers(clerk: ClerkEmulator) -> list[str]:
     return [user.id for user in clerk.users if user.id not in known]
 
 
-async def _middle(people: list[str], ask: Callable[[str], Awaitable[httpx.Response]]) -> float:
+async def _middle(ones: Sequence[One], ask: Callable[[One], Awaitable[httpx.Response]]) -> float:
     waited = []
-    for one in people:
+    for one in ones:
         started = time.perf_counter()
         answer = await ask(one)
         waited.append((time.perf_counter() - started) * 1000)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from domain.drift import compare
-from domain.errors import CursorRefused, Unstorable
+from domain.errors import CursorRefused
 from domain.instance import require_same_instance
 from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserTable
@@ -81,17 +81,8 @@ class Backfill:
 
     async def _sync(self, users: Sequence[User]) -> list[str]:
         commands = [SyncUser(change=user, source=Source.BACKFILL) for user in users]
-        try:
-            return [result.outcome for result in await self.sync_user.many(commands)]
-        except Unstorable:
-            return [await self._write_one(command) for command in commands]
-
-    async def _write_one(self, command: SyncUser) -> str:
-        """One the store refuses must not keep the others of its page out."""
-        try:
-            return (await self.sync_user(command)).outcome
-        except Unstorable:
-            return "failed"
+        results = await self.sync_user.many(commands)
+        return [result.outcome if result else "failed" for result in results]
 
     async def _would_be(self, page: Sequence[User]) -> list[str]:
         stored = await self._stored(page)

@@ -25,10 +25,10 @@ class UserRepository(Protocol):
         """
         ...
 
-    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
-        """The same for a page, results in the order of the commands.
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        """The same for a page, results in the order of the commands; None for what is unstorable.
 
-        Raises `StorageUnavailable` or `Unstorable`; repeating the page is safe.
+        Each command is atomic, the page is not. Raises `StorageUnavailable`; repeating is safe.
         """
         ...
 

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 
 from domain.compact_ids import CompactIds
 from domain.drift import Drift, DriftKind, compare
-from domain.errors import Unstorable
 from domain.instance import is_at_clerk, require_same_instance
 from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
@@ -197,16 +196,8 @@ class Reconcile:
         return not await self._drifts([at_clerk])
 
     async def _sync(self, commands: Sequence[SyncUser]) -> None:
-        try:
-            results = await self.sync_user.many(commands)
-        except Unstorable:
-            if len(commands) == 1:
-                self.findings.outcomes["failed"] += 1
-                return
-            for command in commands:
-                await self._sync([command])
-        else:
-            self.findings.outcomes.update(result.outcome for result in results)
+        results = await self.sync_user.many(commands)
+        self.findings.outcomes.update(result.outcome if result else "failed" for result in results)
 
     async def _find_deleted(self, at_clerk: CompactIds) -> None:
         live, absent = await self._absent(at_clerk)

@@ -18,6 +18,9 @@ class SyncUserHandler:
         """Raises `StorageUnavailable`; then nothing was acknowledged and repeating is safe."""
         return await self._users.sync(command)
 
-    async def many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
-        """A page at once, results in the same order. Raises `StorageUnavailable`."""
+    async def many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        """A page at once, results in the same order, None for what the store refuses.
+
+        Raises `StorageUnavailable`; repeating is safe.
+        """
         return await self._users.sync_many(commands)

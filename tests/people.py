@@ -1,12 +1,13 @@
 """Users and observations to test with."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from domain.observation import DeliveryRecord, SyncUser
-from domain.user import DeletedUser, Source, User, UserChange, UserId
+from domain.observation import DeliveryRecord, SyncResult, SyncUser
+from domain.user import DeletedUser, Outcome, Source, User, UserChange, UserId
 
 BASE = datetime(2026, 1, 1, tzinfo=UTC)
 _numbers = count(1)
@@ -33,6 +34,11 @@ def user(
 
 def deleted(user_id: UserId, *, when: float = 100) -> DeletedUser:
     return DeletedUser(clerk_id=user_id, deleted_at=at(when))
+
+
+def outcomes_of(results: Iterable[SyncResult | None]) -> list[Outcome | None]:
+    """In their order; None for what was refused."""
+    return [result.outcome if result else None for result in results]
 
 
 def observed(change: UserChange, source: Source = Source.JIT) -> SyncUser:

@@ -1,5 +1,6 @@
 """The `users` table, and the journal entry that goes with every write to it."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -31,6 +32,9 @@ from domain.user import (
     UserId,
     contents_of,
 )
+
+WORTH_HALVING = 100
+"""Commands of a page."""
 
 _NOTHING = (None,) * len(CONTENT_FIELDS)
 _METADATA = CONTENT_FIELDS.index("public_metadata")
@@ -76,8 +80,23 @@ class PostgresUserRepository(UserRepository, UserTable):
     async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:
         return (await self._sync_many([command], since))[0]
 
-    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
-        return await self._sync_many(commands) if commands else []
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        parts = map(self._sync_part, _parts(commands))
+        answers = await asyncio.gather(*parts, return_exceptions=True)
+        return [result for answer in answers for result in _raised(answer)]
+
+    async def _sync_part(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        try:
+            return [*await self._sync_many(commands)]
+        except Unstorable:
+            return [await self._sync_or_leave(command) for command in commands]
+
+    async def _sync_or_leave(self, command: SyncUser) -> SyncResult | None:
+        """One that the store refuses must not keep the others of its page out."""
+        try:
+            return await self._write_alone(command)
+        except Unstorable:
+            return None
 
     async def _sync_many(
         self, commands: Sequence[SyncUser], since: float | None = None
@@ -150,10 +169,32 @@ async def _ask(
     return {record["ordinal"] - 1: _result(record) for record in records}
 
 
+def _parts(commands: Sequence[SyncUser]) -> list[Sequence[SyncUser]]:
+    """Of a long page two halves: the store has one while we make the other ready.
+
+    They are written at the same time, so they have nobody in common.
+    """
+    if len(commands) < WORTH_HALVING or not _are_distinct(commands):
+        return [commands] if commands else []
+    middle = len(commands) // 2
+    return [commands[:middle], commands[middle:]]
+
+
+def _raised(answer: list[SyncResult | None] | BaseException) -> list[SyncResult | None]:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _are_distinct(commands: Sequence[SyncUser]) -> bool:
+    keys = [key for command in commands for key in _keys(command)]
+    return len(keys) == len(set(keys))
+
+
 def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
     """The commands' places, split so that a wave has each user and each svix id at most once."""
-    if len(commands) == 1:
-        return [[0]]
+    if _are_distinct(commands):
+        return [list(range(len(commands)))]
     waves: list[list[int]] = []
     next_wave: dict[str, int] = defaultdict(int)
     for index, command in enumerate(commands):

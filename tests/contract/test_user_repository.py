@@ -8,7 +8,7 @@ import pytest
 from domain.observation import SyncUser, UnreadableDelivery
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserChange, UserId
 from tests.contract.conftest import Store
-from tests.people import at, deleted, delivered, new_id, observed, user
+from tests.people import at, deleted, delivered, new_id, observed, outcomes_of, user
 
 
 async def outcomes(store: Store, *changes: UserChange) -> list[str]:
@@ -192,7 +192,7 @@ async def test_many_first_sights_at_once_leave_one_row_and_one_creation(store: S
     results = await asyncio.gather(
         *(store.users.sync(observed(user(user_id, updated=1))) for _ in range(40))
     )
-    said = [result.outcome for result in results]
+    said = outcomes_of(results)
     assert said.count(Outcome.CREATED) == 1
     assert said.count(Outcome.UNCHANGED) == 39
 
@@ -207,7 +207,7 @@ async def test_a_page_answers_in_its_own_order(store: Store) -> None:
         user(known, updated=4),
     ]
     results = await store.users.sync_many([observed(change, Source.BACKFILL) for change in page])
-    assert [result.outcome for result in results] == ["gone", "updated", "created", "stale"]
+    assert outcomes_of(results) == ["gone", "updated", "created", "stale"]
 
 
 async def test_a_page_may_hold_one_user_many_times_and_a_deletion(store: Store) -> None:
@@ -219,7 +219,20 @@ async def test_a_page_may_hold_one_user_many_times_and_a_deletion(store: Store) 
         user(user_id),
     ]
     results = await store.users.sync_many([observed(change) for change in page])
-    assert [result.outcome for result in results] == ["created", "updated", "deleted", "gone"]
+    assert outcomes_of(results) == ["created", "updated", "deleted", "gone"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["each once", "one of them again"])
+async def test_a_long_page_answers_in_its_own_order(store: Store, *, again: bool) -> None:
+    people = [new_id() for _ in range(250)]
+    await outcomes(store, *(user(one) for one in people[::3]), *map(deleted, people[1::3]))
+    page: list[UserChange] = [user(one, updated=1) for one in people]
+    if again:
+        page.append(user(people[2], updated=2))
+    results = await store.users.sync_many([observed(change, Source.BACKFILL) for change in page])
+    expected = ["updated", "gone", "created"] * 84
+    assert outcomes_of(results) == [*expected[:250], *(["updated"] if again else [])]
+    assert [(await live(store, one)).clerk_updated_at for one in people[::3]] == [at(1)] * 84
 
 
 async def test_an_empty_page_is_nothing(store: Store) -> None:

@@ -67,7 +67,7 @@ class InMemoryStore(UserRepository, UserTable, Journal):
         self._keep(command, outcome)
         return self._journal(command, outcome)
 
-    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         return [await self.sync(command) for command in commands]
 
     async def get_many(

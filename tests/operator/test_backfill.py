@@ -42,7 +42,7 @@ class EndsAfter(SyncUserHandler):
         self.pages = pages
         self.committed = committed
 
-    async def many(self, commands: Any) -> list[SyncResult]:
+    async def many(self, commands: Any) -> list[SyncResult | None]:
         self.pages -= 1
         if self.pages >= 0:
             return await super().many(commands)
@@ -144,7 +144,7 @@ async def test_the_next_page_is_fetched_while_one_is_written(
     listed: list[int] = []
 
     class Watches(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult]:
+        async def many(self, commands: Any) -> list[SyncResult | None]:
             pages = len(listed) + 2
             await eventually(lambda: clerk.calls.count("GetUserList") >= min(pages, PAGES))
             listed.append(clerk.calls.count("GetUserList"))
@@ -161,7 +161,7 @@ async def test_a_page_older_than_the_row_does_not_overwrite_it(
     updated, deleted, created = ids_of(clerk)
 
     class LiveTraffic(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult]:
+        async def many(self, commands: Any) -> list[SyncResult | None]:
             clerk.update_user(updated, first_name="Newer")
             newer = await available.identity_provider.fetch(UserId(updated))
             assert newer is not None

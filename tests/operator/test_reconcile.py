@@ -131,7 +131,7 @@ async def test_a_later_sight_that_came_while_a_row_is_repaired_stands(
     await sql.execute("update users set last_name = 'corrupted', observed_at = now() + '1 hour'")
 
     class Updates(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult]:
+        async def many(self, commands: Any) -> list[SyncResult | None]:
             clerk.update_user(user_id, first_name="Newer")
             newer = await available.identity_provider.fetch(user_id)
             assert newer is not None
@@ -204,7 +204,7 @@ async def test_nobody_deleted_meanwhile_comes_back_by_a_repair(
     user_id = UserId(ids_of(clerk)[0])
 
     class Deletes(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult]:
+        async def many(self, commands: Any) -> list[SyncResult | None]:
             if user_id in ids_of(clerk):
                 clerk.delete_user(user_id)
                 gone = DeletedUser(clerk_id=user_id, deleted_at=at(0))

@@ -95,7 +95,7 @@ class PostgresStore:
     async def sync(self, command: SyncUser) -> SyncResult:
         return self._now(self._users.sync(command))
 
-    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         return self._now(self._users.sync_many(commands))
 
     async def get_many(

@@ -94,13 +94,19 @@ class StoreWire:
         return await self._read(lambda: self._store.get(user_id))
 
     async def sync(self, command: SyncUser) -> SyncResult:
-        return (await self.sync_many([command]))[0]
+        result = await self._write(lambda: self._store.sync(command))
+        self._note(command, result)
+        return result
 
-    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult]:
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         results = await self._write(lambda: self._store.sync_many(commands))
         for command, result in zip(commands, results, strict=True):
-            self._fortune.note(result.outcome, command.change.clerk_id, command.source)
+            self._note(command, result)
         return results
+
+    def _note(self, command: SyncUser, result: SyncResult | None) -> None:
+        outcome = result.outcome if result else "refused"
+        self._fortune.note(outcome, command.change.clerk_id, command.source)
 
     async def get_many(
         self, user_ids: Sequence[UserId]

@@ -13,7 +13,7 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.user import UserChange, UserId
 from tests.e2e.locks import row_locked, waiting_for_locks
 from tests.e2e.processes import eventually
-from tests.people import deleted, new_id, observed, user
+from tests.people import deleted, new_id, observed, outcomes_of, user
 
 Sql: TypeAlias = "asyncpg.Connection[Any]"
 TOMBSTONE = "insert into users (clerk_id, deleted_at, synced_by) values ($1, now(), 'jit')"
@@ -52,7 +52,7 @@ async def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(
 
         await eventually(waits)
         assert [await is_free(sql, one) for one in (first, last)] == [False, True]
-    assert {result.outcome for result in await ours} == {"updated"}
+    assert set(outcomes_of(await ours)) == {"updated"}
 
 
 async def test_whoever_waits_for_a_newcomer_has_written_none_that_comes_after_them(
@@ -70,7 +70,7 @@ async def test_whoever_waits_for_a_newcomer_has_written_none_that_comes_after_th
 
         await eventually(waits)
         assert [await can_be_new(sql, one) for one in (first, last)] == [False, True]
-    assert [result.outcome for result in await ours] == ["created", "gone", "created"]
+    assert outcomes_of(await ours) == ["created", "gone", "created"]
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from domain.user import LocalUser
 from tests.adapters.postgres.faults import Sql, every_session_with, refusals, refusing
 from tests.e2e.locks import row_locked, waiting_for_locks
 from tests.e2e.processes import eventually
-from tests.people import deleted, delivered, new_id, observed, user
+from tests.people import deleted, delivered, new_id, observed, outcomes_of, user
 
 PATIENT = PoolLimits(size=4, wait=30, connect=30, deadline=60)
 """What cuts a wait short here is the store."""
@@ -150,9 +150,46 @@ async def test_the_victim_of_a_deadlock_with_an_outsider_tries_again(
                 closing = asyncio.create_task(lock(outsider, first))
                 await so_many_wait_for_locks(sql, 2)
             await closing
-        assert {result.outcome for result in await ours} == {"updated"}
+        assert set(outcomes_of(await ours)) == {"updated"}
     for connection in (outsider, bystander):
         await connection.close()
+
+
+@pytest.mark.parametrize("size", [3, 250])
+async def test_one_that_the_store_refuses_keeps_no_other_of_its_page_out(
+    size: int, users: PostgresUserRepository, sql: Sql
+) -> None:
+    people = [new_id() for _ in range(size)]
+    page = [observed(user(one)) for one in people]
+    await sql.execute(
+        f"alter table users add constraint for_a_test check (clerk_id <> '{people[1]}')"
+    )
+    try:
+        outcomes = outcomes_of(await users.sync_many(page))
+    finally:
+        await sql.execute("alter table users drop constraint for_a_test")
+    assert outcomes == ["created", None, *["created"] * (size - 2)]
+    assert await users.get(people[1]) is None
+
+
+async def test_a_page_half_of_which_the_store_could_not_take_is_unavailable_and_may_be_repeated(
+    store_url: str, sql: Sql
+) -> None:
+    """And nothing of it runs on when that is said."""
+    people = [new_id() for _ in range(250)]
+    page = [observed(user(one)) for one in people]
+    async with every_session_with(sql, "lock_timeout", "500ms"), new_sessions(store_url) as users:
+        await users.sync(observed(user(people[-1])))
+        async with row_locked(store_url, people[-1]):
+            with pytest.raises(StorageUnavailable, match="55P03"):
+                await users.sync_many(page)
+        assert [await users.get(one) is not None for one in people] == [
+            *[True] * 125,
+            *[False] * 124,
+            True,
+        ]
+        outcomes = outcomes_of(await users.sync_many(page))
+    assert outcomes == [*["unchanged"] * 125, *["created"] * 124, "unchanged"]
 
 
 @pytest.mark.parametrize(
