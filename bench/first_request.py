@@ -1,34 +1,34 @@
 """What a user nobody has seen waits for their first answer, beyond Clerk's own time."""
 
+import asyncio
+import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from statistics import median
-from typing import TypeVar
+from typing import TypeAlias
 
-import httpx
 from rich.table import Table
 
 from bench.contestants import Running
 from scripts.clerk_emulator import ClerkEmulator
 
-One = TypeVar("One")
-
 USERS = 30
 """A round. Each can be unknown only once."""
+
+Line: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def compare(ours: Running, clerk: ClerkEmulator, rounds: int) -> Table:
     """In ms: the median first request, Clerk asked directly for the same users, the difference."""
     beyond, direct, first = [], [], []
-    async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{ours.port}") as service,
-        httpx.AsyncClient(base_url=clerk.config.url, headers=_key(clerk)) as api,
-    ):
+    async with _line(ours.port) as service, _line(clerk.config.port) as api:
         for _ in range(rounds):
             people = _strangers(clerk)
-            sessions = [_signed_in(clerk, one) for one in people]
-            direct.append(await _middle(people, lambda one: api.get(f"/v1/users/{one}")))
-            first.append(await _middle(sessions, lambda one: service.get("/v1/me", headers=one)))
+            fetches = [_get(f"/v1/users/{one}", clerk.config.secret_key) for one in people]
+            requests = [_get("/v1/me", clerk.session_token(one)) for one in people]
+            direct.append(await _middle(api, fetches))
+            first.append(await _middle(service, requests))
             beyond.append(first[-1] - direct[-1])
     return _table(direct, first, beyond)
 
@@ -39,22 +39,38 @@ def _strangers(clerk: ClerkEmulator) -> list[str]:
     return [user.id for user in clerk.users if user.id not in known]
 
 
-async def _middle(ones: Sequence[One], ask: Callable[[One], Awaitable[httpx.Response]]) -> float:
+def _get(path: str, bearer: str) -> bytes:
+    head = (f"GET {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {bearer}")
+    return "\r\n".join((*head, "", "")).encode()
+
+
+@asynccontextmanager
+async def _line(port: int) -> AsyncIterator[Line]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def _middle(line: Line, requests: Sequence[bytes]) -> float:
     waited = []
-    for one in ones:
+    for request in requests:
         started = time.perf_counter()
-        answer = await ask(one)
+        await _ask(line, request)
         waited.append((time.perf_counter() - started) * 1000)
-        answer.raise_for_status()
     return median(waited)
 
 
-def _key(clerk: ClerkEmulator) -> dict[str, str]:
-    return {"Authorization": f"Bearer {clerk.config.secret_key}"}
-
-
-def _signed_in(clerk: ClerkEmulator, user_id: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {clerk.session_token(user_id)}"}
+async def _ask(line: Line, request: bytes) -> None:
+    """By hand: a client library's own time would count as ours."""
+    reader, writer = line
+    writer.write(request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"content-length: ([0-9]+)", head, re.IGNORECASE)
+    if not head.startswith(b"HTTP/1.1 200 ") or length is None:
+        raise RuntimeError(f"not answered: {head.decode()}")
+    await reader.readexactly(int(length[1]))
 
 
 def _table(direct: list[float], first: list[float], beyond: list[float]) -> Table:

@@ -63,23 +63,24 @@ class ResolveUser:
         Raises `UserDeleted`, `UserBanned`, `UserUnknown`, `StorageUnavailable` or
         `IdentityProviderUnavailable`; the last only for users we have never seen.
         """
+        landed = self._flights.landed
         record = await self._users.get(user_id)
-        return _served(record if record is not None else await self._just_in_time(user_id))
+        return _served(record if record is not None else await self._just_in_time(user_id, landed))
 
     async def drain(self) -> None:
         """Wait for the fetches under way."""
         await self._flights.drain()
 
-    async def _just_in_time(self, user_id: UserId) -> LocalRecord:
+    async def _just_in_time(self, user_id: UserId, landed: int) -> LocalRecord:
         if user_id in self._unknown:
             self._report("unknown_remembered")
             raise UserUnknown
-        return await self._flights.run(user_id, lambda: self._within_deadline(user_id))
+        return await self._flights.run(user_id, lambda: self._within_deadline(user_id, landed))
 
-    async def _within_deadline(self, user_id: UserId) -> LocalRecord:
+    async def _within_deadline(self, user_id: UserId, landed: int) -> LocalRecord:
         try:
             async with asyncio.timeout(self._limits.deadline), self._places:
-                return await self._fetch_and_sync(user_id)
+                return await self._fetch_and_sync(user_id, landed)
         except TimeoutError as error:
             self._report("deadline")
             raise IdentityProviderUnavailable("deadline passed") from error
@@ -87,9 +88,9 @@ class ResolveUser:
             self._report("unavailable")
             raise
 
-    async def _fetch_and_sync(self, user_id: UserId) -> LocalRecord:
-        # A flight may have landed between the caller's look and now: then there is nothing to ask.
-        if (record := await self._users.get(user_id)) is not None:
+    async def _fetch_and_sync(self, user_id: UserId, landed: int) -> LocalRecord:
+        # A flight may have landed since before the caller's look: then there is nothing to ask.
+        if self._flights.landed != landed and (record := await self._users.get(user_id)):
             return record
         user = await self._identity_provider.fetch(user_id)
         if user is None:

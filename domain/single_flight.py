@@ -13,6 +13,8 @@ class SingleFlight(Generic[Key, Answer]):
 
     def __init__(self) -> None:
         self._under_way: dict[Key, asyncio.Task[Answer]] = {}
+        self.landed = 0
+        """How many pieces of work have ended. If it is the same as before, none did meanwhile."""
 
     async def run(self, key: Key, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer of the one flight for `key`; its error, if that is how it ended."""
@@ -31,6 +33,7 @@ class SingleFlight(Generic[Key, Answer]):
 
     def _land(self, key: Key, task: asyncio.Task[Answer]) -> None:
         self._under_way.pop(key, None)
+        self.landed += 1
         # Every caller may have been cancelled: look at the error, so that nobody calls it unseen.
         if not task.cancelled():
             task.exception()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from random import getrandbits
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 
 import orjson
 import structlog
@@ -24,14 +24,13 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 def line_logger(level: str, fmt: str, file: TextIO | None = None) -> FilteringBoundLogger:
     """A logger of our own: JSON lines, or colours where a person watches."""
-    sink = _Sink(file or sys.stdout)
+    lines = _Lines(file or sys.stdout)
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(cast("TextIO", sink)),
-        processors=[*_SHARED, _frames_without_locals, _renderer(fmt, sink)],
+        lines,
+        processors=[*_SHARED, _frames_without_locals, _renderer(fmt, lines)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
     )
-    return logger
+    return logger.bind()
 
 
 def route_the_libraries(level: str, fmt: str) -> None:
@@ -43,7 +42,7 @@ def route_the_libraries(level: str, fmt: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _frames_without_locals,
-                _renderer(fmt, _Sink(sys.stdout)),
+                _renderer(fmt, _Lines(sys.stdout)),
             ],
         )
     )
@@ -52,8 +51,8 @@ def route_the_libraries(level: str, fmt: str) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-class _Sink:
-    """Where lines go. One that is full, closed or not there loses them, and that is all."""
+class _Lines:
+    """Written at once. A file that is full, closed or not there loses them, and that is all."""
 
     def __init__(self, file: TextIO | None) -> None:
         self._file = file
@@ -61,19 +60,18 @@ class _Sink:
     def isatty(self) -> bool:
         return self._file is not None and self._file.isatty()
 
-    def write(self, text: str) -> None:
+    def write(self, line: str) -> None:
         if self._file is not None:
             with suppress(OSError, ValueError):
-                self._file.write(text)
-
-    def flush(self) -> None:
-        if self._file is not None:
-            with suppress(OSError, ValueError):
+                self._file.write(f"{line}\n")
                 self._file.flush()
 
+    debug = info = warning = error = critical = msg = write
+    """What structlog calls, whatever the level: the line has it already."""
 
-def _renderer(fmt: str, sink: _Sink) -> Processor:
-    console = fmt == "console" or (fmt == "auto" and sink.isatty())
+
+def _renderer(fmt: str, lines: _Lines) -> Processor:
+    console = fmt == "console" or (fmt == "auto" and lines.isatty())
     if console:
         return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     return structlog.processors.JSONRenderer(serializer=_json)

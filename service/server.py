@@ -98,6 +98,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     _head_deadline: asyncio.TimerHandle | None = None
     _head_is_open = False
     _unfinished_bytes = 0
+    _newest_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._one_write = OneWrite(transport, self.loop)
@@ -109,10 +110,11 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._newest_bytes = len(data)
         super().data_received(data)
         # A header is told when it is complete: one that never ends has to be noticed here.
-        self._unfinished_bytes = self._unfinished_bytes + len(data) if self._head_is_open else 0
-        if self._unfinished_bytes > LONGEST_HEAD and not self.transport.is_closing():
+        self._unfinished_bytes = self._longest_possible_head() if self._head_is_open else 0
+        if self._is_flooded() and not self.transport.is_closing():
             self.send_400_response("Head too long.")
         elif self._head_deadline is None and self._wants_a_head():
             self._await_head()
@@ -121,21 +123,30 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._head_is_open = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        if len(self.headers) > MOST_HEADERS:  # trailers, too
-            raise ValueError("too many headers")
-
     def on_headers_complete(self) -> None:
         self._head_came()
-        if sum(len(name) + len(value) for name, value in self.headers) > LONGEST_HEAD:
-            raise ValueError("headers too long")
+        if len(self.headers) > MOST_HEADERS or self._head_is_long():
+            raise ValueError("head too long")
         super().on_headers_complete()
         self._head_is_open = False
 
     def on_response_complete(self) -> None:
         self._one_write.send_now()
         super().on_response_complete()
+
+    def _is_flooded(self) -> bool:
+        return self._unfinished_bytes > LONGEST_HEAD or len(self.headers) > MOST_HEADERS  # trailers
+
+    def _head_is_long(self) -> bool:
+        return (
+            self._longest_possible_head()
+            > LONGEST_HEAD
+            < sum(len(name) + len(value) for name, value in self.headers)
+        )
+
+    def _longest_possible_head(self) -> int:
+        """What came since it began. That is known at once, and nearly always short enough."""
+        return self._unfinished_bytes + self._newest_bytes
 
     def _wants_a_head(self) -> bool:
         """Nothing is being answered, or a head has begun; one that came whole set no deadline."""

@@ -257,4 +257,6 @@ def _local(record: asyncpg.Record) -> LocalRecord:
         return DeletedUser(clerk_id=columns["clerk_id"], deleted_at=deleted_at)
     columns["public_metadata"] = orjson.loads(columns["public_metadata"])
     columns["synced_by"] = Source(columns["synced_by"])
-    return LocalUser(**columns)
+    user = object.__new__(LocalUser)
+    vars(user).update(columns)  # all there, by name: `__init__` would take ten times as long
+    return user

@@ -15,7 +15,7 @@ from domain.errors import (
 from domain.observation import SyncUser
 from domain.resolve_user import JitLimits, ResolveUser, UnknownUsers
 from domain.sync_user import SyncUserHandler
-from domain.user import Source, UserChange, UserId
+from domain.user import DeletedUser, LocalUser, Source, UserChange, UserId
 from tests.fakes.clerk import InMemoryClerk
 from tests.fakes.store import InMemoryStore
 from tests.people import deleted, new_id, observed, user
@@ -24,11 +24,27 @@ from tests.simulation.virtual_time import in_virtual_time
 QUICK = JitLimits(deadline=0.2, unknown_for=0.05)
 
 
+class Looks(InMemoryStore):
+    """Counts them. The first one's answer is under way for `first_takes` seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+        self.first_takes = 0.0
+
+    async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
+        self.looks += 1
+        takes = self.first_takes if self.looks == 1 else 0
+        record = await super().get(user_id)
+        await asyncio.sleep(takes)
+        return record
+
+
 class Scene:
     """A store, a Clerk, and the use case between them."""
 
     def __init__(self, clerk: InMemoryClerk, limits: JitLimits = QUICK) -> None:
-        self.store = InMemoryStore()
+        self.store = Looks()
         self.clerk = clerk
         self.reported: list[str] = []
         self.resolve = ResolveUser(
@@ -60,6 +76,7 @@ async def test_a_first_request_creates_the_user() -> None:
     record = await scene.resolve(user_id)
     assert (record.email, record.synced_by) == ("grace@example.com", Source.JIT)
     assert scene.reported == ["created"]
+    assert scene.store.looks == 2
 
 
 @pytest.mark.parametrize(
@@ -93,6 +110,17 @@ async def test_two_hundred_first_requests_make_one_call() -> None:
     scene = Scene(InMemoryClerk(user(user_id), delay=0.02))
     records = await asyncio.gather(*(scene.resolve(user_id) for _ in range(200)))
     assert len({record.id for record in records}) == 1
+    assert scene.clerk.fetches == [user_id]
+
+
+@in_virtual_time
+async def test_a_request_that_looked_before_another_synced_the_user_makes_no_second_call() -> None:
+    user_id = new_id()
+    scene = Scene(InMemoryClerk(user(user_id), delay=0.02))
+    scene.store.first_takes = 0.1
+    looking = asyncio.create_task(scene.resolve(user_id))
+    await asyncio.sleep(0.01)
+    assert await scene.resolve(user_id) == await looking
     assert scene.clerk.fetches == [user_id]
 
 
