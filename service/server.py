@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, cast
 
@@ -98,7 +99,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     _head_deadline: asyncio.TimerHandle | None = None
     _head_is_open = False
     _unfinished_bytes = 0
-    _newest_bytes = 0
+    """Since the last head, or part of a body, that was complete."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._one_write = OneWrite(transport, self.loop)
@@ -110,11 +111,11 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._newest_bytes = len(data)
+        self._unfinished_bytes += len(data)
         super().data_received(data)
-        # A header is told when it is complete: one that never ends has to be noticed here.
-        self._unfinished_bytes = self._longest_possible_head() if self._head_is_open else 0
-        if self._is_flooded() and not self.transport.is_closing():
+        # A header is told when it is complete, and so is a trailer: one that never ends has to be
+        # noticed here.
+        if self._unfinished_bytes > LONGEST_HEAD and not self.transport.is_closing():
             self.send_400_response("Head too long.")
         elif self._head_deadline is None and self._wants_a_head():
             self._await_head()
@@ -129,24 +130,23 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             raise ValueError("head too long")
         super().on_headers_complete()
         self._head_is_open = False
+        self._unfinished_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._unfinished_bytes = 0
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._unfinished_bytes = 0
 
     def on_response_complete(self) -> None:
         self._one_write.send_now()
         super().on_response_complete()
 
-    def _is_flooded(self) -> bool:
-        return self._unfinished_bytes > LONGEST_HEAD or len(self.headers) > MOST_HEADERS  # trailers
-
     def _head_is_long(self) -> bool:
-        return (
-            self._longest_possible_head()
-            > LONGEST_HEAD
-            < sum(len(name) + len(value) for name, value in self.headers)
-        )
-
-    def _longest_possible_head(self) -> int:
-        """What came since it began. That is known at once, and nearly always short enough."""
-        return self._unfinished_bytes + self._newest_bytes
+        """Its headers are looked at one by one only if more than that has come at all."""
+        return self._unfinished_bytes > LONGEST_HEAD and _length(self.headers) > LONGEST_HEAD
 
     def _wants_a_head(self) -> bool:
         """Nothing is being answered, or a head has begun; one that came whole set no deadline."""
@@ -159,6 +159,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+
+
+def _length(headers: Sequence[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 def serve(settings: Settings) -> int:

@@ -185,6 +185,33 @@ async def test_an_address_without_end_is_cut_off(served: Served) -> None:
     assert answer.status == 400
 
 
+ENDLESS = {
+    "trailers": (b"0\r\n", b"X: y\r\n"),
+    "a trailer": (b"0\r\nX: ", b"x"),
+    "an extension of a chunk": (b"1;", b"x"),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_what_has_no_end_behind_a_body_is_cut_off(
+    served: Served, sql: Sql, kind: str
+) -> None:
+    post = served.post("Transfer-Encoding: chunked", length=False)
+    begun, more = ENDLESS[kind]
+    pieces = [*chunked(BODY)[:-1], begun, *[more * 60] * 600]
+    answer = await served.at.send(post, *pieces, pause=0.001)
+    assert answer.status == 400
+    assert await count_rows(sql) == (0, 0)
+    assert await is_alive(served)
+
+
+@pytest.mark.parametrize("blank", [b"\r\n", b"\n", b"\r\n\r\n"])
+async def test_a_blank_line_before_a_request_is_ignored(served: Served, blank: bytes) -> None:
+    """RFC 9112 §2.2."""
+    answer = await served.at.send(blank, head("GET", "/healthz"), pause=0.1)
+    assert answer.status == 200
+
+
 async def test_a_head_as_large_as_usual_is_taken(served: Served, sql: Sql) -> None:
     lines = [f"X-{number}: {'x' * 400}" for number in range(60)]
     assert (await served.at.send(served.post(*lines), BODY)).status == 204
