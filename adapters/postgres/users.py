@@ -1,15 +1,12 @@
 """The `users` table, and the journal entry that goes with every write to it."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
-
-import asyncpg
-import orjson
 
 from adapters.postgres.database import Connection, Database
 from adapters.postgres.gathering import Gathering
+from adapters.postgres.pages import in_parts, in_waves, keys_of
+from adapters.postgres.rows import LocalRecord, columns_of, local_record, result_of
 from adapters.postgres.statements import (
     ERASE_BODIES,
     GET_MANY,
@@ -22,24 +19,9 @@ from domain.errors import Unstorable
 from domain.observation import SyncResult, SyncUser
 from domain.ports import UserRepository, UserTable
 from domain.user import (
-    CONTENT_FIELDS,
     DeletedUser,
-    LocalUser,
-    Outcome,
-    Source,
-    User,
-    UserChange,
     UserId,
-    contents_of,
 )
-
-WORTH_HALVING = 100
-"""Commands of a page."""
-
-_NOTHING = (None,) * len(CONTENT_FIELDS)
-_METADATA = CONTENT_FIELDS.index("public_metadata")
-
-LocalRecord: TypeAlias = LocalUser | DeletedUser
 
 
 class PostgresUserRepository(UserRepository, UserTable):
@@ -51,7 +33,7 @@ class PostgresUserRepository(UserRepository, UserTable):
             self._look_up, alone=self._look_up_alone, keys=lambda _: ()
         )
         self._writes: Gathering[SyncUser, SyncResult] = Gathering(
-            self._write, alone=self._write_alone, keys=_keys
+            self._write, alone=self._write_alone, keys=keys_of
         )
 
     async def get(self, user_id: UserId) -> LocalRecord | None:
@@ -81,8 +63,8 @@ class PostgresUserRepository(UserRepository, UserTable):
         return (await self._sync_many([command], since))[0]
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        parts = map(self._sync_part, _parts(commands))
-        answers = await asyncio.gather(*parts, return_exceptions=True)
+        writing = map(self._sync_part, in_parts(commands))
+        answers = await asyncio.gather(*writing, return_exceptions=True)
         return [result for answer in answers for result in _raised(answer)]
 
     async def _sync_part(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
@@ -112,7 +94,7 @@ class PostgresUserRepository(UserRepository, UserTable):
         records = await self._database.run(
             lambda connection: connection.fetch(GET_MANY, user_ids), since
         )
-        return {record["clerk_id"]: _local(record) for record in records}
+        return {record["clerk_id"]: local_record(record) for record in records}
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
         records = await self._database.run(
@@ -122,7 +104,7 @@ class PostgresUserRepository(UserRepository, UserTable):
 
 
 async def _sync(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
-    waves = _waves(commands)
+    waves = in_waves(commands)
     deleted = sorted({c.change.clerk_id for c in commands if isinstance(c.change, DeletedUser)})
     if len(waves) == 1 and not deleted:
         return await _take_greater(connection, commands)
@@ -145,12 +127,6 @@ async def _sync_waves(
     return [results[index] for index in range(len(commands))]
 
 
-def _keys(command: SyncUser) -> list[str]:
-    """What a statement can take only once: the user, and the delivery."""
-    delivery = command.delivery
-    return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]
-
-
 async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
     results = await _ask(connection, SYNC, commands)
     if len(results) < len(commands):
@@ -164,99 +140,11 @@ async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) ->
 async def _ask(
     connection: Connection, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
-    columns = map(_column, zip(*map(_row, commands), strict=True))
-    records = await connection.fetch(statement, *columns)
-    return {record["ordinal"] - 1: _result(record) for record in records}
-
-
-def _parts(commands: Sequence[SyncUser]) -> list[Sequence[SyncUser]]:
-    """Of a long page two halves: the store has one while we make the other ready.
-
-    They are written at the same time, so they have nobody in common.
-    """
-    if len(commands) < WORTH_HALVING or not _are_distinct(commands):
-        return [commands] if commands else []
-    middle = len(commands) // 2
-    return [commands[:middle], commands[middle:]]
+    records = await connection.fetch(statement, *columns_of(commands))
+    return {record["ordinal"] - 1: result_of(record) for record in records}
 
 
 def _raised(answer: list[SyncResult | None] | BaseException) -> list[SyncResult | None]:
     if isinstance(answer, BaseException):
         raise answer
     return answer
-
-
-def _are_distinct(commands: Sequence[SyncUser]) -> bool:
-    keys = [key for command in commands for key in _keys(command)]
-    return len(keys) == len(set(keys))
-
-
-def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
-    """The commands' places, split so that a wave has each user and each svix id at most once."""
-    if _are_distinct(commands):
-        return [list(range(len(commands)))]
-    waves: list[list[int]] = []
-    next_wave: dict[str, int] = defaultdict(int)
-    for index, command in enumerate(commands):
-        keys = _keys(command)
-        wave = max(next_wave[key] for key in keys)
-        next_wave.update(dict.fromkeys(keys, wave + 1))
-        if wave == len(waves):
-            waves.append([])
-        waves[wave].append(index)
-    return waves
-
-
-def _column(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """A page's values of one column, or None for nothing but nulls: those need not be sent."""
-    return None if values.count(None) == len(values) else values
-
-
-def _row(command: SyncUser) -> tuple[Any, ...]:
-    """One observation in the order of `PAGE_COLUMNS`."""
-    delivery = command.delivery
-    arrival = (
-        (delivery.svix_id, delivery.event_type, delivery.occurred_at, delivery.body)
-        if delivery
-        else (None, None, None, None)
-    )
-    return (command.change.clerk_id, *_state(command.change), command.source.value, *arrival)
-
-
-def _state(change: UserChange) -> tuple[Any, ...]:
-    if isinstance(change, DeletedUser):
-        return (None, None, None, change.deleted_at, *_NOTHING)
-    return (change.clerk_updated_at, change.observed_at, change.digest, None, *_contents(change))
-
-
-def _contents(user: User) -> list[Any]:
-    values = list(contents_of(user))
-    values[_METADATA] = _json(user.public_metadata)
-    return values
-
-
-def _json(metadata: Mapping[str, Any]) -> str:
-    try:
-        return orjson.dumps(dict(metadata)).decode()
-    except orjson.JSONEncodeError as error:
-        raise Unstorable("metadata that is no JSON") from error
-
-
-def _result(record: asyncpg.Record) -> SyncResult:
-    return SyncResult(
-        outcome=Outcome(record["outcome"]),
-        deliveries=record["deliveries"],
-        conflicting=record["conflicting"],
-    )
-
-
-def _local(record: asyncpg.Record) -> LocalRecord:
-    columns = dict(record)
-    deleted_at = columns.pop("deleted_at")
-    if deleted_at is not None:
-        return DeletedUser(clerk_id=columns["clerk_id"], deleted_at=deleted_at)
-    columns["public_metadata"] = orjson.loads(columns["public_metadata"])
-    columns["synced_by"] = Source(columns["synced_by"])
-    user = object.__new__(LocalUser)
-    vars(user).update(columns)  # all there, by name: `__init__` would take ten times as long
-    return user

@@ -10,7 +10,8 @@ import pytest
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.gathering import LONGEST_PAGE, PAGES_AT_ONCE, Gathering
-from adapters.postgres.users import PostgresUserRepository, _keys
+from adapters.postgres.pages import keys_of
+from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable, SyncError, Unstorable
 from domain.observation import SyncResult, SyncUser
 from domain.user import Outcome
@@ -61,7 +62,7 @@ def scribe() -> Scribe:
 
 
 def gathering_of(scribe: Scribe) -> Gathering[SyncUser, SyncResult]:
-    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=_keys)
+    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=keys_of)
 
 
 async def deliver(
