@@ -153,7 +153,11 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         return self._head_is_open or self.cycle is None or self.cycle.response_complete
 
     def _await_head(self) -> None:
-        self._head_deadline = self.loop.call_later(self.head_seconds, self.transport.close)
+        self._head_deadline = self.loop.call_later(self.head_seconds, self._look_once_more)
+
+    def _look_once_more(self) -> None:
+        """If this process stood still meanwhile, the head is there and has not been read yet."""
+        self._head_deadline = self.loop.call_later(0.1, self.transport.close)
 
     def _head_came(self) -> None:
         if self._head_deadline is not None:
