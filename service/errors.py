@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, MutableMapping
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -56,18 +57,23 @@ class Rejected(Exception):
 
 def problem(status: int, code: str, headers: Mapping[str, str] | None = None) -> Response:
     """The same document for the same cause, whatever the request held."""
+    return Response(
+        _document(status, code),
+        status,
+        {"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/problem+json",
+    )
+
+
+@cache
+def _document(status: int, code: str) -> bytes:
     document = {
         "type": f"{_TYPE}{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
     }
-    return Response(
-        orjson.dumps(document),
-        status,
-        {"Cache-Control": "no-store", **(headers or {})},
-        media_type="application/problem+json",
-    )
+    return orjson.dumps(document)
 
 
 def documented(*answers: tuple[int, str]) -> dict[int | str, dict[str, Any]]:

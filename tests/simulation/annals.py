@@ -20,10 +20,15 @@ class Annals:
     def read(self, user_id: str, look: Look) -> bool:
         """Whether this is a look that the user had, and none from before the one last shown.
 
-        Of two looks from one and the same millisecond nobody can tell which came first.
+        Of two looks from one and the same millisecond nobody can tell which came first; nor of two
+        of one version, where one was seen in an answer: that bears the time in whole seconds.
         """
         looks, shown = self._looks[user_id], self._shown.get(user_id, 0)
-        earliest = next(i for i, (when, _) in enumerate(looks) if when == looks[shown][0])
+        earliest = next(i for i, one in enumerate(looks) if _alike_in_time(one, looks[shown]))
         found = [i for i, (_, one) in enumerate(looks) if one == look and i >= earliest]
         self._shown[user_id] = max(shown, found[0]) if found else shown
         return bool(found)
+
+
+def _alike_in_time(one: tuple[int, Look], other: tuple[int, Look]) -> bool:
+    return one[0] == other[0] or one[1]["clerk_updated_at"] == other[1]["clerk_updated_at"]
