@@ -140,6 +140,8 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._unfinished_bytes = 0
 
     def on_message_complete(self) -> None:
+        if len(self.headers) > MOST_HEADERS:  # trailers are among them by now
+            raise ValueError("too many trailers")
         super().on_message_complete()
         self._unfinished_bytes = 0
 

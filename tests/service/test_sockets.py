@@ -205,6 +205,16 @@ async def test_what_has_no_end_behind_a_body_is_cut_off(
     assert await is_alive(served)
 
 
+async def test_too_many_trailers_are_refused(served: Served, sql: Sql) -> None:
+    post = served.post("Transfer-Encoding: chunked", length=False)
+    taken, refused = (b"X: y\r\n" * count for count in (50, 101))
+    answer = await served.at.send(post, *chunked(BODY)[:-1], b"0\r\n", taken, b"\r\n")
+    assert answer.status == 204
+    answer = await served.at.send(post, *chunked(BODY)[:-1], b"0\r\n", refused, b"\r\n")
+    assert answer.status == 400
+    assert await sql.fetchval("select sum(deliveries) from sync_journal") == 1
+
+
 @pytest.mark.parametrize("blank", [b"\r\n", b"\n", b"\r\n\r\n"])
 async def test_a_blank_line_before_a_request_is_ignored(served: Served, blank: bytes) -> None:
     """RFC 9112 §2.2."""
