@@ -14,7 +14,7 @@ from domain.instance import require_same_instance
 from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserTable
 from domain.read_ahead import read_ahead
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import SyncUserHandler, word_for
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
 
 CHECKPOINT = "backfill"
@@ -81,8 +81,7 @@ class Backfill:
 
     async def _sync(self, users: Sequence[User]) -> list[str]:
         commands = [SyncUser(change=user, source=Source.BACKFILL) for user in users]
-        results = await self.sync_user.many(commands)
-        return [result.outcome if result else "failed" for result in results]
+        return [word_for(result) for result in await self.sync_user.many(commands)]
 
     async def _would_be(self, page: Sequence[User]) -> list[str]:
         stored = await self._stored(page)

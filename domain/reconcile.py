@@ -18,7 +18,7 @@ from domain.observation import SyncUser
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
 from domain.read_ahead import read_ahead
 from domain.sweep import Sweep, save_sweep
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import SyncUserHandler, word_for
 from domain.user import DeletedUser, LocalUser, Source, User, UserId
 
 WATERMARK = "reconcile.watermark"
@@ -197,7 +197,7 @@ class Reconcile:
 
     async def _sync(self, commands: Sequence[SyncUser]) -> None:
         results = await self.sync_user.many(commands)
-        self.findings.outcomes.update(result.outcome if result else "failed" for result in results)
+        self.findings.outcomes.update(map(word_for, results))
 
     async def _find_deleted(self, at_clerk: CompactIds) -> None:
         live, absent = await self._absent(at_clerk)

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from domain.observation import SyncResult, SyncUser
 from domain.ports import UserRepository
 
-__all__ = ["SyncResult", "SyncUser", "SyncUserHandler"]
+__all__ = ["SyncResult", "SyncUser", "SyncUserHandler", "word_for"]
+
+
+def word_for(result: SyncResult | None) -> str:
+    """What became of one command of a page: its outcome, or `failed`."""
+    return result.outcome if result else "failed"
 
 
 class SyncUserHandler:

@@ -18,10 +18,7 @@ from adapters.postgres.statements import (
 from domain.errors import Unstorable
 from domain.observation import SyncResult, SyncUser
 from domain.ports import UserRepository, UserTable
-from domain.user import (
-    DeletedUser,
-    UserId,
-)
+from domain.user import DeletedUser, UserId
 
 
 class PostgresUserRepository(UserRepository, UserTable):

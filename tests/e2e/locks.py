@@ -33,3 +33,8 @@ async def waiting_for_locks(sql: "asyncpg.Connection[Any]", *, outsiders: bool =
         outsiders,
     )
     return waiting
+
+
+async def somebody_waits(sql: "asyncpg.Connection[Any]") -> bool:
+    """Whether one of the services' sessions waits for a lock."""
+    return await waiting_for_locks(sql) > 0

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -151,9 +151,7 @@ async def test_a_webhook_killed_at_any_step_leaves_both_or_neither_and_its_redel
     outcome: str, stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
     deaths = await kill_webhooks(stage, outcome, EVERY_STEP)
-    record_property("steps killed at", len(deaths))
-    record_property("of which written and not answered", sum(deaths))
-    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
+    assert_both_kinds(deaths, record_property)
 
 
 async def test_a_deletion_killed_at_some_steps_leaves_both_or_neither_and_its_redelivery_ends_it(
@@ -180,9 +178,7 @@ async def test_poison_killed_at_any_step_is_kept_or_not_and_its_redelivery_ends_
         if not killed:
             break
         deaths.append(bool(written))
-    record_property("steps killed at", len(deaths))
-    record_property("of which written and not answered", sum(deaths))
-    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
+    assert_both_kinds(deaths, record_property)
 
 
 @pytest.mark.slow
@@ -201,9 +197,7 @@ async def test_a_first_request_killed_at_any_step_leaves_both_or_neither_and_the
         if not killed:
             break
         deaths.append(written)
-    record_property("steps killed at", len(deaths))
-    record_property("of which written and not answered", sum(deaths))
-    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
+    assert_both_kinds(deaths, record_property)
 
 
 @pytest.mark.slow
@@ -227,6 +221,15 @@ async def test_a_backfill_killed_at_any_step_leaves_both_or_neither_and_the_next
         deaths.append(sum(written))
     record_property("steps killed at", len(deaths))
     assert set(deaths) == {0, 2, 4, 5}, "a death after each of the pages"
+
+
+def assert_both_kinds(
+    deaths: Sequence[bool], record_property: Callable[[str, object], None]
+) -> None:
+    """True is for one after which it was written."""
+    record_property("steps killed at", len(deaths))
+    record_property("of which written and not answered", sum(deaths))
+    assert set(deaths) == {True, False}, "a death before the commit, and one after it"
 
 
 async def kill_webhooks(stage: Stage, outcome: str, steps: Iterable[int]) -> list[bool]:

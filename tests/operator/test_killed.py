@@ -13,7 +13,7 @@ from domain.backfill import CHECKPOINT
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.services import Operations
-from tests.e2e.locks import waiting_for_locks
+from tests.e2e.locks import somebody_waits
 from tests.e2e.processes import eventually
 from tests.operator.arrivals import Sql
 from tests.operator.scenes import drift, ids_of, run_backfill, spoil
@@ -70,12 +70,8 @@ class Killing:
 
         The statement ends with it: nothing of it is committed.
         """
-
-        async def waits() -> bool:
-            return await waiting_for_locks(self.sql) > 0
-
         async with in_hand(self.store_url, statement, key):
-            await self._when(waits)
+            await self._when(lambda: somebody_waits(self.sql))
             await self.sql.execute(END_WHO_WAITS)
 
     async def _when(self, reached: Callable[[], Awaitable[bool]]) -> None:

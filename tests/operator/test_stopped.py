@@ -13,7 +13,7 @@ from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
-from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.e2e.locks import row_locked, somebody_waits
 from tests.e2e.processes import eventually
 from tests.operator.arrivals import happened, quarantined
 from tests.operator.scenes import ids_of, run_backfill
@@ -51,7 +51,7 @@ async def test_a_replay_of_the_journal_counts_what_is_done_and_can_be_begun_anew
     arguments = ("journal", "--status", "quarantined", "--json")
     async with row_locked(store_url, ADA):
         process = await terminal.start(*arguments)
-        await eventually(lambda: _waits(sql), 30)
+        await eventually(lambda: somebody_waits(sql), 30)
         told = await stopped(process)
     assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
     again = await terminal.run(*arguments)
@@ -73,7 +73,7 @@ async def test_a_replay_of_a_file_counts_what_is_done_and_can_be_begun_anew(
     path.write_bytes(other + line("user.updated"))
     async with row_locked(store_url, ADA):
         process = await terminal.start("file", str(path), "--json")
-        await eventually(lambda: _waits(sql), 30)
+        await eventually(lambda: somebody_waits(sql), 30)
         told = await stopped(process)
     assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
     again = await terminal.run("file", str(path), "--json")
@@ -158,7 +158,3 @@ async def test_ctrl_c_while_it_starts_leaves_no_traceback(
 def _mapped(process: Process) -> str:
     """What of the file system is in its memory."""
     return Path(f"/proc/{process.pid}/maps").read_text()
-
-
-async def _waits(sql: "asyncpg.Connection[Any]") -> bool:
-    return await waiting_for_locks(sql) > 0

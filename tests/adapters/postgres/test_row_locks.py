@@ -11,7 +11,7 @@ import pytest
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from domain.user import UserChange, UserId
-from tests.e2e.locks import row_locked, waiting_for_locks
+from tests.e2e.locks import row_locked, somebody_waits
 from tests.e2e.processes import eventually
 from tests.people import deleted, new_id, observed, outcomes_of, user
 
@@ -46,11 +46,7 @@ async def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(
     page = [observed(changed(one)) for one in reversed(people)]
     async with row_locked(store_url, between):
         ours = asyncio.create_task(users.sync_many(page))
-
-        async def waits() -> bool:
-            return await waiting_for_locks(sql) > 0
-
-        await eventually(waits)
+        await eventually(lambda: somebody_waits(sql))
         assert [await is_free(sql, one) for one in (first, last)] == [False, True]
     assert set(outcomes_of(await ours)) == {"updated"}
 
@@ -64,11 +60,7 @@ async def test_whoever_waits_for_a_newcomer_has_written_none_that_comes_after_th
     page = [observed(user(one)) for one in reversed(people)]
     async with deletion_under_way(store_url, between):
         ours = asyncio.create_task(users.sync_many(page))
-
-        async def waits() -> bool:
-            return await waiting_for_locks(sql) > 0
-
-        await eventually(waits)
+        await eventually(lambda: somebody_waits(sql))
         assert [await can_be_new(sql, one) for one in (first, last)] == [False, True]
     assert outcomes_of(await ours) == ["created", "gone", "created"]
 
