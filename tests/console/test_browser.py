@@ -256,13 +256,13 @@ async def test_somebody_is_put_right_without_a_mouse(
     async with browsing(address, **SCREENS["wide"]) as browser:
         page = browser.page
         await browser.open()
-        await page.keyboard.type(OPERATOR)
+        await type_into(page, "#token", OPERATOR)
         await page.keyboard.press("Enter")
         await page.wait_for_url(browser.base)
         await tab_to(page, "Users")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/users")
-        await page.keyboard.type(lively["differing"].rpartition("/")[2])
+        await type_into(page, "#q", lively["differing"].rpartition("/")[2])
         await page.keyboard.press("Enter")
         await page.wait_for_selector("#at-clerk tr.differs")
         await tab_to(page, "Sync now")
@@ -272,6 +272,12 @@ async def test_somebody_is_put_right_without_a_mouse(
         await page.keyboard.press("Enter")
         await page.wait_for_selector("text=Both sides agree")
         assert await sql.fetchval("select count(*) from operator_actions where action = 'sync now'")
+
+
+async def type_into(page: Page, field: str, text: str) -> None:
+    """The field takes the focus by itself, when the page is first drawn: not before it is loaded."""
+    await page.wait_for_selector(f"{field}:focus")
+    await page.keyboard.type(text)
 
 
 async def tab_to(page: Page, words: str) -> None:
