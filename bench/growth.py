@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adapters.postgres.journal_statements import EXPIRE_ENTRIES
+from adapters.postgres.database import Database
+from adapters.postgres.retention import PostgresRetention
 from bench.arrivals import World, user_id
 from bench.contestants import OURS, Running, running
 from bench.curve import curve
@@ -22,14 +23,15 @@ from bench.report import Ratio, spread
 from bench.rounds import Course, Turn, turn
 from bench.store import Store, durable_store
 from bench.works import Load, Work
-from domain.retention import BATCH
+from domain.retention import Retain, RetentionPeriods
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from service.retention import RESTS
 
 SIGNED_IN = 2_000
 """Sessions at every size, of users all over the table."""
 STRIDE = 100_003
 WORKS = (Work.KNOWN_USER, Work.FRESH_DELIVERY)
-KEPT = timedelta(days=90)
+KEPT = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
 DUE = "select count(*) from sync_journal where received_at < $1"
 
 
@@ -129,31 +131,26 @@ async def _turn(place: Place, work: Work, number: int) -> Turn:
 
 @asynccontextmanager
 async def _forgetting(place: Place) -> AsyncIterator[None]:
-    """Retention works on a large journal for as long as the turn lasts, and no longer."""
+    """The service's own retention works on a large journal for as long as the turn lasts."""
     if not place.journal:
         yield
         return
-    connection = await asyncpg.connect(place.url)
-    forgetting = asyncio.create_task(_forget(connection))
+    database = Database(place.url)
+    await database.open()
+    retain = Retain(PostgresRetention(database), KEPT, rests=RESTS)
+    forgetting = asyncio.create_task(retain(datetime.now(UTC)))
     try:
         yield
     finally:
         forgetting.cancel()
         await asyncio.gather(forgetting, return_exceptions=True)
-        await connection.close()
-
-
-async def _forget(connection: asyncpg.Connection) -> None:
-    """The service's own statement and batch, one after the other without a pause."""
-    before = datetime.now(UTC) - KEPT
-    while await connection.execute(EXPIRE_ENTRIES, before, BATCH) != "DELETE 0":
-        pass
+        await database.close()
 
 
 async def _left(place: Place) -> int:
     """Entries still due. 0 means that retention ran dry, and the last turns were without it."""
     connection = await asyncpg.connect(place.url)
-    count: int = await connection.fetchval(DUE, datetime.now(UTC) - KEPT)
+    count: int = await connection.fetchval(DUE, datetime.now(UTC) - KEPT.entries)
     await connection.close()
     return count
 

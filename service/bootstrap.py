@@ -41,7 +41,7 @@ from service.event_loop import watch_the_event_loop
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.reconciliation import Reconciliation
-from service.retention import retain_by_the_hour
+from service.retention import RESTS, retain_by_the_hour
 from service.services import Operations, Services
 from service.settings import Settings, is_this_machine
 
@@ -204,7 +204,7 @@ async def _none_silent(watch: PostgresDeliveryWatch, after: timedelta) -> bool:
 async def _retention(
     settings: Settings, database: Database, dsn: str, log: FilteringBoundLogger
 ) -> None:
-    retain = Retain(PostgresRetention(database), settings.retention)
+    retain = Retain(PostgresRetention(database), settings.retention, rests=RESTS)
     await retain_by_the_hour(retain, PostgresExclusive(dsn), log)
 
 

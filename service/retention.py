@@ -15,6 +15,8 @@ FIRST = 60.0
 """Seconds: not while the service is busy with its start."""
 EVERY = 3600.0
 AFTER_A_FAILURE = 60.0
+RESTS = 3.0
+"""Times as long as it works: those who are served meanwhile should not notice."""
 
 
 async def retain_by_the_hour(

@@ -1,0 +1,67 @@
+"""Whoever is served while the journal forgets should not notice."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from domain.ports import JournalRetention
+from domain.retention import Retain, RetentionPeriods
+from domain.user import UserId
+from tests.simulation.virtual_time import in_virtual_time
+
+PERIODS = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
+
+
+class SlowJournal(JournalRetention):
+    """Has so many batches of bodies and of entries. Notes when it worked, in seconds."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = {"bodies": batches, "entries": batches}
+        self.worked: list[tuple[float, float]] = []
+
+    async def expire_bodies(self, before: datetime, limit: int) -> int:
+        del before
+        return await self._work("bodies", limit)
+
+    async def expire_entries(self, before: datetime, limit: int) -> int:
+        del before
+        return await self._work("entries", limit)
+
+    async def _work(self, kind: str, limit: int) -> int:
+        clock = asyncio.get_running_loop().time
+        if not self.left[kind]:
+            return 0
+        self.left[kind] -= 1
+        started = clock()
+        await asyncio.sleep(0.02 * (1 + self.left[kind]))
+        self.worked.append((started, clock()))
+        return limit
+
+    async def expired(self, bodies_before: datetime, entries_before: datetime) -> tuple[int, int]:
+        del bodies_before, entries_before
+        return self.left["bodies"], self.left["entries"]
+
+    async def erase_bodies(self, user_id: UserId) -> int:
+        raise AssertionError(f"nobody asked to erase {user_id}")
+
+    async def bodies_of(self, user_id: UserId) -> int:
+        raise AssertionError(f"nobody asked about {user_id}")
+
+
+@in_virtual_time
+async def test_it_rests_thrice_as_long_as_each_batch_took() -> None:
+    journal = SlowJournal(batches=4)
+    await Retain(journal, PERIODS, rests=3)(datetime.now(UTC))
+    rests = [
+        round((later - ended) / (ended - started), 6)
+        for (started, ended), (later, _) in zip(journal.worked, journal.worked[1:], strict=False)
+    ]
+    assert rests == [3.0] * 7
+
+
+@in_virtual_time
+async def test_an_operator_who_waits_for_it_waits_for_the_work_alone() -> None:
+    journal = SlowJournal(batches=4)
+    began = asyncio.get_running_loop().time()
+    await Retain(journal, PERIODS)(datetime.now(UTC))
+    worked = sum(ended - started for started, ended in journal.worked)
+    assert round(asyncio.get_running_loop().time() - began, 6) == round(worked, 6)
