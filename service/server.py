@@ -55,9 +55,11 @@ class DrainingServer(uvicorn.Server):
 
 
 class OneWrite:
-    """A transport that sends what is written when told to, or in the next turn of the event loop.
+    """A transport that sends what is written in the next turn of the event loop, or when told to.
 
     An answer's head and body come as two writes, and a call to the system costs more than both.
+    And who asks at the same time is answered at the same time: a client is woken once, not as
+    often as it has requests out, which costs more still.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -113,6 +115,10 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._head_came()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        """The event loop closes the connection now: what is written already goes out before."""
+        self._one_write.send_now()
+
     def data_received(self, data: bytes) -> None:
         self._unfinished_bytes += len(data)
         super().data_received(data)
@@ -144,10 +150,6 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             raise ValueError("too many trailers")
         super().on_message_complete()
         self._unfinished_bytes = 0
-
-    def on_response_complete(self) -> None:
-        self._one_write.send_now()
-        super().on_response_complete()
 
     def _head_is_long(self) -> bool:
         """Its headers are looked at one by one only if more than that has come at all."""

@@ -33,16 +33,21 @@ async def test_a_head_and_its_body_are_sent_at_once() -> None:
     transport.write(b"head ")
     transport.write(b"body")
     assert wire.writes == []
-    transport.send_now()
     await asyncio.sleep(0)
     assert wire.writes == [b"head body"]
 
 
-async def test_what_nobody_sends_goes_with_the_next_turn_of_the_loop() -> None:
-    wire = Wire()
-    transport_of(wire).write(b"a part")
+async def test_whoever_is_answered_in_the_same_turn_is_sent_to_in_the_next() -> None:
+    """Once everyone has been worked for: a client that is woken early waits for the others."""
+    wires = [Wire(), Wire()]
+    for wire in wires:
+        asyncio.get_running_loop().call_soon(transport_of(wire).write, b"answer")
+    asyncio.get_running_loop().call_soon(lambda: seen.extend(wire.writes for wire in wires))
+    seen: list[list[bytes]] = []
     await asyncio.sleep(0)
-    assert wire.writes == [b"a part"]
+    assert seen == [[], []]
+    await asyncio.sleep(0)
+    assert [wire.writes for wire in wires] == [[b"answer"], [b"answer"]]
 
 
 async def test_what_is_large_is_not_held_back() -> None:
