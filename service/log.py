@@ -1,11 +1,13 @@
 """One canonical line a request: who asked, what it did, how long it took. Nobody's data."""
 
+import asyncio
 import logging
 import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from functools import partial
 from random import getrandbits
 from typing import Any, TextIO
 
@@ -52,7 +54,12 @@ def route_the_libraries(level: str, fmt: str) -> None:
 
 
 class _Lines:
-    """Written at once. A file that is full, closed or not there loses them, and that is all."""
+    """Written out in the next turn of the event loop, all of a turn's at once.
+
+    A call to the system for each, and somebody at the other end of a pipe who is woken for each,
+    would cost more than making them. A file that is full, closed or not there loses them, and that
+    is all.
+    """
 
     def __init__(self, file: TextIO | None) -> None:
         self._file = file
@@ -64,10 +71,25 @@ class _Lines:
         if self._file is not None:
             with suppress(OSError, ValueError):
                 self._file.write(f"{line}\n")
-                self._file.flush()
+                _soon(partial(_flush, self._file))
 
     debug = info = warning = error = critical = msg = write
     """What structlog calls, whatever the level: the line has it already."""
+
+
+def _soon(call: Callable[[], None]) -> None:
+    """At once where no event loop runs."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        call()
+    else:
+        loop.call_soon(call)
+
+
+def _flush(file: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        file.flush()
 
 
 def _renderer(fmt: str, lines: _Lines) -> Processor:

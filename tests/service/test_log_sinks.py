@@ -1,5 +1,7 @@
 """A log that cannot be written is lost, and nothing else is."""
 
+import asyncio
+import io
 import os
 import subprocess
 import sys
@@ -7,12 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import httpx
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
+from service.log import line_logger
 from tests.e2e.messages import sign_up
 from tests.running import Service, running_service
 
@@ -55,6 +58,42 @@ async def test_a_service_that_cannot_write_its_log_serves(
         file.close()
     assert [answer.status_code for answer in answers] == [204] * 3
     assert refused.status_code == 401
+
+
+class Pipe(io.RawIOBase):
+    """Remembers what arrives at the other end, piece by piece."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.pieces.append(bytes(piece))
+        return len(piece)
+
+
+def piped(pipe: Pipe) -> TextIO:
+    return io.TextIOWrapper(io.BufferedWriter(pipe))
+
+
+async def test_the_lines_of_one_turn_go_out_together_in_the_next() -> None:
+    pipe = Pipe()
+    file = piped(pipe)
+    log = line_logger("info", "json", file)
+    log.info("one")
+    log.info("two")
+    assert pipe.pieces == []
+    await asyncio.sleep(0)
+    assert [piece.count(b"\n") for piece in pipe.pieces] == [2]
+
+
+def test_a_line_goes_out_at_once_where_no_event_loop_runs() -> None:
+    pipe = Pipe()
+    file = piped(pipe)
+    line_logger("info", "json", file).info("one")
+    assert [piece.count(b"\n") for piece in pipe.pieces] == [1]
 
 
 def test_a_process_without_standard_output_has_a_logger_all_the_same() -> None:
