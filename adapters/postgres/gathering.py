@@ -8,8 +8,10 @@ from typing import Any, Generic, TypeVar
 
 from domain.errors import Unstorable
 
-PAGES_AT_ONCE = 2
 LONGEST_PAGE = 50
+MOST_OUT = 4
+PATIENCE = 0.01
+"""Seconds. A page that takes longer, on a connection that is dead perhaps, holds up nobody else."""
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -33,10 +35,11 @@ class _Waiting(Generic[Question, Answer]):
 class Gathering(Generic[Question, Answer]):
     """Nobody waits for company: only what arrives while pages are out goes together.
 
-    Nor does anyone suffer from it. `together` answers by place in the page, and leaves out
-    whoever would have to wait for a lock; a question that the store refuses spoils its page: all
-    of these are asked alone. Of questions with a key in common a page has one. Both ways are told
-    since when, on the loop's clock, their longest waiting question waits.
+    Nor does anyone suffer from it. `at_once` pages are out as long as the store is quick, and
+    more, `MOST_OUT` of them, when it is not. `together` answers by place in the page, and leaves
+    out whoever would have to wait for a lock; a question that the store refuses spoils its page:
+    all of these are asked alone. Of questions with a key in common a page has one. Both ways are
+    told since when, on the loop's clock, their longest waiting question waits.
     """
 
     def __init__(
@@ -45,13 +48,15 @@ class Gathering(Generic[Question, Answer]):
         *,
         alone: Callable[[Question, float], Awaitable[Answer]],
         keys: Callable[[Question], Iterable[str]],
+        at_once: int,
     ) -> None:
         self._together = together
         self._alone = alone
         self._keys = keys
+        self._at_once = at_once
         self._waiting: list[_Waiting[Question, Answer]] = []
         self._askers = 0
-        self._out = 0
+        self._out: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, question: Question) -> Answer:
@@ -59,18 +64,25 @@ class Gathering(Generic[Question, Answer]):
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Question, Answer] = _Waiting(question, loop.time(), loop.create_future())
         self._waiting.append(waiting)
-        if self._askers < PAGES_AT_ONCE:
+        if self._askers < self._at_once:
             self._askers += 1
-            self._spawn(self._ask_pages())
+            _keep(self._tasks, self._ask_pages())
         return await waiting.answer
 
     async def _ask_pages(self) -> None:
         """Begins when everyone who came in the same turn of the loop waits already."""
         try:
+            await self._place_for_one()
             while page := self._next_page():
-                await self._ask_page(page)
+                asked = _keep(self._out, self._ask_page(page))
+                await asyncio.wait([asked], timeout=PATIENCE)
+                await self._place_for_one()
         finally:
             self._askers -= 1
+
+    async def _place_for_one(self) -> None:
+        while len(self._out) >= MOST_OUT:
+            await asyncio.wait(self._out, return_when=asyncio.FIRST_COMPLETED)
 
     def _next_page(self) -> list[_Waiting[Question, Answer]]:
         page: list[_Waiting[Question, Answer]] = []
@@ -89,10 +101,10 @@ class Gathering(Generic[Question, Answer]):
 
     def _room(self) -> int:
         """Not for everyone when nothing is out: else the store rests while we work, and we then."""
-        return LONGEST_PAGE if self._out else min(LONGEST_PAGE, ceil(len(self._waiting) / 2))
+        pages = max(1, self._at_once - len(self._out))
+        return min(LONGEST_PAGE, ceil(len(self._waiting) / pages))
 
     async def _ask_page(self, page: list[_Waiting[Question, Answer]]) -> None:
-        self._out += 1
         try:
             answers = await self._answers(page)
         except Exception as error:  # noqa: BLE001 - it is the callers' to handle
@@ -100,8 +112,6 @@ class Gathering(Generic[Question, Answer]):
                 waiting.fail(error)
         else:
             self._hand_out(page, answers)
-        finally:
-            self._out -= 1
 
     async def _answers(self, page: list[_Waiting[Question, Answer]]) -> Mapping[int, Answer]:
         try:
@@ -119,7 +129,7 @@ class Gathering(Generic[Question, Answer]):
             if place in answers:
                 waiting.succeed(answers[place])
             else:
-                self._spawn(self._ask_alone(waiting))
+                _keep(self._tasks, self._ask_alone(waiting))
 
     async def _ask_alone(self, waiting: _Waiting[Question, Answer]) -> None:
         try:
@@ -127,7 +137,10 @@ class Gathering(Generic[Question, Answer]):
         except Exception as error:  # noqa: BLE001 - it is the caller's to handle
             waiting.fail(error)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)  # the loop alone would let go of it
-        task.add_done_callback(self._tasks.discard)
+
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Begun, and held until it has ended: the loop alone would let go of it."""
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task

@@ -27,10 +27,10 @@ class PostgresUserRepository(UserRepository, UserTable):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lookups: Gathering[UserId, LocalRecord | None] = Gathering(
-            self._look_up, alone=self._look_up_alone, keys=lambda _: ()
+            self._look_up, alone=self._look_up_alone, keys=lambda _: (), at_once=1
         )
         self._writes: Gathering[SyncUser, SyncResult] = Gathering(
-            self._write, alone=self._write_alone, keys=keys_of
+            self._write, alone=self._write_alone, keys=keys_of, at_once=2
         )
 
     async def get(self, user_id: UserId) -> LocalRecord | None:

@@ -9,14 +9,16 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database, PoolLimits
-from adapters.postgres.gathering import LONGEST_PAGE, PAGES_AT_ONCE, Gathering
+from adapters.postgres.gathering import LONGEST_PAGE, MOST_OUT, PATIENCE, Gathering
 from adapters.postgres.pages import keys_of
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable, SyncError, Unstorable
 from domain.observation import SyncResult, SyncUser
 from domain.user import Outcome
 from tests.people import delivered, new_id, user
+from tests.simulation.virtual_time import in_virtual_time
 
+AT_ONCE = 2
 DONE = SyncResult(outcome=Outcome.CREATED, deliveries=1)
 
 
@@ -61,15 +63,19 @@ def scribe() -> Scribe:
     return Scribe()
 
 
-def gathering_of(scribe: Scribe) -> Gathering[SyncUser, SyncResult]:
-    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=keys_of)
+def gathering_of(scribe: Scribe, at_once: int = AT_ONCE) -> Gathering[SyncUser, SyncResult]:
+    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=keys_of, at_once=at_once)
 
 
 async def deliver(
-    scribe: Scribe, commands: Sequence[SyncUser], *, ahead: Sequence[SyncUser] = ()
+    scribe: Scribe,
+    commands: Sequence[SyncUser],
+    *,
+    ahead: Sequence[SyncUser] = (),
+    at_once: int = AT_ONCE,
 ) -> list[SyncResult | BaseException]:
     """All at once, the store being slow to begin with; those `ahead` one after the other before."""
-    gathering = gathering_of(scribe)
+    gathering = gathering_of(scribe, at_once)
     tasks = [await begun(gathering, [command]) for command in ahead]
     tasks.append(await begun(gathering, commands))
     scribe.let.set()
@@ -103,20 +109,20 @@ async def test_who_comes_at_the_same_time_goes_in_two_halves(scribe: Scribe) -> 
 
 
 async def test_who_comes_while_there_is_room_goes_at_once(scribe: Scribe) -> None:
-    commands = deliveries(PAGES_AT_ONCE)
+    commands = deliveries(AT_ONCE)
     await deliver(scribe, [], ahead=commands)
     assert scribe.pages == [[command] for command in commands]
 
 
-async def test_who_comes_while_pages_are_written_goes_together(scribe: Scribe) -> None:
-    first, later = deliveries(PAGES_AT_ONCE), deliveries(5)
-    assert await deliver(scribe, later, ahead=first) == [DONE] * (PAGES_AT_ONCE + 5)
-    assert scribe.pages[PAGES_AT_ONCE:] == [later]
+async def test_who_comes_while_a_page_is_written_goes_together(scribe: Scribe) -> None:
+    first, later = deliveries(1), deliveries(5)
+    assert await deliver(scribe, later, ahead=first, at_once=1) == [DONE] * 6
+    assert scribe.pages == [first, later]
 
 
 async def test_a_page_has_an_end(scribe: Scribe) -> None:
-    await deliver(scribe, deliveries(LONGEST_PAGE + 1), ahead=deliveries(PAGES_AT_ONCE))
-    assert [len(page) for page in scribe.pages[PAGES_AT_ONCE:]] == [LONGEST_PAGE, 1]
+    await deliver(scribe, deliveries(LONGEST_PAGE + 1), at_once=1)
+    assert [len(page) for page in scribe.pages] == [LONGEST_PAGE, 1]
 
 
 async def test_one_user_is_never_twice_in_a_page(scribe: Scribe) -> None:
@@ -181,7 +187,7 @@ async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
     gathering = gathering_of(scribe)
     clock = asyncio.get_running_loop().time
     before = clock()
-    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(PAGES_AT_ONCE + 1)]
+    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(AT_ONCE + 1)]
     began = clock()
     await asyncio.sleep(0.05)
     scribe.let.set()
@@ -191,12 +197,39 @@ async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
 
 async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
     gathering = gathering_of(scribe)
-    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(PAGES_AT_ONCE + 1)]
+    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(AT_ONCE + 1)]
     tasks[-1].cancel()
     await asyncio.sleep(0)
     scribe.let.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(scribe.pages) == PAGES_AT_ONCE
+    assert len(scribe.pages) == AT_ONCE
+
+
+@in_virtual_time
+async def test_pages_that_take_long_hold_up_nobody_else() -> None:
+    """As on connections that are dead, and nobody knows yet."""
+    scribe = Scribe()
+    gathering, commands = gathering_of(scribe), deliveries(AT_ONCE + 2)
+    tasks = [(await begun(gathering, [one]))[0] for one in commands]
+    assert scribe.pages == [[one] for one in commands[:AT_ONCE]]
+    await asyncio.sleep(2 * PATIENCE)
+    assert scribe.pages[AT_ONCE:] == [commands[AT_ONCE:]]
+    scribe.let.set()
+    assert await asyncio.gather(*tasks) == [DONE] * len(commands)
+
+
+@in_virtual_time
+async def test_however_long_they_take_so_many_pages_are_out_and_no_more() -> None:
+    scribe = Scribe()
+    gathering, commands = gathering_of(scribe), deliveries(MOST_OUT + 5)
+    tasks = []
+    for one in commands:
+        tasks += await begun(gathering, [one])
+        await asyncio.sleep(2 * PATIENCE)
+    assert scribe.pages == [[one] for one in commands[:MOST_OUT]]
+    scribe.let.set()
+    assert await asyncio.gather(*tasks) == [DONE] * len(commands)
+    assert [one for page in scribe.pages for one in page] == commands
 
 
 PAGES = 40
@@ -204,11 +237,11 @@ PAGES = 40
 
 async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
     """A page after the other, each with a wait of its own, they would take twenty seconds."""
-    limits = PoolLimits(size=PAGES_AT_ONCE, wait=1.0, deadline=60, connect=20)
+    limits = PoolLimits(size=AT_ONCE, wait=1.0, deadline=60, connect=20)
     database = Database(store_url, limits)
     await database.open()
     users = PostgresUserRepository(database)
-    async with all_taken(database, PAGES_AT_ONCE):
+    async with all_taken(database, AT_ONCE):
         began = asyncio.get_running_loop().time()
         ended = await asyncio.gather(
             *(users.get(new_id()) for _ in range(PAGES * LONGEST_PAGE)), return_exceptions=True
@@ -216,7 +249,7 @@ async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
         waited = asyncio.get_running_loop().time() - began
     await database.close()
     assert {type(one) for one in ended} == {StorageUnavailable}
-    assert waited < PAGES * limits.wait / PAGES_AT_ONCE
+    assert waited < PAGES * limits.wait / AT_ONCE
 
 
 @asynccontextmanager
