@@ -57,10 +57,16 @@ async def compare(url: str, rounds: int) -> Table:
         "COPY + merge": lambda page: _copy(connection, page, MERGE),
         "COPY + merge + journal": lambda page: _copy(connection, page, MERGE, JOURNAL),
     }
-    measured = [await _round(ways) for _ in range(rounds)]
+    measured = [await _round(_from(ways, number)) for number in range(rounds)]
     await connection.close()
     await database.close()
     return _table(measured, list(ways))
+
+
+def _from(ways: Mapping[str, Write], number: int) -> dict[str, Write]:
+    """The same, another one first in every round."""
+    names = [*ways][number % len(ways) :] + [*ways][: number % len(ways)]
+    return {name: ways[name] for name in names}
 
 
 async def _copy(
