@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -158,7 +159,17 @@ class Database:
             raise
         finally:
             cut.cancel()
-            await self._pool.release(connection, timeout=self._limits.grace)
+            await self._give_back(self._pool, connection)
+
+    async def _give_back(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", connection: Connection
+    ) -> None:
+        """If that fails, the pool has cut the connection. How the work ended stays as it is.
+
+        Else who is cancelled while nothing arrives would be told of an error instead.
+        """
+        with suppress(Exception):
+            await pool.release(connection, timeout=self._limits.grace)
 
     async def _connect(self, *_: object, **options: Any) -> Any:
         return await self._servers.connect(**options)

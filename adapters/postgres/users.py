@@ -26,6 +26,8 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # A write waits for the disk, and the store can prepare another one meanwhile. A lookup
+        # does not: the fewer and larger their pages, the less they cost.
         self._lookups: Gathering[UserId, LocalRecord | None] = Gathering(
             self._look_up, alone=self._look_up_alone, keys=lambda _: (), at_once=1
         )

@@ -26,6 +26,7 @@ SHORT = PoolLimits(size=2, wait=0.4, connect=0.4, deadline=0.8, grace=0.4)
 LONGEST = SHORT.deadline + SHORT.grace + 5.0
 """The five seconds are the machine's, not ours."""
 PATIENT = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0)
+SLEEPY = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0, grace=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +155,21 @@ async def test_a_connection_reset_in_mid_answer_is_made_up_for(
         await network.reset_mid_answer()
         assert (await writing).outcome in {"updated", "unchanged"}
     await database.close()
+
+
+async def test_who_is_cancelled_while_nothing_arrives_is_cancelled_and_no_error(
+    network: Proxy, sql: "asyncpg.Connection[Any]"
+) -> None:
+    """As by Ctrl-C: the server never says that it let go of the statement."""
+    database = Database(network.url, SLEEPY)
+    await database.open()
+    sleeping = asyncio.create_task(database.run(lambda one: one.fetch("select pg_sleep(3)")))
+    await asyncio.sleep(0.5)
+    assert database.in_use == 1
+    network.stall()
+    sleeping.cancel()
+    await asyncio.wait([sleeping], timeout=LONGEST)
+    assert sleeping.cancelled()
+    network.heal()
+    await database.close()
+    await nothing_is_left(sql)
