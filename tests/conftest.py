@@ -1,6 +1,7 @@
 """One real Postgres for the whole run: a container where a Docker engine answers, else embedded."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ _started: pytest.StashKey[PostgresServer] = pytest.StashKey()
 def pytest_configure(config: pytest.Config) -> None:
     # Every client reads the certificate authorities: of all that the tests do that was a fifth.
     os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "data" / "authority.pem")
+    # A shell starts what it runs in the background deaf to Ctrl-C, and so would be all we start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if _SERVER in os.environ:  # an xdist worker, or a server of the caller's choice
         return
     server = start_postgres_server()
