@@ -20,7 +20,7 @@ from bench.arrivals import World, user_id
 from bench.contestants import OURS, Running, running
 from bench.curve import curve
 from bench.report import Ratio, spread
-from bench.rounds import Course, Turn, turn
+from bench.rounds import Course, Turn, from_the, turn
 from bench.store import Store, durable_store
 from bench.works import Load, Work
 from domain.retention import Retain, RetentionPeriods
@@ -119,7 +119,7 @@ def signed_in_everywhere(clerk: ClerkEmulator, users: int) -> World:
 
 
 async def _round(places: Sequence[Place], number: int) -> list[Turn]:
-    order = [places[(place + number) % len(places)] for place in range(len(places))]
+    order = from_the(number, places)
     return [await _turn(place, work, number) for work in WORKS for place in order]
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from bench.report import spread
+from bench.rounds import from_the
 from domain.observation import SyncUser
 from domain.user import CONTENT_FIELDS, Source, User, UserId
 
@@ -57,16 +58,10 @@ async def compare(url: str, rounds: int) -> Table:
         "COPY + merge": lambda page: _copy(connection, page, MERGE),
         "COPY + merge + journal": lambda page: _copy(connection, page, MERGE, JOURNAL),
     }
-    measured = [await _round(_from(ways, number)) for number in range(rounds)]
+    measured = [await _round(dict(from_the(number, [*ways.items()]))) for number in range(rounds)]
     await connection.close()
     await database.close()
     return _table(measured, list(ways))
-
-
-def _from(ways: Mapping[str, Write], number: int) -> dict[str, Write]:
-    """The same, another one first in every round."""
-    names = [*ways][number % len(ways) :] + [*ways][: number % len(ways)]
-    return {name: ways[name] for name in names}
 
 
 async def _copy(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 
@@ -14,6 +15,8 @@ from bench.client import Answers, Spec, read_answers
 from bench.contestants import Running
 from bench.store import Store
 from bench.works import Load, Work
+
+Anyone = TypeVar("Anyone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +47,14 @@ class Course:
 
 async def one_round(contestants: Sequence[Running], course: Course, number: int) -> list[Turn]:
     """Everyone's turns. Who begins moves on with `number`, so that nobody is always first."""
-    order = [contestants[(place + number) % len(contestants)] for place in range(len(contestants))]
+    order = from_the(number, contestants)
     return [await turn(one, work, course) for work in course.works for one in order]
+
+
+def from_the(number: int, those: Sequence[Anyone]) -> list[Anyone]:
+    """All of them in a ring, another one first in every round."""
+    first = number % len(those)
+    return [*those[first:], *those[:first]]
 
 
 async def turn(running: Running, work: Work, course: Course) -> Turn:

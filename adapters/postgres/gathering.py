@@ -72,17 +72,16 @@ class Gathering(Generic[Question, Answer]):
     async def _ask_pages(self) -> None:
         """Begins when everyone who came in the same turn of the loop waits already."""
         try:
-            await self._place_for_one()
-            while page := self._next_page():
+            while page := await self._page_in_turn():
                 asked = _keep(self._out, self._ask_page(page))
                 await asyncio.wait([asked], timeout=PATIENCE)
-                await self._place_for_one()
         finally:
             self._askers -= 1
 
-    async def _place_for_one(self) -> None:
+    async def _page_in_turn(self) -> list[_Waiting[Question, Answer]]:
         while len(self._out) >= MOST_OUT:
             await asyncio.wait(self._out, return_when=asyncio.FIRST_COMPLETED)
+        return self._next_page()
 
     def _next_page(self) -> list[_Waiting[Question, Answer]]:
         page: list[_Waiting[Question, Answer]] = []

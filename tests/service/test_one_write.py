@@ -37,6 +37,16 @@ async def test_a_head_and_its_body_are_sent_at_once() -> None:
     assert wire.writes == [b"head body"]
 
 
+async def test_what_is_sent_when_told_to_is_not_sent_again() -> None:
+    wire = Wire()
+    transport = transport_of(wire)
+    transport.write(b"a part")
+    transport.send_now()
+    assert wire.writes == [b"a part"]
+    await asyncio.sleep(0)
+    assert wire.writes == [b"a part"]
+
+
 async def test_whoever_is_answered_in_the_same_turn_is_sent_to_in_the_next() -> None:
     """Once everyone has been worked for: a client that is woken early waits for the others."""
     wires = [Wire(), Wire()]

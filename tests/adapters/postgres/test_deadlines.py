@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -26,7 +27,7 @@ SHORT = PoolLimits(size=2, wait=0.4, connect=0.4, deadline=0.8, grace=0.4)
 LONGEST = SHORT.deadline + SHORT.grace + 5.0
 """The five seconds are the machine's, not ours."""
 PATIENT = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0)
-SLEEPY = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0, grace=0.4)
+SLEEPY = replace(PATIENT, grace=SHORT.grace)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,14 @@ async def nothing_is_left(sql: "asyncpg.Connection[Any]") -> None:
         return len(states) <= SHORT.size and set(states) <= {"idle"}
 
     await eventually(idle)
+
+
+SLEEP = "select pg_sleep(3)"
+
+
+async def somebody_sleeps(sql: "asyncpg.Connection[Any]") -> bool:
+    query = "select exists (select from pg_stat_activity where query = $1 and state = 'active')"
+    return bool(await sql.fetchval(query, SLEEP))
 
 
 async def test_a_locked_row_is_waited_for_until_the_deadline(
@@ -163,9 +172,8 @@ async def test_who_is_cancelled_while_nothing_arrives_is_cancelled_and_no_error(
     """As by Ctrl-C: the server never says that it let go of the statement."""
     database = Database(network.url, SLEEPY)
     await database.open()
-    sleeping = asyncio.create_task(database.run(lambda one: one.fetch("select pg_sleep(3)")))
-    await asyncio.sleep(0.5)
-    assert database.in_use == 1
+    sleeping = asyncio.create_task(database.run(lambda one: one.fetch(SLEEP)))
+    await eventually(lambda: somebody_sleeps(sql))
     network.stall()
     sleeping.cancel()
     await asyncio.wait([sleeping], timeout=LONGEST)
