@@ -23,14 +23,14 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 import typer
 
-from scripts.operator.backfill import backfill
-from scripts.operator.doctor import doctor
-from scripts.operator.exit_codes import ExitCode
-from scripts.operator.explain import explain
-from scripts.operator.files import export, file
-from scripts.operator.journal import journal
-from scripts.operator.reconcile import reconcile
-from scripts.operator.retention import erase, retain
+from scripts.commands.backfill import backfill
+from scripts.commands.doctor import doctor
+from scripts.commands.exit_codes import ExitCode
+from scripts.commands.explain import explain
+from scripts.commands.files import export, file
+from scripts.commands.journal import journal
+from scripts.commands.reconcile import reconcile
+from scripts.commands.retention import erase, retain
 
 COMMANDS = (backfill, reconcile, journal, file, export, explain, doctor, retain, erase)
 

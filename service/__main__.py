@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
 from service.bootstrap import migrate_store
+from service.edge.server import serve
 from service.log import route_the_libraries
-from service.server import serve
 from service.settings import Settings, mistakes, unknown
 
 USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78

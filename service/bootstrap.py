@@ -12,19 +12,19 @@ from typing import Any
 import httpx
 from structlog.typing import FilteringBoundLogger
 
-from adapters.clerk.api import ClerkIdentityProvider, clerk_client, default_rate
-from adapters.clerk.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits
+from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits
+from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
 from adapters.clerk.emulated import sign_up_a_test_user
-from adapters.clerk.replays import ClerkDeliveryReader, SvixFrontDoor
-from adapters.clerk.sessions import ClerkSessionVerifier
-from adapters.clerk.signing_keys import JwksKeys, PinnedKey, SigningKeys
-from adapters.clerk.webhooks import ClerkWebhookVerifier
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
+from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
+from adapters.clerk.translate.replays import ClerkDeliveryReader, SvixFrontDoor
+from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresUnavailable
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.delivery_watch import PostgresDeliveryWatch
-from adapters.postgres.embedded import EmbeddedPostgres, EmbeddedPostgresUnavailable
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.embedded_postgres.server import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from adapters.postgres.batching import Gathering
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.gathering import Gathering
 from adapters.postgres.pages import in_parts, in_waves, keys_of
 from adapters.postgres.rows import LocalRecord, columns_of, local_record, result_of
 from adapters.postgres.statements import (

@@ -13,9 +13,9 @@ from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.exclusive_run import LOCK
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.commands.arrivals import quarantined
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, proof_in, visitor_of
 from tests.e2e.processes import eventually
-from tests.operator.arrivals import quarantined
 from tests.running import Service, running_service
 from tests.service.tables import Sql, journal, stored_user
 

@@ -7,6 +7,7 @@ from playwright.async_api import Page
 
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
+from tests.commands.arrivals import quarantined
 from tests.console.browser import (
     CHROMIUM,
     WITHOUT_CHROMIUM,
@@ -17,7 +18,6 @@ from tests.console.browser import (
 from tests.console.hostile import HOSTILE
 from tests.console.visitors import OPERATOR, READER
 from tests.e2e.processes import eventually
-from tests.operator.arrivals import quarantined
 from tests.service.tables import Sql
 
 pytestmark = [

@@ -8,16 +8,16 @@ import httpx
 import pytest
 from markupsafe import escape
 
-from adapters.clerk.values import Reason
+from adapters.clerk.translate.json import Reason
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.console.reasons import because
 from service.console.room import console_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.commands.arrivals import quarantined
 from tests.console.hostile import HOSTILE
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
-from tests.operator.arrivals import quarantined
 from tests.running import Service, running_service
 from tests.service.tables import Sql
 

@@ -20,8 +20,8 @@ from domain.user import User, UserId
 from service.app import create_app
 from service.bootstrap import operations
 from service.settings import Settings
+from tests.commands.scenes import backfill_of
 from tests.e2e.fuse import Fuse
-from tests.operator.scenes import backfill_of
 from tests.running import WEBHOOKS, bearer, client_of, svix_headers
 
 PAGE = 2

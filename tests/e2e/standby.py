@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from adapters.postgres.embedded import EmbeddedPostgres, _find_binaries
+from adapters.embedded_postgres.server import EmbeddedPostgres, _find_binaries
 from tests.e2e.proxy import Proxy, proxied
 
 SYNCHRONOUS = {"synchronous_standby_names": "*"}

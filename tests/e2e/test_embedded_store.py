@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from adapters.postgres.embedded import EmbeddedPostgres
+from adapters.embedded_postgres.server import EmbeddedPostgres
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.messages import sign_up
 from tests.e2e.processes import ServiceProcess, eventually

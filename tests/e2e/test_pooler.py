@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
+from tests.commands.commands import Operator
 from tests.e2e.load import Load
 from tests.e2e.messages import lives_of_users
 from tests.e2e.pooler import SERVER_CONNECTIONS, pgbouncer, pooled
 from tests.e2e.processes import ROOT, ServiceProcess, environment_for, running_processes
 from tests.e2e.truth import assert_redelivery_settles_all, differences, states_of_sessions
-from tests.operator.commands import Operator
 from tests.postgres_server import temporary_database
 
 pytestmark = pytest.mark.slow

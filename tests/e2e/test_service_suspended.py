@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.server import BoundedHeadProtocol
+from service.edge.server import BoundedHeadProtocol
 from tests.e2e.processes import environment_for, running_process
 
 pytestmark = pytest.mark.slow

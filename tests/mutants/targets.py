@@ -31,17 +31,17 @@ TARGETS = {
             f"{_POSTGRES}/test_laws.py",
             f"{_POSTGRES}/test_row_locks.py",
             f"{_POSTGRES}/test_journal.py",
-            f"{_POSTGRES}/test_gathering.py",
+            f"{_POSTGRES}/test_batching.py",
             f"{_POSTGRES}/test_races.py",
             f"{_POSTGRES}/test_store_faults.py",
-            "tests/operator/test_journal_replay.py",
+            "tests/commands/test_journal_replay.py",
             "tests/service/test_webhooks.py",
         ),
         sql=True,
     ),
-    "webhooks": Target("adapters.clerk.webhooks", (f"{_CLERK}/test_webhooks.py",)),
+    "webhooks": Target("adapters.clerk.prove.webhooks", (f"{_CLERK}/test_webhooks.py",)),
     "sessions": Target(
-        "adapters.clerk.sessions",
+        "adapters.clerk.prove.sessions",
         (
             f"{_CLERK}/test_sessions.py",
             f"{_CLERK}/test_signing_keys.py",
@@ -50,16 +50,16 @@ TARGETS = {
         ),
     ),
     "signing_keys": Target(
-        "adapters.clerk.signing_keys",
+        "adapters.clerk.prove.signing_keys",
         (
             f"{_CLERK}/test_key_set.py",
             f"{_CLERK}/test_signing_keys.py",
             "tests/simulation/test_keys_fail.py",
         ),
     ),
-    "key_set": Target("adapters.clerk.key_set", (f"{_CLERK}/test_key_set.py",)),
+    "key_set": Target("adapters.clerk.prove.key_set", (f"{_CLERK}/test_key_set.py",)),
     "token_memory": Target(
-        "adapters.clerk.token_memory",
+        "adapters.clerk.prove.token_memory",
         (f"{_CLERK}/test_token_memory.py", f"{_CLERK}/test_sessions.py"),
     ),
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
-from service.server import BoundedHeadProtocol, _config
+from service.edge.server import BoundedHeadProtocol, _config
 from service.settings import Settings
 
 

@@ -9,8 +9,8 @@ from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Tracer, TracerProvider
 
 from service.app import create_app
+from service.edge.server import DrainingServer, _config
 from service.log import route_the_libraries
-from service.server import DrainingServer, _config
 from service.settings import Settings
 
 

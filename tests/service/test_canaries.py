@@ -14,10 +14,10 @@ import pytest
 from fastapi import FastAPI
 
 from scripts.clerk_emulator import ClerkEmulator
-from scripts.operator.exit_codes import ExitCode
+from scripts.commands.exit_codes import ExitCode
 from tests.adapters.clerk.payloads import ADA
+from tests.commands.commands import Operator
 from tests.e2e.processes import ServiceProcess, environment_for, eventually
-from tests.operator.commands import Operator
 from tests.people import new_id
 from tests.running import Service, bearer, svix_headers
 from tests.service.canaries import CANARY, found

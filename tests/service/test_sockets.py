@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
+from service.edge.server import BoundedHeadProtocol
 from service.errors import answer_everything
 from service.routes.body import json_bytes
-from service.server import BoundedHeadProtocol
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.running import REFUSED, UNAUTHORIZED, WEBHOOKS, problem, settings_for, svix_headers
 from tests.service.listening import Answer, Listening, listening

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Coroutine
 
-from adapters.clerk.api import ClerkIdentityProvider, clerk_client
-from adapters.clerk.calls import BULK_LIMITS
-from adapters.clerk.replays import ClerkDeliveryReader
+from adapters.clerk.api.calls import BULK_LIMITS
+from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
+from adapters.clerk.translate.replays import ClerkDeliveryReader
 from domain.backfill import Backfill
 from domain.errors import Unavailable
 from domain.journal import JournalFilter

@@ -6,10 +6,10 @@ from io import StringIO
 import httpx
 from fastapi import FastAPI
 
-from adapters.clerk.api import ClerkIdentityProvider, clerk_client
-from adapters.clerk.sessions import ClerkSessionVerifier
-from adapters.clerk.signing_keys import JwksKeys
-from adapters.clerk.webhooks import ClerkWebhookVerifier
+from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import JwksKeys
+from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.resolve_user import ResolveUser
 from domain.sync_user import SyncUserHandler
 from scripts.clerk_emulator import ClerkEmulator

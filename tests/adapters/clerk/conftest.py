@@ -4,7 +4,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from adapters.clerk.api import clerk_client
+from adapters.clerk.api.users import clerk_client
 from tests.adapters.clerk.http_server import HttpServer
 
 

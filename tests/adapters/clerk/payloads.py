@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adapters.clerk.payload import read_delivery, read_user
+from adapters.clerk.translate.delivery import read_delivery, read_user
 from domain.observation import IgnoredDelivery, SyncUser, UnreadableDelivery, VerifiedDelivery
 from domain.user import Source, User
 

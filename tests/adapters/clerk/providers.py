@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
-from adapters.clerk.api import ClerkIdentityProvider
-from adapters.clerk.calls import BULK_LIMITS, ClerkLimits
+from adapters.clerk.api.calls import BULK_LIMITS, ClerkLimits
+from adapters.clerk.api.users import ClerkIdentityProvider
 from domain.user import UserId
 from tests.adapters.clerk.http_server import Reply
 from tests.adapters.clerk.payloads import ADA, api_bytes

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from adapters.clerk.api import ClerkIdentityProvider, clerk_client
-from adapters.clerk.calls import REQUEST_LIMITS
+from adapters.clerk.api.calls import REQUEST_LIMITS
+from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
 from tests.adapters.clerk.certificates import untrusted_server

@@ -1,6 +1,6 @@
 import pytest
 
-from adapters.clerk.circuit import CircuitBreaker
+from adapters.clerk.api.circuit import CircuitBreaker
 from tests.adapters.clerk.clock import Clock
 
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.clerk.sessions import ClerkSessionVerifier
-from adapters.clerk.signing_keys import PinnedKey
-from adapters.clerk.webhooks import ClerkWebhookVerifier
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import PinnedKey
+from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSession, InvalidSignature, SessionPending
 from domain.observation import SyncUser
 from domain.ports import Session

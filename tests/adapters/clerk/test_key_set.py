@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import RSAAlgorithm
 
-from adapters.clerk.key_set import read_key_set
-from adapters.clerk.signing_keys import PinnedKey
-from adapters.clerk.values import Unreadable
+from adapters.clerk.prove.key_set import read_key_set
+from adapters.clerk.prove.signing_keys import PinnedKey
+from adapters.clerk.translate.json import Unreadable
 from tests.adapters.clerk.payloads import MISSING, changed
 from tests.adapters.clerk.tokens import jwk, pem
 

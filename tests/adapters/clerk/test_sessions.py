@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.clerk.sessions import ClerkSessionVerifier
-from adapters.clerk.signing_keys import PinnedKey
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import PinnedKey
 from domain.errors import InvalidSession, SessionPending
 from domain.ports import Session
 from tests.adapters.clerk.clock import Clock

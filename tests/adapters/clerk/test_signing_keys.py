@@ -8,8 +8,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from adapters.clerk.sessions import ClerkSessionVerifier
-from adapters.clerk.signing_keys import JwksKeys
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import JwksKeys
 from domain.errors import InvalidSession, SigningKeysUnavailable
 from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.http_server import HttpServer, Reply, json_reply

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from adapters.clerk.token_memory import TokenMemory
+from adapters.clerk.prove.token_memory import TokenMemory
 from domain.ports import Session
 from domain.user import UserId
 from tests.adapters.clerk.clock import Clock

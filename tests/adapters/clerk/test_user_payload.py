@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from adapters.clerk.payload import Unreadable, read_json, read_user
+from adapters.clerk.translate.delivery import Unreadable, read_json, read_user
 from domain.user import User
 from tests.adapters.clerk.payloads import (
     ADA,

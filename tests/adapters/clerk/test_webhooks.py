@@ -7,7 +7,7 @@ import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.clerk.webhooks import ClerkWebhookVerifier
+from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSignature
 from domain.observation import IgnoredDelivery, SyncUser, UnreadableDelivery
 from domain.user import Source

@@ -1,0 +1,206 @@
+"""Calls to Clerk's Backend API that always end in time and never make matters worse for Clerk.
+
+Each is under a total deadline, a client-side rate limit, a circuit breaker and a retry policy.
+Sources: Clerk, "System limits" (1,000 requests in 10 s in production, 100 in development, 429
+with `Retry-After`) and "Backend API" (error bodies).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+from aiolimiter import AsyncLimiter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_random_exponential,
+)
+
+from adapters.clerk.api.circuit import CircuitBreaker
+from adapters.clerk.http import Answer, UnusableAnswer, bounded_get
+from domain.errors import IdentityProviderUnavailable, SecretKeyRefused
+
+Report = Callable[[str, str], None]
+"""Takes the operation and how one HTTP attempt ended, both from closed vocabularies."""
+
+QUOTA_SECONDS = 10.0
+
+DEFAULT_PAUSE = 1.0
+"""Seconds to leave Clerk alone after a 429 that does not say for how long."""
+
+_NAMED_STATUSES = (200, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClerkLimits:
+    """What one call may cost: all its tries within `deadline`, each within `attempt` seconds.
+
+    Between tries it waits a random time of up to `first_wait`, twice that, … `longest_wait`
+    seconds, or for as long as Clerk asks, if that still fits into the deadline.
+    """
+
+    deadline: float = 3.0
+    attempt: float = 1.5
+    tries: int = 3
+    first_wait: float = 0.1
+    longest_wait: float = 1.0
+    max_bytes: int = 1024 * 1024
+
+
+REQUEST_LIMITS = ClerkLimits()
+"""Somebody is waiting for the answer."""
+
+BULK_LIMITS = ClerkLimits(
+    deadline=300.0,
+    attempt=30.0,
+    tries=6,
+    first_wait=1.0,
+    longest_wait=30.0,
+    max_bytes=32 * 1024 * 1024,
+)
+"""A backfill has time, and does as Clerk asks."""
+
+
+class ClerkCalls:
+    """GETs to Clerk. `max_rate` requests in any 10 seconds at most, all operations together.
+
+    `clock` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        max_rate: float,
+        report: Report,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        # The bucket lets a burst through and refills meanwhile: a third at once and two thirds
+        # over the ten seconds together never exceed the quota.
+        self._limiter = AsyncLimiter(max_rate / 3, QUOTA_SECONDS / 2)
+        self._circuit = CircuitBreaker(clock=clock)
+        self._report = report
+
+    @property
+    def answers(self) -> bool:
+        return not self._circuit.is_open
+
+    async def get(
+        self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
+    ) -> Answer:
+        """What Clerk answered: 200, or a 4xx that is about this request alone.
+
+        Raises `IdentityProviderUnavailable` for everything else, and when time runs out.
+        """
+        try:
+            async with asyncio.timeout(limits.deadline):
+                return await _retrying(limits)(self._attempt, operation, path, params, limits)
+        except TimeoutError as error:
+            raise IdentityProviderUnavailable("deadline passed") from error
+
+    async def _attempt(
+        self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
+    ) -> Answer:
+        self._refuse_while_open()
+        await self._limiter.acquire()
+        self._refuse_while_open()
+        self._circuit.entered()
+        answer = await self._exchange(operation, path, params, limits)
+        return self._judged(answer)
+
+    def _refuse_while_open(self) -> None:
+        if wait := self._circuit.wait():
+            raise _TryAgain("left alone for now, after failures or at its own wish", asked=wait)
+
+    async def _exchange(
+        self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
+    ) -> Answer:
+        status = "cancelled"
+        try:
+            answer = await bounded_get(
+                self._client,
+                path,
+                params=params,
+                seconds=limits.attempt,
+                max_bytes=limits.max_bytes,
+            )
+            status = _status_word(answer.status)
+        except UnusableAnswer as error:
+            status = "unusable"
+            raise IdentityProviderUnavailable(str(error)) from error
+        except (TimeoutError, httpx.HTTPError) as error:
+            status = _failure_word(error)
+            self._circuit.failed()
+            raise _TryAgain(_SENTENCES[status], asked=None) from error
+        finally:
+            self._report(operation, status)
+        return answer
+
+    def _judged(self, answer: Answer) -> Answer:
+        status = answer.status
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            pause = DEFAULT_PAUSE if answer.retry_after is None else answer.retry_after
+            self._circuit.hold(pause)
+            raise _TryAgain("limited", asked=pause)
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            self._circuit.trip()
+            raise SecretKeyRefused("our secret key is refused")
+        if httpx.codes.is_server_error(status):
+            self._circuit.failed()
+            raise _TryAgain(f"status {status}", asked=answer.retry_after)
+        if status != httpx.codes.OK and not httpx.codes.is_client_error(status):
+            raise IdentityProviderUnavailable(f"status {status}")
+        self._circuit.succeeded()
+        return answer
+
+
+class _TryAgain(IdentityProviderUnavailable):
+    """Worth another try, not before `asked` seconds where the server said so."""
+
+    def __init__(self, message: str, *, asked: float | None) -> None:
+        super().__init__(message, retry_after=asked or 1.0)
+        self.asked = asked
+
+
+def _retrying(limits: ClerkLimits) -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception_type(_TryAgain),
+        stop=stop_after_attempt(limits.tries) | stop_before_delay(limits.deadline),
+        wait=_wait(limits),
+        reraise=True,
+    )
+
+
+def _wait(limits: ClerkLimits) -> Callable[[RetryCallState], float]:
+    """Full jitter, on top of what the server asked for."""
+    jitter = wait_random_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
+
+    def seconds(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.asked if isinstance(error, _TryAgain) else None
+        return (asked or 0.0) + jitter(state)
+
+    return seconds
+
+
+def _status_word(status: int) -> str:
+    return str(status) if status in _NAMED_STATUSES else f"{status // 100}xx"
+
+
+_SENTENCES = {
+    "timeout": "no answer in time",
+    "refused": "no connection",
+    "error": "the connection broke",
+}
+
+
+def _failure_word(error: Exception) -> str:
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return "timeout"
+    return "refused" if isinstance(error, httpx.ConnectError) else "error"

@@ -1,0 +1,221 @@
+"""Clerk's Backend API as our identity provider."""
+
+import math
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkCalls, ClerkLimits, Report
+from adapters.clerk.api.paging import PAGE_SIZE, Position
+from adapters.clerk.http import Answer
+from adapters.clerk.translate.delivery import Unreadable, read_json, read_user
+from domain.errors import IdentityProviderUnavailable, UserUnreadable
+from domain.ports import IdentityProvider, IdentityProviderClock
+from domain.user import User, UserId, parse_user_id
+
+API_VERSION = "2026-05-12"
+
+DEVELOPMENT_RATE = 90
+PRODUCTION_RATE = 900
+"""Requests in 10 seconds: nine tenths of Clerk's quota, which all replicas share."""
+
+_REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+
+
+def clerk_client(
+    secret_key: str,
+    api_url: str,
+    *,
+    verify: ssl.SSLContext | bool = True,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> httpx.AsyncClient:
+    """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
+
+    `verify` holds the certificate authorities to trust; True reads them anew. `transport` takes
+    the place of the network.
+    """
+    return httpx.AsyncClient(
+        base_url=f"{api_url.rstrip('/')}/v1",
+        headers={
+            "Authorization": f"Bearer {secret_key}",
+            "Clerk-API-Version": API_VERSION,
+            "Accept": "application/json",
+        },
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
+        timeout=httpx.Timeout(30.0, connect=5.0),
+        verify=verify,
+        transport=transport,
+    )
+
+
+def default_rate(secret_key: str) -> int:
+    """What a key may ask for in 10 seconds: little unless it is one for production."""
+    return PRODUCTION_RATE if secret_key.startswith("sk_live_") else DEVELOPMENT_RATE
+
+
+class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
+    """Reads users with a client made by `clerk_client`.
+
+    `max_rate` is in requests per 10 seconds. `report` hears of every HTTP attempt (operation and
+    status), `on_unreadable` of every user that had to be left out of a page (the id, or `?`).
+    `clock` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        max_rate: float = DEVELOPMENT_RATE,
+        limits: ClerkLimits = REQUEST_LIMITS,
+        bulk_limits: ClerkLimits = BULK_LIMITS,
+        report: Report = lambda _operation, _status: None,
+        on_unreadable: Callable[[str], None] = lambda _user_id: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._calls = ClerkCalls(client, max_rate=max_rate, report=report, clock=clock)
+        self._limits = limits
+        self._bulk_limits = bulk_limits
+        self._on_unreadable = on_unreadable
+
+    @property
+    def answers(self) -> bool:
+        """Whether Clerk was well when last asked: false while the circuit is open."""
+        return self._calls.answers
+
+    async def fetch(self, user_id: UserId) -> User | None:
+        """Also raises `ValueError` for what is not a Clerk user id: it must not reach a path."""
+        path = f"/users/{parse_user_id(user_id)}"
+        answer = await self._calls.get("fetch", path, {}, self._limits)
+        if _says_not_found(answer):
+            return None
+        fields = _json(answer)
+        if not isinstance(fields, dict) or fields.get("id") != user_id:
+            raise IdentityProviderUnavailable("the answer is not the user asked for")
+        try:
+            return _user(fields, answer)
+        except Unreadable as unreadable:
+            raise UserUnreadable(unreadable.reason) from unreadable
+
+    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
+        """Users we cannot read are left out and reported."""
+        async for page in self._walk(Position(cursor=starting_after), "+created_at"):
+            yield page
+
+    async def newest_first(self) -> AsyncIterator[Sequence[User]]:
+        """By offset: Clerk's cursor wants creation order (OpenAPI, `GetUserList`)."""
+        async for page in self._walk(Position(cursor=None, by_offset=True), "-updated_at"):
+            yield page
+
+    async def instance_ids(self) -> frozenset[str]:
+        """Clerk's `kid` is the instance id (Backend API, `GetJWKS`)."""
+        answer = await self._calls.get("jwks", "/jwks", {}, self._limits)
+        fields = _json(answer)
+        keys = fields.get("keys") if isinstance(fields, dict) else None
+        if not isinstance(keys, list):
+            raise IdentityProviderUnavailable("the answer is not a set of keys")
+        ids = (key.get("kid") for key in keys if isinstance(key, dict))
+        return frozenset(kid for kid in ids if isinstance(kid, str))
+
+    async def _walk(self, position: Position, order_by: str) -> AsyncIterator[Sequence[User]]:
+        while True:
+            answer = await self._list(position, order_by)
+            if answer.status in _REFUSED and position.params:
+                position = position.otherwise()
+                continue
+            entries = _entries(answer)
+            if users := self._readable(entries, answer):
+                yield users
+            if len(entries) < PAGE_SIZE:
+                return
+            position = position.after(len(entries), _ids(entries))
+
+    async def count(self) -> int:
+        answer = await self._calls.get("count", "/users/count", {}, self._limits)
+        fields = _json(answer)
+        total = fields.get("total_count") if isinstance(fields, dict) else None
+        if type(total) is not int:
+            raise IdentityProviderUnavailable("the answer is not a count")
+        return total
+
+    async def now(self) -> datetime | None:
+        answer = await self._calls.get("count", "/users/count", {}, self._limits)
+        if answer.status != httpx.codes.OK:
+            raise IdentityProviderUnavailable(f"status {answer.status}")
+        return answer.date
+
+    async def _list(self, position: Position, order_by: str) -> Answer:
+        params = {"limit": PAGE_SIZE, "order_by": order_by, **position.params}
+        return await self._calls.get("list", "/users", params, self._bulk_limits)
+
+    def _readable(self, entries: Sequence[object], answer: Answer) -> list[User]:
+        users = []
+        for entry in entries:
+            try:
+                users.append(_user(entry, answer))
+            except Unreadable:
+                self._on_unreadable(_id(entry) or "?")
+        return users
+
+
+def _user(data: object, answer: Answer) -> User:
+    """Seen when Clerk began to answer, on Clerk's clock, and never before its own update."""
+    date = answer.date
+    user = read_user(
+        data,
+        observed_at=None if date is None else _before(date, answer.seconds),
+        # Only to refuse the absurd; our clock never becomes part of a version.
+        not_after=date or datetime.now(UTC),
+    )
+    return replace(user, observed_at=max(user.observed_at, user.clerk_updated_at))
+
+
+def _before(date: datetime, seconds: float) -> datetime:
+    return date - timedelta(milliseconds=math.ceil(seconds * 1000))
+
+
+def _says_not_found(answer: Answer) -> bool:
+    """Clerk's own 404. One of a proxy says nothing about the user."""
+    if answer.status != httpx.codes.NOT_FOUND:
+        return False
+    fields = _parsed(answer)
+    errors = fields.get("errors") if isinstance(fields, dict) else None
+    return isinstance(errors, list) and any(
+        isinstance(error, dict) and error.get("code") == "resource_not_found" for error in errors
+    )
+
+
+def _entries(answer: Answer) -> list[object]:
+    entries = _json(answer)
+    if not isinstance(entries, list):
+        raise IdentityProviderUnavailable("the answer is not a list of users")
+    return entries
+
+
+def _json(answer: Answer) -> Any:
+    if answer.status != httpx.codes.OK:
+        raise IdentityProviderUnavailable(f"status {answer.status}")
+    return _parsed(answer)
+
+
+def _parsed(answer: Answer) -> Any:
+    try:
+        return read_json(answer.body)
+    except Unreadable as unreadable:
+        raise IdentityProviderUnavailable("the answer is not JSON") from unreadable
+
+
+def _ids(entries: Sequence[object]) -> list[UserId]:
+    return [user_id for entry in entries if (user_id := _id(entry)) is not None]
+
+
+def _id(entry: object) -> UserId | None:
+    try:
+        return parse_user_id(entry.get("id") if isinstance(entry, dict) else None)
+    except ValueError:
+        return None

@@ -1,0 +1,66 @@
+"""RSA public keys out of a JWKS (RFC 7517) or a PEM. Whatever else is in there is left out."""
+
+from typing import Any
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.algorithms import RSAAlgorithm
+
+from adapters.clerk.translate.json import Unreadable, json_object, read_json
+
+SHORTEST_KEY = 2048
+LONGEST_KEY = 8192
+"""Bits. The cost of a check grows with the square of them."""
+
+
+def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPublicKey]:
+    """The RS256 signing keys by `kid`; of two with one `kid`, the later. Raises `Unreadable`.
+
+    A key that is broken, too short or of another kind does not spoil the others.
+    """
+    entries = json_object(read_json(unverified_body)).get("keys")
+    if not isinstance(entries, list):
+        raise Unreadable("wrong_type")
+    keys: dict[str, RSAPublicKey] = {}
+    for entry in entries[:max_keys]:
+        key = _signing_key(entry)
+        if key is not None:
+            keys[entry["kid"]] = key
+    return keys
+
+
+def read_pem(pem: str) -> RSAPublicKey:
+    r"""The RSA public key in a PEM whose line breaks may be missing, or written as `\n`.
+
+    Raises `ValueError` for anything else, and for fewer than 2,048 bits.
+    """
+    try:
+        key = load_pem_public_key(pem.replace("\\n", "\n").encode())
+    except (ValueError, UnsupportedAlgorithm):
+        # The cause could quote what was pasted here: a private key, say.
+        raise ValueError("not a PEM of an RSA public key") from None
+    if not isinstance(key, RSAPublicKey) or not _fitting(key):
+        raise ValueError("not an RSA public key of 2,048 to 8,192 bits")
+    return key
+
+
+def _signing_key(entry: Any) -> RSAPublicKey | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("kid"), str):
+        return None
+    if (entry.get("kty"), entry.get("use", "sig"), entry.get("alg", "RS256")) != (
+        "RSA",
+        "sig",
+        "RS256",
+    ):
+        return None
+    try:
+        key = RSAAlgorithm.from_jwk(entry)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+    return key if isinstance(key, RSAPublicKey) and _fitting(key) else None
+
+
+def _fitting(key: RSAPublicKey) -> bool:
+    return SHORTEST_KEY <= key.key_size <= LONGEST_KEY

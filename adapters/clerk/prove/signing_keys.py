@@ -1,0 +1,214 @@
+"""The keys that prove session tokens: one pinned, or Clerk's JWKS kept fresh.
+
+Clerk's `kid` is the instance id, so a rotated key keeps its `kid`: a bad signature may mean a new
+key. Anybody can send an unknown `kid` or a bad signature, so neither may cause more than one
+fetch per cooldown, and neither may delay the tokens of known keys.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from adapters.clerk.http import UnusableAnswer, bounded_get
+from adapters.clerk.prove.key_set import read_key_set, read_pem
+from adapters.clerk.translate.json import Unreadable
+from domain.errors import InvalidSession, SigningKeysUnavailable
+
+
+class SigningKeys(Protocol):
+    """Where session verification gets its keys."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there are keys to check tokens with."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Changes whenever the keys do: what was proven under another version is forgotten."""
+        ...
+
+    async def key(self, unverified_kid: str | None) -> RSAPublicKey:
+        """The key by that id. Raises `InvalidSession` or `SigningKeysUnavailable`."""
+        ...
+
+    async def refreshed_key(
+        self, unverified_kid: str | None, rejected: RSAPublicKey
+    ) -> RSAPublicKey | None:
+        """Another key by that id, now that a signature did not match `rejected`; or None."""
+        ...
+
+    async def load(self) -> None:
+        """Get the keys. A failure shows in `loaded`; nothing is raised."""
+        ...
+
+    async def close(self) -> None:
+        """End what runs in the background."""
+        ...
+
+
+class PinnedKey(SigningKeys):
+    """Clerk's "JWKS public key" (`CLERK_JWT_KEY`): no network, and the `kid` does not matter.
+
+    Raises `ValueError` for anything but the PEM of an RSA public key of at least 2,048 bits.
+    """
+
+    def __init__(self, pem: str) -> None:
+        self._key = read_pem(pem)
+
+    @property
+    def loaded(self) -> bool:
+        return True
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    async def key(self, unverified_kid: str | None) -> RSAPublicKey:  # noqa: ARG002
+        return self._key
+
+    async def refreshed_key(
+        self,
+        unverified_kid: str | None,  # noqa: ARG002
+        rejected: RSAPublicKey,  # noqa: ARG002
+    ) -> RSAPublicKey | None:
+        return None
+
+    async def load(self) -> None:
+        """Nothing to get."""
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+class JwksKeys(SigningKeys):
+    """Clerk's public keys at `url`, fetched with `client`. Times in seconds.
+
+    Keys older than `fresh_for` are still used while one fetch runs in the background; keys older
+    than `stale_for` are used no more. After any fetch, failed or not, there is none for `cooldown`,
+    or for `retry` as long as there are no usable keys. `clock` counts seconds and never goes back.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        *,
+        fresh_for: float = 300.0,
+        stale_for: float = 3600.0,
+        cooldown: float = 30.0,
+        retry: float = 1.0,
+        deadline: float = 2.0,
+        max_bytes: int = 64 * 1024,
+        max_keys: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._fresh_for = fresh_for
+        self._stale_for = stale_for
+        self._cooldown = cooldown
+        self._retry = retry
+        self._deadline = deadline
+        self._max_bytes = max_bytes
+        self._max_keys = max_keys
+        self._clock = clock
+        self._keys: dict[str, RSAPublicKey] = {}
+        self._version = 0
+        self._fetched_at = -math.inf
+        self._next_fetch = -math.inf
+        self._under_way: asyncio.Task[None] | None = None
+
+    @property
+    def loaded(self) -> bool:
+        return self._age() <= self._stale_for
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    async def key(self, unverified_kid: str | None) -> RSAPublicKey:
+        if unverified_kid is None:
+            raise InvalidSession("no kid")
+        if not self.loaded:
+            await self._refreshed()
+        elif self._age() > self._fresh_for:
+            self._refresh()
+        return self._known(unverified_kid) or await self._fetched(unverified_kid)
+
+    async def refreshed_key(
+        self, unverified_kid: str | None, rejected: RSAPublicKey
+    ) -> RSAPublicKey | None:
+        key = self._keys.get(unverified_kid or "")
+        if key == rejected:
+            await self._refreshed()
+            key = self._keys.get(unverified_kid or "")
+        return None if key == rejected else key
+
+    async def load(self) -> None:
+        await self._refreshed()
+
+    async def close(self) -> None:
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.wait([self._under_way])
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    def _known(self, unverified_kid: str) -> RSAPublicKey | None:
+        if not self.loaded:
+            wait = max(self._retry, self._next_fetch - self._clock())
+            raise SigningKeysUnavailable("no signing keys", retry_after=wait)
+        return self._keys.get(unverified_kid)
+
+    async def _fetched(self, unverified_kid: str) -> RSAPublicKey:
+        await self._refreshed()
+        key = self._keys.get(unverified_kid)
+        if key is None:
+            raise InvalidSession("unknown kid")
+        return key
+
+    async def _refreshed(self) -> None:
+        """Wait for the one fetch, if one is due or under way."""
+        fetch = self._refresh()
+        if fetch is not None:
+            # Not `await fetch`: a caller who gives up would end it for everybody.
+            await asyncio.wait([fetch])
+
+    def _refresh(self) -> asyncio.Task[None] | None:
+        if self._under_way is None and self._clock() >= self._next_fetch:
+            self._under_way = asyncio.create_task(self._fetch())
+        return self._under_way
+
+    async def _fetch(self) -> None:
+        try:
+            # An outage or an empty set never takes away the keys we have.
+            if keys := await self._download():
+                self._adopt(keys)
+        finally:
+            pause = self._cooldown if self.loaded else self._retry
+            self._next_fetch = self._clock() + pause
+            self._under_way = None
+
+    async def _download(self) -> dict[str, RSAPublicKey] | None:
+        try:
+            answer = await bounded_get(
+                self._client, self._url, seconds=self._deadline, max_bytes=self._max_bytes
+            )
+            if answer.status != httpx.codes.OK:
+                return None
+            return read_key_set(answer.body, max_keys=self._max_keys)
+        except (TimeoutError, httpx.HTTPError, UnusableAnswer, Unreadable):
+            return None
+
+    def _adopt(self, keys: dict[str, RSAPublicKey]) -> None:
+        self._fetched_at = self._clock()
+        if keys != self._keys:
+            self._keys = keys
+            self._version += 1

@@ -1,0 +1,52 @@
+"""`backfill`: all users of the Clerk instance."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from domain.backfill import Backfill
+from scripts.commands.command import AsJson, Command, DryRun, Run
+from scripts.commands.exit_codes import ExitCode
+
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Begin with the first user, not where the last run ended.")
+]
+
+
+def backfill(*, restart: Restart = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Bring in every user of the Clerk instance; an interrupted run is taken up again."""
+    command = Command(
+        name="backfill",
+        if_stopped="Every page written is saved; the same command goes on from there.",
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    command(partial(_work, restart=restart))
+
+
+async def _work(run: Run, *, restart: bool) -> ExitCode:
+    use_case = _use_case(run)
+    if restart and not run.dry_run:
+        await use_case.restart()
+    total = await run.operations.identity_provider.count()
+    with run.screen.progress("users", total) as advance:
+        work = use_case.preview if run.dry_run else use_case.run
+        await work(partial(_count, run, advance))
+    return ExitCode.BAD_DATA if run.tally["failed"] else ExitCode.OK
+
+
+def _use_case(run: Run) -> Backfill:
+    return Backfill(
+        identity_provider=run.operations.identity_provider,
+        sync_user=run.operations.sync_user,
+        user_table=run.operations.user_table,
+        checkpoints=run.operations.checkpoints,
+        instance_id=run.settings.clerk_instance_id,
+    )
+
+
+def _count(run: Run, advance: Callable[[int], None], outcomes: Sequence[str]) -> None:
+    run.tally.update(outcomes)
+    advance(len(outcomes))

@@ -1,0 +1,125 @@
+"""`doctor`: looks at everything that has to be well, and says what to do where it is not."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import typer
+from pydantic import ValidationError
+from rich.markup import escape
+from rich.table import Table
+
+from domain import doctor as judge
+from domain.doctor import Deliveries, Finding, State
+from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
+from scripts.commands.command import AsJson
+from scripts.commands.ending import ending
+from scripts.commands.exit_codes import ExitCode
+from scripts.commands.screen import Screen
+from service.bootstrap import operations
+from service.services import Operations
+from service.settings import Settings, mistakes, unknown
+
+PATIENCE = 10.0
+"""Seconds for Clerk, who is asked twice."""
+
+_COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Look at settings, store, Clerk and webhooks. Exit code 1 if anything is bad."""
+    screen = Screen(as_json=as_json)
+    raise typer.Exit(ending(screen, lambda: _doctor(screen), if_stopped="It writes nothing."))
+
+
+def _doctor(screen: Screen) -> ExitCode:
+    findings = asyncio.run(_examine())
+    _show(screen, findings)
+    is_bad = any(finding.state is State.BAD for finding in findings)
+    return ExitCode.NOT_WELL if is_bad else ExitCode.OK
+
+
+async def _examine() -> list[Finding]:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        return [judge.configuration(mistakes(error), [])]
+    findings = [judge.configuration([], _doubts(settings, os.environ))]
+    try:
+        async with operations(settings) as available:
+            return [*findings, *await _of_all(settings, available)]
+    except StorageUnavailable as error:
+        return [*findings, judge.store(str(error))]
+
+
+async def _of_all(settings: Settings, available: Operations) -> list[Finding]:
+    return [
+        *await _of_the_store(settings, available),
+        judge.signing_keys(loaded=await available.load_signing_keys()),
+        *await _of_clerk(settings, available),
+    ]
+
+
+async def _of_the_store(settings: Settings, available: Operations) -> list[Finding]:
+    try:
+        at_head = await available.schema_at_head()
+        reached = [judge.store(None), judge.schema(at_head=at_head)]
+        return [*reached, *await _of_webhooks(settings, available)] if at_head else reached
+    except StorageUnavailable as error:
+        return [judge.store(str(error))]
+
+
+async def _of_webhooks(settings: Settings, available: Operations) -> list[Finding]:
+    watch = available.delivery_watch
+    seen = Deliveries(
+        last_at=await watch.last_delivery_at(),
+        quarantined=await available.journal.quarantined(),
+        silent_users=await watch.silent_users(timedelta(seconds=settings.silence_after)),
+    )
+    return judge.deliveries(seen, datetime.now(UTC))
+
+
+async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            clerks = await available.clock.now()
+            ours = datetime.now(UTC)
+            ids = await available.identity_provider.instance_ids()
+    except SecretKeyRefused:
+        return [judge.clerk("refused", key_refused=True)]
+    except (IdentityProviderUnavailable, TimeoutError) as error:
+        return [judge.clerk(f"does not answer: {error}".removesuffix(": "))]
+    return [
+        judge.clerk(None),
+        judge.instance(settings.clerk_instance_id, ids),
+        judge.clock(ours, clerks),
+    ]
+
+
+def _doubts(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """What is allowed, and yet may not be meant."""
+    strange = [f"{name} is no setting" for name in unknown(environment)]
+    anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES lists nobody"]
+    return [*anyone, *strange]
+
+
+def _show(screen: Screen, findings: list[Finding]) -> None:
+    for finding in findings:
+        screen.record(
+            {
+                "about": finding.about,
+                "state": finding.state,
+                "words": finding.words,
+                "advice": finding.advice,
+            }
+        )
+    screen.wide_table(_table(findings))
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table("", "", "found", "what to do", title="doctor", title_justify="left")
+    for one in findings:
+        state = f"[{_COLOURS[one.state]}]{one.state}[/]"
+        table.add_row(state, one.about, escape(one.words), one.advice)
+    return table

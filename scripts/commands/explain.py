@@ -1,0 +1,112 @@
+"""`explain`: one user's story, and Clerk's present answer beside ours."""
+
+import asyncio
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from domain.errors import IdentityProviderUnavailable
+from domain.explain import Comparison, TimelineEvent, beside, standing, timeline
+from domain.user import User, UserId, parse_user_id
+from scripts.commands.command import AsJson, Command, Run
+from scripts.commands.exit_codes import ExitCode, Refusal
+
+PATIENCE = 15.0
+"""Seconds for Clerk's answer: somebody is waiting."""
+
+UserArgument = Annotated[str, typer.Argument(metavar="USER", help="A Clerk user id, user_….")]
+Live = Annotated[bool, typer.Option("--live", help="Ask Clerk too, and compare field by field.")]
+
+
+def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) -> None:
+    """Tell what arrived about one user, what it did, and why."""
+    command = Command(
+        name="explain",
+        if_stopped="It writes nothing.",
+        as_json=as_json,
+        exclusive=False,
+        counted=False,
+    )
+    command(partial(_explain, user=user, live=live))
+
+
+async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
+    user_id = checked_id(user)
+    record = await run.operations.users.get(user_id)
+    events = timeline(await run.operations.journal.history(user_id))
+    clerks = await _ask_clerk(run, user_id) if live else None
+    if record is None and not events and clerks is None:
+        raise Refusal(ExitCode.BAD_DATA, f"Nothing is known about {user_id}{_where(live=live)}.")
+    for event in events:
+        _show_event(run, event)
+    run.screen.line(f"Now: {standing(record)}")
+    run.screen.record({"user": user_id, "standing": standing(record)})
+    for comparison in beside(record, clerks) if live else ():
+        _show_comparison(run, comparison)
+    return ExitCode.OK
+
+
+def checked_id(unverified: str) -> UserId:
+    """Raises `Refusal`."""
+    try:
+        return parse_user_id(unverified)
+    except ValueError:
+        words = f"{unverified!r} is not a Clerk user id: those are user_ and letters or digits."
+        raise Refusal(ExitCode.BAD_DATA, words) from None
+
+
+async def _ask_clerk(run: Run, user_id: UserId) -> User | None:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await run.operations.identity_provider.fetch(user_id)
+    except TimeoutError:
+        raise IdentityProviderUnavailable(f"no answer in {PATIENCE:.0f} s") from None
+
+
+def _where(*, live: bool) -> str:
+    return ", here or at Clerk" if live else " here; --live asks Clerk"
+
+
+def _show_event(run: Run, event: TimelineEvent) -> None:
+    happened = f", happened {_time(event.happened_at)}" if event.happened_at else ""
+    delivery = f" {event.svix_id}" if event.svix_id else ""
+    run.screen.line(
+        f"{_time(event.seen_at)}  {event.source} {event.what}{delivery}{happened}\n"
+        f"    {event.words}"
+    )
+    run.screen.record(
+        {
+            "seen_at": event.seen_at,
+            "happened_at": event.happened_at,
+            "source": event.source,
+            "event": event.what,
+            "svix_id": event.svix_id,
+            "words": event.words,
+        }
+    )
+
+
+def _show_comparison(run: Run, comparison: Comparison) -> None:
+    mark = "=" if comparison.same else "≠"
+    ours, clerks = _value(comparison.ours), _value(comparison.clerks)
+    beside = ours if comparison.same else f"{ours}  at Clerk: {clerks}"
+    run.screen.line(f"  {mark} {comparison.field}: {beside}")
+    run.screen.record(
+        {
+            "field": comparison.field,
+            "ours": comparison.ours,
+            "clerks": comparison.clerks,
+            "same": comparison.same,
+        }
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def _value(value: Any) -> str:
+    """As text that no terminal takes for a command."""
+    return value.isoformat() if isinstance(value, datetime) else ascii(value)

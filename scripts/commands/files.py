@@ -1,0 +1,194 @@
+"""`file` replays deliveries from JSON Lines; `export` writes what our journal still has of them."""
+
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from domain.journal import JournalFilter
+from domain.replay import RecordedDelivery, Replayed, Verdict, recorded
+from scripts.commands.command import ASKED_ABOVE, AsJson, Command, DryRun, Run, Yes
+from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.filters import Limit, Outcomes, Since, SvixId, Types, Until, User, chosen
+from scripts.commands.journal import here
+from scripts.commands.jsonl import BadLine, numbered_lines, read_line, write_line
+from scripts.commands.replaying import AFTER_A_REPLAY, replay
+from scripts.commands.screen import interruptible
+
+STANDARD = "-"
+
+Source = Annotated[str, typer.Argument(metavar="PATH", help="JSON Lines; - is standard input.")]
+Target = Annotated[
+    str, typer.Argument(metavar="PATH", help="Where to; - is standard output. Kept to its owner.")
+]
+
+
+def file(
+    path: Source, *, yes: Yes = False, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Replay deliveries from a file that `export` wrote, of this environment or another."""
+    command = Command(
+        name="file", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
+    )
+    command(partial(_replay_file, path=path))
+
+
+def export(
+    path: Target = STANDARD,
+    *,
+    outcome: Outcomes = None,
+    event_type: Types = None,
+    user: User = None,
+    svix_id: SvixId = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Write deliveries of our journal as JSON Lines. They are people's data: keep them safe."""
+    wanted = chosen(
+        outcome=outcome,
+        event_type=event_type,
+        user=user,
+        svix_id=svix_id,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+    command = Command(
+        name="export",
+        if_stopped="What is written ends with a whole line or with a cut one; export it again.",
+        dry_run=dry_run,
+        exclusive=False,
+        counted=False,
+    )
+    command(partial(_export, wanted=wanted, path=path))
+
+
+async def _replay_file(run: Run, *, path: str) -> ExitCode:
+    with _opened(path) as stream:
+        total = _number_of_lines(stream) if stream.seekable() else None
+        run.require_consent(total or 0, "deliveries would be replayed")
+        lines = _read_once(run, stream) if total is None else numbered_lines(stream)
+        return await replay(run, _deliveries(lines, path), here(run), total)
+
+
+def _number_of_lines(stream: BinaryIO) -> int:
+    start = stream.tell()
+    number = sum(1 for _ in numbered_lines(stream))
+    stream.seek(start)
+    return number
+
+
+def _read_once(run: Run, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """A pipe, or a terminal: how many come shows only when they come."""
+    lines = numbered_lines(stream)
+    while numbered := _next(lines):
+        run.require_consent(numbered[0], f"lines or more, of which {ASKED_ABOVE} are replayed")
+        yield numbered
+
+
+def _next(lines: Iterator[tuple[int, bytes]]) -> tuple[int, bytes] | None:
+    with interruptible():
+        return next(lines, None)
+
+
+async def _deliveries(
+    lines: Iterator[tuple[int, bytes]], path: str
+) -> AsyncIterator[RecordedDelivery | Replayed]:
+    """Every line as a delivery, or as a failure that names it.
+
+    Raises `Refusal` for what is empty, or no text at all.
+    """
+    number = 0
+    for number, line in lines:
+        if b"\0" in line:
+            raise Refusal(ExitCode.BAD_DATA, f"{path} is binary, not JSON Lines (line {number})")
+        yield _read(number, line)
+    if not number:
+        raise Refusal(ExitCode.BAD_DATA, f"{path} is empty: there is nothing to replay")
+
+
+def _read(number: int, line: bytes) -> RecordedDelivery | Replayed:
+    try:
+        return read_line(line)
+    except BadLine as bad:
+        return Replayed(svix_id=f"line {number}", verdict=Verdict.FAILED, reason=str(bad))
+
+
+async def _export(run: Run, *, wanted: JournalFilter, path: str) -> ExitCode:
+    journal = run.operations.journal
+    deliveries = recorded(journal, wanted, run.operations.delivery_reader)
+    total = await journal.count(wanted)
+    with (
+        _created(os.devnull if run.dry_run else path) as stream,
+        run.screen.progress("deliveries", total) as advance,
+    ):
+        async for delivery in deliveries:
+            run.tally[_write(stream, delivery)] += 1
+            advance(1)
+    written, gone = run.tally["written"], run.tally[Verdict.NO_BODY]
+    verb = "would be written" if run.dry_run else "written"
+    run.screen.say(f"{written} {verb}, {gone} left out because their body is gone")
+    return ExitCode.OK
+
+
+def _write(stream: BinaryIO, delivery: RecordedDelivery | Replayed) -> str:
+    if isinstance(delivery, Replayed):
+        return delivery.verdict
+    stream.write(write_line(delivery))
+    return "written"
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == STANDARD:
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(path).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise Refusal(
+            ExitCode.BAD_DATA, f"{path} cannot be read: {error.strerror or error}"
+        ) from None
+
+
+@contextmanager
+def _created(path: str) -> Iterator[BinaryIO]:
+    """A file that only its owner may read, or standard output."""
+    if path == STANDARD:
+        with _until_nobody_reads():
+            yield sys.stdout.buffer
+        return
+    try:
+        with open(path, "wb", opener=_private) as stream:
+            yield stream
+    except OSError as error:
+        raise Refusal(
+            ExitCode.BAD_DATA, f"{path} cannot be written: {error.strerror or error}"
+        ) from None
+
+
+@contextmanager
+def _until_nobody_reads() -> Iterator[None]:
+    """`export | head` is no mistake: when the reader has enough, so have we."""
+    try:
+        yield
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    """Also where there is a file already that others may read."""
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

@@ -1,0 +1,96 @@
+"""`journal`: replay verified deliveries from our own journal."""
+
+from functools import partial
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from domain.journal import JournalFilter
+from domain.replay import (
+    PostDelivery,
+    RehearseDelivery,
+    ReplayDelivery,
+    recorded,
+    rehearse_post,
+)
+from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
+from scripts.commands.exit_codes import ExitCode
+from scripts.commands.filters import Limit, Outcomes, Since, SvixId, Types, Until, User, chosen
+from scripts.commands.replaying import AFTER_A_REPLAY, Destination, replay
+from service.routes.webhooks import PATH
+from service.settings import trusted_address
+
+
+def _front_door(text: str) -> str:
+    try:
+        url = trusted_address(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from None
+    parts = urlsplit(url)
+    if parts.username or parts.password:
+        raise typer.BadParameter("no credentials in the address: every process can read them")
+    return url if parts.path else f"{url}{PATH}"
+
+
+Post = Annotated[
+    str | None,
+    typer.Option(
+        "--post",
+        parser=_front_door,
+        metavar="URL",
+        help="Post them to that service instead, signed afresh with REPLAY_SIGNING_SECRET.",
+    ),
+]
+
+
+def journal(
+    *,
+    outcome: Outcomes = None,
+    event_type: Types = None,
+    user: User = None,
+    svix_id: SvixId = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    post: Post = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Replay verified deliveries from our own journal, oldest first."""
+    wanted = chosen(
+        outcome=outcome,
+        event_type=event_type,
+        user=user,
+        svix_id=svix_id,
+        since=since,
+        until=until,
+        limit=limit,
+    )
+    command = Command(
+        name="journal", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
+    )
+    command(partial(_work, wanted=wanted, post=post))
+
+
+async def _work(run: Run, *, wanted: JournalFilter, post: str | None) -> ExitCode:
+    journal = run.operations.journal
+    total = await journal.count(wanted)
+    run.require_consent(total, "deliveries would be replayed")
+    deliveries = recorded(journal, wanted, run.operations.delivery_reader)
+    return await replay(run, deliveries, _destination(run, post), total)
+
+
+def _destination(run: Run, post: str | None) -> Destination:
+    if post:
+        return rehearse_post if run.dry_run else PostDelivery(run.operations.front_door(post))
+    return here(run)
+
+
+def here(run: Run) -> Destination:
+    """Our own store, or what it would do."""
+    available = run.operations
+    if run.dry_run:
+        return RehearseDelivery(available.delivery_reader, available.users)
+    return ReplayDelivery(available.delivery_reader, available.sync_user)

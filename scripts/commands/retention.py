@@ -1,0 +1,55 @@
+"""`retain` makes the journal forget what is due; `erase` what it holds of one user."""
+
+from datetime import UTC, datetime
+from functools import partial
+
+from domain.retention import Retain
+from scripts.commands.command import AsJson, Command, DryRun, Run
+from scripts.commands.exit_codes import ExitCode
+from scripts.commands.explain import UserArgument, checked_id
+
+
+def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Erase bodies after JOURNAL_BODY_DAYS and remove entries after JOURNAL_DAYS."""
+    command = Command(
+        name="retain",
+        if_stopped="What is forgotten stays so; the same command forgets the rest.",
+        dry_run=dry_run,
+        as_json=as_json,
+        counted=False,
+    )
+    command(_retain)
+
+
+def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Erase the bodies of one user's journal entries now. Deleting a user at Clerk does it too."""
+    command = Command(
+        name="erase",
+        if_stopped="All is erased or nothing; the same command makes sure.",
+        dry_run=dry_run,
+        as_json=as_json,
+        counted=False,
+    )
+    command(partial(_erase, user=user))
+
+
+async def _retain(run: Run) -> ExitCode:
+    retain = Retain(run.operations.retention, run.settings.retention)
+    now = datetime.now(UTC)
+    forgotten = await (retain.due(now) if run.dry_run else retain(now))
+    _show(run, {"bodies_erased": forgotten.bodies, "entries_removed": forgotten.entries})
+    return ExitCode.OK
+
+
+async def _erase(run: Run, *, user: str) -> ExitCode:
+    user_id = checked_id(user)
+    journal = run.operations.retention
+    bodies = await (journal.bodies_of if run.dry_run else journal.erase_bodies)(user_id)
+    _show(run, {"bodies_erased": bodies})
+    return ExitCode.OK
+
+
+def _show(run: Run, counts: dict[str, int]) -> None:
+    title = f"{run.name}, dry run: nothing was written" if run.dry_run else run.name
+    run.screen.table(title, {name.replace("_", " "): count for name, count in counts.items()})
+    run.screen.record({"command": run.name, "dry_run": run.dry_run, **counts})

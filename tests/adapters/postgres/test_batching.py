@@ -1,0 +1,305 @@
+"""Deliveries that arrive together share a statement, and nobody suffers from it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import chain
+
+import asyncpg
+import pytest
+
+from adapters.postgres.batching import LONGEST_PAGE, MOST_OUT, PATIENCE, Gathering
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.pages import keys_of
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable, SyncError, Unstorable
+from domain.observation import SyncResult, SyncUser
+from domain.user import Outcome
+from tests.people import delivered, new_id, user
+from tests.simulation.virtual_time import in_virtual_time
+
+AT_ONCE = 2
+DONE = SyncResult(outcome=Outcome.CREATED, deliveries=1)
+
+
+class Scribe:
+    """Writes when it is let, and remembers what it was asked to write."""
+
+    def __init__(self) -> None:
+        self.pages: list[Sequence[SyncUser]] = []
+        self.since: list[float] = []
+        self.alone: list[SyncUser] = []
+        self.let = asyncio.Event()
+        self.refuses: dict[str, SyncError] = {}
+        self.leaves_out: set[str] = set()
+
+    async def write_together(
+        self, commands: Sequence[SyncUser], since: float
+    ) -> Mapping[int, SyncResult]:
+        self.pages.append(commands)
+        self.since.append(since)
+        await self.let.wait()
+        for command in commands:
+            self._refuse(command)
+        return {
+            place: DONE
+            for place, command in enumerate(commands)
+            if command.change.clerk_id not in self.leaves_out
+        }
+
+    async def write_alone(self, command: SyncUser, since: float) -> SyncResult:
+        self.alone.append(command)
+        self.since.append(since)
+        self._refuse(command)
+        return DONE
+
+    def _refuse(self, command: SyncUser) -> None:
+        if error := self.refuses.get(command.change.clerk_id):
+            raise error
+
+
+@pytest.fixture
+def scribe() -> Scribe:
+    return Scribe()
+
+
+def gathering_of(scribe: Scribe, at_once: int = AT_ONCE) -> Gathering[SyncUser, SyncResult]:
+    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=keys_of, at_once=at_once)
+
+
+async def deliver(
+    scribe: Scribe,
+    commands: Sequence[SyncUser],
+    *,
+    ahead: Sequence[SyncUser] = (),
+    at_once: int = AT_ONCE,
+) -> list[SyncResult | BaseException]:
+    """All at once, the store being slow to begin with; those `ahead` one after the other before."""
+    gathering = gathering_of(scribe, at_once)
+    tasks = [await begun(gathering, [command]) for command in ahead]
+    tasks.append(await begun(gathering, commands))
+    scribe.let.set()
+    return await asyncio.gather(*chain(*tasks), return_exceptions=True)
+
+
+async def begun(
+    gathering: Gathering[SyncUser, SyncResult], commands: Sequence[SyncUser]
+) -> list[asyncio.Task[SyncResult]]:
+    """They came in one turn of the loop, and went or wait."""
+    tasks = [asyncio.create_task(gathering(command)) for command in commands]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return tasks
+
+
+def deliveries(count: int) -> list[SyncUser]:
+    return [delivered(user(new_id())) for _ in range(count)]
+
+
+async def test_who_comes_alone_is_written_at_once(scribe: Scribe) -> None:
+    commands = deliveries(1)
+    assert await deliver(scribe, commands) == [DONE]
+    assert scribe.pages == [commands]
+
+
+async def test_who_comes_at_the_same_time_goes_in_two_halves(scribe: Scribe) -> None:
+    commands = deliveries(5)
+    assert await deliver(scribe, commands) == [DONE] * 5
+    assert scribe.pages == [commands[:3], commands[3:]]
+
+
+async def test_who_comes_while_there_is_room_goes_at_once(scribe: Scribe) -> None:
+    commands = deliveries(AT_ONCE)
+    await deliver(scribe, [], ahead=commands)
+    assert scribe.pages == [[command] for command in commands]
+
+
+async def test_who_comes_while_a_page_is_written_goes_together(scribe: Scribe) -> None:
+    first, later = deliveries(1), deliveries(5)
+    assert await deliver(scribe, later, ahead=first, at_once=1) == [DONE] * 6
+    assert scribe.pages == [first, later]
+
+
+async def test_a_page_has_an_end(scribe: Scribe) -> None:
+    await deliver(scribe, deliveries(LONGEST_PAGE + 1), at_once=1)
+    assert [len(page) for page in scribe.pages] == [LONGEST_PAGE, 1]
+
+
+async def test_one_user_is_never_twice_in_a_page(scribe: Scribe) -> None:
+    somebody = new_id()
+    twice = [delivered(user(somebody, updated=second)) for second in (1, 2)]
+    await deliver(scribe, twice)
+    assert scribe.pages == [[twice[0]], [twice[1]]]
+
+
+async def test_one_svix_id_is_never_twice_in_a_page(scribe: Scribe) -> None:
+    twice = [delivered(user(new_id()), svix_id="msg_same") for _ in range(2)]
+    await deliver(scribe, twice)
+    assert scribe.pages == [[twice[0]], [twice[1]]]
+
+
+async def test_what_cannot_be_stored_fails_alone(scribe: Scribe) -> None:
+    commands = deliveries(3)
+    poison = commands[-1]
+    scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
+    assert await deliver(scribe, commands) == [*[DONE] * (len(commands) - 1), error]
+
+
+async def test_what_cannot_be_stored_and_came_alone_is_tried_once(scribe: Scribe) -> None:
+    [poison] = deliveries(1)
+    scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
+    assert await deliver(scribe, [poison]) == [error]
+    assert not scribe.alone
+
+
+async def test_who_would_have_to_wait_waits_alone(scribe: Scribe) -> None:
+    commands = deliveries(3)
+    scribe.leaves_out.add(commands[-1].change.clerk_id)
+    assert await deliver(scribe, commands) == [DONE] * len(commands)
+    assert scribe.alone == [commands[-1]]
+
+
+async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -> None:
+    commands = deliveries(3)
+    scribe.refuses[commands[-1].change.clerk_id] = error = StorageUnavailable("gone")
+    assert await deliver(scribe, commands, ahead=deliveries(1)) == [DONE, error, error, error]
+
+
+async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
+    gathering = gathering_of(scribe)
+    scribe.let.set()
+    [first, second] = deliveries(2)
+    scribe.refuses[first.change.clerk_id] = StorageUnavailable("gone")
+    with pytest.raises(StorageUnavailable):
+        await gathering(first)
+    assert await gathering(second) == DONE
+
+
+async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
+    tasks = await begun(gathering_of(scribe), deliveries(3))
+    tasks[0].cancel()
+    scribe.let.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert ended[1:] == [DONE, DONE]
+
+
+async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
+    gathering = gathering_of(scribe)
+    clock = asyncio.get_running_loop().time
+    before = clock()
+    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(AT_ONCE + 1)]
+    began = clock()
+    await asyncio.sleep(0.05)
+    scribe.let.set()
+    await asyncio.gather(*tasks)
+    assert before <= scribe.since[-1] <= began
+
+
+async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
+    gathering = gathering_of(scribe)
+    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(AT_ONCE + 1)]
+    tasks[-1].cancel()
+    await asyncio.sleep(0)
+    scribe.let.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(scribe.pages) == AT_ONCE
+
+
+@in_virtual_time
+async def test_pages_that_take_long_hold_up_nobody_else() -> None:
+    """As on connections that are dead, and nobody knows yet."""
+    scribe = Scribe()
+    gathering, commands = gathering_of(scribe), deliveries(AT_ONCE + 2)
+    tasks = [(await begun(gathering, [one]))[0] for one in commands]
+    assert scribe.pages == [[one] for one in commands[:AT_ONCE]]
+    await asyncio.sleep(2 * PATIENCE)
+    assert scribe.pages[AT_ONCE:] == [commands[AT_ONCE:]]
+    scribe.let.set()
+    assert await asyncio.gather(*tasks) == [DONE] * len(commands)
+
+
+@in_virtual_time
+async def test_however_long_they_take_so_many_pages_are_out_and_no_more() -> None:
+    scribe = Scribe()
+    gathering, commands = gathering_of(scribe), deliveries(MOST_OUT + 5)
+    tasks = []
+    for one in commands:
+        tasks += await begun(gathering, [one])
+        await asyncio.sleep(2 * PATIENCE)
+    assert scribe.pages == [[one] for one in commands[:MOST_OUT]]
+    scribe.let.set()
+    assert await asyncio.gather(*tasks) == [DONE] * len(commands)
+    assert [one for page in scribe.pages for one in page] == commands
+
+
+PAGES = 40
+
+
+async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
+    """A page after the other, each with a wait of its own, they would take twenty seconds."""
+    limits = PoolLimits(size=AT_ONCE, wait=1.0, deadline=60, connect=20)
+    database = Database(store_url, limits)
+    await database.open()
+    users = PostgresUserRepository(database)
+    async with all_taken(database, AT_ONCE):
+        began = asyncio.get_running_loop().time()
+        ended = await asyncio.gather(
+            *(users.get(new_id()) for _ in range(PAGES * LONGEST_PAGE)), return_exceptions=True
+        )
+        waited = asyncio.get_running_loop().time() - began
+    await database.close()
+    assert {type(one) for one in ended} == {StorageUnavailable}
+    assert waited < PAGES * limits.wait / AT_ONCE
+
+
+@asynccontextmanager
+async def all_taken(database: Database, size: int) -> AsyncIterator[None]:
+    """Every connection of the pool."""
+    enough = asyncio.Event()
+    holders = [asyncio.create_task(database.run(lambda _: enough.wait())) for _ in range(size)]
+    while database.in_use < size:
+        await asyncio.sleep(0.01)
+    yield
+    enough.set()
+    await asyncio.gather(*holders)
+
+
+async def test_a_row_that_others_hold_holds_up_none_of_those_who_came_with_it(
+    database: Database, store_url: str
+) -> None:
+    users = PostgresUserRepository(database)
+    held, *others = [user(new_id()) for _ in range(12)]
+    await users.sync(delivered(held))
+    async with row_being_written(store_url, held.clerk_id):
+        waiting, *unhindered = [
+            asyncio.create_task(users.sync(delivered(one))) for one in (held, *others)
+        ]
+        results = await asyncio.gather(*unhindered)
+        assert not waiting.done()
+    assert {result.outcome for result in results} == {Outcome.CREATED}
+    assert (await waiting).outcome is Outcome.UNCHANGED
+
+
+@asynccontextmanager
+async def row_being_written(url: str, user_id: str) -> AsyncIterator[None]:
+    outsider = await asyncpg.connect(url)
+    async with outsider.transaction():
+        await outsider.execute(
+            "update users set last_synced_at = now() where clerk_id = $1", user_id
+        )
+        yield
+    await outsider.close()
+
+
+async def test_who_asks_for_users_at_the_same_time_gets_their_own(database: Database) -> None:
+    users = PostgresUserRepository(database)
+    people = [user(new_id(), first_name=str(number)) for number in range(20)]
+    await asyncio.gather(*(users.sync(delivered(one)) for one in people))
+    strangers = [new_id() for _ in range(5)]
+    asked = [*(one.clerk_id for one in people), *strangers, people[0].clerk_id]
+    found = await asyncio.gather(*map(users.get, asked))
+    assert [one and one.clerk_id for one in found] == [
+        *(one.clerk_id for one in people),
+        *[None] * len(strangers),
+        people[0].clerk_id,
+    ]

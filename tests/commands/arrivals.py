@@ -1,0 +1,47 @@
+"""Deliveries that arrived some time ago, and what the journal says of them."""
+
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from adapters.clerk.translate.delivery import read_delivery
+from adapters.postgres.database import Database
+from adapters.postgres.journal import PostgresJournal
+from adapters.postgres.users import PostgresUserRepository
+from domain.observation import SyncUser, UnreadableDelivery
+from domain.user import Source, UserId
+from tests.adapters.clerk.payloads import ADA, SENT_AT, webhook_bytes
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
+
+
+async def happened(database: Database, name: str, *, svix_id: str = "msg_1") -> None:
+    """A recorded delivery came in and was applied."""
+    command = read_delivery(
+        webhook_bytes(name),
+        svix_id=svix_id,
+        sent_at=SENT_AT,
+        instance_id=None,
+        source=Source.WEBHOOK,
+    )
+    assert isinstance(command, SyncUser)
+    await PostgresUserRepository(database).sync(command)
+
+
+async def quarantined(
+    database: Database, body: bytes, *, svix_id: str = "msg_q", clerk_id: str | None = ADA
+) -> None:
+    """A delivery came in and could not be read by the code of that day."""
+    poison = UnreadableDelivery(
+        svix_id=svix_id,
+        body=body,
+        reason="wrong_type",
+        event_type="user.updated",
+        clerk_id=UserId(clerk_id) if clerk_id else None,
+    )
+    await PostgresJournal(database).quarantine(poison)
+
+
+async def entries(sql: Sql) -> list[dict[str, Any]]:
+    """The whole journal, oldest first."""
+    return [dict(entry) for entry in await sql.fetch("select * from sync_journal order by id")]

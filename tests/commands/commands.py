@@ -1,0 +1,71 @@
+"""`scripts/replay_webhooks.py` as an operator runs it, without the wait for another Python."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from typer.testing import CliRunner
+
+from scripts.commands.exit_codes import ExitCode
+from scripts.replay_webhooks import command_line
+
+TYPERS_USAGE = 2
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What it said with `--json`."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def said(self) -> str:
+        """All of it on one line, without the frames around it."""
+        return " ".join((self.out + self.err).replace("│", " ").split())
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody with a shell and these settings."""
+
+    environment: Mapping[str, str | None]
+
+    def told(self, settings: Mapping[str, str | None]) -> "Operator":
+        """The same with other settings; None removes one."""
+        return Operator({**self.environment, **settings})
+
+    async def run(self, *arguments: str, stdin: bytes = b"", **settings: str | None) -> Ended:
+        return await asyncio.to_thread(self._run, arguments, stdin, settings)
+
+    async def outcomes(
+        self, *arguments: str, stdin: bytes = b"", **settings: str | None
+    ) -> dict[str, int]:
+        """The outcomes that came at all, of a command that counts."""
+        ended = await self.run(*arguments, "--json", stdin=stdin, **settings)
+        counts = {**ended.records[-1]["outcomes"], **ended.records[-1]}
+        return {name: count for name, count in counts.items() if name in WORDS and count}
+
+    def _run(
+        self, arguments: tuple[str, ...], stdin: bytes, settings: dict[str, str | None]
+    ) -> Ended:
+        ended = CliRunner().invoke(
+            command_line(), list(arguments), input=stdin, env={**self.environment, **settings}
+        )
+        assert not ended.exception or isinstance(ended.exception, SystemExit), ended.exception
+        code = ExitCode.USAGE if ended.exit_code == TYPERS_USAGE else ended.exit_code
+        return Ended(code, ended.stdout, ended.stderr)
+
+
+WORDS = {
+    *("created", "updated", "unchanged", "stale", "deleted", "gone", "quarantined", "failed"),
+    *("accepted", "to post", "ignored", "no body"),
+}

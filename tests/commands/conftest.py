@@ -1,0 +1,55 @@
+"""An emulated Clerk, a real Postgres, and what an operator has between them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from adapters.postgres.migrate import migrate
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from service.bootstrap import operations
+from service.services import Operations
+from tests.adapters.clerk.payloads import INSTANCE
+from tests.commands.commands import Operator
+from tests.commands.terminal import Terminal
+from tests.postgres_server import temporary_database
+from tests.running import settings_for
+
+
+@pytest.fixture
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    """An instance of the test's own, without users."""
+    config = EmulatorConfig(rate_limit=None)
+    async with running_emulator(config, signing_key=signing_key) as clerk:
+        yield clerk
+
+
+@pytest.fixture
+async def available(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Operations]:
+    """What a command works with, in this process."""
+    async with operations(settings_for(clerk, store_url, clerk_rate_limit=100_000)) as available:
+        yield available
+
+
+@pytest.fixture
+def terminal(clerk: ClerkEmulator, store_url: str, tmp_path: Path) -> Terminal:
+    """Where the operator types commands."""
+    settings = clerk.config.environment()
+    return Terminal({**settings, "DATABASE_URL": store_url, "CLERK_RATE_LIMIT": "100000"}, tmp_path)
+
+
+@pytest.fixture
+def operator(clerk: ClerkEmulator, store_url: str) -> Operator:
+    """Somebody whose instance is the one that the recorded deliveries are of."""
+    settings = clerk.config.environment()
+    return Operator({**settings, "DATABASE_URL": store_url, "CLERK_INSTANCE_ID": INSTANCE})
+
+
+@pytest.fixture
+async def other_url(postgres_url: str) -> AsyncIterator[str]:
+    """Another environment's store."""
+    async with temporary_database(postgres_url, f"other_{uuid4().hex}") as url:
+        await migrate(url)
+        yield url

@@ -1,0 +1,96 @@
+"""`| head`: a reader who has enough is no mistake. A disk that is full is one to be told of."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from adapters.postgres.database import Database
+from scripts.clerk_emulator import ClerkEmulator
+from tests.commands.arrivals import quarantined
+from tests.commands.terminal import ROOT, Terminal
+
+pytestmark = pytest.mark.slow
+
+
+async def headed(terminal: Terminal, command: str, lines: int = 1) -> tuple[int, bytes]:
+    """The command's own exit code, and what it said on stderr, when so much is read of it."""
+    return await asyncio.to_thread(_headed, terminal, command, lines)
+
+
+def _headed(terminal: Terminal, command: str, lines: int) -> tuple[int, bytes]:
+    process = subprocess.Popen(
+        f"{sys.executable} -m scripts.replay_webhooks {command}".split(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=terminal.directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **terminal.environment},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for _ in range(lines):
+        process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    return process.wait(), said
+
+
+@pytest.mark.parametrize("options", ["--full", "--full --json"])
+async def test_a_report_that_nobody_reads_to_the_end_ends_quietly(
+    clerk: ClerkEmulator, terminal: Terminal, store_url: str, options: str
+) -> None:
+    clerk.create_users(3000)
+    assert await headed(terminal, f"reconcile {options}") == (141, b"")
+
+
+async def test_an_export_that_nobody_reads_to_the_end_is_done(
+    terminal: Terminal, database: Database
+) -> None:
+    for number in range(60):
+        await quarantined(database, b"x" * 10_000, svix_id=f"msg_{number}")
+    code, said = await headed(terminal, "export")
+    assert (code, b"Traceback" in said) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["backfill", "backfill --json", "reconcile --full", "journal", "retain", "doctor"],
+)
+async def test_a_table_that_nobody_reads_ends_quietly(
+    clerk: ClerkEmulator, terminal: Terminal, store_url: str, command: str
+) -> None:
+    clerk.create_users(1)
+    assert await headed(terminal, command, lines=0) == (141, b"")
+
+
+@pytest.mark.parametrize("command", ["backfill", "journal --json", "doctor --json", "export"])
+async def test_a_full_disk_is_said_to_be_one(
+    terminal: Terminal, database: Database, command: str
+) -> None:
+    await quarantined(database, b"x")
+    process = await asyncio.create_subprocess_shell(
+        f"exec {sys.executable} -m scripts.replay_webhooks {command} >/dev/full",
+        stderr=asyncio.subprocess.PIPE,
+        cwd=terminal.directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **terminal.environment},
+    )
+    _, said = await process.communicate()
+    last = said.decode().splitlines()[-1]
+    assert (process.returncode, last) == (74, "Input or output: No space left on device")
+    assert b"Traceback" not in said
+
+
+@pytest.mark.parametrize("command", ["doctor", "journal", "export", "explain user_1"])
+async def test_nothing_breaks_where_nothing_is_open(
+    terminal: Terminal, store_url: str, command: str
+) -> None:
+    script = f"exec {sys.executable} -m scripts.replay_webhooks {command} <&- >&- 2>&-"
+    process = await asyncio.create_subprocess_shell(
+        script,
+        cwd=terminal.directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **terminal.environment},
+    )
+    assert await process.wait() == (65 if command.startswith("explain") else 0)

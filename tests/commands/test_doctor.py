@@ -1,0 +1,143 @@
+"""`doctor`: what is well, what is not, and what to do about it."""
+
+from datetime import timedelta
+
+import pytest
+
+from adapters.postgres.database import Database
+from domain import doctor as judge
+from domain.doctor import State
+from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from tests.commands.arrivals import Sql, happened, quarantined
+from tests.commands.commands import Operator
+from tests.people import at
+from tests.postgres_server import temporary_database
+
+
+@pytest.fixture
+def healthy(clerk: ClerkEmulator, operator: Operator) -> Operator:
+    """Everything as it should be, the instance's id included."""
+    return Operator({**operator.environment, "CLERK_INSTANCE_ID": clerk.config.instance_id})
+
+
+async def states(operator: Operator, **settings: str) -> dict[str, str]:
+    ended = await operator.told(settings).run("doctor", "--json")
+    found = {one["about"]: one["state"] for one in ended.records}
+    assert ended.code == (1 if "bad" in found.values() else 0)
+    return found
+
+
+async def test_all_is_well(healthy: Operator, database: Database) -> None:
+    await happened(database, "user.created")
+    found = await states(healthy)
+    assert set(found.values()) == {"ok"}
+    assert list(found) == [
+        "configuration",
+        "store",
+        "schema",
+        "last delivery",
+        "quarantine",
+        "webhook silence",
+        "signing keys",
+        "clerk",
+        "instance",
+        "clock",
+    ]
+
+
+async def test_a_person_gets_a_table_with_advice(healthy: Operator) -> None:
+    ended = await healthy.run("doctor")
+    assert ended.code == 0
+    assert "last delivery none has ever come look at the endpoint" in ended.said
+    assert "Traceback" not in ended.said
+
+
+async def test_wrong_settings_are_named_and_nothing_else_is_tried(healthy: Operator) -> None:
+    ended = await healthy.run("doctor", "--json", CLERK_SECRET_KEY="pk_test_x")
+    (found,) = ended.records
+    assert (ended.code, found["about"], found["state"]) == (1, "configuration", "bad")
+    assert "CLERK_SECRET_KEY: a Clerk secret key starts with sk_" in found["words"]
+
+
+async def test_a_misspelt_setting_is_noticed(healthy: Operator) -> None:
+    ended = await healthy.run("doctor", "--json", CLERK_WEBHOOK_SECRET="whsec_hidden")
+    assert ended.records[0]["words"] == "CLERK_WEBHOOK_SECRET is no setting"
+    assert "hidden" not in ended.said
+
+
+async def test_an_unreachable_store_is_bad_and_clerk_is_looked_at_all_the_same(
+    healthy: Operator,
+) -> None:
+    nowhere = "postgresql://nobody:hidden@127.0.0.1:1/nowhere"
+    found = await states(healthy, DATABASE_URL=nowhere)
+    assert (found["store"], found["clerk"]) == ("bad", "ok")
+
+
+async def test_a_schema_that_is_behind_is_bad(healthy: Operator, postgres_url: str) -> None:
+    async with temporary_database(postgres_url, "doctor_behind") as url:
+        assert (await states(healthy, DATABASE_URL=url))["schema"] == "bad"
+
+
+async def test_quarantine_and_silence_are_found(
+    healthy: Operator, database: Database, sql: Sql
+) -> None:
+    await quarantined(database, b"{}")
+    await happened(database, "user.created")
+    await sql.execute("update users set clerk_created_at = now()")
+    await sql.execute(
+        "update sync_journal set source = 'jit', received_at = now() - interval '1 hour' "
+        "where outcome = 'created'"
+    )
+    found = await states(healthy)
+    assert (found["quarantine"], found["webhook silence"]) == ("warn", "bad")
+
+
+async def test_a_key_that_clerk_refuses_is_bad(healthy: Operator) -> None:
+    found = await states(healthy, CLERK_SECRET_KEY="sk_test_somebodyelses")
+    assert found["clerk"] == "bad"
+    assert "clock" not in found
+
+
+async def test_a_key_of_another_instance_is_bad(operator: Operator) -> None:
+    assert (await states(operator))["instance"] == "bad"
+
+
+async def test_clerk_being_down_is_a_warning(healthy: Operator, clerk: ClerkEmulator) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=400))
+    found = await states(healthy)
+    assert (found["clerk"], "clock" in found) == ("warn", False)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "state"),
+    [(0.5, "ok"), (2.4, "ok"), (3, "warn"), (-1, "ok"), (-3, "warn"), (6, "bad"), (-5, "bad")],
+)
+def test_the_clock_is_held_against_clerks(ahead: float, state: str) -> None:
+    assert judge.clock(at(ahead), at(0)).state == state
+
+
+def test_a_clerk_that_does_not_tell_the_time_is_a_warning() -> None:
+    assert judge.clock(at(0), None).state is State.WARN
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, "ok"), (23, "ok"), (25, "warn")])
+def test_a_delivery_long_ago_is_a_warning(hours: int, state: str) -> None:
+    assert judge.last_delivery(at(0), at(0) + timedelta(hours=hours)).state == state
+
+
+def test_whatever_is_not_well_comes_with_advice() -> None:
+    findings = [
+        judge.configuration(["x"], []),
+        judge.store("x"),
+        judge.schema(at_head=False),
+        judge.signing_keys(loaded=False),
+        judge.clerk("x"),
+        judge.clerk("x", key_refused=True),
+        judge.instance(None, frozenset()),
+        judge.instance("ins_a", frozenset({"ins_b"})),
+        judge.last_delivery(None, at(0)),
+        judge.quarantine(1),
+        judge.silence(1),
+    ]
+    assert all(one.state is not State.OK and one.advice for one in findings)

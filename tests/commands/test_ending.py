@@ -1,0 +1,76 @@
+"""Whatever ends a run becomes words and an exit code, never a traceback."""
+
+import errno
+from collections.abc import Callable
+
+import pytest
+
+from domain.errors import (
+    AlreadyRunning,
+    FrontDoorUnavailable,
+    IdentityProviderUnavailable,
+    SecretKeyRefused,
+    StorageUnavailable,
+    SyncError,
+    Unstorable,
+    WrongInstance,
+)
+from scripts.commands.command import Command
+from scripts.commands.ending import ending
+from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.screen import Screen
+
+ENDINGS: dict[BaseException, tuple[int, str]] = {
+    AlreadyRunning("backfill"): (75, "Nothing was done: another run is under way: backfill"),
+    SecretKeyRefused("x"): (77, "Clerk refuses CLERK_SECRET_KEY: x"),
+    WrongInstance("x"): (77, "CLERK_SECRET_KEY is another instance's: x"),
+    Unstorable("x"): (65, "The store refuses the data: x"),
+    StorageUnavailable("x"): (69, "The store is unavailable: x"),
+    StorageUnavailable(): (69, "The store is unavailable"),
+    IdentityProviderUnavailable("x"): (69, "Clerk is unavailable: x"),
+    FrontDoorUnavailable("x"): (69, "Nothing can be posted there: x"),
+    Refusal(ExitCode.USAGE, "x"): (64, "x"),
+    OSError(errno.ENOSPC, "No space left on device"): (
+        74,
+        "Input or output: No space left on device",
+    ),
+    OSError(): (74, "Input or output: OSError"),
+    KeyboardInterrupt(): (130, "Stopped. Go on so."),
+}
+
+
+def raising(error: BaseException) -> Callable[[], ExitCode]:
+    def work() -> ExitCode:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize("error", ENDINGS, ids=repr)
+def test_it_ends_with_words_and_a_code(
+    error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = ending(Screen(as_json=False), raising(error), if_stopped="Go on so.")
+    assert (code, capsys.readouterr().err) == (ENDINGS[error][0], f"{ENDINGS[error][1]}\n")
+
+
+def test_every_error_has_a_sentence_of_its_own() -> None:
+    named = {type(error) for error in ENDINGS if isinstance(error, SyncError)}
+    assert len({words.partition(":")[0] for _, words in ENDINGS.values()}) >= len(named)
+
+
+def test_what_went_well_ends_so() -> None:
+    screen = Screen(as_json=False)
+    assert ending(screen, lambda: ExitCode.OK, if_stopped="") is ExitCode.OK
+    assert ending(screen, lambda: ExitCode.BAD_DATA, if_stopped="") is ExitCode.BAD_DATA
+
+
+def test_a_run_that_never_began_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:
+    command = Command(name="backfill", if_stopped="")
+    screen = Screen(as_json=False)
+    for code in (ExitCode.BAD_DATA, ExitCode.UNAVAILABLE, ExitCode.MISCONFIGURED):
+        command._show_table(screen, code)
+    assert capsys.readouterr().out == ""
+    command.tally["created"] += 1
+    command._show_table(screen, ExitCode.UNAVAILABLE)
+    assert "created" in capsys.readouterr().out

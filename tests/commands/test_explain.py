@@ -1,0 +1,156 @@
+"""`explain`: the story of one user, in words an operator understands."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.postgres.database import Database
+from domain.explain import beside, span, standing, why
+from domain.journal import JOURNAL_OUTCOMES, JournalEntry
+from domain.user import Source
+from scripts.clerk_emulator import ClerkEmulator
+from tests.adapters.clerk.payloads import ADA
+from tests.commands.arrivals import Sql, happened, quarantined
+from tests.commands.commands import Operator
+from tests.people import at, deleted, new_id, user
+
+
+def entry(outcome: str, **fields: Any) -> JournalEntry:
+    return JournalEntry(
+        **{
+            "id": 1,
+            "source": Source.WEBHOOK,
+            "outcome": outcome,
+            "received_at": at(0),
+            "last_received_at": at(0),
+            **fields,
+        }
+    )
+
+
+def compared(outcome: str, observed: float, stored: float) -> JournalEntry:
+    return entry(outcome, clerk_updated_at=at(observed), stored_updated_at=at(stored))
+
+
+WORDS = {
+    "created: there was no record of them": entry("created"),
+    "updated: 2 h newer than the row": compared("updated", 7200, 0),
+    "updated: the same version, seen later": compared("updated", 1, 1),
+    "unchanged: we had that already": entry("unchanged"),
+    "unchanged: we had that already; delivered 3 times": entry("unchanged", deliveries=3),
+    "stale: 12 s older than the row": compared("stale", 0, 12),
+    "stale: the same version, seen earlier": compared("stale", 1, 1),
+    "stale: older than the row": entry("stale"),
+    "deleted: a tombstone from here on": entry("deleted"),
+    "gone: refused, for the tombstone stands": entry("gone"),
+    "quarantined: not applied (wrong_type)": entry("quarantined", error="wrong_type"),
+}
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_every_outcome_is_explained(words: str) -> None:
+    assert why(WORDS[words]) == words
+
+
+def test_no_outcome_is_without_words() -> None:
+    assert {one.outcome for one in WORDS.values()} == JOURNAL_OUTCOMES
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.25, "250 ms"),
+        (12, "12 s"),
+        (-12, "12 s"),
+        (180, "3 min"),
+        (7200, "2 h"),
+        (259_200, "3 d"),
+    ],
+)
+def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
+    assert span(timedelta(seconds=seconds)) == words
+
+
+def test_where_a_user_stands() -> None:
+    user_id = new_id()
+    assert standing(None) == "no record"
+    assert standing(deleted(user_id)).startswith("deleted, a tombstone since 2026")
+    assert standing(user(user_id, banned=True)).startswith("live, banned, at the version of 2026")
+
+
+def test_the_differences_are_found_field_by_field() -> None:
+    user_id = new_id()
+    ours, clerks = user(user_id, email="old@x.io"), user(user_id, updated=5, email="new@x.io")
+    differing = [one.field for one in beside(ours, clerks) if not one.same]
+    assert differing == ["clerk_updated_at", "email"]
+    assert "exists" in [one.field for one in beside(deleted(user_id), clerks) if not one.same]
+
+
+async def test_a_whole_life_is_told_in_order(
+    operator: Operator, database: Database, sql: Sql
+) -> None:
+    await happened(database, "user.updated", svix_id="msg_2")
+    await happened(database, "user.created", svix_id="msg_1")
+    await quarantined(database, b"{}", svix_id="msg_3")
+    await happened(database, "user.deleted", svix_id="msg_4")
+    told = (await operator.run("explain", ADA, "--json")).records
+    assert [(one.get("svix_id"), one.get("words", "").split(":")[0]) for one in told] == [
+        ("msg_2", "created"),
+        ("msg_1", "stale"),
+        ("msg_3", "quarantined"),
+        ("msg_4", "deleted"),
+        (None, ""),
+    ]
+    assert told[-1]["standing"].startswith("deleted, a tombstone since")
+
+
+async def test_a_person_reads_when_it_happened_when_we_saw_it_and_why(
+    operator: Operator, database: Database
+) -> None:
+    await happened(database, "user.updated", svix_id="msg_2")
+    await happened(database, "user.created", svix_id="msg_1")
+    ended = await operator.run("explain", ADA)
+    assert ended.code == 0
+    assert "webhook user.created msg_1, happened 2025-10-09T" in ended.said
+    assert "older than the row" in ended.said
+    assert "Now: live, at the version of 2025-10-09T" in ended.said
+
+
+async def test_clerks_present_answer_stands_beside_ours(
+    clerk: ClerkEmulator, operator: Operator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["grace@example.com"], first_name="Grace")
+    told = (await operator.run("explain", person["id"], "--live", "--json")).records
+    fields = {one["field"]: (one["ours"], one["clerks"]) for one in told if "field" in one}
+    assert fields["exists"] == (False, True)
+    assert fields["first_name"] == (None, "Grace")
+
+
+async def test_what_a_person_wrote_commands_no_terminal(
+    clerk: ClerkEmulator, operator: Operator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["x@example.com"], first_name="\x1b[31mred")
+    ended = await operator.run("explain", person["id"], "--live")
+    assert "\x1b" not in ended.out
+    assert "x1b[31mred" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("user_id", "words"),
+    [
+        ("user_nobody", "Nothing is known about user_nobody here; --live asks Clerk"),
+        ("ada@example.com", "'ada@example.com' is not a Clerk user id"),
+        ("user_'; drop table users", "is not a Clerk user id"),
+    ],
+)
+async def test_an_unknown_user_is_said_to_be_one(
+    operator: Operator, user_id: str, words: str
+) -> None:
+    ended = await operator.run("explain", user_id)
+    assert (ended.code, words in ended.said) == (65, True)
+
+
+async def test_nobody_anywhere_is_said_too(operator: Operator) -> None:
+    ended = await operator.run("explain", "user_nobody", "--live")
+    assert (ended.code, "here or at Clerk" in ended.said) == (65, True)

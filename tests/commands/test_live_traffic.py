@@ -1,0 +1,130 @@
+"""People come, change and go, with webhooks and first requests, while the operator makes it right."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator, Endpoint
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from scripts.clerk_emulator.plans import FaultPlan
+from tests.commands.arrivals import Sql
+from tests.commands.scenes import drift, ids_of, spoil
+from tests.commands.terminal import Ended, Terminal
+from tests.e2e.processes import ServiceProcess, environment_for, running_process
+from tests.e2e.test_misfortune import People
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+USERS = 4003
+PAUSE = 0.02
+
+WATCH = """
+create function going_back() returns trigger language plpgsql as $$
+begin
+    raise exception 'user % goes back', old.clerk_id;
+end $$;
+create trigger never_back before update on users for each row
+when (new.clerk_updated_at < old.clerk_updated_at or old.deleted_at < new.deleted_at
+    or (old.deleted_at is not null and new.deleted_at is null))
+execute function going_back()
+"""
+UNWATCH = "drop function if exists going_back cascade"
+
+
+@pytest.fixture
+def seed() -> int:
+    seed = secrets.randbelow(2**32)
+    print(f"SEED={seed}")
+    return seed
+
+
+@pytest.fixture
+async def service(
+    clerk: ClerkEmulator, store_url: str, tmp_path: Path
+) -> AsyncIterator[ServiceProcess]:
+    async with running_process(environment_for(clerk, store_url), tmp_path) as service:
+        yield service
+
+
+@pytest.fixture
+async def watched(sql: Sql) -> AsyncIterator[Sql]:
+    """The store itself refuses to let a user go back in time, or come back at all."""
+    await sql.execute(UNWATCH)
+    await sql.execute(WATCH)
+    yield sql
+    await sql.execute(UNWATCH)
+
+
+@pytest.fixture
+def unlucky(clerk: ClerkEmulator, service: ServiceProcess, seed: int) -> ClerkEmulator:
+    """Its webhooks come late, twice and in the wrong order; its lists take a while."""
+    clerk.create_users(USERS)
+    clerk.sender.plans.from_seed(
+        FaultPlan(seed=seed, repeat=0.2, delay=0.4, reorder=0.2, longest_delay=0.5)
+    )
+    endpoint = Endpoint(url=service.webhook_url, secrets=clerk.config.webhook_secrets)
+    clerk.sender.add_endpoint(endpoint)
+    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", seconds=0.4))
+    return clerk
+
+
+async def test_a_backfill_and_a_repair_amid_live_traffic_end_as_clerk_has_it(
+    unlucky: ClerkEmulator, service: ServiceProcess, terminal: Terminal, watched: Sql, seed: int
+) -> None:
+    chance = random.Random(seed)
+    ended = await amid_traffic(unlucky, service, chance, terminal.run("backfill", "--json"))
+    assert (ended.code, ended.stderr) == (0, "")
+    await settled(unlucky)
+    assert await drift(unlucky, watched) == {}
+
+    await watched.execute(UNWATCH)
+    await spoil(unlucky, watched, USERS // 2)
+    await watched.execute(WATCH)
+    repair = terminal.run("reconcile", "--full", "--repair", "--json")
+    ended = await amid_traffic(unlucky, service, chance, repair)
+    assert (ended.code, ended.stderr) == (0, "")
+    await settled(unlucky)
+    assert await drift(unlucky, watched) == {}
+
+
+async def test_a_replay_amid_live_traffic_takes_nobody_back(
+    unlucky: ClerkEmulator, service: ServiceProcess, terminal: Terminal, watched: Sql, seed: int
+) -> None:
+    chance = random.Random(seed)
+    await amid_traffic(unlucky, service, chance, terminal.run("backfill", "--json"))
+    replay = terminal.run("journal", "--yes", "--json")
+    ended = await amid_traffic(unlucky, service, chance, replay)
+    assert (ended.code, ended.stderr) == (0, "")
+    assert sum(ended.outcomes.values()) > 100
+    await settled(unlucky)
+    assert await drift(unlucky, watched) == {}
+
+
+async def settled(clerk: ClerkEmulator) -> None:
+    clerk.sender.heal()
+    await clerk.sender.settled(60)
+
+
+async def amid_traffic(
+    clerk: ClerkEmulator,
+    service: ServiceProcess,
+    chance: random.Random,
+    command: Coroutine[Any, Any, Ended],
+) -> Ended:
+    """Things happen at Clerk until the command has ended; some people come at once."""
+    people = People(clerk, chance, present=ids_of(clerk))
+    running, requests = asyncio.ensure_future(command), []
+    while not running.done():
+        people.step()
+        if chance.random() < 0.4:
+            who = chance.choice([people.ids[-1], chance.choice(people.ids)])
+            requests.append(asyncio.ensure_future(service.me(clerk.session_token(who))))
+        await asyncio.sleep(PAUSE)
+    answers = await asyncio.gather(*requests)
+    assert {answer.status_code for answer in answers} <= {200, 401, 403}
+    return running.result()

@@ -1,0 +1,368 @@
+"""Both sides held against each other, and made to agree only where that is asked for and safe."""
+
+from collections import Counter
+from typing import Any
+
+import asyncpg
+import pytest
+
+from domain.compact_ids import CompactIds
+from domain.drift import Drift, DriftKind
+from domain.errors import WrongInstance
+from domain.observation import SyncResult, SyncUser
+from domain.reconcile import ROWS_AT_ONCE, WATERMARK, Brake
+from domain.sync_user import SyncUserHandler
+from domain.user import DeletedUser, Source, UserId
+from scripts.clerk_emulator import ClerkEmulator
+from service.services import Operations
+from tests.commands.scenes import (
+    TableInTheMiddle,
+    contents,
+    drift,
+    ids_of,
+    reconcile_of,
+    run_backfill,
+    spoil,
+    versions,
+)
+from tests.people import at
+
+
+async def test_one_backfill_and_one_full_repair_end_in_zero_drift(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(800)
+    await run_backfill(available)
+    await spoil(clerk, sql, 400)
+    await run_backfill(available)
+    findings = await reconcile_of(available, repair=True).full()
+    assert findings.left == 0
+    assert await drift(clerk, sql) == {}
+
+
+async def test_one_full_repair_alone_ends_in_zero_drift(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(200)
+    await run_backfill(available)
+    await spoil(clerk, sql, 200)
+    findings = await reconcile_of(available, repair=True).full()
+    assert findings.found == {
+        DriftKind.MISSING: 100,
+        DriftKind.DIFFERING: 40,
+        DriftKind.DELETED: 20,
+    }
+    assert findings.repaired == findings.found
+    assert await drift(clerk, sql) == {}
+
+
+async def test_a_second_repair_finds_and_changes_nothing(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(200)
+    await spoil(clerk, sql, 200)
+    await reconcile_of(available, repair=True).full()
+    before = await versions(sql)
+    assert (await reconcile_of(available, repair=True).full()).found == {}
+    assert await versions(sql) == before
+
+
+async def test_without_repair_it_reports_and_writes_nothing(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(200)
+    await run_backfill(available)
+    await spoil(clerk, sql, 200)
+    before = await contents(sql)
+    findings = await reconcile_of(available).full()
+    assert (findings.found.total(), findings.repaired.total()) == (160, 0)
+    assert await contents(sql) == before
+
+
+async def test_drift_is_reported_with_the_names_of_the_fields(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    differs, gone, missing = ids_of(clerk)
+    await sql.execute("update users set email = 'x', banned = true where clerk_id = $1", differs)
+    await sql.execute("delete from users where clerk_id = $1", missing)
+    clerk.delete_user(gone)
+    drifts: list[Drift] = []
+    await reconcile_of(available, on_drift=drifts.append).full()
+    assert {(one.kind, one.clerk_id, one.fields) for one in drifts} == {
+        (DriftKind.DIFFERING, differs, ("email", "banned")),
+        (DriftKind.MISSING, missing, ()),
+        (DriftKind.DELETED, gone, ()),
+    }
+
+
+async def test_a_row_ahead_of_clerk_is_reported_and_left(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(1)
+    await run_backfill(available)
+    await sql.execute("update users set clerk_updated_at = clerk_updated_at + interval '1 day'")
+    findings = await reconcile_of(available, repair=True).full()
+    assert (findings.found, findings.left) == ({DriftKind.AHEAD: 1}, 1)
+
+
+@pytest.mark.parametrize("seen", ["0 s", "1 hour"])
+async def test_a_row_corrupted_in_the_second_it_was_seen_in_or_seen_too_late_is_repaired(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]", seen: str
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    await sql.execute(
+        "update users set last_name = 'corrupted', observed_at = observed_at + $1::text::interval",
+        seen,
+    )
+    findings = await reconcile_of(available, repair=True).full()
+    assert (findings.found, findings.left) == ({DriftKind.DIFFERING: 3}, 0)
+    assert await drift(clerk, sql) == {}
+
+
+async def test_a_later_sight_that_came_while_a_row_is_repaired_stands(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(1)
+    await run_backfill(available)
+    user_id = UserId(ids_of(clerk)[0])
+    await sql.execute("update users set last_name = 'corrupted', observed_at = now() + '1 hour'")
+
+    class Updates(SyncUserHandler):
+        async def many(self, commands: Any) -> list[SyncResult | None]:
+            clerk.update_user(user_id, first_name="Newer")
+            newer = await available.identity_provider.fetch(user_id)
+            assert newer is not None
+            await self(SyncUser(change=newer, source=Source.WEBHOOK))
+            return await super().many(commands)
+
+    await reconcile_of(available, sync_user=Updates(available.users), repair=True).full()
+    assert await drift(clerk, sql) == {}
+
+
+async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_stands(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(2)
+    await run_backfill(available)
+    user_id = UserId(ids_of(clerk)[0])
+    tombstone = DeletedUser(clerk_id=user_id, deleted_at=at(0))
+    await available.sync_user(SyncUser(change=tombstone, source=Source.WEBHOOK))
+    findings = await reconcile_of(available, repair=True).full()
+    assert (findings.found, findings.left) == ({DriftKind.TOMBSTONED: 1}, 1)
+    assert await available.users.get(user_id) == tombstone
+
+
+async def test_a_row_updated_after_its_page_was_read_is_no_drift(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(1)
+    await run_backfill(available)
+    user_id = UserId(ids_of(clerk)[0])
+
+    class Updates(TableInTheMiddle):
+        async def get_many(self, user_ids: Any) -> Any:
+            clerk.update_user(user_id, first_name="Newer")
+            newer = await available.identity_provider.fetch(user_id)
+            assert newer is not None
+            await available.sync_user(SyncUser(change=newer, source=Source.WEBHOOK))
+            return await super().get_many(user_ids)
+
+    findings = await reconcile_of(available, user_table=Updates(available.user_table)).full()
+    assert findings.found == {}
+
+
+async def test_a_user_created_after_the_list_was_read_is_not_taken_for_deleted(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(1)
+    await run_backfill(available)
+
+    class Creates(TableInTheMiddle):
+        created: UserId | None = None
+
+        async def live_ids(self, **page: Any) -> Any:
+            if page["limit"] == ROWS_AT_ONCE and self.created is None:
+                self.created = UserId(clerk.create_user(email_address=["a@example.com"])["id"])
+                user = await available.identity_provider.fetch(self.created)
+                assert user is not None
+                await available.sync_user(SyncUser(change=user, source=Source.WEBHOOK))
+            return await super().live_ids(**page)
+
+    findings = await reconcile_of(
+        available, user_table=Creates(available.user_table), repair=True
+    ).full()
+    assert findings.found == {}
+
+
+async def test_nobody_deleted_meanwhile_comes_back_by_a_repair(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(2)
+    user_id = UserId(ids_of(clerk)[0])
+
+    class Deletes(SyncUserHandler):
+        async def many(self, commands: Any) -> list[SyncResult | None]:
+            if user_id in ids_of(clerk):
+                clerk.delete_user(user_id)
+                gone = DeletedUser(clerk_id=user_id, deleted_at=at(0))
+                await self(SyncUser(change=gone, source=Source.WEBHOOK))
+            return await super().many(commands)
+
+    repair = reconcile_of(available, sync_user=Deletes(available.users), repair=True)
+    findings = await repair.full()
+    assert findings.outcomes == {"gone": 1, "created": 1}
+    assert await drift(clerk, sql) == {}
+
+
+async def test_a_key_that_knows_none_of_our_users_writes_nothing(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    for user_id in ids_of(clerk):
+        clerk.delete_user(user_id)
+    clerk.create_users(3)
+    before = await contents(sql)
+    with pytest.raises(WrongInstance):
+        await reconcile_of(available, repair=True).full()
+    with pytest.raises(WrongInstance):
+        await run_backfill(available)
+    assert await contents(sql) == before
+
+
+async def test_another_instance_than_the_one_named_deletes_nobody(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    clerk.delete_user(ids_of(clerk)[0])
+    with pytest.raises(WrongInstance):
+        await reconcile_of(available, repair=True, instance_id="ins_another").full()
+    assert await tombstones(sql) == 0
+
+
+async def test_the_instance_named_may_have_lost_all_its_users(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    for user_id in ids_of(clerk):
+        clerk.delete_user(user_id)
+    ours = reconcile_of(available, repair=True, instance_id=clerk.config.instance_id)
+    assert (await ours.full()).repaired == {DriftKind.DELETED: 3}
+    assert await tombstones(sql) == 3
+
+
+@pytest.mark.parametrize(("deleted", "held_back"), [(2, 0), (3, 3)])
+async def test_the_brake_holds_back_more_deletions_than_are_plausible(
+    clerk: ClerkEmulator,
+    available: Operations,
+    sql: "asyncpg.Connection[Any]",
+    deleted: int,
+    held_back: int,
+) -> None:
+    clerk.create_users(5)
+    await run_backfill(available)
+    for user_id in ids_of(clerk)[:deleted]:
+        clerk.delete_user(user_id)
+    findings = await reconcile_of(available, repair=True, brake=Brake(rows=2)).full()
+    assert findings.found == {DriftKind.DELETED: deleted}
+    assert findings.held_back == held_back
+    assert await tombstones(sql) == deleted - held_back
+
+
+@pytest.mark.parametrize(
+    ("brake", "live", "limit"),
+    [
+        (Brake(), 100, 50),
+        (Brake(), 100_000, 1000),
+        (Brake(allowed=7), 100_000, 7),
+        (Brake(allowed=0), 100, 0),
+    ],
+)
+def test_the_brake_is_fifty_rows_or_one_percent_unless_told(
+    brake: Brake, live: int, limit: int
+) -> None:
+    assert brake.limit(live) == limit
+
+
+async def test_the_incremental_run_asks_only_for_what_was_updated_since(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(1203)
+    await reconcile_of(available, repair=True).recent()
+    updated = clerk.update_user(ids_of(clerk)[0], first_name="Newer")["id"]
+    clerk.calls.clear()
+    drifts: list[Drift] = []
+    findings = await reconcile_of(available, repair=True, on_drift=drifts.append).recent()
+    assert [one.clerk_id for one in drifts] == [updated]
+    assert findings.compared == 2
+    assert clerk.calls.count("GetUserList") == 1
+    assert await drift(clerk, sql) == {}
+
+
+async def test_drift_that_was_only_reported_is_found_again(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(3)
+    await reconcile_of(available).recent()
+    assert await available.checkpoints.load(WATERMARK) is None
+    assert (await reconcile_of(available).recent()).found == {DriftKind.MISSING: 3}
+
+
+async def test_an_incremental_run_comes_back_to_a_user_it_could_not_read(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(3)
+    await reconcile_of(available, repair=True, left_out=lambda: 1).recent()
+    assert await available.checkpoints.load(WATERMARK) is None
+    await reconcile_of(available, repair=True, left_out=lambda: 0).recent()
+    assert await available.checkpoints.load(WATERMARK) is not None
+
+
+async def test_a_run_that_is_to_remember_nothing_leaves_nothing(
+    clerk: ClerkEmulator, available: Operations
+) -> None:
+    clerk.create_users(3)
+    await run_backfill(available)
+    await reconcile_of(available, remember=False).recent()
+    assert await available.checkpoints.load(WATERMARK) is None
+
+
+async def test_a_user_who_became_unreadable_is_not_taken_for_deleted(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(2)
+    await run_backfill(available)
+    clerk.edit_user(ids_of(clerk)[0], first_name="\x00")
+    findings = await reconcile_of(available, repair=True).full()
+    assert (findings.found, await tombstones(sql)) == ({}, 0)
+
+
+async def test_repairs_are_journaled_as_reconcile(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    clerk.create_users(2)
+    await reconcile_of(available, repair=True).full()
+    clerk.delete_user(ids_of(clerk)[0])
+    await reconcile_of(available, repair=True).full()
+    entries = await sql.fetch("select source, outcome from sync_journal")
+    assert Counter(map(tuple, entries)) == {
+        ("reconcile", "created"): 2,
+        ("reconcile", "deleted"): 1,
+    }
+
+
+def test_compact_ids_know_what_was_put_in() -> None:
+    ids = CompactIds()
+    for number in range(0, 1000, 2):
+        ids.add(f"user_{number}")
+    assert [f"user_{number}" in ids for number in range(1000)] == [True, False] * 500
+
+
+async def tombstones(sql: "asyncpg.Connection[Any]") -> int:
+    count: int = await sql.fetchval("select count(*) from users where deleted_at is not null")
+    return count

@@ -1,0 +1,166 @@
+"""Webhook silence: people come, and the webhooks that announce them do not."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.delivery_watch import PostgresDeliveryWatch
+from scripts.clerk_emulator import ClerkEmulator
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.commands.arrivals import Sql, happened
+from tests.running import Service, running_service
+
+LONG_AGO = "update sync_journal set received_at = now() - interval '20 minutes'"
+AFTER = timedelta(minutes=15)
+
+
+@pytest.fixture
+async def service(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
+    async with running_service(clerk, store_url) as service:
+        yield service
+
+
+async def person(clerk: ClerkEmulator, service: Service) -> str:
+    """Somebody who signed up just now and is here before their webhook."""
+    user = clerk.create_user(email_address=[f"{len(clerk.users)}@example.com"])
+    user_id: str = user["id"]
+    assert (await service.me(clerk.session_token(user_id))).status_code == 200
+    return user_id
+
+
+async def announced(clerk: ClerkEmulator, service: Service, user_id: str, kind: str) -> None:
+    """The webhook comes after all."""
+    event = {
+        "data": clerk.get_user(user_id),
+        "instance_id": clerk.config.instance_id,
+        "object": "event",
+        "timestamp": clerk.clock(),
+        "type": kind,
+    }
+    assert (await service.deliver(event)).status_code == 204
+
+
+async def signal(service: Service) -> tuple[float, list[str]]:
+    """The metric, and what `/readyz` calls degraded."""
+    readiness: dict[str, Any] = (await service.http.get("/readyz")).json()
+    return await service.metric("webhook_silence_users"), readiness["degraded"]
+
+
+async def test_a_webhook_may_take_its_time(clerk: ClerkEmulator, service: Service) -> None:
+    await person(clerk, service)
+    assert await signal(service) == (0, [])
+
+
+async def test_users_whose_webhook_never_came_are_counted_and_degrade(
+    clerk: ClerkEmulator, service: Service, sql: Sql
+) -> None:
+    for _ in range(2):
+        await person(clerk, service)
+    await sql.execute(LONG_AGO)
+    assert await signal(service) == (2, ["webhooks"])
+
+
+async def test_silence_does_not_make_a_replica_unready(
+    clerk: ClerkEmulator, service: Service, sql: Sql
+) -> None:
+    await person(clerk, service)
+    await sql.execute(LONG_AGO)
+    readiness = (await service.http.get("/readyz")).json()
+    assert readiness["checks"]["store"] is True
+    assert readiness["degraded"] == ["webhooks"]
+
+
+async def test_the_time_is_a_setting(clerk: ClerkEmulator, store_url: str, sql: Sql) -> None:
+    async with running_service(clerk, store_url, silence_after=3600) as service:
+        await person(clerk, service)
+        await sql.execute(LONG_AGO)
+        assert await signal(service) == (0, [])
+
+
+async def test_it_ends_when_the_webhook_comes(
+    clerk: ClerkEmulator, service: Service, sql: Sql
+) -> None:
+    late, missing = await person(clerk, service), await person(clerk, service)
+    await sql.execute(LONG_AGO)
+    await announced(clerk, service, late, "user.created")
+    assert (await signal(service))[0] == 1
+    await announced(clerk, service, missing, "user.created")
+    assert await signal(service) == (0, [])
+
+
+async def test_an_update_does_not_stand_in_for_the_announcement(
+    clerk: ClerkEmulator, service: Service, sql: Sql
+) -> None:
+    user_id = await person(clerk, service)
+    await announced(clerk, service, user_id, "user.updated")
+    await sql.execute(LONG_AGO)
+    assert await signal(service) == (1, ["webhooks"])
+
+
+async def test_a_quarantined_announcement_has_come_all_the_same(
+    clerk: ClerkEmulator, service: Service, sql: Sql
+) -> None:
+    user_id = await person(clerk, service)
+    poison = {"type": "user.created", "data": {"id": user_id, "updated_at": "soon"}}
+    assert (await service.deliver(poison)).status_code == 202
+    await sql.execute(LONG_AGO)
+    assert await signal(service) == (0, [])
+
+
+async def test_those_who_signed_up_before_we_listened_are_no_sign(
+    service: Service, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    await person(clerk, service)
+    await sql.execute(LONG_AGO)
+    await sql.execute("update users set clerk_created_at = now() - interval '2 days'")
+    assert await signal(service) == (0, [])
+
+
+async def test_a_silence_that_is_over_is_forgotten_after_a_day(
+    service: Service, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    await person(clerk, service)
+    await sql.execute("update sync_journal set received_at = now() - interval '25 hours'")
+    assert await signal(service) == (0, [])
+
+
+async def test_a_replay_is_not_the_webhook(
+    clerk: ClerkEmulator, service: Service, sql: Sql
+) -> None:
+    user_id = await person(clerk, service)
+    await sql.execute(LONG_AGO)
+    await sql.execute(
+        "insert into sync_journal (svix_id, event_type, clerk_id, source, outcome) "
+        "values ('msg_file', 'user.created', $1, 'replay', 'unchanged')",
+        user_id,
+    )
+    assert (await signal(service))[0] == 1
+
+
+async def test_the_last_delivery_is_the_last_webhook(database: Database, sql: Sql) -> None:
+    watch = PostgresDeliveryWatch(database)
+    assert await watch.last_delivery_at() is None
+    await happened(database, "user.created")
+    webhook_at = await sql.fetchval("select received_at from sync_journal")
+    await sql.execute(
+        "insert into sync_journal (clerk_id, source, outcome) values ($1, 'jit', 'created')", ADA
+    )
+    assert await watch.last_delivery_at() == webhook_at
+
+
+async def test_the_statement_is_answered_from_the_index(database: Database, sql: Sql) -> None:
+    """A hundred thousand webhooks cost a scrape nothing."""
+    await sql.execute(
+        "insert into sync_journal (svix_id, event_type, clerk_id, source, outcome, body) "
+        "select 'msg_' || n, 'user.updated', 'user_' || n, 'webhook', 'updated', $1 "
+        "from generate_series(1, 20000) as n",
+        webhook_bytes("user.created")[:10],
+    )
+    await sql.execute("analyze sync_journal")
+    from adapters.postgres.journal_statements import SILENT_USERS
+
+    plan = await sql.fetch(f"explain {SILENT_USERS}", AFTER)
+    assert "Seq Scan on sync_journal" not in "\n".join(row[0] for row in plan)

@@ -1,0 +1,160 @@
+"""Ctrl-C: it ends with 130, says what is done, and how to go on."""
+
+import asyncio
+import signal
+from asyncio.subprocess import Process
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database
+from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.commands.arrivals import happened, quarantined
+from tests.commands.scenes import ids_of, run_backfill
+from tests.commands.terminal import Ended, Terminal, ended
+from tests.commands.test_files import line
+from tests.e2e.locks import row_locked, somebody_waits
+from tests.e2e.processes import eventually
+
+pytestmark = pytest.mark.slow
+
+BEGINS_ANEW = (
+    "Stopped. What is replayed is saved; the same command begins anew, "
+    "and replaying twice changes nothing.\n"
+)
+NAME_OF_ADA = f"select first_name from users where clerk_id = '{ADA}'"
+OTHER = webhook_bytes("user.created").replace(ADA.encode(), b"user_other")
+
+
+@pytest.fixture
+def terminal(terminal: Terminal) -> Terminal:
+    """The recorded deliveries are of another instance than the emulator."""
+    return terminal.told(CLERK_INSTANCE_ID=None)
+
+
+async def stopped(process: Process) -> Ended:
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(30):
+        return await ended(process)
+
+
+async def test_a_replay_of_the_journal_counts_what_is_done_and_can_be_begun_anew(
+    terminal: Terminal, database: Database, sql: "asyncpg.Connection[Any]", store_url: str
+) -> None:
+    await happened(database, "user.created")
+    await quarantined(database, OTHER, svix_id="msg_other")
+    await quarantined(database, webhook_bytes("user.updated"), svix_id="msg_last")
+    arguments = ("journal", "--status", "quarantined", "--json")
+    async with row_locked(store_url, ADA):
+        process = await terminal.start(*arguments)
+        await eventually(lambda: somebody_waits(sql), 30)
+        told = await stopped(process)
+    assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
+    again = await terminal.run(*arguments)
+    # What the store had in hand just then it may have written after all.
+    assert (again.code, again.outcomes in ({"updated": 1}, {})) == (0, True)
+    assert await sql.fetchval(NAME_OF_ADA) == "Augusta Ada"
+
+
+async def test_a_replay_of_a_file_counts_what_is_done_and_can_be_begun_anew(
+    terminal: Terminal,
+    database: Database,
+    sql: "asyncpg.Connection[Any]",
+    store_url: str,
+    tmp_path: Path,
+) -> None:
+    await happened(database, "user.created", svix_id="msg_user_created")
+    path = tmp_path / "deliveries.jsonl"
+    other = line("user.created", svix_id="msg_other", body=OTHER.decode())
+    path.write_bytes(other + line("user.updated"))
+    async with row_locked(store_url, ADA):
+        process = await terminal.start("file", str(path), "--json")
+        await eventually(lambda: somebody_waits(sql), 30)
+        told = await stopped(process)
+    assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
+    again = await terminal.run("file", str(path), "--json")
+    assert again.code == 0
+    assert again.outcomes in ({"unchanged": 1, "updated": 1}, {"unchanged": 2})
+    assert await sql.fetchval(NAME_OF_ADA) == "Augusta Ada"
+
+
+async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(
+    terminal: Terminal, sql: "asyncpg.Connection[Any]"
+) -> None:
+    process = await terminal.start("file", "-", "--json")
+    assert process.stdin is not None
+    process.stdin.write(line())
+
+    async def replayed() -> bool:
+        return bool(await sql.fetchval("select count(*) from users"))
+
+    await eventually(replayed, 30)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(30):
+        code = await process.wait()
+    process.stdin.close()
+    told = await ended(process)
+    assert (code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
+
+
+async def test_a_repair_says_that_it_begins_anew(
+    clerk: ClerkEmulator, terminal: Terminal, available: Any
+) -> None:
+    clerk.create_users(501)
+    await run_backfill(available)
+    clerk.update_user(ids_of(clerk)[0], first_name="Newer")
+    seen = clerk.calls.count("GetUserList")
+    clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", times=1))
+    clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUserList"))
+    process = await terminal.start("reconcile", "--full", "--repair", "--json")
+
+    async def the_first_page_was_read() -> bool:
+        return clerk.calls.count("GetUserList") > seen
+
+    await eventually(the_first_page_was_read, 30)
+    await asyncio.sleep(1)
+    told = await stopped(process)
+    assert (told.code, told.outcomes) == (130, {"updated": 1})
+    assert told.stderr == (
+        "Stopped. What is repaired stays so; the same command begins anew and finds the rest.\n"
+    )
+
+
+async def test_a_dry_run_says_that_nothing_was_written(
+    clerk: ClerkEmulator, terminal: Terminal
+) -> None:
+    clerk.create_users(1)
+    clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUsersCount"))
+    process = await terminal.start("backfill", "--dry-run")
+
+    async def asked() -> bool:
+        return clerk.calls.peak("GetUsersCount") > 0
+
+    await eventually(asked, 30)
+    told = await stopped(process)
+    assert (told.code, told.stderr) == (130, "Stopped. Nothing was written.\n")
+
+
+async def test_ctrl_c_while_it_starts_leaves_no_traceback(
+    clerk: ClerkEmulator, terminal: Terminal, store_url: str
+) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.HOLD))
+    process = await terminal.start("backfill")
+
+    async def it_imports() -> bool:
+        return "pydantic_core" in _mapped(process)
+
+    await eventually(it_imports, 30)
+    told = await stopped(process)
+    # On a busy machine it may have started meanwhile.
+    assert told.code in {-signal.SIGINT, 130}
+    assert "Traceback" not in told.stderr
+
+
+def _mapped(process: Process) -> str:
+    """What of the file system is in its memory."""
+    return Path(f"/proc/{process.pid}/maps").read_text()
