@@ -1,16 +1,16 @@
-"""Every way this service says no, as words. Statuses live in `service/errors.py`.
+"""Every way this service says no. Statuses live in `service/errors.py`, exit codes in the commands.
 
 SyncError
-├── InvalidSignature            a webhook that is not Svix's, or not for us
+├── InvalidSignature            a webhook that Svix did not sign, or not for us
 ├── InvalidSession              a token that proves nothing
-├── SessionPending              signed in, but with tasks left to do at Clerk
+├── SessionPending              signed in, with tasks left to do at Clerk
 ├── UserRefused                 a proven session of a user we do not serve
 │   ├── UserDeleted               the tombstone stands
 │   ├── UserUnknown               Clerk does not know this user either
 │   └── UserBanned                banned, or deprovisioned by a directory
-├── Unstorable                  content no repetition will bring in
+├── Unstorable                  the store refuses this content, however often it is sent
 ├── AlreadyRunning              another run holds the lock
-├── WrongInstance               our key is that of another Clerk instance
+├── WrongInstance               our key belongs to another Clerk instance
 └── Unavailable                 not now: try again after `retry_after` seconds
     ├── StorageUnavailable
     ├── IdentityProviderUnavailable
@@ -18,60 +18,105 @@ SyncError
     │   ├── CursorRefused         nor later, from this place in the list
     │   └── UserUnreadable        Clerk has that user, in a form we cannot keep
     ├── SigningKeysUnavailable
-    └── FrontDoorUnavailable    where a replay is posted to
+    └── FrontDoorUnavailable    the service that a replay is posted to
+
+An error knows its two texts: `code` for machines and `words` for people, without a capital or a stop.
 """
+
+from typing import ClassVar
 
 
 class SyncError(Exception):
     """Base of every named error. The message is for our own log, never for the caller."""
 
+    code: ClassVar[str] = "sync_failed"
+    words: ClassVar[str] = "the user could not be synced"
+
+    @property
+    def explained(self) -> str:
+        """`words`, with the message in brackets where there is one: for operators."""
+        return f"{self.words} ({self})" if str(self) else self.words
+
 
 class InvalidSignature(SyncError):
     """The delivery is unsigned, wrongly signed, too old, or its headers are malformed."""
+
+    code = "signature_invalid"
+    words = "the webhook's signature is invalid"
 
 
 class InvalidSession(SyncError):
     """The token is missing, malformed, wrongly signed, expired, or not a session token."""
 
+    code = "session_invalid"
+    words = "the session token is invalid"
+
 
 class SessionPending(SyncError):
     """The session is real, but Clerk still wants something of the user (`sts=pending`)."""
+
+    code = "session_pending"
+    words = "the session has tasks left to do at Clerk"
 
 
 class UserRefused(SyncError):
     """The session is proven, and its user is not served."""
 
+    code = "user_refused"
+    words = "the user is not served"
+
 
 class UserDeleted(UserRefused):
-    """Clerk deleted this user; the token merely has not run out yet."""
+    """Clerk deleted this user; the token has not expired yet."""
+
+    code = "user_deleted"
+    words = "the user is deleted"
 
 
 class UserUnknown(UserRefused):
     """Neither our table nor Clerk knows this user."""
 
+    code = "user_unknown"
+    words = "the user is unknown at Clerk"
+
 
 class UserBanned(UserRefused):
     """This user is banned at Clerk, or deprovisioned by a directory."""
+
+    code = "user_banned"
+    words = "the user is banned"
 
 
 class Unstorable(SyncError):
     """The store refuses this content, and would refuse it again. Nothing was written."""
 
+    code = "unstorable"
+    words = "the store refuses the data"
+
 
 class AlreadyRunning(SyncError):
-    """Another run is under way. `holder` says whose, and since when."""
+    """Another run holds the lock. `holder` names it and says since when."""
+
+    code = "already_running"
+    words = "another run is under way"
 
     def __init__(self, holder: str) -> None:
-        super().__init__(f"another run is under way: {holder}")
+        super().__init__(holder)
         self.holder = holder
 
 
 class WrongInstance(SyncError):
-    """The credentials are good, and not of the Clerk instance that our rows came from."""
+    """The credentials are good, but not those of the Clerk instance that our rows came from."""
+
+    code = "wrong_instance"
+    words = "CLERK_SECRET_KEY belongs to another Clerk instance"
 
 
 class Unavailable(SyncError):
     """Something we depend on cannot answer now. `retry_after` is in seconds."""
+
+    code = "unavailable"
+    words = "a dependency is unavailable"
 
     def __init__(self, message: str = "", *, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -81,26 +126,44 @@ class Unavailable(SyncError):
 class StorageUnavailable(Unavailable):
     """The store cannot be reached, is read-only, or took too long. Nothing was acknowledged."""
 
+    code = "storage_unavailable"
+    words = "the store is unavailable"
+
 
 class IdentityProviderUnavailable(Unavailable):
     """Clerk is down, slow, limiting us, or answered something that is not the user asked for."""
+
+    code = "identity_provider_unavailable"
+    words = "Clerk is unavailable"
 
 
 class SecretKeyRefused(IdentityProviderUnavailable):
     """Clerk does not accept our secret key. Asking again will not help."""
 
+    words = "Clerk refuses CLERK_SECRET_KEY"
+
 
 class CursorRefused(IdentityProviderUnavailable):
-    """The list of users cannot be resumed at that user: deleted, or cursors are not known."""
+    """The list of users cannot be resumed at that user: it is deleted, or cursors are not known."""
+
+    words = "Clerk's list of users cannot be resumed"
 
 
 class UserUnreadable(IdentityProviderUnavailable):
     """Clerk has that user, in a form we cannot keep."""
 
+    words = "Clerk has that user, in a form that cannot be kept"
+
 
 class SigningKeysUnavailable(Unavailable):
     """No signing keys could be loaded yet, so no token can be checked either way."""
 
+    code = "signing_keys_unavailable"
+    words = "the signing keys are not loaded"
+
 
 class FrontDoorUnavailable(Unavailable):
-    """The environment that a replay is posted to does not answer, or only with 429 or 5xx."""
+    """The service that a replay is posted to does not answer, or only with 429 or 5xx."""
+
+    code = "front_door_unavailable"
+    words = "the service to post to is unavailable"
