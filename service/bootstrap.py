@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,6 @@ from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
-from adapters.clerk.emulated import sign_up_a_test_user
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
@@ -43,7 +42,7 @@ from service.readiness import Readiness
 from service.reconciliation import Reconciliation
 from service.retention import RESTS, retain_by_the_hour
 from service.services import Operations, Services
-from service.settings import Settings, is_this_machine
+from service.settings import Settings
 
 OPERATOR_SHARE = 1 / 3
 """Of the calls to Clerk. The rest is the service's, so that both together stay in the quota."""
@@ -250,18 +249,7 @@ async def _console(
         readiness=services.readiness,
         silent_users=services.silent_users,
         reconcile=lambda **how: replace(_reconcile(settings, database, clerk), **how),
-        sign_up_a_test_user=await _test_users(stack, settings),
     )
-
-
-async def _test_users(
-    stack: AsyncExitStack, settings: Settings
-) -> Callable[[], Awaitable[str]] | None:
-    """Only where Clerk is on this machine, and so may be an emulator."""
-    if not is_this_machine(settings.clerk_api_url):
-        return None
-    client = await _clerk_client(stack, settings)
-    return lambda: sign_up_a_test_user(client)
 
 
 def _reconcile(settings: Settings, database: Database, clerk: IdentityProvider) -> Reconcile:

@@ -251,11 +251,6 @@ def _is_signing_secret(value: str) -> bool:
         return False
 
 
-def is_this_machine(address: str) -> bool:
-    """Whether an address leads to loopback."""
-    return urlsplit(address).hostname in _LOOPBACK
-
-
 def trusted_address(value: str) -> str:
     """An address that secrets and personal data may be sent to. Raises `ValueError`."""
     parts = urlsplit(value)

@@ -25,7 +25,7 @@ from service.readiness import Readiness
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """The running parts of one console. A test user can sign up at an emulated Clerk only."""
+    """The running parts of one console."""
 
     access: Access
     templates: Templates
@@ -43,7 +43,6 @@ class Room:
     readiness: Readiness
     silent_users: Callable[[], Awaitable[int]]
     reconcile: Callable[..., Reconcile]
-    sign_up_a_test_user: Callable[[], Awaitable[str]] | None = None
 
 
 def console_of(app: FastAPI) -> Room | None:

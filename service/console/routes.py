@@ -6,7 +6,7 @@ A POST among the actions also takes nothing but a form of ours: `Posted`, in eac
 from fastapi import APIRouter, Depends
 
 from service.console.actions import drift as drift_actions
-from service.console.actions import replay, sync_now, test_event
+from service.console.actions import replay, sync_now
 from service.console.answers import AT
 from service.console.pages import (
     audit,
@@ -21,7 +21,7 @@ from service.console.pages import (
 from service.console.permission import acting, reading
 
 FOR_ANYBODY = (sign_in.router,)
-FOR_OPERATORS = (drift_actions.router, replay.router, sync_now.router, test_event.router)
+FOR_OPERATORS = (drift_actions.router, replay.router, sync_now.router)
 FOR_READERS = (
     overview.router,
     deliveries.router,

@@ -14,9 +14,9 @@ from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.exclusive_run import LOCK
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
-from tests.console.visitors import OPERATOR, TOKENS, Visitor, proof_in, visitor_of
+from tests.console.visitors import Visitor, proof_in
 from tests.e2e.processes import eventually
-from tests.running import Service, running_service
+from tests.running import Service
 from tests.service.tables import Sql, journal, stored_user
 
 TRAIL = (
@@ -274,25 +274,6 @@ async def test_a_row_is_on_the_trail_before_anything_is_done(
     own_clerk.faults.clear()
     assert (await posting).status_code == 303
     assert (await trail(sql))[0][3] == "created"
-
-
-@pytest.mark.parametrize(
-    ("api", "statuses"),
-    [("https://api.clerk.example", [404, 404]), ("http://127.0.0.1:9", [200, 503])],
-)
-async def test_a_clerk_that_is_not_emulated_gets_no_test_user(
-    clerk: ClerkEmulator, store_url: str, api: str, statuses: list[int]
-) -> None:
-    users = len(clerk.users)
-    async with (
-        running_service(clerk, store_url, clerk_api_url=api, **TOKENS) as service,
-        visitor_of(service.app) as operator,
-    ):
-        await operator.sign_in(OPERATOR)
-        proof = {"form_proof": proof_in(await operator.get("/drift/check"))}
-        page, done = await operator.get("/test-event"), await operator.post("/test-event", proof)
-    assert [page.status_code, done.status_code] == statuses
-    assert len(clerk.users) == users
 
 
 async def test_no_personal_data_is_on_the_trail(

@@ -34,7 +34,6 @@ async def deliveries(visit: Reading, request: Request) -> Response:
         outcomes=OUTCOMES,
         sources=tuple(Source),
         types=TYPES,
-        can_send_a_test=visit.room.sign_up_a_test_user is not None,
     )
 
 

@@ -52,7 +52,6 @@ async def overview(visit: Reading, request: Request) -> Response:
         bars=bar_chart(activity) if activity else None,
         lines=line_chart(activity) if activity else None,
         outcomes=OUTCOMES,
-        can_send_a_test=visit.room.sign_up_a_test_user is not None,
     )
 
 
