@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import asyncpg
 
-from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.postgres.migrate import migrate
 
 TEMPLATE = "bench_template"

@@ -18,7 +18,6 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.replays import ClerkDeliveryReader, SvixFrontDoor
-from adapters.embedded_postgres.server import EmbeddedPostgres, EmbeddedPostgresUnavailable
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
@@ -36,6 +35,7 @@ from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
 from domain.sync_now import SyncNow
 from domain.sync_user import SyncUserHandler
+from service.embedded_store import keep_running
 from service.event_loop import watch_the_event_loop
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -54,7 +54,7 @@ async def bootstrap(
 ) -> AsyncIterator[Services]:
     """Everything built and wired, and taken down again in the opposite order."""
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(store_address(settings))
+        dsn = await stack.enter_async_context(store_address(settings, log))
         await _bring_schema_to_head(stack, settings, dsn, log)
         database = await _open_database(stack, settings, dsn)
         keys = await _signing_keys(stack, settings)
@@ -140,23 +140,33 @@ async def migrate_store(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def store_address(settings: Settings) -> AsyncIterator[str]:
-    """`DATABASE_URL`, or an embedded server that lives as long as we do and keeps its data.
+async def store_address(
+    settings: Settings, log: FilteringBoundLogger | None = None
+) -> AsyncIterator[str]:
+    """`DATABASE_URL`, or the address of an embedded server that ends with the block.
 
-    Raises `StorageUnavailable` when that server cannot be had.
+    With `log` that server is started again when it dies. Its data is kept under `DATA_DIR`.
+    Raises `StorageUnavailable` when it cannot be started.
     """
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
+    # Here, because nothing else needs it, and it does not run everywhere.
+    from adapters.embedded_postgres import (  # noqa: PLC0415
+        EmbeddedPostgres,
+        EmbeddedPostgresUnavailable,
+    )
+
     server = EmbeddedPostgres(data_dir=settings.data_dir)
     try:
         await asyncio.to_thread(server.start)
     except EmbeddedPostgresUnavailable as error:
         raise StorageUnavailable(str(error)) from error
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, server.stop)
+        if log is not None:
+            _in_background(stack, keep_running(server, EmbeddedPostgresUnavailable, log))
         yield server.url()
-    finally:
-        await asyncio.to_thread(server.stop)
 
 
 async def _bring_schema_to_head(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from adapters.embedded_postgres.server import EmbeddedPostgres, _find_binaries
+from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.embedded_postgres.binaries import find_binaries
 from tests.e2e.proxy import Proxy, proxied
 
 SYNCHRONOUS = {"synchronous_standby_names": "*"}
@@ -62,7 +63,7 @@ def copy(primary: EmbeddedPostgres, directory: Path) -> None:
     shutil.copy(directory / "primary" / "postgres" / "password", home / "password")
     subprocess.run(
         [
-            _find_binaries() / "pg_basebackup",
+            find_binaries() / "pg_basebackup",
             *("--dbname", primary.url(), "--pgdata", home / "cluster"),
             *("--checkpoint", "fast", "--write-recovery-conf", "--no-sync"),
         ],

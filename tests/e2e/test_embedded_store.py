@@ -1,13 +1,14 @@
 """The service with a Postgres of its own, which lives and dies with it."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres import EmbeddedPostgres
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.messages import sign_up
 from tests.e2e.processes import ServiceProcess, eventually
@@ -61,6 +62,23 @@ async def test_a_second_service_on_the_same_data_says_why_it_will_not_start(
     assert second.log() == []
 
 
+@pytest.mark.slow
+async def test_an_embedded_store_that_is_killed_is_started_again(
+    clerk: ClerkEmulator, environment: dict[str, str], tmp_path: Path
+) -> None:
+    service = ServiceProcess(environment, tmp_path)
+    pid_file = tmp_path / "data/postgres/cluster/postmaster.pid"
+    try:
+        await service.start()
+        os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
+        await eventually(lambda: "embedded_postgres_restarted" in events(service))
+        await eventually(service.is_ready)
+        assert (await service.deliver(sign_up(clerk))).status_code == 204
+        assert events(service).count("embedded_postgres_restarted") == 1
+    finally:
+        await service.close()
+
+
 def is_served(data: Path) -> bool:
     """A server removes this file as the last thing it does."""
     return (data / "postgres" / "cluster" / "postmaster.pid").exists()
@@ -81,3 +99,7 @@ async def users_in(data: Path) -> set[str]:
     finally:
         await asyncio.to_thread(server.stop)
     return {row["clerk_id"] for row in rows}
+
+
+def events(service: ServiceProcess) -> list[str]:
+    return [line["event"] for line in service.log()]

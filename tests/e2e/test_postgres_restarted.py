@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import asyncpg
 import pytest
 
-from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres import EmbeddedPostgres
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.load import Fate, Load
 from tests.e2e.messages import lives_of_users

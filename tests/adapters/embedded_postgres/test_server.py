@@ -17,12 +17,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from adapters.embedded_postgres.server import (
-    EmbeddedPostgres,
-    EmbeddedPostgresUnavailable,
-    _find_binaries,
-    _unprivileged_account,
-)
+from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresUnavailable
+from adapters.embedded_postgres.account import unprivileged_account
+from adapters.embedded_postgres.binaries import find_binaries
 
 PROJECT = Path(__file__).parents[3]
 
@@ -30,7 +27,7 @@ PROJECT = Path(__file__).parents[3]
 OWNER = """
 import os, signal, sys, time
 from pathlib import Path
-from adapters.embedded_postgres.server import EmbeddedPostgres
+from adapters.embedded_postgres import EmbeddedPostgres
 
 def die_when_it_is_about_to_move_a_file(event, _):
     if event == "os.rename":
@@ -50,7 +47,7 @@ time.sleep(600)
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 reachable = pytest.mark.skipif(
-    any(each.stat().st_mode & 0o005 != 0o005 for each in _find_binaries().parents),
+    any(each.stat().st_mode & 0o005 != 0o005 for each in find_binaries().parents),
     reason="other users cannot reach the wheel here",
 )
 
@@ -354,9 +351,7 @@ def test_a_port_that_is_taken_is_named(server: EmbeddedPostgres, stopped_data_di
 
 
 def test_without_binaries_it_says_what_to_install_or_set() -> None:
-    script = (
-        "from adapters.embedded_postgres.server import EmbeddedPostgres; EmbeddedPostgres().start()"
-    )
+    script = "from adapters.embedded_postgres import EmbeddedPostgres; EmbeddedPostgres().start()"
     attempt = subprocess.run(
         [sys.executable, "-S", "-c", script],
         check=False,
@@ -378,7 +373,7 @@ def test_a_normal_user_can_run_it(owners: Owners) -> None:
 @as_root
 @reachable
 @pytest.mark.skipif(
-    "unshare" not in _unprivileged_account().prefix, reason="no user namespaces here"
+    "unshare" not in unprivileged_account().prefix, reason="no user namespaces here"
 )
 def test_a_user_without_a_name_can_run_it(owners: Owners) -> None:
     owner = owners.start(user=12345)
@@ -394,7 +389,7 @@ def test_root_without_namespaces_can_run_it_below_a_closed_directory(
     programs.mkdir()
     (programs / "setpriv").symlink_to(shutil.which("setpriv") or "")
     closed.mkdir(mode=0o700)
-    package = _find_binaries().parents[1]
+    package = find_binaries().parents[1]
     for directory in (package, package.with_name(f"{package.name}.libs")):
         (closed / directory.name).symlink_to(directory)
     owner = owners.start(
@@ -402,3 +397,30 @@ def test_root_without_namespaces_can_run_it_below_a_closed_directory(
     )
     assert answers(owner.url)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+def test_a_system_without_the_unix_modules_is_told_to_set_database_url() -> None:
+    script = """
+import sys
+sys.modules.update(fcntl=None, pwd=None)
+import service.__main__, scripts.replay_webhooks
+from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresUnavailable
+try:
+    EmbeddedPostgres().start()
+except EmbeddedPostgresUnavailable as error:
+    print(error)
+"""
+    attempt = start_python(script)
+    told, _ = attempt.communicate()
+    assert told == "the embedded server runs on Linux and macOS only: set DATABASE_URL\n"
+
+
+@pytest.mark.parametrize("crash", [kill, kill_the_postmaster])
+def test_it_knows_whether_it_is_running(
+    kept: EmbeddedPostgres, crash: Callable[[EmbeddedPostgres], None]
+) -> None:
+    assert kept.is_running()
+    crash(kept)
+    assert becomes_true(lambda: not kept.is_running())
+    kept.restart()
+    assert kept.is_running()
