@@ -54,14 +54,20 @@ def create_app(
         # FastAPI's own would export addresses, queries and the words of exceptions as they are.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for part in (webhooks, me, health):
-        app.router.routes.extend(part.router.routes)  # included, each would be matched twice
+    parts = (webhooks.router, me.router, health.router)
+    for part in parts:
+        app.include_router(part)
     if settings.has_console:
         mount_console(app)
     answer_everything(app)
     app.put_in_front(
         lambda framework: CanonicalLog(
-            PlainRoutes(framework, app.routes, settings.root_path),
+            PlainRoutes(
+                app,
+                framework,
+                routes=[route for part in parts for route in part.routes],
+                root_path=settings.root_path,
+            ),
             internal_error=internal_error,
             observe=metrics.request,
             log=log,

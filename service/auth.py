@@ -1,4 +1,4 @@
-"""`CurrentSession` proves who is asking; `CurrentUser` makes sure we have them."""
+"""`CurrentSession` proves the session token; `CurrentUser` gives the user's local record."""
 
 from typing import Annotated
 
@@ -6,12 +6,31 @@ from fastapi import Depends, Request
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 
-from domain.errors import SyncError
+from domain.errors import (
+    IdentityProviderUnavailable,
+    InvalidSession,
+    SessionPending,
+    SigningKeysUnavailable,
+    StorageUnavailable,
+    SyncError,
+    UserBanned,
+    UserDeleted,
+    UserUnknown,
+)
 from domain.ports import Session
 from domain.user import LocalUser
-from service.bearer import unverified_token
 from service.log import note
 from service.services import Services, services_of
+
+SESSION_ERRORS = (InvalidSession, SessionPending, SigningKeysUnavailable)
+"""The errors that `clerk_session` raises."""
+
+USER_ERRORS = (
+    *SESSION_ERRORS,
+    *(UserDeleted, UserUnknown, UserBanned),
+    *(StorageUnavailable, IdentityProviderUnavailable),
+)
+"""The errors that `current_user` raises, with those of the session that it needs."""
 
 
 class ClerkSession(SecurityBase):
@@ -22,7 +41,7 @@ class ClerkSession(SecurityBase):
         self.scheme_name = "ClerkSession"
 
     async def __call__(self, request: Request) -> Session:
-        """Raises `InvalidSession`, `SessionPending` or `SigningKeysUnavailable`."""
+        """The proven session. Raises one of `SESSION_ERRORS`."""
         services = services_of(request.app)
         session = await _proven(services, request.scope["headers"])
         note(request.scope, user_id=session.user_id, actor=(session.actor or {}).get("sub"))
@@ -32,20 +51,33 @@ class ClerkSession(SecurityBase):
 clerk_session = ClerkSession()
 
 CurrentSession = Annotated[Session, Depends(clerk_session)]
-"""The proven session. No store, no Clerk."""
+"""The proven session. It asks neither the store nor Clerk."""
 
 
 async def current_user(request: Request, session: CurrentSession) -> LocalUser:
-    """The user behind the session, synced just in time if we have never seen them.
+    """The session's user, synced just in time if there is no local record yet.
 
-    Raises `UserDeleted`, `UserBanned`, `UserUnknown`, `StorageUnavailable` or
-    `IdentityProviderUnavailable`.
+    Raises one of `USER_ERRORS`.
     """
     return await services_of(request.app).resolve_user(session.user_id)
 
 
 CurrentUser = Annotated[LocalUser, Depends(current_user)]
-"""The live local record of whoever is asking."""
+"""The live local record of the session's user."""
+
+
+def unverified_token(headers: list[tuple[bytes, bytes]]) -> str:
+    """The one bearer token (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
+
+    Nothing is proven yet. Raises `InvalidSession`.
+    """
+    values = [value for name, value in headers if name == b"authorization"]
+    if len(values) != 1:
+        raise InvalidSession("not exactly one Authorization header")
+    scheme, _, token = values[0].partition(b" ")
+    if scheme.lower() != b"bearer" or not token.isascii():
+        raise InvalidSession("not a bearer token")
+    return token.decode("ascii").strip(" ")
 
 
 async def _proven(services: Services, unverified_headers: list[tuple[bytes, bytes]]) -> Session:

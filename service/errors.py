@@ -1,4 +1,4 @@
-"""One table from words to numbers, and problem documents (RFC 9457) for every error."""
+"""One table from errors to statuses, and a problem document (RFC 9457) for every error."""
 
 import math
 from collections.abc import Mapping, MutableMapping
@@ -13,46 +13,48 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from domain.errors import (
-    IdentityProviderUnavailable,
+    AlreadyRunning,
     InvalidSession,
     InvalidSignature,
     SessionPending,
-    SigningKeysUnavailable,
-    StorageUnavailable,
     SyncError,
     Unavailable,
     Unstorable,
     UserBanned,
-    UserDeleted,
-    UserUnknown,
+    UserRefused,
+    WrongInstance,
 )
 from service.log import note
 
-ANSWERS: Mapping[type[SyncError], tuple[int, str]] = {
-    InvalidSignature: (400, "signature_invalid"),
-    InvalidSession: (401, "session_invalid"),
-    UserDeleted: (401, "user_deleted"),
-    UserUnknown: (401, "user_unknown"),
-    SessionPending: (403, "session_pending"),
-    UserBanned: (403, "user_banned"),
-    Unstorable: (422, "unstorable"),
-    StorageUnavailable: (503, "storage_unavailable"),
-    IdentityProviderUnavailable: (503, "identity_provider_unavailable"),
-    SigningKeysUnavailable: (503, "signing_keys_unavailable"),
+STATUSES: Mapping[type[SyncError], int] = {
+    InvalidSignature: 400,
+    InvalidSession: 401,
+    UserRefused: 401,
+    UserBanned: 403,
+    SessionPending: 403,
+    AlreadyRunning: 409,
+    Unstorable: 422,
+    WrongInstance: 500,
+    Unavailable: 503,
 }
-"""Every named error, the status it is answered with, and its word for machines."""
+"""The status of every named error. A subclass that is not listed has its base's."""
 
 _TYPE = "urn:clerk-user-sync:problem:"
 _HEADERS: Mapping[int, str] = {401: "WWW-Authenticate", 503: "Retry-After"}
 
 
 class Rejected(Exception):
-    """A request refused for its form, before anything in it was looked at."""
+    """A request refused for its form, before its contents are read."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
+
+
+def status_of(kind: type[SyncError]) -> int:
+    """The status that errors of this kind are answered with."""
+    return next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
 
 
 def problem(status: int, code: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -76,10 +78,11 @@ def _document(status: int, code: str) -> bytes:
     return orjson.dumps(document)
 
 
-def documented(*answers: tuple[int, str]) -> dict[int | str, dict[str, Any]]:
-    """How a route tells OpenAPI which problems it answers with: statuses and their words."""
+def documented(*answers: type[SyncError] | tuple[int, str]) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route answers with, for OpenAPI: errors, or statuses and codes."""
     codes: dict[int, list[str]] = {}
-    for status, code in answers:
+    for one in answers:
+        status, code = one if isinstance(one, tuple) else (status_of(one), one.code)
         codes.setdefault(status, []).append(code)
     return {status: _documented(status, words) for status, words in codes.items()}
 
@@ -109,18 +112,17 @@ def _schema(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def answer(scope: MutableMapping[str, Any], error: SyncError | Rejected) -> Response:
-    """Our own error as a document, and in the request's line."""
+    """The problem document of one of our own errors. The request's log line tells it too."""
     if isinstance(error, Rejected):
         note(scope, outcome=error.code)
         return problem(error.status, error.code)
-    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
-    status, code = ANSWERS[kind]
-    note(scope, outcome=code, cause=str(error) or None)
-    return problem(status, code, _headers(status, error))
+    status = status_of(type(error))
+    note(scope, outcome=error.code, cause=str(error) or None)
+    return problem(status, error.code, _headers(status, error))
 
 
 def answer_sync_errors(app: FastAPI) -> None:
-    """Answer our own errors in `app`, whoever's it is."""
+    """Answer our own errors in `app`, which may be somebody else's application."""
     app.add_exception_handler(SyncError, _own_error)
     app.add_exception_handler(Rejected, _own_error)
 
@@ -134,7 +136,7 @@ def answer_everything(app: FastAPI) -> None:
 
 
 def internal_error() -> Response:
-    """What the caller learns of a fault of ours: nothing."""
+    """The answer to a fault of ours. It tells the caller nothing about it."""
     return problem(500, "internal_error")
 
 
@@ -149,7 +151,7 @@ async def _unforeseen(_: Request, __: Exception) -> Response:
 
 def _headers(status: int, error: Exception) -> dict[str, str]:
     if status == 401:
-        # One and the same for every cause: which check failed is nobody's business (RFC 6750 §3).
+        # The same for every cause, so that it does not tell which check failed (RFC 6750 §3).
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}

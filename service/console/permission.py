@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from domain.errors import InvalidSession, SessionPending
 from domain.user import LocalUser
-from service.bearer import unverified_token
+from service.auth import unverified_token
 from service.console.access.tickets import COOKIE
 from service.console.access.visitor import Visitor
 from service.console.answers import VISITOR, Refused, SignInNeeded, base_of, room_of

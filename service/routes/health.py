@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it should get traffic, and what it counted."""
+"""Whether the process lives, whether it should get traffic, and its metrics."""
 
 import asyncio
 from typing import Literal
@@ -8,9 +8,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from domain.errors import StorageUnavailable
+from service.routes.plain import PlainRoute
 from service.services import services_of
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=PlainRoute)
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,7 +23,7 @@ class Health(BaseModel):
 
 
 class ReadinessReport(BaseModel):
-    """What was looked at, and what is down without stopping us."""
+    """The checks that decide, and what is down without making the service unready."""
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, bool]
@@ -30,14 +31,14 @@ class ReadinessReport(BaseModel):
 
 
 _READING = ["GET", "HEAD"]
-"""One route for both, so that `Allow` names both. OpenAPI is told of the GET alone."""
+"""One route has both methods, so that `Allow` names both. OpenAPI has the GET alone."""
 
-_NOT_READY = {"model": ReadinessReport, "description": "It should not"}
+_NOT_READY = {"model": ReadinessReport, "description": "It should not get traffic"}
 
 
 @router.get("/healthz", responses={200: {"model": Health}}, summary="The process lives")
 @router.api_route("/healthz", methods=_READING, include_in_schema=False)
-async def healthz() -> Response:
+async def healthz(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 

@@ -1,4 +1,4 @@
-"""The request's way in: what the proven caller may see of themselves."""
+"""What a caller with a session token may read: their own record, and their session."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,29 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from domain.errors import (
-    IdentityProviderUnavailable,
-    InvalidSession,
-    SessionPending,
-    SigningKeysUnavailable,
-    StorageUnavailable,
-    UserBanned,
-    UserDeleted,
-    UserUnknown,
-)
-from service.auth import clerk_session, current_user
-from service.errors import ANSWERS, documented
-from service.routes.plain import PlainRoute
+from service.auth import CurrentSession, CurrentUser
+from service.routes.plain import SessionRoute
 
-router = APIRouter(
-    prefix="/v1",
-    tags=["users"],
-    route_class=PlainRoute,
-    dependencies=[Depends(clerk_session)],
-)
+router = APIRouter(prefix="/v1", tags=["users"], route_class=SessionRoute)
 
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -54,7 +38,7 @@ class Me(BaseModel):
 
 
 class CallersSession(BaseModel):
-    """The caller's session. `actor` is who impersonates the user, if anyone does."""
+    """The caller's session. `actor` names the person that impersonates the user, if any."""
 
     user_id: str
     session_id: str
@@ -64,38 +48,21 @@ class CallersSession(BaseModel):
     expires_at: datetime
 
 
-_NO_SESSION = [ANSWERS[error] for error in (InvalidSession, SessionPending, SigningKeysUnavailable)]
-_NO_USER = [
-    ANSWERS[error]
-    for error in (
-        UserDeleted,
-        UserUnknown,
-        UserBanned,
-        StorageUnavailable,
-        IdentityProviderUnavailable,
-    )
-]
 _ME = tuple(Me.model_fields)
 _SESSION = tuple(CallersSession.model_fields)
 
 
-@router.get(
-    "/me",
-    responses={200: {"model": Me}, **documented(*_NO_SESSION, *_NO_USER)},
-    summary="The caller's local record",
-)
-async def me(request: Request) -> Response:
-    user = await current_user(request, await clerk_session(request))
+@router.get("/me", responses={200: {"model": Me}}, summary="The caller's local record")
+async def me(user: CurrentUser) -> Response:
     return _json({name: getattr(user, name) for name in _ME})
 
 
 @router.get(
     "/session",
-    responses={200: {"model": CallersSession}, **documented(*_NO_SESSION)},
+    responses={200: {"model": CallersSession}},
     summary="The caller's session alone",
 )
-async def session(request: Request) -> Response:
-    session = await clerk_session(request)
+async def session(session: CurrentSession) -> Response:
     return _json({name: getattr(session, name) for name in _SESSION})
 
 

@@ -4,14 +4,14 @@ from typing import assert_never
 
 from fastapi import APIRouter, Request, Response
 
-from domain.errors import InvalidSignature, StorageUnavailable, SyncError, Unstorable
+from domain.errors import InvalidSignature, StorageUnavailable, Unstorable
 from domain.observation import (
     IgnoredDelivery,
     SyncUser,
     UnreadableDelivery,
     VerifiedDelivery,
 )
-from service.errors import ANSWERS, Rejected, documented
+from service.errors import Rejected, documented
 from service.log import note
 from service.routes.body import REFUSALS, json_bytes
 from service.routes.plain import PlainRoute
@@ -52,7 +52,7 @@ _DELIVERY = {
     responses={
         202: {"description": "Proven, and quarantined: it cannot be read or kept", "content": {}},
         204: {"description": "Applied, or rightly left alone"},
-        **documented(ANSWERS[InvalidSignature], *REFUSALS, ANSWERS[StorageUnavailable]),
+        **documented(InvalidSignature, *REFUSALS, StorageUnavailable),
     },
     openapi_extra=_DELIVERY,
     summary="Receive one of Clerk's webhooks",
@@ -65,7 +65,7 @@ async def receive(request: Request) -> Response:
         body = await json_bytes(request)
         delivery = services.webhooks.verify(request.scope["headers"], body)
     except (InvalidSignature, Rejected) as error:
-        services.metrics.refusal(_code(error))
+        services.metrics.refusal(error.code)
         raise
     outcome = await _apply(services, delivery, body)
     note(request.scope, svix_id=_svix_id(delivery), user_id=_user_id(delivery), outcome=outcome)
@@ -132,7 +132,3 @@ def _user_id(delivery: VerifiedDelivery) -> str | None:
             return delivery.clerk_id
         case _:
             return None
-
-
-def _code(error: SyncError | Rejected) -> str:
-    return error.code if isinstance(error, Rejected) else ANSWERS[type(error)][1]

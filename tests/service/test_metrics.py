@@ -11,7 +11,7 @@ import pytest
 from domain.user import Outcome
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.errors import ANSWERS
+from service.errors import STATUSES
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
 from tests.e2e.processes import eventually
 from tests.people import new_id
@@ -199,7 +199,7 @@ EVENT_TYPES = [
 VOCABULARIES = {
     "type": {"user.created", "user.updated", "user.deleted", "other"},
     "code": {
-        *(code for _, code in ANSWERS.values()),
+        *(error.code for error in STATUSES),
         *(f"body_{word}" for word in ("not_json", "too_large", "too_slow", "length_invalid")),
     },
     "operation": {"fetch", "list", "count"},

@@ -1,5 +1,6 @@
 """Whatever goes wrong, the caller gets a problem document (RFC 9457) and learns nothing else."""
 
+import json
 from collections.abc import AsyncIterator
 from io import StringIO
 from typing import Annotated, Any
@@ -8,8 +9,9 @@ import pytest
 from fastapi import HTTPException, Query
 from pydantic import BaseModel
 
+from domain.errors import SyncError
 from scripts.clerk_emulator import ClerkEmulator
-from service.errors import ANSWERS
+from service.errors import STATUSES, answer, status_of
 from tests.running import Service, problem, running_service
 
 CANARY = "canary-9f3c"
@@ -98,5 +100,28 @@ async def test_the_frameworks_own_errors_take_the_same_form(
     assert answer.headers["x-hint"] == "kept"
 
 
-def test_no_two_errors_share_a_word() -> None:
-    assert len({code for _, code in ANSWERS.values()}) == len(ANSWERS)
+def every(kind: type[SyncError]) -> list[type[SyncError]]:
+    """Its subclasses, theirs, and so on."""
+    return [one for direct in kind.__subclasses__() for one in (direct, *every(direct))]
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in every(SyncError) if kind.__module__ == SyncError.__module__]
+)
+async def test_every_error_has_an_answer(kind: type[SyncError]) -> None:
+    answered = answer({"type": "http"}, kind("not for the caller"))
+    assert (answered.status_code, answered.media_type) == (
+        status_of(kind),
+        "application/problem+json",
+    )
+    assert json.loads(bytes(answered.body)) == problem(status_of(kind), kind.code)
+    assert ("retry-after" in answered.headers) == (status_of(kind) == 503)
+
+
+@pytest.mark.parametrize("kind", every(SyncError))
+def test_every_error_of_an_adapter_has_a_status(kind: type[SyncError]) -> None:
+    assert 400 <= status_of(kind) < 600
+
+
+def test_no_two_errors_of_the_table_share_a_code() -> None:
+    assert len({error.code for error in STATUSES}) == len(STATUSES)

@@ -19,7 +19,7 @@ from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSession, InvalidSignature, SessionPending
 from domain.observation import SyncUser
 from domain.ports import Session
-from service.bearer import unverified_token
+from service.auth import unverified_token
 from tests.adapters.clerk.deliveries import SECRET, Headers, signed
 from tests.adapters.clerk.mutations import ANY_JSON, garbled, spoilt, written
 from tests.adapters.clerk.payloads import webhook_bytes
