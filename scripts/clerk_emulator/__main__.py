@@ -1,6 +1,6 @@
 """`python -m scripts.clerk_emulator`: a Clerk instance on this machine, until Ctrl-C.
 
-Prints the settings with which a service takes it for its Clerk.
+It prints the settings that make a service use it as its Clerk instance.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import typer
 
 from scripts.clerk_emulator.config import EmulatorConfig
 from scripts.clerk_emulator.emulator import ClerkEmulator
-from scripts.clerk_emulator.server import EmulatorServer, listen
+from scripts.clerk_emulator.server import listen, serving
 from scripts.clerk_emulator.state import State, StateFile, load_state
 
 
@@ -22,45 +22,44 @@ def main(
     *,
     host: str = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8401,
-    public_url: Annotated[str | None, typer.Option(help="The address others use.")] = None,
+    public_url: Annotated[str | None, typer.Option(help="Default: host and port.")] = None,
     webhook_url: Annotated[
-        list[str] | None, typer.Option(help="Where webhooks go; may be repeated.")
+        list[str] | None, typer.Option(help="A receiver of webhooks. May be repeated.")
     ] = None,
     webhook_secret: Annotated[
         str | None,
         typer.Option(
             envvar="CLERK_WEBHOOK_SIGNING_SECRET",
-            help="whsec_…, several by commas. Random, or as saved, unless given.",
+            help="whsec_…, or several with commas. Default: from the state file, or random.",
         ),
     ] = None,
     secret_key: Annotated[
         str | None,
         typer.Option(
-            envvar="CLERK_SECRET_KEY", help="sk_test_…. Random, or as saved, unless given."
+            envvar="CLERK_SECRET_KEY", help="sk_test_…. Default: from the state file, or random."
         ),
     ] = None,
     instance_id: Annotated[
         str | None,
-        typer.Option(envvar="CLERK_INSTANCE_ID", help="ins_…. Random, or as saved, unless given."),
+        typer.Option(
+            envvar="CLERK_INSTANCE_ID", help="ins_…. Default: from the state file, or random."
+        ),
     ] = None,
     issuer: Annotated[
-        str | None, typer.Option(envvar="CLERK_ISSUER", help="Our own address unless given.")
+        str | None, typer.Option(envvar="CLERK_ISSUER", help="Default: the address for clients.")
     ] = None,
     azp: Annotated[
-        str, typer.Option(help="The origin for which tokens are issued.")
+        str, typer.Option(help="The azp claim of session tokens.")
     ] = "http://localhost:3000",
     state: Annotated[
-        Path | None, typer.Option(help="A file that keeps users, keys and secrets.")
+        Path | None, typer.Option(help="A file that keeps users, keys and secrets across runs.")
     ] = None,
     rate_limit: Annotated[
-        int, typer.Option(min=0, help="Calls per 10 s, as Clerk's; 0 is no limit.")
+        int, typer.Option(min=0, help="API calls per 10 s, as at Clerk. 0 for no limit.")
     ] = 100,
     time_scale: Annotated[
-        float, typer.Option(min=0.0, help="Multiplies the waits between webhook attempts.")
+        float, typer.Option(min=0.0, help="A factor for the waits between webhook attempts.")
     ] = 1.0,
-    session_events: Annotated[
-        bool, typer.Option(help="Send session.created and session.revoked too.")
-    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the settings as one line of JSON.")
     ] = False,
@@ -82,7 +81,6 @@ def main(
             webhook_urls=tuple(webhook_url or ()),
             rate_limit=rate_limit or None,
             time_scale=time_scale,
-            session_events=session_events,
             **_kept(saved) | {name: value for name, value in given.items() if value},
         )
         asyncio.run(_serve(config, saved, state, as_json=as_json))
@@ -92,7 +90,7 @@ def main(
 
 
 def _kept(saved: State | None) -> dict[str, Any]:
-    """What the last run left; the command line and the environment come before it."""
+    """Settings from the state file. The command line and the environment override them."""
     if saved is None:
         return {}
     return {
@@ -105,30 +103,20 @@ def _kept(saved: State | None) -> dict[str, Any]:
 async def _serve(
     config: EmulatorConfig, saved: State | None, path: Path | None, *, as_json: bool
 ) -> None:
-    stop = _stop_signal()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listener, config = listen(config)
     emulator = ClerkEmulator(config, signing_key=saved.signing_key if saved else None)
     emulator.users.add_many(list(saved.users) if saved else [])
     state_file = StateFile(path, emulator) if path else None
-    server = EmulatorServer(emulator)
-    await server.start(listener)
-    await emulator.start()
-    if state_file:
-        await state_file.start()
-    _print_settings(config, as_json=as_json)
-    await stop.wait()
-    await emulator.stop()
-    await server.stop()
+    async with serving(emulator, listener):
+        if state_file:
+            await state_file.start()
+        _print_settings(config, as_json=as_json)
+        await stop.wait()
     if state_file:
         await state_file.stop()
-
-
-def _stop_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def _print_settings(config: EmulatorConfig, *, as_json: bool) -> None:

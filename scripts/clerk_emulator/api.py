@@ -1,7 +1,7 @@
-"""Clerk's HTTP surface: the Backend API under `/v1` and the public keys.
+"""Clerk's HTTP API: the Backend API under `/v1`, and the public signing keys.
 
-Operations are named after those of Clerk's OpenAPI documents (clerk/openapi-specs,
-bapi/2026-05-12); the Frontend API's `getJWKS` is `GetPublicJWKS` here.
+Operations have their names in Clerk's OpenAPI documents (clerk/openapi-specs, bapi/2026-05-12).
+The Frontend API's `getJWKS` is `GetPublicJWKS` here.
 """
 
 import hmac
@@ -17,7 +17,6 @@ from starlette.routing import Route
 
 from scripts.clerk_emulator import errors, listing, params
 from scripts.clerk_emulator.instance import ClerkInstance
-from scripts.clerk_emulator.json_response import OrjsonResponse
 from scripts.clerk_emulator.sessions import TOKEN_LIFETIME, session_json
 
 API_VERSIONS = frozenset(
@@ -36,7 +35,7 @@ NO_METADATA_IN_UPDATE_SINCE = "2026-05-12"
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What an operation was asked, authenticated."""
+    """An authenticated request to an operation."""
 
     clerk: ClerkInstance
     path: Mapping[str, str]
@@ -45,9 +44,9 @@ class Call:
     api_version: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Operation:
-    """One row of Clerk's API. Public operations need no key; the keys are never limited."""
+    """One operation. A public one needs no secret key; the quota counts the group `api` only."""
 
     name: str
     method: str
@@ -86,7 +85,9 @@ async def _respond(clerk: ClerkInstance, operation: Operation, request: Request)
     if not operation.public:
         _authenticate(clerk, request)
     if operation.group == "api":
-        _admit(clerk)
+        refused_for = clerk.rate_limit.refused_for()
+        if refused_for is not None:
+            raise errors.too_many_requests(str(refused_for))
     call = Call(
         clerk=clerk,
         path=request.path_params,
@@ -94,7 +95,7 @@ async def _respond(clerk: ClerkInstance, operation: Operation, request: Request)
         body=await _body(request),
         api_version=_api_version(request),
     )
-    return OrjsonResponse(operation.answer(call))
+    return errors.OrjsonResponse(operation.answer(call))
 
 
 def _authenticate(clerk: ClerkInstance, request: Request) -> None:
@@ -103,12 +104,6 @@ def _authenticate(clerk: ClerkInstance, request: Request) -> None:
         raise errors.authorization_format_invalid()
     if not hmac.compare_digest(key.encode(), clerk.config.secret_key.encode()):
         raise errors.secret_key_invalid()
-
-
-def _admit(clerk: ClerkInstance) -> None:
-    refused_for = clerk.rate_limit.refused_for()
-    if refused_for is not None:
-        raise errors.too_many_requests(str(refused_for))
 
 
 def _api_version(request: Request) -> str | None:
@@ -131,59 +126,18 @@ async def _body(request: Request) -> Mapping[str, Any]:
     return body
 
 
-def _create_user(call: Call) -> Any:
-    return call.clerk.create_user(**call.body)
-
-
-def _get_user(call: Call) -> Any:
-    return call.clerk.get_user(call.path["user_id"])
-
-
 def _list_users(call: Call) -> Any:
     clerk = call.clerk
     users = listing.list_users(clerk.users, call.query, cursors=clerk.config.starting_after)
     return [clerk.user_json(user) for user in users]
 
 
-def _count_users(call: Call) -> Any:
-    total = listing.count_users(call.clerk.users, call.query)
-    return {"object": "total_count", "total_count": total}
-
-
 def _update_user(call: Call) -> Any:
-    """Since 2026-05-12 metadata has its own endpoints and is unknown here (OpenAPI)."""
+    """Since API version 2026-05-12 metadata has an operation of its own (OpenAPI)."""
     if (call.api_version or "") >= NO_METADATA_IN_UPDATE_SINCE:
         for name in sorted(params.METADATA & call.body.keys()):
             raise errors.param_unknown(name)
     return call.clerk.update_user(call.path["user_id"], **call.body)
-
-
-def _merge_metadata(call: Call) -> Any:
-    return call.clerk.merge_metadata(call.path["user_id"], **call.body)
-
-
-def _replace_metadata(call: Call) -> Any:
-    return call.clerk.replace_metadata(call.path["user_id"], **call.body)
-
-
-def _delete_user(call: Call) -> Any:
-    return call.clerk.delete_user(call.path["user_id"])
-
-
-def _ban_user(call: Call) -> Any:
-    return call.clerk.ban_user(call.path["user_id"])
-
-
-def _unban_user(call: Call) -> Any:
-    return call.clerk.unban_user(call.path["user_id"])
-
-
-def _lock_user(call: Call) -> Any:
-    return call.clerk.lock_user(call.path["user_id"])
-
-
-def _unlock_user(call: Call) -> Any:
-    return call.clerk.unlock_user(call.path["user_id"])
 
 
 def _create_session(call: Call) -> Any:
@@ -193,71 +147,67 @@ def _create_session(call: Call) -> Any:
     return call.clerk.create_session(user_id)
 
 
-def _get_session(call: Call) -> Any:
-    return session_json(call.clerk.sessions.get(call.path["session_id"]))
-
-
-def _revoke_session(call: Call) -> Any:
-    return call.clerk.revoke_session(call.path["session_id"])
-
-
 def _create_token(call: Call) -> Any:
-    token = call.clerk.token_of_session(call.path["session_id"], _lifetime(call))
-    return {"object": "token", "jwt": token}
-
-
-def _create_template_token(call: Call) -> Any:
-    token = call.clerk.template_token(call.path["session_id"], _lifetime(call))
-    return {"object": "token", "jwt": token}
-
-
-def _lifetime(call: Call) -> int:
-    """Seconds; 30 to ten years (OpenAPI `CreateSessionToken`)."""
+    """OpenAPI `CreateSessionToken`: `expires_in_seconds` is 30 seconds to ten years."""
     seconds = call.body.get("expires_in_seconds")
     if seconds is None:
-        return TOKEN_LIFETIME
+        seconds = TOKEN_LIFETIME
     if not isinstance(seconds, int) or not 30 <= seconds <= 315_360_000:
         raise errors.param_invalid("expires_in_seconds", seconds)
-    return seconds
+    return {"object": "token", "jwt": call.clerk.token_of_session(call.path["session_id"], seconds)}
 
 
-def _jwks(call: Call) -> Any:
-    return call.clerk.jwks()
-
-
-def _operation(name: str, method: str, path: str, answer: Callable[[Call], Any]) -> Operation:
-    return Operation(name=name, method=method, path=f"/v1{path}", answer=answer)
+def _of_user(act: Callable[[ClerkInstance, str], Any]) -> Callable[[Call], Any]:
+    return lambda call: act(call.clerk, call.path["user_id"])
 
 
 OPERATIONS = (
-    _operation("CreateUser", "POST", "/users", _create_user),
-    _operation("GetUserList", "GET", "/users", _list_users),
-    _operation("GetUsersCount", "GET", "/users/count", _count_users),
-    _operation("GetUser", "GET", "/users/{user_id}", _get_user),
-    _operation("UpdateUser", "PATCH", "/users/{user_id}", _update_user),
-    _operation("DeleteUser", "DELETE", "/users/{user_id}", _delete_user),
-    _operation("UpdateUserMetadata", "PATCH", "/users/{user_id}/metadata", _merge_metadata),
-    _operation("ReplaceUserMetadata", "PUT", "/users/{user_id}/metadata", _replace_metadata),
-    _operation("BanUser", "POST", "/users/{user_id}/ban", _ban_user),
-    _operation("UnbanUser", "POST", "/users/{user_id}/unban", _unban_user),
-    _operation("LockUser", "POST", "/users/{user_id}/lock", _lock_user),
-    _operation("UnlockUser", "POST", "/users/{user_id}/unlock", _unlock_user),
-    _operation("CreateSession", "POST", "/sessions", _create_session),
-    _operation("GetSession", "GET", "/sessions/{session_id}", _get_session),
-    _operation("RevokeSession", "POST", "/sessions/{session_id}/revoke", _revoke_session),
-    _operation("CreateSessionToken", "POST", "/sessions/{session_id}/tokens", _create_token),
-    _operation(
-        "CreateSessionTokenFromTemplate",
-        "POST",
-        "/sessions/{session_id}/tokens/{template_name}",
-        _create_template_token,
-    ),
-    Operation(name="GetJWKS", method="GET", path="/v1/jwks", answer=_jwks, group="jwks"),
+    Operation("CreateUser", "POST", "/v1/users", lambda call: call.clerk.create_user(**call.body)),
+    Operation("GetUserList", "GET", "/v1/users", _list_users),
     Operation(
-        name="GetPublicJWKS",
-        method="GET",
-        path="/.well-known/jwks.json",
-        answer=_jwks,
+        "GetUsersCount",
+        "GET",
+        "/v1/users/count",
+        lambda call: {
+            "object": "total_count",
+            "total_count": listing.count_users(call.clerk.users, call.query),
+        },
+    ),
+    Operation("GetUser", "GET", "/v1/users/{user_id}", _of_user(ClerkInstance.get_user)),
+    Operation("UpdateUser", "PATCH", "/v1/users/{user_id}", _update_user),
+    Operation("DeleteUser", "DELETE", "/v1/users/{user_id}", _of_user(ClerkInstance.delete_user)),
+    Operation(
+        "UpdateUserMetadata",
+        "PATCH",
+        "/v1/users/{user_id}/metadata",
+        lambda call: call.clerk.merge_metadata(call.path["user_id"], **call.body),
+    ),
+    Operation("BanUser", "POST", "/v1/users/{user_id}/ban", _of_user(ClerkInstance.ban_user)),
+    Operation("UnbanUser", "POST", "/v1/users/{user_id}/unban", _of_user(ClerkInstance.unban_user)),
+    Operation("LockUser", "POST", "/v1/users/{user_id}/lock", _of_user(ClerkInstance.lock_user)),
+    Operation(
+        "UnlockUser", "POST", "/v1/users/{user_id}/unlock", _of_user(ClerkInstance.unlock_user)
+    ),
+    Operation("CreateSession", "POST", "/v1/sessions", _create_session),
+    Operation(
+        "GetSession",
+        "GET",
+        "/v1/sessions/{session_id}",
+        lambda call: session_json(call.clerk.sessions.get(call.path["session_id"])),
+    ),
+    Operation(
+        "RevokeSession",
+        "POST",
+        "/v1/sessions/{session_id}/revoke",
+        lambda call: call.clerk.revoke_session(call.path["session_id"]),
+    ),
+    Operation("CreateSessionToken", "POST", "/v1/sessions/{session_id}/tokens", _create_token),
+    Operation("GetJWKS", "GET", "/v1/jwks", lambda call: call.clerk.jwks(), group="jwks"),
+    Operation(
+        "GetPublicJWKS",
+        "GET",
+        "/.well-known/jwks.json",
+        lambda call: call.clerk.jwks(),
         group="jwks",
         public=True,
     ),

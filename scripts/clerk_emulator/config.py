@@ -1,35 +1,47 @@
-"""What an emulated Clerk instance is: its keys, its addresses, its webhooks, its limits."""
+"""The settings of an emulated Clerk instance, its ids and its clock."""
 
 import base64
+import os
 import re
 import secrets
+import string
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from scripts.clerk_emulator.ids import new_id
-
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{32,100}", re.ASCII)
+_ID_LENGTH = 27
+_BASE62 = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()
+_BASE62_OF_BYTE = bytes(_BASE62[byte % len(_BASE62)] for byte in range(256))
 
 Clock = Callable[[], int]
-"""Milliseconds since 1970, as Clerk counts them."""
+"""Milliseconds since 1970, the unit of Clerk's own times."""
 
 
-def random_secret_key() -> str:
-    """A Backend API key of a development instance (`sk_test_…`)."""
-    return f"sk_test_{secrets.token_urlsafe(32)}"
+def system_clock() -> int:
+    """This machine's clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id(prefix: str) -> str:
+    """A random id such as `user_2g7np7Hrk0SN6kj5EDMLDaKNL0S`.
+
+    Clerk's ids are KSUIDs. These have the alphabet and the length of one, but hold no time.
+    """
+    return f"{prefix}_{os.urandom(_ID_LENGTH).translate(_BASE62_OF_BYTE).decode()}"
 
 
 def random_webhook_secret() -> str:
-    """A Svix signing secret (`whsec_` and 24 bytes in base64)."""
+    """A Svix signing secret: `whsec_` and 24 random bytes in base64."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where webhooks go. With several secrets every attempt is signed with each (key rotation).
+    """A receiver of webhooks. Each attempt carries one signature for each secret.
 
-    `ValueError` unless the address is http or https and the secrets are Svix's.
+    Raises `ValueError` unless `url` is http or https and every secret has Svix's form.
     """
 
     url: str
@@ -44,13 +56,13 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatorConfig:
-    """Everything has a default; secrets are random unless given.
+    """Every setting has a default; keys and secrets are random unless given.
 
-    `rate_limit` is calls per `rate_window` seconds, Clerk's 100 per 10 s for a development
-    instance; None is no limit. `time_scale` multiplies the waits between webhook attempts:
-    0.001 turns five minutes into 0.3 s. `attempt_timeout` is Svix's 15 s and is not scaled.
-    `starting_after=False` refuses the cursor, as a Clerk that does not know it would.
-    `session_events` sends `session.created` and `session.revoked` too.
+    - `rate_limit`: API calls per 10 seconds, Clerk's 100 for a development instance; None for
+      no limit.
+    - `time_scale`: a factor for the waits between webhook attempts; 0.001 turns five minutes into
+      0.3 seconds.
+    - `starting_after`: False refuses this cursor of the user list as an unknown parameter.
     """
 
     host: str = "127.0.0.1"
@@ -58,25 +70,25 @@ class EmulatorConfig:
     public_url: str | None = None
     issuer: str | None = None
     instance_id: str = field(default_factory=lambda: new_id("ins"))
-    secret_key: str = field(default_factory=random_secret_key)
+    secret_key: str = field(default_factory=lambda: f"sk_test_{secrets.token_urlsafe(32)}")
     webhook_secrets: tuple[str, ...] = field(default_factory=lambda: (random_webhook_secret(),))
     webhook_urls: tuple[str, ...] = ()
     authorized_party: str = "http://localhost:3000"
     rate_limit: int | None = 100
-    rate_window: float = 10.0
     time_scale: float = 1.0
-    attempt_timeout: float = 15.0
     starting_after: bool = True
-    session_events: bool = False
 
     @property
     def url(self) -> str:
-        """The address others use: `public_url`, or host and port."""
+        """The Backend API's address for clients: `public_url`, or host and port."""
         return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
     def token_issuer(self) -> str:
-        """The `iss` of session tokens: the Frontend API's address, here our own unless given."""
+        """The `iss` of session tokens: `issuer`, or the emulator's own address.
+
+        At Clerk it is the address of the Frontend API.
+        """
         return self.issuer or self.url
 
     @property
@@ -85,7 +97,7 @@ class EmulatorConfig:
 
     @property
     def publishable_key(self) -> str:
-        """`pk_test_` and the Frontend API's host in base64, closed by a `$`, without padding."""
+        """`pk_test_`, then the issuer's host and a `$` in base64 without padding."""
         host = urlsplit(self.token_issuer).netloc
         return "pk_test_" + base64.b64encode(f"{host}$".encode()).decode().rstrip("=")
 
@@ -94,7 +106,7 @@ class EmulatorConfig:
         return tuple(Endpoint(url=url, secrets=self.webhook_secrets) for url in self.webhook_urls)
 
     def environment(self) -> dict[str, str]:
-        """The settings with which a service takes this emulator for its Clerk instance."""
+        """The settings that make a service use this emulator as its Clerk instance."""
         return {
             "CLERK_API_URL": self.url,
             "CLERK_AUTHORIZED_PARTIES": self.authorized_party,

@@ -1,6 +1,7 @@
 """Webhook envelopes: `{data, object: "event", type, timestamp, instance_id, event_attributes}`.
 
-Clerk docs, "Webhooks overview", and OpenAPI `WebhookEventPayload`; `timestamp` is milliseconds.
+Sources: Clerk docs, "Webhooks overview"; OpenAPI `WebhookEventPayload`. `timestamp` is
+milliseconds.
 """
 
 from typing import Any
@@ -29,7 +30,7 @@ def event(event_type: str, data: dict[str, Any], *, instance_id: str, timestamp:
 
 
 def deleted_user(user: User) -> dict[str, Any]:
-    """All that Clerk says of a deleted user; `external_id` only if there was one."""
+    """The data of `user.deleted`. It has an `external_id` only if the user had one."""
     data: dict[str, Any] = {"deleted": True, "id": user.id, "object": "user"}
     if user.external_id is not None:
         data["external_id"] = user.external_id
@@ -37,10 +38,11 @@ def deleted_user(user: User) -> dict[str, Any]:
 
 
 def dashboard_example(event_type: str) -> Event:
-    """What "Send Example" on the dashboard's Testing tab delivers, validly signed.
+    """The event of "Send Example" on the dashboard's Testing tab, from the OpenAPI examples.
 
-    Its traps are Clerk's own (OpenAPI examples): a timestamp in seconds, another instance's id,
-    a primary e-mail address that is not among the addresses. `ValueError` for other events.
+    It is unlike real events: its timestamp is in seconds, its instance id is another instance's,
+    and its primary e-mail address is not among the addresses. Raises `ValueError` for an event
+    that has no example here.
     """
     examples = {
         "user.created": _EXAMPLE_CREATED,

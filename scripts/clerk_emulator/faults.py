@@ -1,14 +1,15 @@
-"""How the Backend API and the key endpoints may misbehave, on request.
+"""Faults of the Backend API and of the key endpoints, on request.
 
-A fault is applied to the calls it matches, `times` times or until it is cleared; of several the
-one added first goes first. So two faults in a row are a story: twice 503, then 429, then well.
+A fault applies to the calls that match it, `times` times or until the faults are cleared. If
+several match, the one that was added first applies. Two faults thus make a sequence: two answers
+503, then one 429, then the true answers.
 """
 
 import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from starlette.types import Receive, Scope, Send
 
 from scripts.clerk_emulator import errors
-from scripts.clerk_emulator.ids import new_id
+from scripts.clerk_emulator.config import new_id
 
 Respond = Callable[[], Awaitable[Response]]
 
@@ -24,12 +25,12 @@ _CHUNK = 64 * 1024
 
 
 class FaultKind(StrEnum):
-    """What goes wrong. Only the first five reach the API itself."""
+    """What goes wrong. The first five change the true answer; the others replace it."""
 
     SLOW = "slow"
-    """The true answer, `seconds` after it was true."""
+    """The true answer, `seconds` late."""
     HOLD = "hold"
-    """The true answer, when the fault is cleared."""
+    """The true answer, as soon as the faults are cleared."""
     DRIP = "drip"
     """The true answer, byte by byte, over `seconds`."""
     TRUNCATED = "truncated"
@@ -41,9 +42,9 @@ class FaultKind(StrEnum):
     ERROR = "error"
     """`status` with Clerk's error body."""
     HTML = "html"
-    """`status` with a page, as a CDN answers."""
+    """`status` with an HTML page, as from a CDN."""
     RAW = "raw"
-    """`status` with `body` as `content_type`: whatever else there is."""
+    """`status` with `body` as `content_type`."""
     REDIRECT = "redirect"
     """302 to `location`."""
     HUGE = "huge"
@@ -51,11 +52,11 @@ class FaultKind(StrEnum):
     GZIP_BOMB = "gzip_bomb"
     """`size` bytes of JSON, compressed a thousandfold."""
     DISCONNECT = "disconnect"
-    """The connection closes in mid-answer."""
+    """The connection closes before the answer is complete."""
 
 
 class ApiFault(BaseModel):
-    """One misbehaviour. `on` is `api`, `jwks`, `all`, or the name of one operation."""
+    """One fault. `on` is `api`, `jwks`, `all`, or the name of one operation (`GetUser`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,24 +76,16 @@ class ApiFault(BaseModel):
 
 
 class ActiveFault:
-    """A fault and how often it is still to be applied."""
+    """A fault, and how many times it still applies (None: without end)."""
 
     def __init__(self, fault: ApiFault) -> None:
         self.fault = fault
         self.left = fault.times
         self.cleared = asyncio.Event()
 
-    def use(self) -> None:
-        if self.left is not None:
-            self.left -= 1
-
-    def report(self) -> dict[str, Any]:
-        """As `GET /emulator/faults` shows it."""
-        return self.fault.model_dump(mode="json") | {"left": self.left}
-
 
 class Faults:
-    """The faults of the instance."""
+    """The faults of the instance, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._active: list[ActiveFault] = []
@@ -101,25 +94,27 @@ class Faults:
         self._active.extend(ActiveFault(fault) for fault in faults)
 
     def clear(self) -> None:
-        """All is well again, and what was held is answered."""
+        """Remove all faults, and answer the calls that were held."""
         for active in self._active:
             active.cleared.set()
         self._active.clear()
 
-    def report(self) -> list[dict[str, Any]]:
-        return [active.report() for active in self._active if active.left != 0]
+    def report(self) -> list[ApiFault]:
+        """The faults that still apply."""
+        return [active.fault for active in self._active if active.left != 0]
 
     async def answer(
         self, operation: str, group: Literal["api", "jwks"], respond: Respond
     ) -> Response:
-        """The true answer, or what the first fault that matches makes of it."""
+        """The true answer, or the answer of the first fault that matches."""
         active = self._next(operation, group)
         if active is None:
             return await respond()
-        active.use()
-        if active.fault.kind in _FALSE_ANSWERS:
-            return _FALSE_ANSWERS[active.fault.kind](active.fault)
-        return await _spoil(active, await respond())
+        if active.left is not None:
+            active.left -= 1
+        if active.fault.kind in _REPLACEMENTS:
+            return _REPLACEMENTS[active.fault.kind](active.fault)
+        return await _changed(active, await respond())
 
     def _next(self, operation: str, group: Literal["api", "jwks"]) -> ActiveFault | None:
         matching = (
@@ -130,7 +125,7 @@ class Faults:
         return next(matching, None)
 
 
-async def _spoil(active: ActiveFault, response: Response) -> Response:
+async def _changed(active: ActiveFault, response: Response) -> Response:
     fault = active.fault
     if fault.kind is FaultKind.SLOW:
         await asyncio.sleep(fault.seconds)
@@ -139,14 +134,16 @@ async def _spoil(active: ActiveFault, response: Response) -> Response:
         await active.cleared.wait()
         return response
     if fault.kind is FaultKind.DRIP:
-        return _drip(bytes(response.body), fault.seconds, response)
+        return _drip(response, fault.seconds)
     if fault.kind is FaultKind.TRUNCATED:
         half = response.body[: len(response.body) // 2]
         return Response(half, response.status_code, media_type=response.media_type)
     return _under_another_id(response)
 
 
-def _drip(body: bytes, seconds: float, response: Response) -> Response:
+def _drip(response: Response, seconds: float) -> Response:
+    body = bytes(response.body)
+
     async def bytewise() -> AsyncIterator[bytes]:
         for index in range(len(body)):
             yield body[index : index + 1]
@@ -176,22 +173,20 @@ def _gzip_bomb(fault: ApiFault) -> Response:
     return Response(body, 200, headers=headers, media_type="application/json")
 
 
-def _html(fault: ApiFault) -> Response:
-    return HTMLResponse("<html><body><h1>Bad gateway</h1></body></html>", fault.status)
-
-
 class _Disconnect(Response):
-    """Promises a body and ends without it; the server then closes the connection."""
+    """Announces a body and ends without it, so the server closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
 
 
-_FALSE_ANSWERS: dict[FaultKind, Callable[[ApiFault], Response]] = {
+_REPLACEMENTS: dict[FaultKind, Callable[[ApiFault], Response]] = {
     FaultKind.RATE_LIMIT: lambda fault: errors.too_many_requests(fault.retry_after).response(),
     FaultKind.ERROR: lambda fault: errors.server_error(fault.status).response(),
-    FaultKind.HTML: _html,
+    FaultKind.HTML: lambda fault: HTMLResponse(
+        "<html><body><h1>Bad gateway</h1></body></html>", fault.status
+    ),
     FaultKind.RAW: lambda fault: Response(fault.body, fault.status, media_type=fault.content_type),
     FaultKind.REDIRECT: lambda fault: RedirectResponse(fault.location, 302),
     FaultKind.HUGE: _huge,

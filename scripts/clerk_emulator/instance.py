@@ -1,9 +1,8 @@
-"""One Clerk instance: its users, sessions, keys, webhooks, faults and quota.
+"""One Clerk instance: its users, sessions, keys, webhooks, faults and rate limit.
 
-Every change of a user goes through here, so that every change sends its webhook.
+All changes of users go through this class, so every change sends its webhook.
 """
 
-import time
 from collections.abc import Mapping
 from itertools import count as numbers
 from itertools import islice
@@ -13,10 +12,9 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from scripts.clerk_emulator import errors, events
-from scripts.clerk_emulator.config import Clock, EmulatorConfig
-from scripts.clerk_emulator.deliveries import Message
+from scripts.clerk_emulator.config import Clock, EmulatorConfig, new_id, system_clock
+from scripts.clerk_emulator.deliveries import Message, SignedDelivery, signed
 from scripts.clerk_emulator.faults import Faults
-from scripts.clerk_emulator.ids import new_id
 from scripts.clerk_emulator.limits import Calls, RateLimit
 from scripts.clerk_emulator.params import changes, merged, metadata_only, new_user
 from scripts.clerk_emulator.sender import Sender
@@ -35,15 +33,16 @@ from scripts.clerk_emulator.user import Identification, User, user_json
 from scripts.clerk_emulator.users import Users
 
 
-def system_clock() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class ClerkInstance:
-    """What Clerk knows and does, without its HTTP surface.
+    """A Clerk instance without its HTTP API.
 
-    `clock` gives Clerk's time in milliseconds. `transport` replaces the network of the webhook
-    sender, for instance by `httpx.ASGITransport(app)`.
+    `clock` is Clerk's clock, in milliseconds. `signing_key` is random unless given, which takes a
+    tenth of a second. `transport` replaces the network of the webhook sender: with
+    `httpx.ASGITransport(app)` webhooks reach an application in process.
+
+    Users and sessions are Clerk's own JSON objects, and the parameters of `create_user` and
+    `update_user` are those of Clerk's Backend API. Methods raise `ClerkApiError` where Clerk
+    answers with an error.
     """
 
     def __init__(
@@ -61,12 +60,11 @@ class ClerkInstance:
         self.keys = SigningKeys(self.config.instance_id, signing_key)
         self.faults = Faults()
         self.calls = Calls()
-        self.rate_limit = RateLimit(self.config.rate_limit, self.config.rate_window)
+        self.rate_limit = RateLimit(self.config.rate_limit)
         self.sender = Sender(
             clock=clock,
             endpoints=self.config.endpoints,
             time_scale=self.config.time_scale,
-            attempt_timeout=self.config.attempt_timeout,
             transport=transport,
         )
 
@@ -75,42 +73,39 @@ class ClerkInstance:
         return self.config.url
 
     async def start(self) -> None:
-        """Begin to send webhooks; what happened before is sent now."""
+        """Begin to post webhooks to the endpoints, starting with those of earlier changes."""
         await self.sender.start()
 
     async def stop(self) -> None:
-        """Stop sending, and let go of answers that a fault held back."""
+        """Stop posting webhooks, and answer the calls that a fault holds."""
         self.faults.clear()
         await self.sender.stop()
 
-    # Users, in Clerk's own parameters and JSON
+    # Users
 
     def create_user(self, /, **params: Any) -> dict[str, Any]:
-        """As `POST /v1/users`."""
+        """`POST /v1/users`, as in `create_user(email_address=["ada@example.com"])`."""
         user = self.users.add(new_user(params, self.clock()))
         return self._announce("user.created", user)
 
     def get_user(self, user_id: str) -> dict[str, Any]:
+        """`GET /v1/users/{id}`."""
         return self.user_json(self.users.get(user_id))
 
     def update_user(self, user_id: str, /, **params: Any) -> dict[str, Any]:
-        """As `PATCH /v1/users/{id}`."""
+        """`PATCH /v1/users/{id}`, as in `update_user(user_id, first_name="Ada")`."""
         user = self.users.get(user_id)
         return self._change(user, **changes(user, params, self.clock()))
 
     def merge_metadata(self, user_id: str, /, **params: Any) -> dict[str, Any]:
-        """As `PATCH /v1/users/{id}/metadata`."""
+        """`PATCH /v1/users/{id}/metadata`."""
         user = self.users.get(user_id)
         patches = metadata_only(params)
         fields = {name: merged(getattr(user, name), patch) for name, patch in patches.items()}
         return self._change(user, **fields)
 
-    def replace_metadata(self, user_id: str, /, **params: Any) -> dict[str, Any]:
-        """As `PUT /v1/users/{id}/metadata`."""
-        return self._change(self.users.get(user_id), **metadata_only(params))
-
     def ban_user(self, user_id: str) -> dict[str, Any]:
-        """All sessions of a banned user are revoked (OpenAPI `BanUser`)."""
+        """`POST /v1/users/{id}/ban`. It revokes the user's sessions (OpenAPI `BanUser`)."""
         for session in self.sessions.active_of(user_id):
             self.revoke_session(session.id)
         return self.edit_user(user_id, banned=True)
@@ -125,11 +120,11 @@ class ClerkInstance:
         return self.edit_user(user_id, locked=False)
 
     def edit_user(self, user_id: str, **fields: Any) -> dict[str, Any]:
-        """Set any field of the record, such as `deprovisioned` or `image_url`."""
+        """Set any field of the `User` record, also those that Clerk's API cannot set."""
         return self._change(self.users.get(user_id), **fields)
 
     def delete_user(self, user_id: str) -> dict[str, Any]:
-        """As `DELETE /v1/users/{id}`."""
+        """`DELETE /v1/users/{id}`."""
         user = self.users.get(user_id)
         self.users.remove(user)
         self.sessions.remove_all_of(user_id)
@@ -138,12 +133,16 @@ class ClerkInstance:
         return deleted
 
     def create_users(self, count: int) -> None:
-        """So many people at once, one created every second until now, without webhooks."""
+        """Add `count` users without webhooks. They were created one per second until now."""
         now = self.clock()
-        free = (number for number in numbers(len(self.users)) if self._is_free(number))
+        free = (
+            number
+            for number in numbers(len(self.users))
+            if not self.users.has_email_address(_address(number))
+        )
         self.users.add_many(
             [
-                _somebody(number, now - 1000 * (count - index))
+                _numbered_user(number, now - 1000 * (count - index))
                 for index, number in enumerate(islice(free, count))
             ]
         )
@@ -154,32 +153,32 @@ class ClerkInstance:
     # Sessions and tokens
 
     def create_session(self, user_id: str) -> dict[str, Any]:
-        """As `POST /v1/sessions`. A banned user gets none."""
+        """`POST /v1/sessions`. Raises `ClerkApiError` 403 for a banned user."""
         if self.users.get(user_id).banned:
             raise errors.user_banned()
-        session = self.sessions.create(user_id, self.clock())
-        self._announce_session("session.created", session)
-        return session_json(session)
+        return session_json(self.sessions.create(user_id, self.clock()))
 
     def revoke_session(self, session_id: str) -> dict[str, Any]:
-        session = self.sessions.revoke(session_id, self.clock())
-        self._announce_session("session.revoked", session)
-        return session_json(session)
+        """`POST /v1/sessions/{id}/revoke`."""
+        return session_json(self.sessions.revoke(session_id, self.clock()))
 
     def session_token(
         self, user_id: str, *, headers: Mapping[str, Any] | None = None, **claims: Any
     ) -> str:
-        """A token for any user id, there or not, with these claims; None removes a claim."""
+        """A signed session token for any user id, also one that does not exist.
+
+        `claims` and `headers` replace the usual ones; a claim of None is left out.
+        """
         active = self.sessions.active_of(user_id)
         session = active[0] if active else self.sessions.create(user_id, self.clock())
         return self._session_token(session, TOKEN_LIFETIME, claims, headers or {})
 
     def token_of_session(self, session_id: str, lifetime: int = TOKEN_LIFETIME) -> str:
-        """As `POST /v1/sessions/{id}/tokens`; none for a session that is over."""
+        """`POST /v1/sessions/{id}/tokens`. Raises `ClerkApiError` 404 for a revoked session."""
         return self._session_token(self._active_session(session_id), lifetime, {}, {})
 
     def template_token(self, session_id: str, lifetime: int = TOKEN_LIFETIME) -> str:
-        """As `POST /v1/sessions/{id}/tokens/{template}`: same key, another category."""
+        """A token from a JWT template: the same key and another category."""
         claims = template_claims(
             user_id=self._active_session(session_id).user_id,
             issuer=self.config.token_issuer,
@@ -195,11 +194,21 @@ class ClerkInstance:
     # Webhooks
 
     def send_example(self, event_type: str = "user.created") -> Message:
-        """The dashboard's "Send Example". `ValueError` for an event without one."""
+        """The dashboard's "Send Example". Raises `ValueError` for an event without an example."""
         return self.sender.send(events.dashboard_example(event_type))
 
-    def _is_free(self, number: int) -> bool:
-        return not self.users.has_email_address(_address(number))
+    def deliveries(self, user_id: str | None = None) -> list[SignedDelivery]:
+        """The webhooks so far, of one user or of all, in the order of the changes.
+
+        Each call signs them afresh, as Svix does for each attempt, so none of them is too old.
+        A test posts them itself: one of them twice, the list reversed, or one after the others.
+        """
+        secrets, now = self.config.webhook_secrets, self.clock()
+        return [
+            signed(message, secrets, now)
+            for message in self.sender.messages.values()
+            if user_id in (None, message.user_id)
+        ]
 
     def _change(self, user: User, **fields: Any) -> dict[str, Any]:
         return self._announce("user.updated", self.users.change(user, self.clock(), **fields))
@@ -209,13 +218,8 @@ class ClerkInstance:
         self._send(event_type, snapshot, not_before=user.updated_at)
         return snapshot
 
-    def _announce_session(self, event_type: str, session: Session) -> None:
-        if self.config.session_events:
-            data = session_json(session) | {"user": self.get_user(session.user_id)}
-            self._send(event_type, data, not_before=session.updated_at)
-
     def _send(self, event_type: str, data: dict[str, Any], *, not_before: int) -> None:
-        """An event is never older than what it tells of."""
+        """An event's timestamp is never before the `updated_at` of its data."""
         timestamp = max(self.clock(), not_before)
         instance_id = self.config.instance_id
         self.sender.send(
@@ -247,7 +251,7 @@ class ClerkInstance:
         return self.keys.sign(wanted, {"cat": SESSION_CATEGORY, **headers})
 
 
-def _somebody(number: int, created_at: int) -> User:
+def _numbered_user(number: int, created_at: int) -> User:
     email = Identification(
         id=new_id("idn"),
         kind="email_address",

@@ -1,4 +1,4 @@
-"""Clerk's quota, and the count of the calls it was asked."""
+"""Clerk's rate limit, and a count of the API calls."""
 
 import math
 import time
@@ -9,16 +9,16 @@ from typing import Any
 
 
 class RateLimit:
-    """At most `limit` calls in any `window` seconds; None is no limit.
+    """At most `limit` calls in any `window` seconds. A `limit` of None admits every call.
 
-    Clerk docs, "System limits": 100 per 10 s for a development instance, 1,000 for production,
-    counted by secret key. A refused call does not count.
+    Clerk docs, "System limits": 100 calls in 10 seconds for each secret key of a development
+    instance, 1,000 in production. A refused call does not count.
     """
 
     def __init__(
         self,
         limit: int | None,
-        window: float,
+        window: float = 10.0,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limit = limit
@@ -27,7 +27,7 @@ class RateLimit:
         self._admitted: deque[float] = deque()
 
     def refused_for(self) -> int | None:
-        """Whole seconds until another call is admitted; None if this one is."""
+        """None if this call is admitted, else the whole seconds until the next one will be."""
         if self._limit is None:
             return None
         now = self._monotonic()
@@ -40,7 +40,7 @@ class RateLimit:
 
 
 class _Period:
-    """What was called between two moments, whenever it was answered."""
+    """The calls that began between two `clear`s, whenever they were answered."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, Counter[int]] = {}
@@ -49,14 +49,14 @@ class _Period:
 
 
 class Calls:
-    """How often each operation was called, what it answered and how many ran at once."""
+    """For each operation: its calls by status, and how many of them ran at once."""
 
     def __init__(self) -> None:
         self._period = _Period()
 
     @contextmanager
     def in_flight(self, operation: str) -> Iterator[Callable[[int], None]]:
-        """Yields what takes the status of the answer."""
+        """Count one call. Yields a function that records the status of its answer."""
         period = self._period
         period.in_flight[operation] += 1
         period.peak[operation] = max(period.peak[operation], period.in_flight[operation])
@@ -70,21 +70,21 @@ class Calls:
             period.in_flight[operation] -= 1
 
     def count(self, operation: str | None = None, status: int | None = None) -> int:
-        """Calls answered so far: of one operation or all, with one status or any."""
-        everything = self._period.statuses.values()
-        counters = everything if operation is None else [self._of(operation)]
+        """Answered calls, of one operation or of all, with one status or any."""
+        statuses = self._period.statuses
+        counters = statuses.values() if operation is None else [statuses.get(operation, Counter())]
         return sum(counter.total() if status is None else counter[status] for counter in counters)
 
     def peak(self, operation: str) -> int:
-        """The most that were in flight at once."""
+        """The greatest number of calls in flight at once."""
         return self._period.peak[operation]
 
     def clear(self) -> None:
-        """Count from zero. What is still in flight belongs to the time before."""
+        """Count from zero. Calls still in flight are not counted."""
         self._period = _Period()
 
     def report(self) -> dict[str, Any]:
-        """As `GET /emulator/calls` shows it."""
+        """The answer of `GET /emulator/calls`."""
         return {
             name: {
                 "total": counter.total(),
@@ -93,6 +93,3 @@ class Calls:
             }
             for name, counter in self._period.statuses.items()
         }
-
-    def _of(self, operation: str) -> Counter[int]:
-        return self._period.statuses.get(operation, Counter())

@@ -1,6 +1,8 @@
-"""What `POST /v1/users` and `PATCH /v1/users/{id}` accept (OpenAPI `CreateUser`, `UpdateUser`).
+"""The parameters of `POST /v1/users` and `PATCH /v1/users/{id}` (OpenAPI `CreateUser`,
+`UpdateUser`).
 
-Passwords, digests and second factors are accepted and not kept: only that there is a password.
+Passwords, their digests and second factors are accepted and not stored. The record only says
+whether there is a password.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from scripts.clerk_emulator import errors, readers
-from scripts.clerk_emulator.ids import new_id
+from scripts.clerk_emulator.config import new_id
 from scripts.clerk_emulator.user import Identification, IdentificationKind, User
 
 Params = Mapping[str, Any]
@@ -16,19 +18,14 @@ Params = Mapping[str, Any]
 METADATA = frozenset({"public_metadata", "private_metadata", "unsafe_metadata"})
 
 _NULLABLE: dict[str, Callable[[str, Any], Any]] = {
-    "create_organizations_limit": readers.whole_number,
     "external_id": readers.text_or_removed,
     "first_name": readers.text,
     "last_name": readers.text,
     "legal_accepted_at": readers.time,
-    "locale": readers.text,
     "username": readers.text_or_removed,
 }
 _KEPT_IF_NULL: dict[str, Callable[[str, Any], Any]] = {
-    "bypass_client_trust": readers.flag,
-    "create_organization_enabled": readers.flag,
     "created_at": readers.time,
-    "delete_self_enabled": readers.flag,
 }
 _STANDING: dict[str, Callable[[str, Any], Any]] = {
     "banned": readers.flag,
@@ -37,16 +34,19 @@ _STANDING: dict[str, Callable[[str, Any], Any]] = {
 _IDENTIFICATIONS: dict[IdentificationKind, Callable[[str, str], str]] = {
     "email_address": readers.email_address,
     "phone_number": readers.phone_number,
-    "web3_wallet": readers.web3_wallet,
 }
 _PRIMARIES: dict[str, IdentificationKind] = {
     "primary_email_address_id": "email_address",
     "primary_phone_number_id": "phone_number",
-    "primary_web3_wallet_id": "web3_wallet",
 }
-_NOT_KEPT = frozenset(
+_NOT_STORED = frozenset(
     {
         "backup_codes",
+        "bypass_client_trust",
+        "create_organization_enabled",
+        "create_organizations_limit",
+        "delete_self_enabled",
+        "locale",
         "notify_primary_email_address_changed",
         "password",
         "password_digest",
@@ -60,7 +60,7 @@ _NOT_KEPT = frozenset(
         "totp_secret",
     }
 )
-_BOTH = _NULLABLE.keys() | _KEPT_IF_NULL.keys() | METADATA | _NOT_KEPT
+_BOTH = _NULLABLE.keys() | _KEPT_IF_NULL.keys() | METADATA | _NOT_STORED
 _OF_CREATE = (
     _BOTH
     | _STANDING.keys()
@@ -74,7 +74,7 @@ _OF_UPDATE = _BOTH | _PRIMARIES.keys()
 
 
 def new_user(params: Params, now: int) -> User:
-    """The user that these parameters create. `ClerkApiError` 422 where Clerk refuses them."""
+    """The user with these parameters. Raises `ClerkApiError` 422 where Clerk refuses them."""
     _refuse_unknown(params, _OF_CREATE)
     user = User(id=new_id("user"), created_at=now, updated_at=now, last_active_at=now)
     user = replace(user, **_values(params, now), **_given(_STANDING, params))
@@ -85,19 +85,19 @@ def new_user(params: Params, now: int) -> User:
 
 
 def changes(user: User, params: Params, now: int) -> dict[str, Any]:
-    """The fields of `user` that these parameters set. `ClerkApiError` 422 as above."""
+    """The fields of `user` that these parameters set. Raises as `new_user` does."""
     _refuse_unknown(params, _OF_UPDATE)
     return _values(params, now) | _primaries(user, params)
 
 
 def metadata_only(params: Params) -> dict[str, Mapping[str, Any]]:
-    """The body of the two metadata endpoints."""
+    """The parameters of `PATCH /v1/users/{id}/metadata`."""
     _refuse_unknown(params, METADATA)
     return _metadata(params)
 
 
 def merged(stored: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge as `PATCH /v1/users/{id}/metadata` does it: null removes a key, at any level."""
+    """The deep merge of `PATCH /v1/users/{id}/metadata`: null removes a key, at any level."""
     result = dict(stored)
     for key, value in patch.items():
         if value is None:
@@ -119,7 +119,9 @@ def _values(params: Params, now: int) -> dict[str, Any]:
     nullable = {
         name: read(name, params[name]) for name, read in _NULLABLE.items() if name in params
     }
-    return nullable | _given(_KEPT_IF_NULL, params) | _metadata(params) | _password(params, now)
+    password = params.get("password") or params.get("password_digest")
+    changed_password = {"password_last_updated_at": now} if password else {}
+    return nullable | _given(_KEPT_IF_NULL, params) | _metadata(params) | changed_password
 
 
 def _given(read: Mapping[str, Callable[[str, Any], Any]], params: Params) -> dict[str, Any]:
@@ -129,12 +131,6 @@ def _given(read: Mapping[str, Callable[[str, Any], Any]], params: Params) -> dic
 
 def _metadata(params: Params) -> dict[str, Mapping[str, Any]]:
     return {name: readers.json_object(name, params[name]) for name in METADATA & params.keys()}
-
-
-def _password(params: Params, now: int) -> dict[str, int]:
-    if params.get("password") or params.get("password_digest"):
-        return {"password_last_updated_at": now}
-    return {}
 
 
 def _primaries(user: User, params: Params) -> dict[str, str]:
@@ -151,7 +147,7 @@ def _own_identification(user: User, name: str, value: object) -> str:
 
 
 def _with_identifications(user: User, params: Params, now: int) -> User:
-    """All addresses, numbers and wallets; the first of each kind is the primary one."""
+    """All addresses and numbers. The first of each kind is the primary one."""
     found = {kind: _identifications(kind, params, now) for kind in _IDENTIFICATIONS}
     primaries: dict[str, Any] = {
         name: found[kind][0].id for name, kind in _PRIMARIES.items() if found[kind]
@@ -167,19 +163,13 @@ def _identifications(kind: IdentificationKind, params: Params, now: int) -> list
     if len(statuses) != len(values):
         raise errors.param_invalid(name, statuses)
     return [
-        _identification(kind, value, now, reserved=status == "reserved")
+        Identification(
+            id=new_id("idn"),
+            kind=kind,
+            value=_IDENTIFICATIONS[kind](kind, value),
+            created_at=now,
+            updated_at=now,
+            reserved=status == "reserved",
+        )
         for value, status in zip(values, statuses, strict=True)
     ]
-
-
-def _identification(
-    kind: IdentificationKind, value: str, now: int, *, reserved: bool
-) -> Identification:
-    return Identification(
-        id=new_id("idn"),
-        kind=kind,
-        value=_IDENTIFICATIONS[kind](kind, value),
-        created_at=now,
-        updated_at=now,
-        reserved=reserved,
-    )

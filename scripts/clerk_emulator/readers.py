@@ -1,4 +1,8 @@
-"""Typed readers of request parameters: each gives the value or raises Clerk's 422."""
+"""Check the type of one request parameter.
+
+Each function takes the parameter's name and value. It returns the value in the record's type, or
+raises `ClerkApiError` 422.
+"""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +22,7 @@ def text(name: str, value: Any) -> str | None:
 
 
 def text_or_removed(name: str, value: Any) -> str | None:
-    """A username or external id: the blank string removes it, as null does."""
+    """A username or external id. An empty string removes it, as null does."""
     return text(name, value) or None
 
 
@@ -28,14 +32,8 @@ def flag(name: str, value: Any) -> bool | None:
     return value
 
 
-def whole_number(name: str, value: Any) -> int | None:
-    if value is not None and not isinstance(value, int):
-        raise errors.param_invalid(name, value)
-    return value
-
-
 def time(name: str, value: Any) -> int | None:
-    """RFC 3339 to milliseconds; a time without an offset is taken as UTC."""
+    """RFC 3339 to milliseconds. A time without an offset is UTC."""
     if value is None:
         return None
     try:
@@ -47,7 +45,7 @@ def time(name: str, value: Any) -> int | None:
 
 
 def json_object(name: str, value: Any) -> Mapping[str, Any]:
-    """Metadata; null is none."""
+    """Metadata. Null is the empty object."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -71,8 +69,4 @@ def phone_number(name: str, value: str) -> str:
     if not _E164.fullmatch(value):
         expected = "a valid phone number according to E.164 international standard"
         raise errors.param_format_invalid(name, expected)
-    return value
-
-
-def web3_wallet(_name: str, value: str) -> str:
     return value

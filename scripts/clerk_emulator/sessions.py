@@ -1,7 +1,7 @@
 """Signing keys, session tokens (version 2) and sessions.
 
-Shape of a token: Clerk docs, "Session tokens"; categories (`cat`): `@clerk/backend`,
-tokens/jwtCategories.ts. The `kid` is the instance id, so a rotated key keeps its `kid`.
+The claims are those of Clerk docs, "Session tokens"; the categories (`cat`) those of
+`@clerk/backend`, tokens/jwtCategories.ts. The `kid` is the instance id, so a rotated key keeps it.
 """
 
 import secrets
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from scripts.clerk_emulator import errors
-from scripts.clerk_emulator.ids import new_id
+from scripts.clerk_emulator.config import new_id
 
 SESSION_CATEGORY = "cl_B7d4PD111AAA"
 TEMPLATE_CATEGORY = "cl_B7d4PD222AAA"
@@ -30,14 +30,14 @@ _MONTH = 30 * 24 * 3600 * 1000
 
 
 class SigningKeys:
-    """The instance's RSA key. One at a time, as Clerk has it."""
+    """The instance's RSA key. As at Clerk there is one at a time."""
 
     def __init__(self, kid: str, private_key: rsa.RSAPrivateKey | None = None) -> None:
         self.kid = kid
         self.private_key = private_key or new_signing_key()
 
     def rotate(self, kid: str | None = None) -> None:
-        """A new key under the same `kid`, or under another; the old one is gone at once."""
+        """Replace the key at once. The new one keeps the `kid` unless another is given."""
         self.kid = kid or self.kid
         self.private_key = new_signing_key()
 
@@ -46,13 +46,13 @@ class SigningKeys:
         return jwt.encode(dict(claims), self.private_key, algorithm="RS256", headers=headers)
 
     def jwks(self) -> dict[str, Any]:
-        """The JSON Web Key Set of both endpoints."""
+        """The JSON Web Key Set of `/v1/jwks` and `/.well-known/jwks.json`."""
         public = RSAAlgorithm.to_jwk(self.private_key.public_key(), as_dict=True)
         key = {"use": "sig", "kty": "RSA", "kid": self.kid, "alg": "RS256"}
         return {"keys": [key | {"n": public["n"], "e": public["e"]}]}
 
     def public_pem(self) -> str:
-        """What the dashboard shows as "JWKS Public Key" (`CLERK_JWT_KEY`)."""
+        """The dashboard's "JWKS Public Key", for `CLERK_JWT_KEY`."""
         return (
             self.private_key.public_key()
             .public_bytes(
@@ -85,7 +85,7 @@ class Sessions:
         return len(self._by_id)
 
     def get(self, session_id: str) -> Session:
-        """The session; `ClerkApiError` 404 if there is none."""
+        """Raises `ClerkApiError` 404 if the session does not exist."""
         session = self._by_id.get(session_id)
         if session is None:
             raise errors.session_not_found(session_id)
@@ -128,7 +128,17 @@ def session_json(session: Session) -> dict[str, Any]:
         "id": session.id,
         "last_active_at": session.updated_at,
         "last_active_organization_id": None,
-        "latest_activity": _activity(session),
+        "latest_activity": {
+            "object": "session_activity",
+            "id": session.id.replace("sess_", "sess_activity_"),
+            "browser_name": "Chrome",
+            "browser_version": "141.0.0.0",
+            "city": "London",
+            "country": "GB",
+            "device_type": "Linux",
+            "ip_address": "203.0.113.10",
+            "is_mobile": False,
+        },
         "object": "session",
         "status": session.status,
         "updated_at": session.updated_at,
@@ -158,7 +168,7 @@ def session_claims(
 def template_claims(
     *, user_id: str, issuer: str, authorized_party: str, now: int, lifetime: int
 ) -> dict[str, Any]:
-    """The claims of a JWT template's token: no `sid`, and the session's end does not end it."""
+    """The claims of a JWT template's token. It has no `sid` and outlives the session."""
     return {
         "azp": authorized_party,
         "exp": now + lifetime,
@@ -170,22 +180,8 @@ def template_claims(
     }
 
 
-def _activity(session: Session) -> dict[str, Any]:
-    return {
-        "object": "session_activity",
-        "id": session.id.replace("sess_", "sess_activity_"),
-        "browser_name": "Chrome",
-        "browser_version": "141.0.0.0",
-        "city": "London",
-        "country": "GB",
-        "device_type": "Linux",
-        "ip_address": "203.0.113.10",
-        "is_mobile": False,
-    }
-
-
 def new_signing_key() -> rsa.RSAPrivateKey:
-    """RSA of 2048 bits, as Clerk's. Takes a tenth of a second."""
+    """An RSA key of 2048 bits, as Clerk's. Takes a tenth of a second."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -198,7 +194,7 @@ def private_pem(key: rsa.RSAPrivateKey) -> str:
 
 
 def load_signing_key(pem: str) -> rsa.RSAPrivateKey:
-    """What `private_pem` gave. `ValueError` if it is something else."""
+    """The key in a PEM of `private_pem`. Raises `ValueError` if it is another kind of key."""
     key = serialization.load_pem_private_key(pem.encode(), password=None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError("not an RSA private key")  # noqa: TRY004 - the content is wrong

@@ -1,6 +1,6 @@
-"""The instance kept in a file across runs: its secrets, its signing key and its users.
+"""A file that keeps an instance across runs: its secrets, its signing key and its users.
 
-Sessions, and webhooks on their way, end with the process.
+Sessions and undelivered webhooks are not kept.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from scripts.clerk_emulator.user import Identification, User
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What is worth keeping."""
+    """The contents of the file."""
 
     instance_id: str
     secret_key: str
@@ -29,10 +29,9 @@ class State:
 
 
 def load_state(path: Path) -> State | None:
-    """What was saved, or None if nothing was. `ValueError` for a file that is not ours."""
+    """The saved state, or None without a file. Raises `ValueError` if it is another file."""
     try:
-        saved = orjson.loads(path.read_bytes())
-        return _state(saved)
+        return _state(orjson.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
@@ -40,7 +39,7 @@ def load_state(path: Path) -> State | None:
 
 
 def save_state(path: Path, state: State) -> None:
-    """Atomic, and for the owner's eyes only: it holds secrets."""
+    """Replace the file atomically. Only its owner may read it, because it holds secrets."""
     beside = path.with_name(f"{path.name}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -49,7 +48,7 @@ def save_state(path: Path, state: State) -> None:
 
 
 class StateFile:
-    """Saves an instance within `every` seconds of a change, and at the end."""
+    """Saves an instance within `every` seconds after a change, and at the end."""
 
     def __init__(self, path: Path, clerk: ClerkInstance, *, every: float = 0.5) -> None:
         self._path = path
@@ -59,7 +58,7 @@ class StateFile:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """The first state is saved at once, so that a file that cannot be written is noticed."""
+        """Save at once, so that a file that cannot be written is an error at the start."""
         self.save()
         self._task = asyncio.create_task(self._keep_saving())
 
@@ -69,7 +68,7 @@ class StateFile:
         self.save()
 
     def save(self) -> None:
-        """Nothing is written if nothing has changed."""
+        """Write the file, unless nothing has changed since it was last written."""
         revision = (self._clerk.users.revision, self._clerk.keys.private_key)
         if revision == self._saved:
             return
@@ -103,5 +102,7 @@ def _state(saved: dict[str, Any]) -> State:
 
 
 def _user(saved: dict[str, Any]) -> User:
-    identifications = tuple(Identification(**one) for one in saved.pop("identifications"))
-    return User(**saved, identifications=identifications)
+    """A field that this release does not know, such as one of an older file, is left out."""
+    known = {name: value for name, value in saved.items() if name in User.__dataclass_fields__}
+    identifications = tuple(Identification(**one) for one in saved["identifications"])
+    return User(**known | {"identifications": identifications})

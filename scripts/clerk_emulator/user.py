@@ -1,7 +1,7 @@
-"""A user as the emulator keeps it, and Clerk's JSON of it.
+"""A user record, and Clerk's JSON of it.
 
-The record holds only what can differ, so that 100,000 of them fit in memory; `user_json` adds
-the rest of Clerk's shape (OpenAPI `User`, every required field) when somebody asks.
+The record holds only the fields that differ between users, so that 100,000 of them fit in memory.
+`user_json` adds the constant rest of Clerk's shape (OpenAPI `User`, every required field).
 """
 
 import base64
@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import orjson
 
-IdentificationKind = Literal["email_address", "phone_number", "web3_wallet"]
+IdentificationKind = Literal["email_address", "phone_number"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identification:
-    """An e-mail address, phone number or wallet. Reserved: claimed, but not verified."""
+    """An e-mail address or a phone number. A reserved one is not verified."""
 
     id: str
     kind: IdentificationKind
@@ -37,11 +37,9 @@ class User:
     last_name: str | None = None
     username: str | None = None
     external_id: str | None = None
-    locale: str | None = None
     identifications: tuple[Identification, ...] = ()
     primary_email_address_id: str | None = None
     primary_phone_number_id: str | None = None
-    primary_web3_wallet_id: str | None = None
     image_url: str | None = None
     public_metadata: Mapping[str, Any] = field(default_factory=dict)
     private_metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -53,10 +51,7 @@ class User:
     banned: bool = False
     locked: bool = False
     deprovisioned: bool = False
-    delete_self_enabled: bool = True
-    create_organization_enabled: bool = True
-    create_organizations_limit: int | None = None
-    bypass_client_trust: bool = False
+    two_factor_enabled: bool = False
 
     def of_kind(self, kind: IdentificationKind) -> Iterator[Identification]:
         return (one for one in self.identifications if one.kind == kind)
@@ -65,17 +60,30 @@ class User:
         return [one.value for one in self.of_kind(kind)]
 
 
+_VERIFIED = {
+    "object": "verification_admin",
+    "status": "verified",
+    "strategy": "admin",
+    "attempts": None,
+    "expire_at": None,
+}
+"""The verification of an address that was created through the Backend API."""
+
+
 def user_json(user: User, instance_id: str) -> dict[str, Any]:
-    """The full object that GET /v1/users/{id} answers and `user.created` carries."""
-    image_url = user.image_url or _default_image_url(user.id, instance_id)
+    """The object in the answer of `GET /v1/users/{id}` and in `user.created`."""
+    image_url = user.image_url
+    if image_url is None:
+        image = orjson.dumps({"type": "default", "iid": instance_id, "rid": user.id})
+        image_url = f"https://img.clerk.com/{base64.b64encode(image).decode().rstrip('=')}"
     return {
         "backup_code_enabled": False,
         "banned": user.banned,
-        "bypass_client_trust": user.bypass_client_trust,
-        "create_organization_enabled": user.create_organization_enabled,
-        "create_organizations_limit": user.create_organizations_limit,
+        "bypass_client_trust": False,
+        "create_organization_enabled": True,
+        "create_organizations_limit": None,
         "created_at": user.created_at,
-        "delete_self_enabled": user.delete_self_enabled,
+        "delete_self_enabled": True,
         "deprovisioned": user.deprovisioned,
         "email_addresses": [_email_address(one) for one in user.of_kind("email_address")],
         "enterprise_accounts": [],
@@ -89,7 +97,7 @@ def user_json(user: User, instance_id: str) -> dict[str, Any]:
         "last_name": user.last_name,
         "last_sign_in_at": user.last_sign_in_at,
         "legal_accepted_at": user.legal_accepted_at,
-        "locale": user.locale,
+        "locale": None,
         "locked": user.locked,
         "lockout_expires_in_seconds": 3600 if user.locked else None,
         "mfa_disabled_at": None,
@@ -101,18 +109,18 @@ def user_json(user: User, instance_id: str) -> dict[str, Any]:
         "phone_numbers": [_phone_number(one) for one in user.of_kind("phone_number")],
         "primary_email_address_id": user.primary_email_address_id,
         "primary_phone_number_id": user.primary_phone_number_id,
-        "primary_web3_wallet_id": user.primary_web3_wallet_id,
+        "primary_web3_wallet_id": None,
         "private_metadata": user.private_metadata,
         "profile_image_url": "https://www.gravatar.com/avatar?d=mp",
         "public_metadata": user.public_metadata,
         "saml_accounts": [],
         "totp_enabled": False,
-        "two_factor_enabled": False,
+        "two_factor_enabled": user.two_factor_enabled,
         "unsafe_metadata": user.unsafe_metadata,
         "updated_at": user.updated_at,
         "username": user.username,
         "verification_attempts_remaining": 100,
-        "web3_wallets": [_web3_wallet(one) for one in user.of_kind("web3_wallet")],
+        "web3_wallets": [],
     }
 
 
@@ -129,12 +137,6 @@ def _phone_number(one: Identification) -> dict[str, Any]:
     }
 
 
-def _web3_wallet(one: Identification) -> dict[str, Any]:
-    wallet = _identification(one)
-    del wallet["reserved"]
-    return wallet
-
-
 def _identification(one: Identification) -> dict[str, Any]:
     return {
         "created_at": one.created_at,
@@ -143,21 +145,5 @@ def _identification(one: Identification) -> dict[str, Any]:
         "object": one.kind,
         "reserved": one.reserved,
         "updated_at": one.updated_at,
-        "verification": None if one.reserved else _verified_by_admin(),
+        "verification": None if one.reserved else _VERIFIED,
     }
-
-
-def _verified_by_admin() -> dict[str, Any]:
-    """What the Backend API writes on an address it creates."""
-    return {
-        "object": "verification_admin",
-        "status": "verified",
-        "strategy": "admin",
-        "attempts": None,
-        "expire_at": None,
-    }
-
-
-def _default_image_url(user_id: str, instance_id: str) -> str:
-    image = orjson.dumps({"type": "default", "iid": instance_id, "rid": user_id})
-    return f"https://img.clerk.com/{base64.b64encode(image).decode().rstrip('=')}"

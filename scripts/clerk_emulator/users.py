@@ -1,7 +1,7 @@
-"""All users of the instance, kept in order of creation and of change.
+"""The users of the instance, sorted by `created_at` and by `updated_at`.
 
-Clerk holds e-mail addresses, phone numbers, usernames and external ids unique among the users
-there are, and every change moves `updated_at` on.
+As at Clerk, e-mail addresses, phone numbers, usernames and external ids are unique among the
+existing users, and every change increases `updated_at`.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -13,11 +13,11 @@ from scripts.clerk_emulator import errors
 from scripts.clerk_emulator.user import User
 
 Claim = tuple[str, str]
-"""What is claimed and its value, such as ("email_address", "ada@example.com")."""
+"""A unique field and its value, such as ("email_address", "ada@example.com")."""
 
 
 class TimeOrder:
-    """User ids in order of a time; of equal times the lesser id comes first."""
+    """User ids sorted by a time, then by id."""
 
     def __init__(self) -> None:
         self._keys: list[tuple[int, str]] = []
@@ -35,7 +35,7 @@ class TimeOrder:
     def page(
         self, *, newest_first: bool, skip: int, limit: int, after: tuple[int, str] | None
     ) -> list[str]:
-        """Up to `limit` ids behind `after`, less the first `skip`, without walking the rest."""
+        """Up to `limit` ids that follow `after`, less the first `skip`. The cost is O(limit)."""
         if newest_first:
             end = len(self._keys) if after is None else bisect_left(self._keys, after)
             stop = max(end - skip, 0)
@@ -47,7 +47,7 @@ class TimeOrder:
 
 
 class Users:
-    """The store. Users are immutable: a change replaces the record."""
+    """The store. A record is immutable; a change replaces it. `revision` counts the changes."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, User] = {}
@@ -66,18 +66,18 @@ class Users:
         return self._by_id.get(user_id)
 
     def get(self, user_id: str) -> User:
-        """The user; `ClerkApiError` 404 if there is none."""
+        """Raises `ClerkApiError` 404 if the user does not exist."""
         user = self._by_id.get(user_id)
         if user is None:
             raise errors.user_not_found(user_id)
         return user
 
     def has_email_address(self, address: str) -> bool:
-        """Whether it is somebody's."""
+        """Whether an existing user has this address."""
         return ("email_address", address.lower()) in self._claims
 
     def add(self, user: User) -> User:
-        """`ClerkApiError` 422 if somebody else has its address, number, name or external id."""
+        """Raises `ClerkApiError` 422 if another user has one of its unique values."""
         self._refuse_taken(user)
         self._insert(user)
         self.by_created_at.add(user.created_at, user.id)
@@ -85,7 +85,7 @@ class Users:
         return user
 
     def add_many(self, users: list[User]) -> None:
-        """As `add`, sorted once: 100,000 in a second or two."""
+        """As `add`, but sorts once: 100,000 users take one or two seconds."""
         for user in users:
             self._refuse_taken(user)
             self._insert(user)
@@ -93,7 +93,7 @@ class Users:
         self.by_updated_at.extend((user.updated_at, user.id) for user in users)
 
     def change(self, user: User, now: int, **fields: Any) -> User:
-        """The user with these fields and a greater `updated_at`."""
+        """Set these fields and increase `updated_at`. Returns the new record."""
         changed = replace(user, **fields, updated_at=max(now, user.updated_at + 1))
         self._refuse_taken(changed)
         self.remove(user)

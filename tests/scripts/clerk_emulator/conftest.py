@@ -6,13 +6,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
-from scripts.clerk_emulator.instance import system_clock
+from scripts.clerk_emulator.config import system_clock
 from tests.scripts.clerk_emulator.receiver import URL, Receiver
 
 
 @dataclass
 class ManualClock:
-    """Clerk's time, which stands still until it is moved. Milliseconds."""
+    """Clerk's clock in milliseconds. It moves only when `now` is set."""
 
     now: int = field(default_factory=system_clock)
 
@@ -67,9 +67,7 @@ def sending(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> ClerkEmul
 async def emulator_with_receiver(
     signing_key: RSAPrivateKey,
 ) -> AsyncIterator[tuple[ClerkEmulator, Receiver]]:
-    config = EmulatorConfig(
-        rate_limit=None, webhook_urls=(URL,), time_scale=0.000001, session_events=True
-    )
+    config = EmulatorConfig(rate_limit=None, webhook_urls=(URL,), time_scale=0.000001)
     receiver = Receiver(config.webhook_secrets[0])
     emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
     await emulator.start()
@@ -79,7 +77,7 @@ async def emulator_with_receiver(
 
 def client_of(emulator: ClerkEmulator) -> httpx.AsyncClient:
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(emulator.app),
-        base_url="http://clerk.test",
+        transport=emulator.transport,
+        base_url="http://localhost",
         headers={"Authorization": f"Bearer {emulator.config.secret_key}"},
     )

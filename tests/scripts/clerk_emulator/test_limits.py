@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
+from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.limits import RateLimit
 from tests.e2e.processes import eventually
@@ -86,12 +86,6 @@ async def test_a_wrong_key_uses_up_nothing(limited: ClerkEmulator) -> None:
         response = await api.get("/v1/users")
 
     assert response.status_code == 200
-
-
-def test_the_quota_is_clerks_unless_told_otherwise() -> None:
-    config = EmulatorConfig()
-
-    assert (config.rate_limit, config.rate_window) == (100, 10.0)
 
 
 async def test_calls_are_counted_by_operation_and_status(

@@ -45,8 +45,6 @@ def people(emulator: ClerkEmulator, clock: ManualClock) -> dict[str, str]:
         ("created_at", ["Ann", "Bob", "Cid", "Dee"]),
         ("-updated_at", ["Bob", "Dee", "Ann", "Cid"]),
         ("+updated_at", ["Cid", "Ann", "Dee", "Bob"]),
-        ("-username", ["Dee", "Cid", "Bob", "Ann"]),
-        ("email_address", ["Ann", "Bob", "Cid", "Dee"]),
     ],
 )
 @pytest.mark.usefixtures("people")
@@ -61,7 +59,7 @@ async def test_users_come_in_the_order_asked_for(
 async def test_of_several_orders_the_first_counts(
     api: httpx.AsyncClient, people: dict[str, str]
 ) -> None:
-    assert await names(api, {"order_by": ["username", "-created_at"]}) == list(people)
+    assert await names(api, {"order_by": ["created_at", "-created_at"]}) == list(people)
 
 
 @pytest.mark.usefixtures("people")
@@ -118,13 +116,15 @@ async def test_the_cursor_is_not_disturbed_by_newcomers(
 async def test_the_cursor_keeps_to_the_filters(
     api: httpx.AsyncClient, people: dict[str, str]
 ) -> None:
-    found = await names(api, {"starting_after": people["Dee"], "name_query": "jones"})
+    wanted = [people["Ann"], people["Cid"], people["Dee"]]
+
+    found = await names(api, {"starting_after": people["Dee"], "user_id": wanted, "limit": 1})
 
     assert found == ["Cid"]
 
 
 @pytest.mark.parametrize(
-    "params", [{"offset": 1}, {"order_by": "-updated_at"}, {"order_by": "username"}]
+    "params", [{"offset": 1}, {"order_by": "-updated_at"}, {"order_by": "+updated_at"}]
 )
 async def test_the_cursor_is_refused_with_an_offset_or_another_order(
     api: httpx.AsyncClient, people: dict[str, str], params: dict[str, Any]
@@ -165,20 +165,9 @@ async def test_an_instance_can_refuse_every_cursor(signing_key: RSAPrivateKey) -
     ("params", "expected"),
     [
         ({"email_address": ["ann@EXAMPLE.com", "dee@example.com"]}, "Dee Ann"),
-        ({"username": "bob"}, "Bob"),
-        ({"external_id": ["external-Cid", "+external-Bob"]}, "Cid Bob"),
-        ({"external_id": "-external-Cid"}, "Dee Bob Ann"),
-        ({"email_address_query": "NN@ex"}, "Ann"),
-        ({"username_query": "i"}, "Cid"),
-        ({"name_query": "smi"}, "Bob Ann"),
-        ({"query": "ee@"}, "Dee"),
-        ({"query": "nobody"}, ""),
-        ({"created_at_after": "1767312000000"}, "Dee Cid"),
-        ({"created_at_before": "1767312000000"}, "Ann"),
-        ({"last_sign_in_at_after": "0"}, ""),
-        ({"banned": "false", "name_query": "jones"}, "Dee Cid"),
-        ({"banned": "true"}, ""),
-        ({"phone_number": "+15555550100"}, ""),
+        ({"email_address": ["ann@example.com", "dee@example.com"], "limit": 1}, "Dee"),
+        ({"email_address": ["ann@example.com", "dee@example.com"], "offset": 1}, "Ann"),
+        ({"email_address": "nobody@example.com"}, ""),
     ],
 )
 @pytest.mark.usefixtures("people")
@@ -217,9 +206,8 @@ async def test_the_count_keeps_to_the_filters(
         {"limit": "many"},
         {"offset": -1},
         {"order_by": "shoe_size"},
-        {"banned": "perhaps"},
         {"organization_id": "org_1"},
-        {"created_at_after": "yesterday"},
+        {"query": "ann"},
         {"user_id": [f"user_{number}" for number in range(101)]},
         {"starting_after": "user_nobody"},
     ],

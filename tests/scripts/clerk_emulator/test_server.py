@@ -5,7 +5,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import EmulatorConfig, running_emulator
-from scripts.clerk_emulator.server import running_server
 
 
 async def test_a_running_emulator_knows_its_own_address(signing_key: RSAPrivateKey) -> None:
@@ -24,19 +23,6 @@ async def test_a_running_emulator_sends_its_webhooks(signing_key: RSAPrivateKey)
             [message] = emulator.sender.messages.values()
 
     assert {attempt.status for attempt in message.deliveries[0].attempts} == {404}
-
-
-async def test_during_an_outage_connections_are_refused_and_then_accepted_again(
-    signing_key: RSAPrivateKey,
-) -> None:
-    async with running_server(signing_key=signing_key) as server, httpx.AsyncClient() as client:
-        url = server.emulator.config.jwks_url
-        async with server.outage():
-            with pytest.raises(httpx.ConnectError):
-                await client.get(url)
-        after = await client.get(url)
-
-    assert after.status_code == 200
 
 
 async def test_an_address_that_is_taken_is_an_error(signing_key: RSAPrivateKey) -> None:

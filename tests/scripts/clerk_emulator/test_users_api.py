@@ -47,12 +47,6 @@ async def test_an_address_has_every_field_of_clerks(
     assert user[field][0].keys() == theirs[field][0].keys()
 
 
-async def test_a_user_can_have_a_wallet_alone(api: httpx.AsyncClient) -> None:
-    user = await create(api, web3_wallet=["0x" + "a" * 40])
-
-    assert user["primary_web3_wallet_id"] == user["web3_wallets"][0]["id"]
-
-
 async def test_ids_have_clerks_shape(api: httpx.AsyncClient) -> None:
     user = await create(api, **ADA)
 
@@ -235,16 +229,6 @@ async def test_metadata_is_merged_deeply_and_null_removes(api: httpx.AsyncClient
     )
 
     assert response.json()["public_metadata"] == {"plan": "pro", "seats": {"used": 2, "free": 2}}
-
-
-async def test_metadata_can_be_replaced(api: httpx.AsyncClient) -> None:
-    user = await create(api, **ADA, public_metadata={"plan": "pro"})
-
-    response = await api.put(
-        f"/v1/users/{user['id']}/metadata", json={"public_metadata": {"new": True}}
-    )
-
-    assert response.json()["public_metadata"] == {"new": True}
 
 
 @pytest.mark.parametrize(("version", "status"), [("2025-11-10", 200), ("2026-05-12", 422)])
