@@ -1,8 +1,8 @@
-"""`make run` and `make demo`: the service, its store and its Clerk, and the main job shown on them.
+"""`make run` and `make demo`: the service, its database and an emulated Clerk, and a demo on them.
 
-__main__.py    what is started, and how it ends
-children.py    processes, and the lines they write
-clerk.py       the emulated Clerk, over HTTP
-story.py       what happens, and what should come of it
-screen.py      how it is shown
+__main__.py    starts and stops the processes
+children.py    child processes and the lines they print
+clerk.py       the emulated Clerk over HTTP
+story.py       the steps of the demo and their expected results
+screen.py      what is printed
 """

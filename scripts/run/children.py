@@ -1,4 +1,4 @@
-"""Processes that end with us, and the lines they write."""
+"""Child processes, and the lines of JSON that they print."""
 
 import asyncio
 import json
@@ -13,15 +13,15 @@ Line = dict[str, Any]
 
 
 class ChildEnded(Exception):
-    """A process stopped before it was asked to. `code` is its exit status."""
+    """A process ended by itself. `code` is its exit status."""
 
     def __init__(self, name: str, code: int) -> None:
-        super().__init__(f"{name} ended with {code}")
+        super().__init__(f"{name} ended with exit status {code}")
         self.code = code
 
 
 class Child:
-    """A Python module running beside us. Lines of JSON on its output are kept."""
+    """A running Python module. `lines` holds the lines of JSON that it has printed."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class Child:
         self._reading = asyncio.ensure_future(self._read())
 
     async def line(self, wanted: Callable[[Line], bool], nth: int = 1) -> Line:
-        """The `nth` line that is `wanted`, as soon as it is there. Raises `ChildEnded`."""
+        """Wait for the `nth` line that is `wanted`. Raises `ChildEnded` if the process ends."""
         async with self._more:
             while len(found := list(filter(wanted, self.lines))) < nth:
                 self.check()
@@ -39,12 +39,12 @@ class Child:
         return found[nth - 1]
 
     def check(self) -> None:
-        """Raises `ChildEnded` if it has."""
+        """Raises `ChildEnded` if the process has ended."""
         if self._process.returncode is not None:
             raise ChildEnded(self.name, self._process.returncode)
 
     async def follow(self) -> AsyncIterator[Line]:
-        """Every line from now on, until the process ends."""
+        """Yields every further line, until the process ends."""
         shown = len(self.lines)
         while not self._ended or shown < len(self.lines):
             async with self._more:
@@ -55,7 +55,7 @@ class Child:
                 yield line
 
     async def stop(self) -> int:
-        """Ask it to end, and wait until it has."""
+        """Send SIGTERM and wait. Returns the exit status."""
         if not self._ended:
             self._process.send_signal(signal.SIGTERM)
         await self._reading
@@ -82,14 +82,14 @@ class Child:
 
 @asynccontextmanager
 async def child(name: str, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Child]:
-    """`python -m …` with `env` on top of ours. It ends when the block does."""
+    """Runs `python -m …` until the block ends. `env` is added to this process's environment."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         *arguments,
         env={**os.environ, **env},
         stdout=asyncio.subprocess.PIPE,
-        # A session of its own: Ctrl-C reaches us alone, and we end things in order.
+        # In a session of its own it gets no Ctrl-C, so the parent can end the children in order.
         start_new_session=True,
     )
     running = Child(name, process)

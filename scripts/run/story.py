@@ -1,7 +1,7 @@
-"""The main job, played on a running service: what happens at Clerk, and what comes of it.
+"""The demo: changes at the emulated Clerk, and how the running service reacts to each.
 
-Nothing here is made up: a webhook's row of the table is the service's own log line about it, a
-request's row is the answer it got.
+Every result is observed. A webhook's step is the service's own log line about it, a request's
+step is the answer.
 """
 
 import time
@@ -17,52 +17,54 @@ from scripts.run.clerk import Clerk
 
 @dataclass(frozen=True)
 class Step:
-    """One arrival. `right` says whether it did what it should."""
+    """One webhook or request that reached the service. `passed`: the result is the right one."""
 
-    happening: str
-    arrival: str
+    event: str
+    request: str
     status: int
-    effect: str
+    result: str
     milliseconds: float
-    right: bool
+    passed: bool
 
 
 @dataclass(frozen=True)
-class Someone:
-    """A person at Clerk, who is signed in."""
+class Person:
+    """A user at Clerk who is signed in."""
 
     user_id: str
     session_id: str
 
 
 class Story:
-    """`people` is filled while it is told."""
+    """`people` holds the users by their first names, as soon as they have signed up."""
 
     def __init__(self, clerk: Clerk, service: httpx.AsyncClient, log: Child) -> None:
         self._clerk = clerk
         self._service = service
         self._log = log
-        self.people: dict[str, Someone] = {}
+        self.people: dict[str, Person] = {}
 
-    async def told(self) -> AsyncIterator[Step]:
-        """Every step, as it happens."""
-        for chapter in (self._sign_up, self._early_request, self._disorder, self._deletion):
-            async for step in chapter():
+    async def steps(self) -> AsyncIterator[Step]:
+        """Run the demo. Yields each step when its result is known."""
+        for part in (self._sign_up, self._early_request, self._disorder, self._deletion):
+            async for step in part():
                 yield step
 
     async def _sign_up(self) -> AsyncIterator[Step]:
-        ada = await self._someone("Ada")
+        ada = await self._person("Ada")
         svix_id = await self._clerk.last_message(ada.user_id)
         yield await self._webhook("Ada signs up", "user.created", svix_id, "created")
-        yield await self._request("Ada's first request", ada, "webhook, no call to Clerk")
+        expected = "synced_by: webhook; Clerk calls: 0"
+        yield await self._source("Ada makes her first request", ada, expected)
 
     async def _early_request(self) -> AsyncIterator[Step]:
         await self._clerk.plan(hold=True)
-        grace = await self._someone("Grace")
+        grace = await self._person("Grace")
         svix_id = await self._clerk.last_message(grace.user_id)
-        yield await self._request("Grace is faster than her webhook", grace, "jit, 1 call to Clerk")
+        expected = "synced_by: jit; Clerk calls: 1"
+        yield await self._source("Grace's request beats her webhook", grace, expected)
         await self._clerk.release(svix_id)
-        yield await self._webhook("… which arrives now", "user.created", svix_id, "unchanged")
+        yield await self._webhook("Grace's webhook arrives", "user.created", svix_id, "unchanged")
 
     async def _disorder(self) -> AsyncIterator[Step]:
         ada = self.people["Ada"]
@@ -70,62 +72,68 @@ class Story:
         first = await self._clerk.rename(ada.user_id, "Augusta")
         await self._clerk.plan(repeat=2)
         second = await self._clerk.rename(ada.user_id, "Augusta Ada")
-        yield await self._webhook(
-            "Ada is renamed twice; the second comes first", "user.updated", second, "updated"
-        )
-        yield await self._webhook("… and comes again", "user.updated", second, "unchanged", 2)
+        event = "user.updated"
+        yield await self._webhook("Ada's 2nd rename arrives first", event, second, "updated")
+        yield await self._webhook("The 2nd rename arrives again", event, second, "unchanged", nth=2)
         await self._clerk.release(first)
-        yield await self._webhook("… then the first one", "user.updated", first, "stale")
-        yield await self._request("Ada is who she last was", ada, "“Augusta Ada”")
+        yield await self._webhook("The 1st rename arrives late", event, first, "stale")
+        answer, milliseconds = await self._me(await self._clerk.token(ada.session_id))
+        name = answer.json().get("first_name")
+        yield Step(
+            "Ada keeps her newest name",
+            "GET /v1/me",
+            answer.status_code,
+            f"first_name: {name}",
+            milliseconds,
+            passed=(answer.status_code, name) == (200, "Augusta Ada"),
+        )
 
     async def _deletion(self) -> AsyncIterator[Step]:
         ada = self.people["Ada"]
         token = await self._clerk.token(ada.session_id)
         await self._clerk.plan(hold=True)
-        late = await self._clerk.rename(ada.user_id, "Nobody")
+        late = await self._clerk.rename(ada.user_id, "Late")
         deletion = await self._clerk.delete(ada.user_id)
         yield await self._webhook("Ada is deleted", "user.deleted", deletion, "deleted")
-        yield await self._refusal("Her token is still valid", token)
+        yield await self._refusal("Ada's session token is still valid", token)
         await self._clerk.release(late)
-        yield await self._webhook("An update of hers comes late", "user.updated", late, "gone")
-        yield await self._refusal("She stays deleted", token)
+        yield await self._webhook("An update of Ada arrives late", "user.updated", late, "gone")
+        yield await self._refusal("Ada stays deleted", token)
 
-    async def _someone(self, name: str) -> Someone:
+    async def _person(self, name: str) -> Person:
         user_id = await self._clerk.sign_up(f"{name.lower()}.{token_hex(4)}@example.com", name)
-        someone = Someone(user_id, await self._clerk.session(user_id))
-        self.people[name] = someone
-        return someone
+        person = Person(user_id, await self._clerk.session(user_id))
+        self.people[name] = person
+        return person
 
     async def _webhook(
-        self, happening: str, kind: str, svix_id: str, expected: str, nth: int = 1
+        self, event: str, event_type: str, svix_id: str, expected: str, nth: int = 1
     ) -> Step:
         line = await self._log.line(lambda line: line.get("svix_id") == svix_id, nth)
         return Step(
-            happening,
-            f"webhook {kind}",
+            event,
+            f"webhook {event_type}",
             line["status"],
             line["outcome"],
             line["duration_ms"],
-            right=(line["status"], line["outcome"]) == (204, expected),
+            passed=(line["status"], line["outcome"]) == (204, expected),
         )
 
-    async def _request(self, happening: str, someone: Someone, expected: str) -> Step:
-        token = await self._clerk.token(someone.session_id)
-        fetched = await self._clerk.fetches()
+    async def _source(self, event: str, person: Person, expected: str) -> Step:
+        """A request that shows how the record came, and how often Clerk was called for it."""
+        token = await self._clerk.token(person.session_id)
+        before = await self._clerk.fetches()
         answer, milliseconds = await self._me(token)
-        calls = await self._clerk.fetches() - fetched
-        record = answer.json()
-        name = record.get("first_name")
-        seen = f"{record.get('synced_by')}, {calls or 'no'} call to Clerk"
-        effect = f"“{name}”" if expected.startswith("“") else seen
-        right = answer.status_code == 200 and effect == expected
-        return Step(happening, "GET /v1/me", answer.status_code, effect, milliseconds, right)
+        calls = await self._clerk.fetches() - before
+        result = f"synced_by: {answer.json().get('synced_by')}; Clerk calls: {calls}"
+        passed = (answer.status_code, result) == (200, expected)
+        return Step(event, "GET /v1/me", answer.status_code, result, milliseconds, passed)
 
-    async def _refusal(self, happening: str, token: str) -> Step:
+    async def _refusal(self, event: str, token: str) -> Step:
         answer, milliseconds = await self._me(token)
-        code = answer.json().get("code", "served")
-        right = (answer.status_code, code) == (401, "user_deleted")
-        return Step(happening, "GET /v1/me", answer.status_code, code, milliseconds, right)
+        code = answer.json().get("code", "accepted")
+        passed = (answer.status_code, code) == (401, "user_deleted")
+        return Step(event, "GET /v1/me", answer.status_code, code, milliseconds, passed)
 
     async def _me(self, token: str) -> tuple[httpx.Response, float]:
         started = time.perf_counter()
