@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
-from service.bootstrap import migrate_store
+from service.bootstrap import migrate_store, read_settings
 from service.edge.server import serve
 from service.log import route_the_libraries
 from service.settings import Settings, mistakes, unknown
@@ -22,7 +22,7 @@ USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
 
 def main(arguments: list[str]) -> int:
     try:
-        settings = Settings()
+        settings = read_settings()
     except ValidationError as error:
         return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
     route_the_libraries(settings.log_level, settings.log_format)

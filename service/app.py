@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from service.bootstrap import bootstrap
+from service.bootstrap import bootstrap, read_settings
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.log import CanonicalLog, line_logger
 from service.metrics import Metrics
@@ -33,7 +33,7 @@ def create_app(
     settings: Settings | None = None, log: FilteringBoundLogger | None = None
 ) -> FastAPI:
     """Our own application. Settings come from the environment unless given."""
-    settings = settings or Settings()
+    settings = settings or read_settings()
     log = log or line_logger(settings.log_level, settings.log_format)
     metrics = Metrics()
 
@@ -93,7 +93,7 @@ def mount_console(app: FastAPI) -> None:
 @asynccontextmanager
 async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
     """What your own lifespan enters, so that `CurrentUser` and the webhook work in `app`."""
-    settings = settings or Settings()
+    settings = settings or read_settings()
     log = line_logger(settings.log_level, settings.log_format)
     async with bootstrap(settings, Metrics(), log) as services:
         attach(app, services)

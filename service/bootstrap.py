@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import httpx
+from pydantic import SecretStr, field_validator
 from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits
@@ -18,6 +19,7 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.replays import ClerkDeliveryReader, SvixFrontDoor
+from adapters.postgres.address import parse_address
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
@@ -48,12 +50,36 @@ OPERATOR_SHARE = 1 / 3
 """Of the calls to Clerk. The rest is the service's, so that both together stay in the quota."""
 
 
+class _CheckedSettings(Settings):
+    """Also refuses what only an adapter can judge, before anything is opened."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _a_database_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_address(value.get_secret_value())
+        return value
+
+
+def read_settings(**given: Any) -> Settings:
+    """The settings of the environment and `.env`, wholly checked. Raises `ValidationError`."""
+    return _CheckedSettings(**given)
+
+
+def notes_on(settings: Settings) -> tuple[str, ...]:
+    """What an operator should know of settings that are accepted. No value is in it."""
+    url = settings.database_url
+    return () if url is None else parse_address(url.get_secret_value()).notes
+
+
 @asynccontextmanager
 async def bootstrap(
     settings: Settings, metrics: Metrics, log: FilteringBoundLogger
 ) -> AsyncIterator[Services]:
     """Everything built and wired, and taken down again in the opposite order."""
     async with AsyncExitStack() as stack:
+        for note in notes_on(settings):
+            log.warning("database_url", note=note)
         dsn = await stack.enter_async_context(store_address(settings, log))
         await _bring_schema_to_head(stack, settings, dsn, log)
         database = await _open_database(stack, settings, dsn)

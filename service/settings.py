@@ -19,8 +19,6 @@ from domain.retention import RetentionPeriods
 
 _SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}", re.ASCII)
 _PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
-_HOST = r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@,/?#\s]*)(:[0-9]{1,5})?"
-_POSTGRES = re.compile(rf"postgres(ql)?://([^/?#\s]*@)?{_HOST}(,{_HOST})*([/?]|$)")
 _GRANT = re.compile(r"user_[A-Za-z0-9]{1,120}|org_[A-Za-z0-9]{1,120}:[a-z0-9_:-]{1,120}", re.ASCII)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CLERK_API = "https://api.clerk.com"
@@ -173,13 +171,6 @@ class Settings(BaseSettings):
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
         return None if value is None else trusted_address(value)
-
-    @field_validator("database_url")
-    @classmethod
-    def _a_postgres_address(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and _POSTGRES.match(value.get_secret_value()) is None:
-            raise ValueError("not postgresql://user:password@host:port/database; % escapes / ? #")
-        return value
 
     @property
     def retention(self) -> RetentionPeriods:

@@ -40,6 +40,8 @@ _PLAINLY = {
     "InvalidCatalogNameError": "no such database",
     "TargetServerAttributeNotMatched": "none of the servers may be written to",
     "ReadOnlySQLTransactionError": "it is read-only",
+    "SSLCertVerificationError": "its certificate is not trusted: see sslmode and sslrootcert",
+    "SSLError": "TLS with it failed",
     "TooManyConnectionsError": "it has no connection left",
     "DiskFullError": "its disk is full",
 }
@@ -71,6 +73,9 @@ class Database:
     def __init__(self, dsn: str, limits: PoolLimits | None = None) -> None:
         self._servers = Servers(dsn)
         self._limits = limits or PoolLimits()
+        self._keeps_statements = (
+            self._limits.statement_cache > 0 and self._servers.address.keeps_statements
+        )
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -85,7 +90,6 @@ class Database:
             max_inactive_connection_lifetime=300,
             # No session state is ever set here, so the round trip that would clear it is spared.
             reset=_nothing_to_reset,
-            init=_require_its_own if self._limits.statement_cache else None,
             server_settings={"application_name": "clerk-user-sync"},
         )
 
@@ -172,7 +176,21 @@ class Database:
             await pool.release(connection, timeout=self._limits.grace)
 
     async def _connect(self, *_: object, **options: Any) -> Any:
-        return await self._servers.connect(**options)
+        """A session. The first that turns out to be lent by a pooler is opened again without cache.
+
+        Cached statements have names, and on a lent session a name may be another client's.
+        """
+        if self._keeps_statements:
+            connection = await self._servers.connect(**options)
+            try:
+                if not await _is_lent(connection):
+                    return connection
+            except BaseException:
+                connection.terminate()
+                raise
+            connection.terminate()
+            self._keeps_statements = False
+        return await self._servers.connect(**{**options, "statement_cache_size": 0})
 
     async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]", wait: float) -> Connection:
         try:
@@ -193,13 +211,18 @@ async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     return None
 
 
-async def _require_its_own(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Kept statements have names, and a name may be another client's where a pooler lends sessions.
+async def _is_lent(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Whether a pooler is in between: the process id that it tells its client is not the server's.
 
-    A pooler shows in the process id: the one it tells its client is not the server's.
+    Asked without parameters and without an answer to read, so that no statement gets a name.
     """
-    if await connection.fetchval("select pg_backend_pid()") != connection.get_server_pid():
-        raise StorageUnavailable("there is a pooler in between: set DATABASE_STATEMENT_CACHE=0")
+    try:
+        await connection.execute(
+            f"select 1 / (pg_backend_pid() = {connection.get_server_pid()})::int"
+        )
+    except asyncpg.DivisionByZeroError:
+        return True
+    return False
 
 
 def translated(error: Exception) -> StorageUnavailable | Unstorable:

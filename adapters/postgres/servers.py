@@ -1,11 +1,10 @@
-"""Opening a session: of several servers on the one that may be written to, found anew each time."""
+"""Opens a session: of several servers on the one that may be written to, found anew each time."""
 
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 
-_WRITABLE = "target_session_attrs=read-write"
+from adapters.postgres.address import parse_address
 
 NO_SESSION = (
     OSError,
@@ -25,33 +24,49 @@ class Servers:
     time: a machine that is gone does not even refuse.
     """
 
-    def __init__(self, dsn: str) -> None:
-        self._dsns = _one_for_each_host(dsn)
+    def __init__(self, url: str) -> None:
+        """Raises `AddressRefused`. Connects to nothing."""
+        self.address = parse_address(url)
+        # No host at all: one place, which the driver chooses as libpq does.
+        self._places: list[tuple[str | None, int | None]] = [*self.address.hosts] or [(None, None)]
 
     async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - as asyncpg's
         """`asyncpg.connect` within `timeout` seconds. Raises what `NO_SESSION` lists."""
-        *others, last = self._dsns
-        share = timeout / len(self._dsns)
-        for dsn in others:
+        options = self._options(options)
+        share = timeout / len(self._places)
+        if self.address.connect_timeout is not None:
+            share = min(share, self.address.connect_timeout)
+        *others, last = self._places
+        for place in others:
+            host, port = place
             try:
-                return await asyncpg.connect(dsn, timeout=share, **options)
+                return await asyncpg.connect(host=host, port=port, timeout=share, **options)
             except NO_SESSION:
-                # At once, for a caller with less patience may be gone before the next one answers.
-                self._try_last(dsn)
-        return await asyncpg.connect(last, timeout=share, **options)
+                # At once: a caller with less time may be gone before the next one answers.
+                self._try_last(place)
+        host, port = last
+        return await asyncpg.connect(host=host, port=port, timeout=share, **options)
 
-    def _try_last(self, failed: str) -> None:
-        self._dsns.sort(key=lambda dsn: dsn == failed)
+    def _try_last(self, failed: tuple[str | None, int | None]) -> None:
+        self._places.sort(key=lambda place: place == failed)
 
-
-def _one_for_each_host(dsn: str) -> list[str]:
-    parts = urlsplit(dsn)
-    credentials, at, hosts = parts.netloc.rpartition("@")
-    addresses = [parts._replace(netloc=f"{credentials}{at}{host}") for host in hosts.split(",")]
-    return [dsn] if len(addresses) == 1 else [_writable(address) for address in addresses]
-
-
-def _writable(address: SplitResult) -> str:
-    if "target_session_attrs=" in address.query:
-        return address.geturl()
-    return address._replace(query="&".join(filter(None, [address.query, _WRITABLE]))).geturl()
+    def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """The address's own settings win over ours: `application_name` is one of both."""
+        address = self.address
+        session = address.target_session_attrs
+        if session is None and len(address.hosts) > 1:
+            session = "read-write"
+        return {
+            **given,
+            **address.driver,
+            "user": address.user,
+            "password": address.password,
+            "database": address.database,
+            "ssl": address.tls.ssl,
+            "direct_tls": address.tls.direct,
+            "target_session_attrs": session,
+            "server_settings": {**given.get("server_settings", {}), **address.server_settings},
+            "statement_cache_size": given.get("statement_cache_size", 100)
+            if address.keeps_statements
+            else 0,
+        }

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from scripts.commands.ending import ending
 from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import Screen, Tally
-from service.bootstrap import operations
+from service.bootstrap import operations, read_settings
 from service.exclusive_run import LOCK, holder
 from service.services import Operations
 from service.settings import Settings, mistakes
@@ -129,7 +129,7 @@ class Command:
 
 def _settings() -> Settings:
     try:
-        return Settings()
+        return read_settings()
     except ValidationError as error:
         lines = ["These settings are missing or wrong:", *mistakes(error)]
         raise Refusal(ExitCode.MISCONFIGURED, "\n  ".join(lines)) from None

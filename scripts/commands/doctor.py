@@ -17,7 +17,7 @@ from scripts.commands.command import AsJson
 from scripts.commands.ending import ending
 from scripts.commands.exit_codes import ExitCode
 from scripts.commands.screen import Screen
-from service.bootstrap import operations
+from service.bootstrap import notes_on, operations, read_settings
 from service.services import Operations
 from service.settings import Settings, mistakes, unknown
 
@@ -42,7 +42,7 @@ def _doctor(screen: Screen) -> ExitCode:
 
 async def _examine() -> list[Finding]:
     try:
-        settings = Settings()
+        settings = read_settings()
     except ValidationError as error:
         return [judge.configuration(mistakes(error), [])]
     findings = [judge.configuration([], _doubts(settings, os.environ))]
@@ -101,7 +101,7 @@ def _doubts(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     """What is allowed, and yet may not be meant."""
     strange = [f"{name} is no setting" for name in unknown(environment)]
     anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES lists nobody"]
-    return [*anyone, *strange]
+    return [*anyone, *strange, *notes_on(settings)]
 
 
 def _show(screen: Screen, findings: list[Finding]) -> None:

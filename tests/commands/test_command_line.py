@@ -180,6 +180,9 @@ SETTINGS: dict[str, dict[str, str | None]] = {
     "CLERK_SECRET_KEY: Field required": {"CLERK_SECRET_KEY": None},
     "CLERK_SECRET_KEY: a Clerk secret key starts with sk_": {"CLERK_SECRET_KEY": "pk_test_x"},
     "DATABASE_URL: not postgresql://": {"DATABASE_URL": "mysql://me:hidden@host/x"},
+    "DATABASE_URL: channel_binding: require needs TLS": {
+        "DATABASE_URL": "postgresql://me:hidden@host/x?sslmode=disable&channel_binding=require"
+    },
     "CLERK_RATE_LIMIT: Input should be greater than or equal to 10": {"CLERK_RATE_LIMIT": "9"},
 }
 

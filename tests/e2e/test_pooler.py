@@ -39,7 +39,7 @@ async def pooler(direct: str) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="module")
 def environment(one_clerk: ClerkEmulator, pooler: str) -> dict[str, str]:
-    return environment_for(one_clerk, pooler, DATABASE_STATEMENT_CACHE="0", DATABASE_POOL_SIZE="8")
+    return environment_for(one_clerk, pooler, DATABASE_POOL_SIZE="8")
 
 
 @pytest.fixture(scope="module")

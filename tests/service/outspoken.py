@@ -9,9 +9,9 @@ from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Tracer, TracerProvider
 
 from service.app import create_app
+from service.bootstrap import read_settings
 from service.edge.server import DrainingServer, _config
 from service.log import route_the_libraries
-from service.settings import Settings
 
 
 class OutspokenSpan(NonRecordingSpan):
@@ -72,7 +72,7 @@ async def failing(password: str = "canary") -> None:
 def main() -> int:
     trace.set_tracer_provider(OutspokenTracers())
     _logs.set_logger_provider(OutspokenLoggers())
-    settings = Settings()
+    settings = read_settings()
     route_the_libraries(settings.log_level, settings.log_format)
     app = create_app(settings)
     app.get("/failing")(failing)

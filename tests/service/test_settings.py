@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
-from service.bootstrap import migrate_store
+from service.bootstrap import migrate_store, read_settings
 from service.settings import Settings, mistakes, unknown
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +30,12 @@ GOOD = {
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(_env_file=None, **{**GOOD, **given})
+    return read_settings(_env_file=None, **{**GOOD, **given})
 
 
 def mistakes_of(**given: Any) -> list[str]:
     with pytest.raises(ValidationError) as caught:
-        Settings(_env_file=None, **given)
+        read_settings(_env_file=None, **given)
     return mistakes(caught.value)
 
 
@@ -127,7 +127,9 @@ WRONG: dict[str, list[Any]] = {
     "database_url": [
         "canary",
         "mysql://canary@localhost/db",
-        "postgresql+asyncpg://canary@localhost/db",
+        "postgresql://user:can@ary@localhost/db",
+        "postgresql://localhost/db?sslmode=canary",
+        "postgresql://localhost/db?no_such_option=canary",
         "postgresql://user:can/ary@localhost/db",
         "postgresql://user:can#ary@localhost/db",
         "postgresql://user:can?ary@localhost/db",
@@ -181,7 +183,7 @@ RIGHT: list[tuple[str, Any]] = [
     ("database_url", "postgresql:///db?host=/var/run/postgresql"),
     ("database_url", "postgresql://user:p%2Fw%23@[::1]:5432/db?sslmode=require"),
     ("database_url", "postgresql://user@one:5432,two:5432/db"),
-    ("database_url", "postgresql://user:p@ss@localhost/db"),
+    ("database_url", "postgresql+asyncpg://user:p%40ss@localhost/db?pgbouncer=true"),
     ("clerk_instance_id", "ins_3fwv0wiA77ZnkfQgQP92BDrKNUo"),
     ("console_token", "c" * 32),
     ("console_readers", "user_1, org_2abc:admin"),
@@ -262,7 +264,7 @@ def test_a_dotenv_file_may_be_written_in_many_ways(tmp_path: Path, form: str, ma
     lines = [FILES[form].format(name=name.upper(), value=value) for name, value in GOOD.items()]
     file = tmp_path / ".env"
     file.write_bytes(mark + "".join([*lines, "DATABASE_URL=\n", "UNKNOWN=1\n"]).encode())
-    told = Settings(_env_file=file)
+    told = read_settings(_env_file=file)
     assert told.clerk_secret_key.get_secret_value() == SECRET_KEY
     assert told.clerk_publishable_key == PUBLISHABLE_KEY
     assert told.clerk_webhook_signing_secret[0].get_secret_value() == WEBHOOK_SECRET
@@ -274,7 +276,7 @@ def test_a_wrong_dotenv_file_is_told_by_name_and_never_shown(tmp_path: Path) -> 
     wrong = [f"{name.upper()}=canary" for name in GOOD]
     file.write_text("\n".join([*wrong, "DATABASE_URL=postgresql://u:canary/x@h"]))
     with pytest.raises(ValidationError) as caught:
-        Settings(_env_file=file)
+        read_settings(_env_file=file)
     told = "\n".join(mistakes(caught.value))
     assert "DATABASE_URL" in told
     assert "canary" not in told
@@ -357,6 +359,26 @@ class TestCommand:
         assert (ended.returncode, ended.stdout) == (69, ""), ended.stderr
         assert len(ended.stderr.splitlines()) == 1
         assert "canary" not in ended.stderr
+
+    @pytest.mark.parametrize("command", [["serve"], ["migrate"]])
+    @pytest.mark.parametrize(
+        ("url", "words"),
+        [
+            ("postgresql://app@my:canary@127.0.0.1:5432/app", "write % as %25, @ as %40"),
+            ("postgresql://app:se[canary]x@h/app", "[ as %5B"),
+            ("postgresql://u:canary@h/d?sslmode=verify-full", "sslmode: give sslrootcert="),
+            ("postgresql://u:canary@h/d?target=canary", "target: this option is not supported"),
+        ],
+    )
+    def test_with_an_address_that_cannot_be_used_exits_with_78(
+        self, tmp_path: Path, command: list[str], url: str, words: str
+    ) -> None:
+        ended = run(*command, cwd=tmp_path, DATABASE_URL=url, **ENVIRONMENT)
+        assert (ended.returncode, ended.stdout) == (78, ""), ended.stderr
+        (line,) = ended.stderr.splitlines()[1:]
+        assert line.startswith("  DATABASE_URL: ")
+        assert words in line
+        assert "canary" not in line
 
 
 async def test_a_store_that_refuses_us_cannot_be_migrated(postgres_url: str) -> None:

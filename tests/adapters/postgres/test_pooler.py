@@ -8,7 +8,6 @@ import pytest
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.migrate import migrate
 from adapters.postgres.users import PostgresUserRepository
-from domain.errors import StorageUnavailable
 from domain.user import DeletedUser
 from tests.e2e.pooler import pooled
 from tests.people import deleted, delivered, new_id, user
@@ -38,11 +37,24 @@ async def test_a_schema_is_migrated_through_a_pooler_by_many_at_once(pooler: str
     await asyncio.gather(*(migrate(pooler) for _ in range(6)))
 
 
-async def test_kept_statements_are_refused_behind_a_pooler_with_the_word_what_to_set(
-    pooler: str,
+@pytest.mark.parametrize("option", ["", "?pgbouncer=true"])
+async def test_no_statement_is_kept_behind_a_pooler_whatever_the_setting(
+    pooler: str, option: str
 ) -> None:
-    database = Database(pooler, PoolLimits(statement_cache=100))
+    """A kept statement has a name, and the next transaction's server does not know it."""
+    database = Database(f"{pooler}{option}", PoolLimits(size=12, statement_cache=100))
     await database.open()
-    with pytest.raises(StorageUnavailable, match="DATABASE_STATEMENT_CACHE=0"):
-        await PostgresUserRepository(database).get(new_id())
+    users = PostgresUserRepository(database)
+    people = [new_id() for _ in range(40)]
+    await asyncio.gather(*(users.sync(delivered(user(user_id))) for user_id in people))
+    assert None not in [await users.get(user_id) for user_id in people]
+    await database.close()
+
+
+async def test_without_a_pooler_statements_are_kept(store_url: str) -> None:
+    database = Database(store_url, PoolLimits(size=1, statement_cache=100))
+    await database.open()
+    kept = "select count(*) from pg_prepared_statements"
+    await database.run(lambda connection: connection.fetchval(kept))
+    assert await database.run(lambda connection: connection.fetchval(kept)) == 1
     await database.close()

@@ -1,0 +1,201 @@
+"""How a session is encrypted and the server proven: libpq's `sslmode` and its companions.
+
+See the PostgreSQL manual, "SSL Support". asyncpg reads the files at every connect; here they are
+read once, so that a file that is missing is known at the start.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext
+
+from adapters.postgres.address_refused import AddressRefused
+
+_MAY_BE_PLAIN = {"disable", "allow", "prefer"}
+_MODES = {*_MAY_BE_PLAIN, "no-verify", "require", "verify-ca", "verify-full"}
+_VERIFYING = {"verify-ca", "verify-full"}
+_SSL = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
+"""What the option `ssl` of libpq, JDBC and SQLAlchemy means, where it is not an `sslmode`."""
+_FILES = {
+    "sslrootcert": "root.crt",
+    "sslcrl": "root.crl",
+    "sslcert": "postgresql.crt",
+    "sslkey": "postgresql.key",
+}
+"""The options that name files, and where libpq looks for them otherwise."""
+_VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+
+_CHANNEL_BINDING = (
+    "channel_binding=require: the driver cannot bind the password to the TLS channel; the server's "
+    "certificate is verified instead"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """`ssl` and `direct_tls` as `asyncpg.connect` takes them; None means its default, `prefer`."""
+
+    ssl: SSLContext | str | None = None
+    direct: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+NO_TLS_ASKED = Tls()
+
+
+def tls_from(
+    options: dict[str, str], environment: Mapping[str, str], *, only_sockets: bool = False
+) -> Tls:
+    """Takes what concerns TLS out of `options`. Raises `AddressRefused`.
+
+    A demand for security is met or refused. `only_sockets`: no TLS is spoken there, as in libpq.
+    """
+    mode = _mode(options, environment)
+    given = {name: options[name] for name in _FILES if name in options}
+    files = {**_usual_files(environment), **given}
+    notes: tuple[str, ...] = ()
+    if files.get("sslrootcert") == "system" and mode != "verify-full":
+        if mode is not None:  # libpq: whoever trusts every authority has to look at the name
+            raise AddressRefused("sslrootcert=system needs sslmode=verify-full", "sslmode")
+        mode = "verify-full"
+    if _channel_binding(options, mode, only_sockets=only_sockets):
+        if mode not in _VERIFYING:
+            mode = "verify-full"
+            files.setdefault("sslrootcert", "system")
+        notes = (f"{_CHANNEL_BINDING}, as with sslmode={mode}",)
+    direct = _direct(options, mode)
+    if mode is None or mode in _MAY_BE_PLAIN:
+        _refuse_what_needs_tls(options)
+        return Tls(ssl=mode)
+    for name, needs in (("sslrootcert", mode != "no-verify"), ("sslcrl", "sslrootcert" in files)):
+        if name in given and not needs:
+            raise AddressRefused("nothing is verified with this sslmode", name)
+    if "sslkey" in given and "sslcert" not in files:
+        raise AddressRefused("this needs sslcert", "sslkey")
+    context = _context(mode, files, options.pop("sslpassword", ""))
+    _set_versions(context, options)
+    for name in given:
+        del options[name]
+    return Tls(ssl=context, direct=direct, notes=notes)
+
+
+def _usual_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """libpq's: those that its environment variables name, and those that are in `~/.postgresql`."""
+    home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - never raises
+    files = {}
+    for name, file in _FILES.items():
+        usual = home / ".postgresql" / file
+        named = environment.get(f"PG{name.upper()}")
+        if named or os.path.isfile(usual):  # noqa: PTH113 - never raises
+            files[name] = named or str(usual)
+    return files
+
+
+def _mode(options: dict[str, str], environment: Mapping[str, str]) -> str | None:
+    mode, other = options.pop("sslmode", None), options.pop("ssl", None)
+    if other is not None:
+        other = _SSL.get(other, other)
+        if other not in _MODES:
+            raise AddressRefused(f"give true, false or one of {', '.join(sorted(_MODES))}", "ssl")
+        if mode not in {None, other}:
+            raise AddressRefused("ssl and sslmode contradict each other", "ssl")
+        mode = other
+    if options.pop("requiressl", "0") == "1":
+        mode = mode or "require"
+    mode = mode or environment.get("PGSSLMODE") or None
+    if mode is not None and mode not in _MODES:
+        raise AddressRefused(f"give one of {', '.join(sorted(_MODES))}", "sslmode")
+    if options.pop("gssencmode", "prefer") not in {"prefer", "disable"}:
+        raise AddressRefused("encryption by GSSAPI is not supported", "gssencmode")
+    if options.pop("sslsni", "1") != "1":
+        raise AddressRefused("the host name is always sent", "sslsni")
+    return mode
+
+
+def _channel_binding(options: dict[str, str], mode: str | None, *, only_sockets: bool) -> bool:
+    """Whether it is demanded. Neon's addresses do. asyncpg speaks SCRAM-SHA-256 without -PLUS."""
+    binding = options.pop("channel_binding", "prefer")
+    if binding not in {"disable", "prefer", "require"}:
+        raise AddressRefused("give disable, prefer or require", "channel_binding")
+    if binding == "require" and (only_sockets or mode in {"disable", "no-verify"}):
+        raise AddressRefused(
+            "require needs TLS to a server whose certificate is verified", "channel_binding"
+        )
+    return binding == "require"
+
+
+def _direct(options: dict[str, str], mode: str | None) -> bool | None:
+    negotiation = options.pop("sslnegotiation", None)
+    if negotiation not in {None, "postgres", "direct"}:
+        raise AddressRefused("give postgres or direct", "sslnegotiation")
+    if negotiation == "direct" and (mode is None or mode in _MAY_BE_PLAIN):
+        raise AddressRefused("direct needs sslmode=require or stricter", "sslnegotiation")
+    return None if negotiation is None else negotiation == "direct"
+
+
+def _refuse_what_needs_tls(options: dict[str, str]) -> None:
+    """What is asked of TLS, where the session may turn out to be plain."""
+    for name in (*_FILES, "ssl_min_protocol_version"):
+        if name in options:
+            raise AddressRefused("this needs sslmode=verify-full or another that needs TLS", name)
+    options.pop("sslpassword", None)
+    options.pop("ssl_max_protocol_version", None)
+
+
+def _context(mode: str, files: Mapping[str, str], password: str) -> SSLContext:
+    context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if mode != "no-verify" and "sslrootcert" in files:
+        _load_authorities(context, files)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = mode == "verify-full"
+    elif mode in _VERIFYING:
+        raise AddressRefused(
+            "give sslrootcert=/path/to/the/authorities.pem, or sslrootcert=system for those that "
+            "this machine trusts",
+            "sslmode",
+        )
+    if "sslcert" in files:
+        try:
+            context.load_cert_chain(files["sslcert"], files.get("sslkey"), lambda: password)
+        except (OSError, ValueError):
+            raise AddressRefused(
+                "certificate and key cannot be read with sslcert, sslkey and sslpassword", "sslcert"
+            ) from None
+    context.set_alpn_protocols(["postgresql"])
+    return context
+
+
+def _load_authorities(context: SSLContext, files: Mapping[str, str]) -> None:
+    if files["sslrootcert"] == "system":
+        context.load_default_certs()
+    else:
+        _load(context, files, "sslrootcert")
+    if "sslcrl" in files:
+        _load(context, files, "sslcrl")
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+
+
+def _load(context: SSLContext, files: Mapping[str, str], name: str) -> None:
+    try:
+        context.load_verify_locations(cafile=files[name])
+    except OSError:
+        raise AddressRefused("no certificates can be read from that file", name) from None
+
+
+def _set_versions(context: SSLContext, options: dict[str, str]) -> None:
+    least = options.pop("ssl_min_protocol_version", "TLSv1.2")
+    most = options.pop("ssl_max_protocol_version", "TLSv1.3")
+    # Older ones are never spoken, so a lower minimum is met.
+    minimum = _VERSIONS.get({"TLSv1": "TLSv1.2", "TLSv1.1": "TLSv1.2"}.get(least, least))
+    maximum = _VERSIONS.get(most)
+    if minimum is None:
+        raise AddressRefused("give TLSv1.2 or TLSv1.3", "ssl_min_protocol_version")
+    if maximum is None or maximum < minimum:
+        raise AddressRefused(
+            "give TLSv1.2 or TLSv1.3, not below the minimum", "ssl_max_protocol_version"
+        )
+    context.minimum_version, context.maximum_version = minimum, maximum
