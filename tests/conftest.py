@@ -1,5 +1,6 @@
 """One real Postgres for the whole run: a container where a Docker engine answers, else embedded."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -9,20 +10,19 @@ from typing import Any
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.migrate import migrate
 from scripts.clerk_emulator.sessions import new_signing_key
 from tests import figures
-from tests.postgres_server import PostgresServer, start_postgres_server, temporary_database
-
-# Slow is the machine, and no mistake of a test's. All else is as the surroundings have it.
-settings.register_profile(
-    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+from tests.postgres_server import (
+    PostgresServer,
+    TemporaryStore,
+    start_postgres_server,
+    temporary_database,
+    temporary_store,
 )
-settings.load_profile("patient")
 
 END_TO_END = "tests/e2e/"
 _SERVER = "TEST_POSTGRES_URL"
@@ -94,47 +94,84 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.fixture(scope="session")
 def signing_key() -> RSAPrivateKey:
-    """One for all instances of Clerk: to find another takes longer than most tests."""
+    """One key for every emulated Clerk: generating a key takes longer than most tests."""
     return new_signing_key()
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> str:
-    """The server's own database, for those who make databases."""
+    """The server's own database, for creating others."""
     return os.environ[_SERVER]
 
 
 @pytest.fixture(scope="session")
-async def migrated_url(postgres_url: str) -> AsyncIterator[str]:
-    """This process's own database, its schema at head."""
-    async with temporary_database(postgres_url, f"test_{os.getpid()}") as url:
+async def template(postgres_url: str) -> AsyncIterator[str]:
+    """The name of a database with the schema at head and no rows, for copying."""
+    name = f"template_{os.getpid()}"
+    async with temporary_database(postgres_url, name) as url:
         await migrate(url)
-        yield url
+        yield name
+
+
+@pytest.fixture(scope="session")
+async def _common_store(postgres_url: str, template: str) -> AsyncIterator[TemporaryStore]:
+    """The database of the tests that share no service. Reached only by way of `store_url`."""
+    async with temporary_store(postgres_url, template) as store:
+        yield store
+
+
+@pytest.fixture(scope="module")
+async def lasting_store(postgres_url: str, template: str) -> AsyncIterator[TemporaryStore]:
+    """A database of this file's own, for a service that several tests of the file share.
+
+    The background jobs of such a service run between the tests and during all of them, so no
+    test without that service may have its rows there.
+    """
+    async with temporary_store(postgres_url, template) as store:
+        yield store
 
 
 @pytest.fixture
-async def store_url(migrated_url: str) -> str:
-    """The migrated database, empty."""
-    connection = await asyncpg.connect(migrated_url)
-    await connection.execute(
-        "delete from users; delete from sync_journal; delete from sync_checkpoints"
-    )
-    await connection.close()
-    return migrated_url
+async def _store(request: pytest.FixtureRequest, _common_store: TemporaryStore) -> TemporaryStore:
+    if "lasting_store" in request.fixturenames:
+        store: TemporaryStore = request.getfixturevalue("lasting_store")
+    else:
+        store = _common_store
+        await _no_service_is_connected(store)
+    await store.empty()
+    return store
+
+
+async def _no_service_is_connected(store: TemporaryStore) -> None:
+    """The server takes a moment to end the sessions that the previous test has closed."""
+    async with asyncio.timeout(30):
+        while await store.services_connected():
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+def store_url(_store: TemporaryStore) -> str:
+    """A migrated database without rows, for this test.
+
+    If the test uses a service that other tests of the file use too, it is that service's database.
+    Otherwise no service is connected when the test begins, so no background job of another test's
+    service touches its rows. This fixture lasts for one test, so pytest refuses (`ScopeMismatch`)
+    to give it to anything that outlives a test: that needs `lasting_store`.
+    """
+    return _store.url
 
 
 @pytest.fixture
 async def database(store_url: str) -> AsyncIterator[Database]:
-    patient = PoolLimits(size=20, wait=30, connect=30, deadline=60)  # a busy machine is no fault
-    database = Database(store_url, patient)
+    limits = PoolLimits(size=20, wait=30, connect=30, deadline=60)  # for a busy machine
+    database = Database(store_url, limits)
     await database.open()
     yield database
     await database.close()
 
 
 @pytest.fixture
-async def sql(store_url: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
-    """A plain connection, to look at the tables without our own code."""
-    connection = await asyncpg.connect(store_url)
-    yield connection
-    await connection.close()
+async def sql(_store: TemporaryStore) -> "AsyncIterator[asyncpg.Connection[Any]]":
+    """A plain connection, for looking at the tables without our own code."""
+    async with _store.sql() as connection:
+        yield connection

@@ -1,37 +1,15 @@
-"""A service with its console on, an emulated Clerk, a real Postgres, and visitors."""
+"""A service with its console, an emulated Clerk, a real Postgres, and visitors."""
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.clerk.payloads import INSTANCE
 from tests.console.visitors import OPERATOR, READER, TOKENS, Visitor, visitor_of
+from tests.postgres_server import TemporaryStore
 from tests.running import Service, running_service
-from tests.service.tables import Sql
-
-TABLES = ("users", "sync_journal", "sync_checkpoints", "operator_actions")
-
-
-@pytest.fixture(scope="session")
-async def shared_sql(migrated_url: str) -> AsyncIterator[Sql]:
-    connection = await asyncpg.connect(migrated_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def store_url(migrated_url: str, shared_sql: Sql) -> str:
-    """The migrated database, empty."""
-    await shared_sql.execute("; ".join(f"delete from {table}" for table in TABLES))
-    return migrated_url
-
-
-@pytest.fixture
-def sql(store_url: str, shared_sql: Sql) -> Sql:
-    return shared_sql
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +19,12 @@ async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulato
         yield emulator
 
 
-@pytest.fixture(scope="session")
-async def shared_service(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
+@pytest.fixture(scope="module")
+async def shared_service(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Service]:
     settings = {**TOKENS, "clerk_rate_limit": 10_000}
-    async with running_service(shared_clerk, migrated_url, **settings) as service:
+    async with running_service(shared_clerk, lasting_store.url, **settings) as service:
         yield service
 
 
@@ -56,13 +36,13 @@ def clerk(shared_clerk: ClerkEmulator) -> ClerkEmulator:
 
 @pytest.fixture
 def service(shared_service: Service, clerk: ClerkEmulator, store_url: str) -> Service:
-    """One service for all tests that leave no mark on it but rows."""
+    """One service for all tests of the file that change nothing about it but its tables."""
     return shared_service
 
 
 @pytest.fixture
 async def own_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """An instance whose users are the test's own."""
+    """A Clerk instance of the test's own, without users."""
     config = EmulatorConfig(rate_limit=None)
     async with running_emulator(config, signing_key=signing_key) as emulator:
         yield emulator

@@ -157,23 +157,15 @@ async def test_unconfigured_there_is_no_console(
         assert (unknown.status_code, unknown.json()) == (answer.status_code, answer.json())
 
 
-@pytest.fixture(scope="module")
-async def shared_for_sessions(
-    shared_clerk: ClerkEmulator, migrated_url: str
-) -> AsyncIterator[Service]:
-    """Ada may look, whoever is an admin of that organisation may act, and there is no token."""
+@pytest.fixture
+async def for_sessions(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
+    """Ada may look, any admin of that organisation may act, and there is no token."""
     grants: dict[str, Any] = {
         "console_readers": ADA,
         "console_operators": f"user_operator,{ORGANISATION}:admin",
     }
-    async with running_service(shared_clerk, migrated_url, **grants) as service:
+    async with running_service(clerk, store_url, **grants) as service:
         yield service
-
-
-@pytest.fixture
-def for_sessions(shared_for_sessions: Service, store_url: str) -> Service:
-    """The same, on an empty store."""
-    return shared_for_sessions
 
 
 ORGANISATION = "org_2abc"

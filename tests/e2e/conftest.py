@@ -1,22 +1,22 @@
-"""Real processes, a real Postgres, an emulated Clerk. Services that tests leave alive are shared."""
+"""Real processes, a real Postgres and an emulated Clerk.
+
+The tests share two service processes, unless a test stops, kills or suspends its service.
+"""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.e2e.processes import ServiceProcess, environment_for, running_processes
-from tests.postgres_server import temporary_database
+from tests.postgres_server import TemporaryStore, temporary_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Signing keys come last: by then the services have run for as long as their tests need."""
+    """`test_signing_keys` comes last: its service must have run for some time by then."""
     items.sort(key=lambda item: "test_signing_keys" in item.nodeid)
 
 
@@ -29,7 +29,7 @@ async def one_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
 
 @pytest.fixture
 def clerk(one_clerk: ClerkEmulator) -> ClerkEmulator:
-    """Clerk in good health, its calls counted from zero, its webhooks not sent anywhere."""
+    """Clerk without faults. Its count of calls starts at zero, and no endpoint gets webhooks."""
     one_clerk.faults.clear()
     one_clerk.calls.clear()
     one_clerk.sender.plans.clear()
@@ -39,26 +39,27 @@ def clerk(one_clerk: ClerkEmulator) -> ClerkEmulator:
 
 
 @pytest.fixture(scope="session")
-async def store(postgres_url: str) -> AsyncIterator[str]:
-    """A database of this folder's own. The services bring its schema to head."""
-    async with temporary_database(postgres_url, f"e2e_{os.getpid()}") as url:
-        yield url
+async def lasting_store(postgres_url: str, template: str) -> AsyncIterator[TemporaryStore]:
+    """The database of `services`, which last as long as the session, and of the tests with them."""
+    async with temporary_store(postgres_url, template) as store:
+        yield store
 
 
 @pytest.fixture
-async def sql(store: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
-    connection = await asyncpg.connect(store)
-    yield connection
-    await connection.close()
+def store(store_url: str) -> str:
+    """The URL of the test's database: that of `services` if the test uses them."""
+    return store_url
 
 
 @pytest.fixture(scope="session")
 async def services(
-    one_clerk: ClerkEmulator, store: str, tmp_path_factory: pytest.TempPathFactory
+    one_clerk: ClerkEmulator,
+    lasting_store: TemporaryStore,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[list[ServiceProcess]]:
-    """Two replicas on one store."""
-    # A first request may wait for a busy machine: what is tested with these is never the deadline.
-    environment = environment_for(one_clerk, store, JIT_DEADLINE="10")
+    """Two replicas on one database."""
+    # A busy machine may answer late. No test that uses these services is about the deadline.
+    environment = environment_for(one_clerk, lasting_store.url, JIT_DEADLINE="10")
     async with running_processes(
         environment, environment, directory=tmp_path_factory.mktemp("replicas")
     ) as replicas:
@@ -67,7 +68,7 @@ async def services(
 
 @dataclass(frozen=True)
 class Rotation:
-    """A Clerk whose keys may change, and the service that is to notice once it has started."""
+    """A Clerk whose keys a test may change, and a service that uses them once `starting` ends."""
 
     clerk: ClerkEmulator
     service: ServiceProcess
@@ -75,10 +76,15 @@ class Rotation:
 
 
 @pytest.fixture(scope="session")
-async def rotation(store: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rotation]:
-    """Started in the background."""
-    async with running_emulator(EmulatorConfig(rate_limit=None)) as clerk:
-        environment = environment_for(clerk, store)
+async def rotation(
+    postgres_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Rotation]:
+    """On a database of its own. It starts in the background while other tests run."""
+    async with (
+        running_emulator(EmulatorConfig(rate_limit=None)) as clerk,
+        temporary_store(postgres_url, template) as store,
+    ):
+        environment = environment_for(clerk, store.url)
         service = ServiceProcess(environment, tmp_path_factory.mktemp("rotation"))
         starting = asyncio.create_task(service.start())
         yield Rotation(clerk, service, starting)

@@ -29,15 +29,8 @@ UNAVAILABLE = problem(503, "storage_unavailable")
 
 
 @pytest.fixture
-async def sql(migrated_url: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
-    connection = await asyncpg.connect(migrated_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture(scope="module")
-async def in_process(one_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
-    async with running_service(one_clerk, migrated_url, clerk_rate_limit=100_000) as service:
+async def in_process(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
+    async with running_service(clerk, store_url, clerk_rate_limit=100_000) as service:
         yield service
 
 

@@ -1,47 +1,27 @@
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.clerk.payloads import INSTANCE
+from tests.postgres_server import TemporaryStore
 from tests.running import Service, running_service
-from tests.service.tables import Sql
-
-
-@pytest.fixture(scope="session")
-async def shared_sql(migrated_url: str) -> AsyncIterator[Sql]:
-    """One connection for hundreds of tests: to make one costs more than most of them."""
-    connection = await asyncpg.connect(migrated_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-async def store_url(migrated_url: str, shared_sql: Sql) -> str:
-    """The migrated database, empty."""
-    await shared_sql.execute("delete from users; delete from sync_journal")
-    return migrated_url
-
-
-@pytest.fixture
-def sql(store_url: str, shared_sql: Sql) -> Sql:
-    """A plain connection, to look at the tables without our own code."""
-    return shared_sql
 
 
 @pytest.fixture(scope="session")
 async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """The instance the recorded payloads are of."""
+    """The Clerk instance that the recorded payloads come from."""
     config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
     async with running_emulator(config, signing_key=signing_key) as emulator:
         yield emulator
 
 
-@pytest.fixture(scope="session")
-async def shared_service(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
-    async with running_service(shared_clerk, migrated_url, clerk_rate_limit=10_000) as service:
+@pytest.fixture(scope="module")
+async def shared_service(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Service]:
+    async with running_service(shared_clerk, lasting_store.url, clerk_rate_limit=10_000) as service:
         yield service
 
 
@@ -55,12 +35,12 @@ def clerk(shared_clerk: ClerkEmulator) -> ClerkEmulator:
 
 @pytest.fixture
 def service(shared_service: Service, clerk: ClerkEmulator) -> Service:
-    """One service for all tests that leave no mark on it but rows."""
+    """One service for all tests of the file that change nothing about it but its tables."""
     return shared_service
 
 
 @pytest.fixture
 async def own_service(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
-    """A service of one's own, on an empty store: for outages, limits and counts."""
+    """A service of the test's own, on an empty store: for outages, limits and counts."""
     async with running_service(clerk, store_url) as service:
         yield service

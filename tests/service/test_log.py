@@ -12,6 +12,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.log import line_logger
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
 from tests.people import new_id
+from tests.postgres_server import TemporaryStore
 from tests.running import WEBHOOKS, Service, bearer, running_service, svix_headers
 
 
@@ -36,9 +37,11 @@ class Logged:
 
 
 @pytest.fixture(scope="module")
-async def running(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Logged]:
+async def running(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Logged]:
     file = StringIO()
-    async with running_service(shared_clerk, migrated_url, log=file) as service:
+    async with running_service(shared_clerk, lasting_store.url, log=file) as service:
         yield Logged(service, file)
 
 

@@ -9,6 +9,7 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.people import new_id
+from tests.postgres_server import TemporaryStore
 from tests.running import (
     REFUSED,
     UNAUTHORIZED,
@@ -24,8 +25,10 @@ from tests.service.tables import Sql, journal, stored_user
 
 
 @pytest.fixture(scope="module")
-async def running_shop(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
-    app = example_app.shop(settings_for(shared_clerk, migrated_url))
+async def running_shop(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Service]:
+    app = example_app.shop(settings_for(shared_clerk, lasting_store.url))
     async with app.router.lifespan_context(app), client_of(app) as http:
         yield Service(http, app, shared_clerk.config.webhook_secrets[0])
 

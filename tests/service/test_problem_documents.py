@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from domain.errors import SyncError
 from scripts.clerk_emulator import ClerkEmulator
 from service.errors import STATUSES, answer, status_of
+from tests.postgres_server import TemporaryStore
 from tests.running import Service, problem, running_service
 
 CANARY = "canary-9f3c"
@@ -38,9 +39,11 @@ async def raising(status: int) -> None:
 
 
 @pytest.fixture(scope="module")
-async def faulty(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Service]:
+async def faulty(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Service]:
     """Our application with routes that fail, as the real ones must not."""
-    async with running_service(shared_clerk, migrated_url, log=StringIO()) as service:
+    async with running_service(shared_clerk, lasting_store.url, log=StringIO()) as service:
         service.app.get("/failing")(failing)
         service.app.get("/numbered/{number}")(numbered)
         service.app.post("/ordered")(ordered)

@@ -17,6 +17,7 @@ from service.edge.server import BoundedHeadProtocol
 from service.errors import answer_everything
 from service.routes.body import json_bytes
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.postgres_server import TemporaryStore
 from tests.running import REFUSED, UNAUTHORIZED, WEBHOOKS, problem, settings_for, svix_headers
 from tests.service.listening import Answer, Listening, listening
 from tests.service.tables import Sql, count_rows
@@ -49,8 +50,10 @@ def chunked(*parts: bytes) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-async def running(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Served]:
-    settings = settings_for(shared_clerk, migrated_url)
+async def running(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Served]:
+    settings = settings_for(shared_clerk, lasting_store.url)
     async with listening(create_app(settings), settings) as at:
         yield Served(at, shared_clerk.config.webhook_secrets[0])
 
@@ -369,16 +372,16 @@ class Patient(BoundedHeadProtocol):
     head_seconds = PATIENT
 
 
-@pytest.fixture(scope="module")
-async def in_a_hurry(shared_clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Listening]:
-    settings = settings_for(shared_clerk, migrated_url)
+@pytest.fixture
+async def in_a_hurry(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Listening]:
+    settings = settings_for(clerk, store_url)
     async with listening(create_app(settings), settings, http=InAHurry) as at:
         yield at
 
 
 @pytest.fixture
-async def patient(clerk: ClerkEmulator, migrated_url: str) -> AsyncIterator[Listening]:
-    settings = settings_for(clerk, migrated_url)
+async def patient(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Listening]:
+    settings = settings_for(clerk, store_url)
     async with listening(create_app(settings), settings, http=Patient) as at:
         yield at
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.postgres_server import TemporaryStore
 from tests.simulation.plans import DURATIONS, PAUSES, SKEWS, Deed, Plan, Step, plan_of
 from tests.simulation.simulate import simulate
 from tests.simulation.stores import MemoryStore, PostgresStore, Store, postgres_store
@@ -44,8 +45,8 @@ plans = st.builds(
 
 
 @pytest.fixture(scope="module")
-def server(migrated_url: str) -> Iterator[PostgresStore]:
-    with postgres_store(migrated_url) as store:
+def server(lasting_store: TemporaryStore) -> Iterator[PostgresStore]:
+    with postgres_store(lasting_store.url) as store:
         yield store
 
 

@@ -1,7 +1,6 @@
 """However the store keeps a caller waiting, the answer comes in time and nothing is left behind."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -11,36 +10,21 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database, PoolLimits
-from adapters.postgres.migrate import migrate
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from domain.observation import SyncResult
 from domain.user import UserId
-from tests.e2e.locks import row_locked
+from tests.e2e.locks import row_locked, somebody_waits
 from tests.e2e.processes import eventually
 from tests.e2e.proxy import Proxy, proxied
 from tests.e2e.truth import states_of_sessions
 from tests.people import deleted, delivered, new_id, user
-from tests.postgres_server import temporary_database
 
 SHORT = PoolLimits(size=2, wait=0.4, connect=0.4, deadline=0.8, grace=0.4)
 LONGEST = SHORT.deadline + SHORT.grace + 5.0
 """The five seconds are the machine's, not ours."""
 PATIENT = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0)
 SLEEPY = replace(PATIENT, grace=SHORT.grace)
-
-
-@pytest.fixture(scope="module")
-async def own_url(postgres_url: str) -> AsyncIterator[str]:
-    """A database in which nobody else has sessions."""
-    async with temporary_database(postgres_url, f"deadlines_{os.getpid()}") as url:
-        await migrate(url)
-        yield url
-
-
-@pytest.fixture
-async def store_url(own_url: str) -> str:
-    return own_url
 
 
 @pytest.fixture
@@ -133,7 +117,7 @@ async def test_a_network_that_died_in_mid_transaction_is_given_up(
 ) -> None:
     async with row_locked(store_url, known):
         leaving = asyncio.create_task(users.sync(delivered(deleted(known))))
-        await asyncio.sleep(0.2)
+        await eventually(lambda: somebody_waits(sql))
         network.stall()
         await assert_unavailable_in_time(
             leaving, *(users.sync(delivered(user(new_id()))) for _ in range(6))

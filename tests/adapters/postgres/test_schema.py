@@ -49,22 +49,20 @@ def engine_to(url: str) -> Any:
     )
 
 
-async def test_the_migrations_build_exactly_the_tables(
-    migrated_url: str, postgres_url: str
-) -> None:
+async def test_the_migrations_build_exactly_the_tables(store_url: str, postgres_url: str) -> None:
     async with temporary_database(postgres_url, "from_tables") as url:
         engine = engine_to(url)
         async with engine.begin() as connection:
             await connection.run_sync(Table.metadata.create_all)
         await engine.dispose()
-        assert await catalog(url) == await catalog(migrated_url)
+        assert await catalog(url) == await catalog(store_url)
 
 
-async def test_alembic_finds_nothing_left_to_migrate(migrated_url: str) -> None:
+async def test_alembic_finds_nothing_left_to_migrate(store_url: str) -> None:
     def differences(connection: Connection) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), Table.metadata))
 
-    engine = engine_to(migrated_url)
+    engine = engine_to(store_url)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
