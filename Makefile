@@ -34,8 +34,8 @@ demo: $(VENV)/run.stamp ## the same story, then exit with 0 if everything was as
 test: $(VENV)/dev.stamp ## every test that takes seconds
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-test-slow: $(VENV)/dev.stamp ## the tests that take minutes
-	@$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+test-slow: $(VENV)/dev.stamp ## the tests that take minutes, and many more random examples
+	@$(BIN)/python -m pytest -m "slow or fuzz" --hypothesis-profile thorough $(PYTEST_ARGS)
 
 test-mutants: $(VENV)/dev.stamp ## small mistakes made on purpose in what must not be wrong: do the tests notice?
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)

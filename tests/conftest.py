@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from adapters.postgres.database import Database, PoolLimits
@@ -23,6 +24,20 @@ from tests.postgres_server import (
     temporary_database,
     temporary_store,
 )
+
+# A busy machine makes any example slow, so neither a deadline nor a slow strategy is a failure.
+settings.register_profile(
+    "fast",
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
+)
+settings.register_profile("thorough", settings.get_profile("fast"), max_examples=2_000)
+settings.load_profile("fast")  # unless `--hypothesis-profile` chooses the other
 
 END_TO_END = "tests/e2e/"
 _SERVER = "TEST_POSTGRES_URL"
@@ -144,9 +159,12 @@ async def _store(request: pytest.FixtureRequest, _common_store: TemporaryStore) 
 
 async def _no_service_is_connected(store: TemporaryStore) -> None:
     """The server takes a moment to end the sessions that the previous test has closed."""
-    async with asyncio.timeout(30):
-        while await store.services_connected():
-            await asyncio.sleep(0.002)
+    try:
+        async with asyncio.timeout(10):
+            while await store.services_connected():
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        pytest.fail("A service or command that an earlier test started is still connected.")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres.exclusive import PostgresExclusive
-from domain.errors import AlreadyRunning, StorageUnavailable
+from domain.errors import StorageUnavailable
 from tests.adapters.postgres.faults import every_session_with
 from tests.e2e.processes import eventually
 
@@ -22,32 +22,6 @@ OF_THE_HOLDER = f"from pg_stat_activity where pid in ({HOLDING})"
 @pytest.fixture
 def exclusive(store_url: str) -> PostgresExclusive:
     return PostgresExclusive(store_url)
-
-
-async def test_the_second_is_told_who_the_first_is(exclusive: PostgresExclusive) -> None:
-    async with exclusive.hold("a test's", "backfill 17@somewhere"):
-        with pytest.raises(AlreadyRunning) as refused:
-            await exclusive.hold("a test's", "another").__aenter__()
-    assert refused.value.holder == "backfill 17@somewhere"
-
-
-async def test_what_has_another_name_runs_beside_it(exclusive: PostgresExclusive) -> None:
-    async with exclusive.hold("a test's", "me"), exclusive.hold("another test's", "me too"):
-        pass
-
-
-async def test_the_lock_is_free_again_at_once(exclusive: PostgresExclusive) -> None:
-    for _ in range(3):
-        async with exclusive.hold("a test's", "me"):
-            pass
-
-
-async def test_the_lock_is_free_again_after_a_failure(exclusive: PostgresExclusive) -> None:
-    with pytest.raises(ZeroDivisionError):
-        async with exclusive.hold("a test's", "me"):
-            _ = 1 / 0
-    async with exclusive.hold("a test's", "me"):
-        pass
 
 
 async def test_it_is_held_by_a_transaction_that_holds_no_vacuum_back(

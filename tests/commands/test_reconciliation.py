@@ -2,20 +2,27 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import asyncpg
 
-from adapters.postgres.exclusive import PostgresExclusive
-from domain.reconcile import LAST_FULL
+from domain.ports import Exclusive
+from domain.reconcile import LAST_FULL, Reconcile
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.exclusive_run import LOCK
+from service.log import line_logger
+from service.metrics import Metrics
+from service.reconciliation import LOOK_EVERY, Reconciliation
 from service.services import Operations
 from tests.commands.scenes import drift, ids_of, run_backfill
 from tests.e2e.processes import eventually
+from tests.fakes.exclusive import InMemoryExclusive
 from tests.running import running_service
+from tests.simulation.scene import Scene, scene
+from tests.simulation.virtual_time import in_virtual_time
 
 
 async def test_the_service_repairs_the_table_and_says_what_it_found(
@@ -29,7 +36,7 @@ async def test_the_service_repairs_the_table_and_says_what_it_found(
     deleted, *missing = ids_of(clerk)[:3]
     clerk.delete_user(deleted)
     await sql.execute("delete from users where clerk_id = any ($1)", missing)
-    # The next run, a second later, would find nothing, and say so: it never hears of anybody.
+    # A second run would find no drift and set the metric to 0, so Clerk never answers it.
     clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", times=1))
     clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUserList"))
     async with running_service(clerk, store_url, reconcile_every=1) as service:
@@ -43,33 +50,54 @@ async def test_the_service_repairs_the_table_and_says_what_it_found(
     assert await drift(clerk, sql) == {}
 
 
-async def test_two_replicas_do_it_once(
-    clerk: ClerkEmulator, store_url: str, sql: "asyncpg.Connection[Any]"
-) -> None:
-    clerk.create_users(3)
-
-    async def saved() -> bool:
-        return bool(await sql.fetchval("select count(*) from sync_checkpoints"))
-
-    async with (
-        running_service(clerk, store_url, reconcile_every=3),
-        running_service(clerk, store_url, reconcile_every=3),
-    ):
-        await eventually(saved)
-        await asyncio.sleep(1)  # by now the other one has looked as well
-    assert clerk.calls.count("GetUserList") == 1
+EVERY = timedelta(hours=1)
+A_DAY = timedelta(days=1)
 
 
-async def test_while_an_operator_runs_a_command_the_service_does_not(
-    clerk: ClerkEmulator, store_url: str, available: Operations
-) -> None:
-    clerk.create_users(3)
-    async with (
-        PostgresExclusive(store_url).hold(LOCK, "an operator"),
-        running_service(clerk, store_url, reconcile_every=1),
-    ):
-        await asyncio.sleep(2.5)
-    assert await available.checkpoints.load(LAST_FULL) is None
+class Replica:
+    """The reconciliation of one service in a simulated world. `runs` counts what it has begun."""
+
+    def __init__(self, here: Scene, exclusive: Exclusive) -> None:
+        self.runs = 0
+        self._operator = here.operator
+        reconciliation = Reconciliation(
+            prepare=self._prepare,
+            exclusive=exclusive,
+            checkpoints=here.store,
+            every=EVERY,
+            metrics=Metrics(),
+            log=line_logger("error", "json", StringIO()),
+        )
+        self.task = asyncio.create_task(reconciliation.run())
+
+    def _prepare(self) -> Reconcile:
+        self.runs += 1
+        return self._operator.reconciliation()
+
+
+@in_virtual_time
+async def test_two_replicas_do_it_once() -> None:
+    async with scene() as here:
+        exclusive = InMemoryExclusive()
+        replicas = [Replica(here, exclusive) for _ in range(2)]
+        await asyncio.sleep(A_DAY.total_seconds())
+        # Each looks once a minute, so a run begins up to a minute late.
+        assert A_DAY / EVERY - 1 <= sum(one.runs for one in replicas) <= A_DAY / EVERY
+        for one in replicas:
+            one.task.cancel()
+
+
+@in_virtual_time
+async def test_while_an_operator_runs_a_command_the_service_does_not() -> None:
+    async with scene() as here:
+        exclusive = InMemoryExclusive()
+        replica = Replica(here, exclusive)
+        async with exclusive.hold(LOCK, "an operator"):
+            await asyncio.sleep(A_DAY.total_seconds())
+            assert replica.runs == 0
+        await asyncio.sleep(LOOK_EVERY)
+        assert replica.runs == 1
+        replica.task.cancel()
 
 
 async def test_a_run_that_failed_is_tried_again(

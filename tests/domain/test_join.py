@@ -27,6 +27,8 @@ from domain.user import (
 from tests.histories import changes
 from tests.people import at, user
 
+pytestmark = pytest.mark.fuzz
+
 ADA = UserId("user_ada")
 observations = changes(ADA)
 states: st.SearchStrategy[UserState] = st.one_of(st.none(), observations)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
@@ -13,16 +13,7 @@ from tests.adapters.clerk.payloads import api_bytes
 from tests.people import new_id
 from tests.running import Service
 
-slowly = [HealthCheck.too_slow, HealthCheck.data_too_large]
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=slowly)
-THOROUGH = settings(QUICK, max_examples=1_000)
-
-
-async def assert_taken(service: Service, body: bytes) -> None:
-    """Not UTF-8 cannot be proven; all else is applied, ignored or quarantined."""
-    answer = await service.deliver(body)
-    assert answer.status_code in ((202, 204) if is_text(body) else (400,))
-    assert answer.status_code == 400 or answer.content == b""
+pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900)]
 
 
 def is_text(body: bytes) -> bool:
@@ -37,50 +28,31 @@ def users_of_the_api() -> list[Any]:
     return [json.loads(api_bytes("get_user_200"))]
 
 
-async def assert_served_or_unavailable(service: Service, clerk: ClerkEmulator, fields: Any) -> None:
+USERS = spoilt(users_of_the_api)
+
+
+@given(body=BODIES)
+async def test_any_signed_body_is_taken(shared_service: Service, body: bytes) -> None:
+    """Not UTF-8 cannot be proven; all else is applied, ignored or quarantined."""
+    answer = await shared_service.deliver(body)
+    assert answer.status_code in ((202, 204) if is_text(body) else (400,))
+    assert answer.status_code == 400 or answer.content == b""
+
+
+@given(fields=USERS)
+async def test_any_user_of_clerks_is_served_or_unavailable(
+    shared_service: Service, shared_clerk: ClerkEmulator, fields: Any
+) -> None:
     """Whatever Clerk answers about a user who is new to us."""
     user_id = new_id()
     if isinstance(fields, dict) and "id" in fields:
         fields = fields | {"id": user_id}
-    clerk.faults.clear()
-    clerk.faults.add(ApiFault(kind=FaultKind.RAW, status=200, body=json.dumps(fields)))
-    answer = await service.me(clerk.session_token(user_id))
-    clerk.faults.clear()
+    shared_clerk.faults.clear()
+    shared_clerk.faults.add(ApiFault(kind=FaultKind.RAW, status=200, body=json.dumps(fields)))
+    answer = await shared_service.me(shared_clerk.session_token(user_id))
+    shared_clerk.faults.clear()
     assert answer.status_code in (200, 403, 503)
     if answer.status_code == 503:
         assert answer.json()["code"] == "identity_provider_unavailable"
     if answer.status_code == 200:
         assert answer.json()["clerk_id"] == user_id
-
-
-USERS = spoilt(users_of_the_api)
-
-
-@QUICK
-@given(body=BODIES)
-async def test_any_signed_body_is_taken(shared_service: Service, body: bytes) -> None:
-    await assert_taken(shared_service, body)
-
-
-@QUICK
-@given(fields=USERS)
-async def test_any_user_of_clerks_is_served_or_unavailable(
-    shared_service: Service, shared_clerk: ClerkEmulator, fields: Any
-) -> None:
-    await assert_served_or_unavailable(shared_service, shared_clerk, fields)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-class TestAtLength:
-    @THOROUGH
-    @given(body=BODIES)
-    async def test_any_signed_body_is_taken(self, shared_service: Service, body: bytes) -> None:
-        await assert_taken(shared_service, body)
-
-    @THOROUGH
-    @given(fields=USERS)
-    async def test_any_user_of_clerks_is_served_or_unavailable(
-        self, shared_service: Service, shared_clerk: ClerkEmulator, fields: Any
-    ) -> None:
-        await assert_served_or_unavailable(shared_service, shared_clerk, fields)

@@ -56,10 +56,10 @@ class Operator:
         ).run(lambda _: None)
 
     async def reconcile(self) -> Findings:
-        return await self._reconciliation().full()
+        return await self.reconciliation().full()
 
     async def reconcile_recent(self) -> None:
-        await self._reconciliation().recent()
+        await self.reconciliation().recent()
 
     async def replay(self) -> None:
         reader = ClerkDeliveryReader(instance_id=self._clerk.config.instance_id)
@@ -78,7 +78,7 @@ class Operator:
         except Unavailable as error:
             self._fortune.note("command gave up", type(error).__name__)
 
-    def _reconciliation(self) -> Reconcile:
+    def reconciliation(self) -> Reconcile:
         return Reconcile(
             users=self._store,
             user_table=self._store,

@@ -73,6 +73,8 @@ def nearly(value: Any) -> list[Any]:
     match value:
         case bool():
             return [not value, str(value), int(value), None]
+        case int() if abs(value) > 10**300:  # no float is that large
+            return [str(value), -value, True]
         case int():
             return [
                 float(value),
@@ -84,7 +86,9 @@ def nearly(value: Any) -> list[Any]:
                 True,
             ]
         case str():
-            return [f"{value}\x00", f"{value}\ud800", f"{value}\n", value * 200, [value], 5, None]
+            # Cut first, so that one repeated twice still leaves the body below the size cap.
+            long = value[:100] * 200
+            return [f"{value}\x00", f"{value}\ud800", f"{value}\n", long, [value], 5, None]
         case _:
             return [[], {}, [{}], "x", 5, None]
 

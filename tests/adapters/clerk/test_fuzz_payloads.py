@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.clerk.http import Answer
@@ -23,23 +23,7 @@ from tests.adapters.clerk.tokens import jwk
 
 REASONS = get_args(Reason)
 
-slowly = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=slowly)
-THOROUGH = settings(QUICK, max_examples=2_000)
-
-
-def assert_settled(body: bytes) -> None:
-    """Nothing is raised, and each outcome keeps what it promises."""
-    delivery = delivered(body, instance_id=INSTANCE)
-    match delivery:
-        case SyncUser():
-            assert_storable(delivery)
-        case UnreadableDelivery():
-            assert delivery.reason in REASONS
-            assert delivery.body == body
-        case IgnoredDelivery():
-            assert delivery.event_type.isprintable()
-            assert len(delivery.event_type) <= 100
+pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900)]
 
 
 def assert_storable(command: SyncUser) -> None:
@@ -68,14 +52,6 @@ def assert_fits(change: User | DeletedUser) -> None:
     assert change.digest
 
 
-def assert_user_or_unreadable(fields: Any) -> None:
-    try:
-        user = read_user(fields, observed_at=None, not_after=ms(1_760_010_000_000))
-    except Unreadable:
-        return
-    assert_fits(user)
-
-
 @cache
 def users() -> list[Any]:
     names = ("user.created", "user.updated", "user.updated.multi_email_primary_not_first")
@@ -87,21 +63,6 @@ def key_sets() -> list[Any]:
     return [{"keys": [jwk(generate_private_key(65537, 2048), kid) for kid in ("ins_1", "ins_2")]}]
 
 
-def assert_keys_or_unreadable(fields: Any) -> None:
-    try:
-        keys = read_key_set(written(fields), max_keys=16)
-    except Unreadable:
-        return
-    assert all(isinstance(kid, str) for kid in keys)
-
-
-def assert_waits_or_not(value: bytes) -> None:
-    headers = httpx.Headers([(b"retry-after", value), (b"date", value)])
-    answer = Answer(status=429, headers=headers, body=b"", seconds=0)
-    assert answer.retry_after is None or answer.retry_after >= 0
-    assert answer.date is None or answer.date.tzinfo
-
-
 USERS = spoilt(users) | ANY_JSON
 KEY_SETS = spoilt(key_sets) | ANY_JSON
 HEADER_TEXTS = st.binary(max_size=60) | st.from_regex(
@@ -111,49 +72,42 @@ HEADER_TEXTS = st.binary(max_size=60) | st.from_regex(
 )
 
 
-@QUICK
 @given(BODIES)
 def test_any_delivery_is_a_change_or_ignored_or_poison(body: bytes) -> None:
-    assert_settled(body)
+    """Nothing is raised, and each outcome keeps what it promises."""
+    delivery = delivered(body, instance_id=INSTANCE)
+    match delivery:
+        case SyncUser():
+            assert_storable(delivery)
+        case UnreadableDelivery():
+            assert delivery.reason in REASONS
+            assert delivery.body == body
+        case IgnoredDelivery():
+            assert delivery.event_type.isprintable()
+            assert len(delivery.event_type) <= 100
 
 
-@QUICK
 @given(USERS)
 def test_any_user_of_the_api_is_a_user_or_unreadable(fields: Any) -> None:
-    assert_user_or_unreadable(fields)
+    try:
+        user = read_user(fields, observed_at=None, not_after=ms(1_760_010_000_000))
+    except Unreadable:
+        return
+    assert_fits(user)
 
 
-@QUICK
 @given(KEY_SETS)
 def test_any_set_of_keys_is_keys_or_unreadable(fields: Any) -> None:
-    assert_keys_or_unreadable(fields)
+    try:
+        keys = read_key_set(written(fields), max_keys=16)
+    except Unreadable:
+        return
+    assert all(isinstance(kid, str) for kid in keys)
 
 
-@QUICK
 @given(HEADER_TEXTS)
 def test_any_header_of_clerks_is_a_time_or_none(value: bytes) -> None:
-    assert_waits_or_not(value)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-class TestAtLength:
-    @THOROUGH
-    @given(BODIES)
-    def test_any_delivery_is_a_change_or_ignored_or_poison(self, body: bytes) -> None:
-        assert_settled(body)
-
-    @THOROUGH
-    @given(USERS)
-    def test_any_user_of_the_api_is_a_user_or_unreadable(self, fields: Any) -> None:
-        assert_user_or_unreadable(fields)
-
-    @THOROUGH
-    @given(KEY_SETS)
-    def test_any_set_of_keys_is_keys_or_unreadable(self, fields: Any) -> None:
-        assert_keys_or_unreadable(fields)
-
-    @THOROUGH
-    @given(HEADER_TEXTS)
-    def test_any_header_of_clerks_is_a_time_or_none(self, value: bytes) -> None:
-        assert_waits_or_not(value)
+    headers = httpx.Headers([(b"retry-after", value), (b"date", value)])
+    answer = Answer(status=429, headers=headers, body=b"", seconds=0)
+    assert answer.retry_after is None or answer.retry_after >= 0
+    assert answer.date is None or answer.date.tzinfo
