@@ -54,7 +54,11 @@ async def running_emulator(
     clock: Clock = system_clock,
     signing_key: rsa.RSAPrivateKey | None = None,
 ) -> AsyncIterator[ClerkEmulator]:
-    """An emulator that answers and sends webhooks; on a free port of loopback by default."""
+    """An emulator that answers and sends webhooks; on a free port of loopback by default.
+
+    Synchronous code runs it in a thread, through anyio's `start_blocking_portal`. If it has
+    endpoints, changes are made through the portal too: `portal.call(clerk.delete_user, user_id)`.
+    """
     listener, bound = listen(config or EmulatorConfig())
     emulator = ClerkEmulator(bound, clock=clock, signing_key=signing_key)
     async with serving(emulator, listener):

@@ -1,4 +1,4 @@
-"""Clerk's side in memory: users, a delay, an outage, and a count of what was asked."""
+"""An identity provider in memory, with a delay, an outage and a record of the fetches."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

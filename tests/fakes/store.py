@@ -49,7 +49,7 @@ class Entry:
 
 
 class InMemoryStore(UserRepository, UserTable, Journal):
-    """Users and journal, written together."""
+    """Users and journal; `sync` writes both."""
 
     def __init__(self) -> None:
         self.rows: dict[UserId, Row] = {}

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from scripts.clerk_emulator.config import system_clock
-from tests.scripts.clerk_emulator.receiver import URL, Receiver
+from tests.scripts.clerk_emulator.receiver import Receiver, delivering
 
 
 @dataclass
@@ -59,7 +59,7 @@ def receiver(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> Receiver
 
 @pytest.fixture
 def sending(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> ClerkEmulator:
-    """An emulator that delivers to `receiver`, a thousand times faster than Svix."""
+    """An emulator that delivers to `receiver`, a million times faster than Svix."""
     return emulator_with_receiver[0]
 
 
@@ -67,12 +67,8 @@ def sending(emulator_with_receiver: tuple[ClerkEmulator, Receiver]) -> ClerkEmul
 async def emulator_with_receiver(
     signing_key: RSAPrivateKey,
 ) -> AsyncIterator[tuple[ClerkEmulator, Receiver]]:
-    config = EmulatorConfig(rate_limit=None, webhook_urls=(URL,), time_scale=0.000001)
-    receiver = Receiver(config.webhook_secrets[0])
-    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
-    await emulator.start()
-    yield emulator, receiver
-    await emulator.stop()
+    async with delivering(signing_key, time_scale=0.000001) as both:
+        yield both
 
 
 def client_of(emulator: ClerkEmulator) -> httpx.AsyncClient:

@@ -1,17 +1,23 @@
-"""Where webhooks go in these tests: an endpoint that verifies, records and answers as told."""
+"""A receiver of webhooks for these tests. It verifies, records and answers them."""
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import orjson
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from svix.webhooks import Webhook
+
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
+from scripts.clerk_emulator.deliveries import Delivery, DeliveryStatus
 
 URL = "http://receiver.test/webhooks/clerk"
 
@@ -26,7 +32,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers 204, or first the statuses it was given, each with its headers."""
+    """Answers with `answers`, each a status and headers, then always with 204."""
 
     secret: str
     received: list[Received] = field(default_factory=list)
@@ -68,3 +74,29 @@ class Receiver:
         self.at_once -= 1
         status, headers = self.answers.popleft() if self.answers else (204, {})
         return Response(status_code=status, headers=headers)
+
+
+@asynccontextmanager
+async def delivering(
+    signing_key: RSAPrivateKey, *, delay: float = 0.0, **settings: Any
+) -> AsyncIterator[tuple[ClerkEmulator, Receiver]]:
+    """An emulator on Svix's own schedule, and its receiver."""
+    config = EmulatorConfig(rate_limit=None, webhook_urls=(URL,), **settings)
+    receiver = Receiver(config.webhook_secrets[0], delay=delay)
+    emulator = ClerkEmulator(config, signing_key=signing_key, transport=receiver.transport())
+    await emulator.start()
+    yield emulator, receiver
+    await emulator.stop()
+
+
+def only_delivery(emulator: ClerkEmulator) -> Delivery:
+    [message] = emulator.sender.messages.values()
+    return message.deliveries[0]
+
+
+def statuses(emulator: ClerkEmulator) -> list[DeliveryStatus]:
+    return [
+        delivery.status
+        for message in emulator.sender.messages.values()
+        for delivery in message.deliveries
+    ]

@@ -1,4 +1,4 @@
-"""`python -m scripts.clerk_emulator`, as a stranger runs it."""
+"""`python -m scripts.clerk_emulator`, as a user runs it."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ async def command(*arguments: str, **environment: str) -> AsyncIterator[asyncio.
 
 @asynccontextmanager
 async def emulator(*arguments: str, **environment: str) -> AsyncIterator[dict[str, str]]:
-    """The settings that it prints, while it runs. It must end well on SIGTERM."""
+    """The settings that it prints, while it runs. On SIGTERM it must exit with 0."""
     async with command("--port", "0", "--json", *arguments, **environment) as process:
         assert process.stdout is not None
         yield json.loads(await process.stdout.readline())
@@ -71,7 +71,7 @@ async def test_it_prints_the_settings_a_service_needs() -> None:
     assert jwks["keys"][0]["kid"] == settings["CLERK_INSTANCE_ID"]
 
 
-async def test_it_takes_what_is_given_prints_a_dotenv_file_and_ends_on_ctrl_c() -> None:
+async def test_it_uses_the_given_settings_prints_a_dotenv_file_and_ends_on_ctrl_c() -> None:
     given = ("--issuer", "https://clerk.example.com", "--public-url", "http://emulator:8401")
     async with command("--port", "0", *given, CLERK_SECRET_KEY="sk_test_given") as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""How the API misbehaves, on request."""
+"""Faults of the API on request."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ KEYS = "/.well-known/jwks.json"
 
 @pytest.fixture
 async def client(served: ClerkEmulator) -> AsyncIterator[httpx.AsyncClient]:
-    """Over a real connection: half of the faults are about the connection."""
+    """Over a real connection, because half of the faults concern it."""
     headers = {"Authorization": f"Bearer {served.config.secret_key}"}
     async with httpx.AsyncClient(base_url=served.url, headers=headers) as client:
         served.calls.clear()
@@ -27,7 +27,7 @@ async def client(served: ClerkEmulator) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def is_asked(served: ClerkEmulator) -> None:
-    """The fault has what was true when it was asked."""
+    """Wait until `GetUser` is called. Then the answer is made, and the fault holds it."""
     await eventually(lambda: served.calls.peak("GetUser") > 0)
 
 
@@ -44,7 +44,7 @@ async def test_the_api_can_be_slow(client: httpx.AsyncClient, served: ClerkEmula
     assert (response.status_code, time.perf_counter() - began >= 0.05) == (200, True)
 
 
-async def test_a_slow_answer_tells_what_was_true_before(
+async def test_a_slow_answer_has_the_state_before_the_wait(
     client: httpx.AsyncClient, served: ClerkEmulator
 ) -> None:
     user = served.create_user(username="slow", first_name="Before")
@@ -72,7 +72,9 @@ async def test_a_held_answer_comes_when_the_fault_is_cleared(
     assert (waiting, (await answer).json()["id"]) == (True, user["id"])
 
 
-async def test_the_api_can_drip(client: httpx.AsyncClient, served: ClerkEmulator) -> None:
+async def test_the_api_can_answer_byte_by_byte(
+    client: httpx.AsyncClient, served: ClerkEmulator
+) -> None:
     served.faults.add(fault("drip", on="GetUsersCount", seconds=0.1))
 
     async with client.stream("GET", f"{USERS}/count") as response:
@@ -159,7 +161,7 @@ async def test_the_api_can_redirect(client: httpx.AsyncClient, served: ClerkEmul
     assert (response.status_code, response.headers["location"]) == (302, "http://169.254.169.254/")
 
 
-async def test_the_api_can_answer_without_end(
+async def test_the_api_can_answer_with_a_huge_body(
     client: httpx.AsyncClient, served: ClerkEmulator
 ) -> None:
     served.faults.add(fault("huge", size=1_000_000))
@@ -167,7 +169,7 @@ async def test_the_api_can_answer_without_end(
     assert len((await client.get(USERS)).content) == 1_000_000
 
 
-async def test_the_api_can_answer_a_small_body_that_is_large(
+async def test_the_api_can_answer_with_a_gzip_bomb(
     client: httpx.AsyncClient, served: ClerkEmulator
 ) -> None:
     served.faults.add(fault("gzip_bomb", size=1_000_000))
@@ -177,14 +179,16 @@ async def test_the_api_can_answer_a_small_body_that_is_large(
         assert len(await response.aread()) == 1_000_000
 
 
-async def test_the_api_can_hang_up(client: httpx.AsyncClient, served: ClerkEmulator) -> None:
+async def test_the_api_can_close_the_connection(
+    client: httpx.AsyncClient, served: ClerkEmulator
+) -> None:
     served.faults.add(fault("disconnect"))
 
     with pytest.raises(httpx.RemoteProtocolError):
         await client.get(USERS)
 
 
-async def test_a_fault_lasts_as_often_as_it_was_asked_for(
+async def test_a_fault_applies_the_given_number_of_times(
     client: httpx.AsyncClient, served: ClerkEmulator
 ) -> None:
     served.faults.add(fault("error", status=503, times=2), fault("rate_limit", times=1))
@@ -198,7 +202,7 @@ async def test_a_fault_lasts_as_often_as_it_was_asked_for(
     ("on", "users", "keys"),
     [("api", 500, 200), ("jwks", 200, 500), ("all", 500, 500), ("GetUser", 200, 200)],
 )
-async def test_a_fault_strikes_only_what_it_is_on(
+async def test_a_fault_applies_only_to_its_operations(
     client: httpx.AsyncClient, served: ClerkEmulator, on: str, users: int, keys: int
 ) -> None:
     served.faults.add(fault("error", on=on))
@@ -208,14 +212,16 @@ async def test_a_fault_strikes_only_what_it_is_on(
     assert statuses == [users, keys]
 
 
-async def test_cleared_faults_are_over(client: httpx.AsyncClient, served: ClerkEmulator) -> None:
+async def test_cleared_faults_no_longer_apply(
+    client: httpx.AsyncClient, served: ClerkEmulator
+) -> None:
     served.faults.add(fault("error"))
     served.faults.clear()
 
     assert (await client.get(USERS)).status_code == 200
 
 
-async def test_a_call_that_met_a_fault_is_counted_with_its_answer(
+async def test_a_call_with_a_fault_is_counted_with_its_answer(
     client: httpx.AsyncClient, served: ClerkEmulator
 ) -> None:
     served.calls.clear()

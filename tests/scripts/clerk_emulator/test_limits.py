@@ -1,4 +1,4 @@
-"""Clerk's quota and the count of calls."""
+"""Clerk's rate limit and the count of calls."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Seconds:
         return self.now
 
 
-def test_so_many_calls_are_admitted_and_no_more() -> None:
+def test_calls_up_to_the_limit_are_admitted() -> None:
     limit = RateLimit(3, 10.0, Seconds())
 
     assert [limit.refused_for() for _ in range(4)] == [None, None, None, 10]
@@ -54,7 +54,7 @@ def test_a_refused_call_does_not_count() -> None:
     assert limit.refused_for() is None
 
 
-def test_no_limit_is_no_limit() -> None:
+def test_without_a_limit_every_call_is_admitted() -> None:
     limit = RateLimit(None, 10.0)
 
     assert {limit.refused_for() for _ in range(1000)} == {None}
@@ -79,7 +79,7 @@ async def test_the_keys_are_never_limited(limited: ClerkEmulator) -> None:
     assert statuses == {200}
 
 
-async def test_a_wrong_key_uses_up_nothing(limited: ClerkEmulator) -> None:
+async def test_a_call_with_a_wrong_key_does_not_count(limited: ClerkEmulator) -> None:
     async with client_of(limited) as api:
         for _ in range(10):
             await api.get("/v1/users", headers={"Authorization": "Bearer sk_test_wrong"})
@@ -101,7 +101,7 @@ async def test_calls_are_counted_by_operation_and_status(
     assert emulator.calls.count("GetUser", 200) == 0
 
 
-async def test_the_most_calls_at_once_are_known(
+async def test_the_peak_of_concurrent_calls_is_known(
     api: httpx.AsyncClient, emulator: ClerkEmulator
 ) -> None:
     emulator.faults.add(ApiFault(kind=FaultKind.HOLD))
@@ -115,7 +115,7 @@ async def test_the_most_calls_at_once_are_known(
     assert emulator.calls.peak("GetUserList") == 7
 
 
-async def test_a_call_from_before_the_count_began_anew_is_not_counted(
+async def test_a_call_in_flight_during_clear_is_not_counted(
     api: httpx.AsyncClient, emulator: ClerkEmulator
 ) -> None:
     emulator.faults.add(ApiFault(kind=FaultKind.HOLD))

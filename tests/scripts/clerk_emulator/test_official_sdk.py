@@ -1,4 +1,4 @@
-"""The official Python SDK, unchanged, takes the emulator for Clerk."""
+"""Clerk's official Python SDK, unchanged, works with the emulator."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -171,7 +171,7 @@ async def test_a_deleted_users_session_is_gone(
     assert (await api.get(f"/v1/sessions/{session['id']}")).status_code == 404
 
 
-async def test_a_token_can_be_made_for_a_user_who_is_no_longer_there(
+async def test_a_token_can_be_made_for_a_deleted_user(
     emulator: ClerkEmulator, user_id: str
 ) -> None:
     emulator.delete_user(user_id)

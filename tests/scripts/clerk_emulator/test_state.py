@@ -1,8 +1,9 @@
-"""The instance kept in a file."""
+"""The state file."""
 
 import stat
 from pathlib import Path
 
+import orjson
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
@@ -15,7 +16,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "clerk.json"
 
 
-async def test_what_changed_is_saved_while_it_runs(emulator: ClerkEmulator, path: Path) -> None:
+async def test_a_change_is_saved_while_the_emulator_runs(
+    emulator: ClerkEmulator, path: Path
+) -> None:
     file = StateFile(path, emulator, every=0.01)
     await file.start()
     emulator.create_user(username="ada")
@@ -66,13 +69,27 @@ def test_a_user_is_restored_as_it_was(emulator: ClerkEmulator, path: Path) -> No
     assert list(saved.users) == list(emulator.users)
 
 
-def test_the_file_is_for_its_owner_alone_and_nothing_is_left_beside_it(
+def test_only_the_owner_can_read_the_file_and_no_other_file_is_left(
     emulator: ClerkEmulator, path: Path
 ) -> None:
     StateFile(path, emulator).save()
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_unknown_field_of_a_user_is_ignored(emulator: ClerkEmulator, path: Path) -> None:
+    """A developer's file outlives a release that no longer has one of its fields."""
+    emulator.create_user(username="ada")
+    StateFile(path, emulator).save()
+    saved = orjson.loads(path.read_bytes())
+    saved["users"][0]["shoe_size"] = 38
+    path.write_bytes(orjson.dumps(saved))
+
+    restored = load_state(path)
+
+    assert restored is not None
+    assert list(restored.users) == list(emulator.users)
 
 
 def test_no_file_is_no_state(path: Path) -> None:
@@ -82,7 +99,7 @@ def test_no_file_is_no_state(path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "{}", '{"users": 1}'], ids=["empty", "cut", "list", "bare", "odd"]
 )
-def test_a_file_that_is_not_ours_is_refused(path: Path, content: str) -> None:
+def test_another_file_is_refused(path: Path, content: str) -> None:
     path.write_text(content)
 
     with pytest.raises(ValueError, match="not a state file"):

@@ -1,4 +1,4 @@
-"""`/v1/users` as Clerk answers it."""
+"""`/v1/users`: create, read, update and delete."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.scripts.clerk_emulator.conftest import ManualClock
-from tests.scripts.clerk_emulator.examples import example, shape
+from tests.scripts.clerk_emulator.examples import error_code, example, shape
 
 ADA = {"email_address": ["ada@example.com"], "first_name": "Ada", "last_name": "Lovelace"}
 
@@ -17,10 +17,6 @@ async def create(api: httpx.AsyncClient, **params: Any) -> Any:
     response = await api.post("/v1/users", json=params)
     assert response.status_code == 200, response.text
     return response.json()
-
-
-def error_code(response: httpx.Response) -> Any:
-    return response.json()["errors"][0]["code"]
 
 
 async def test_a_user_has_every_field_of_clerks_and_no_other(api: httpx.AsyncClient) -> None:
@@ -86,7 +82,7 @@ async def test_a_reserved_address_cannot_become_the_primary_one(
     assert (response.status_code, error_code(response)) == (422, "form_param_value_invalid")
 
 
-async def test_somebody_elses_address_cannot_become_the_primary_one(
+async def test_another_users_address_cannot_become_the_primary_one(
     api: httpx.AsyncClient,
 ) -> None:
     ada = await create(api, **ADA)
@@ -145,19 +141,12 @@ async def test_created_at_can_be_given(api: httpx.AsyncClient) -> None:
         ({**ADA, "email_address_identification_status": ["a", "b"]}, "form_param_value_invalid"),
     ],
 )
-async def test_what_clerk_refuses_to_create_is_a_422(
+async def test_an_invalid_user_is_a_422(
     api: httpx.AsyncClient, params: dict[str, Any], code: str
 ) -> None:
     response = await api.post("/v1/users", json=params)
 
     assert (response.status_code, error_code(response)) == (422, code)
-
-
-@pytest.mark.parametrize("body", [b"not json", b"[]", b"null", b'"text"'])
-async def test_a_body_that_is_no_object_is_a_400(api: httpx.AsyncClient, body: bytes) -> None:
-    response = await api.post("/v1/users", content=body)
-
-    assert (response.status_code, error_code(response)) == (400, "request_body_invalid")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +158,7 @@ async def test_a_body_that_is_no_object_is_a_400(api: httpx.AsyncClient, body: b
         {"email_address": ["x@example.com"], "external_id": "taken"},
     ],
 )
-async def test_what_is_unique_can_be_taken_once(
+async def test_a_unique_value_can_be_used_once(
     api: httpx.AsyncClient, params: dict[str, Any]
 ) -> None:
     await create(
@@ -208,7 +197,7 @@ async def test_a_name_can_be_changed_and_removed(api: httpx.AsyncClient) -> None
     assert changed["username"] is None
 
 
-async def test_every_change_moves_updated_at_on_even_within_a_millisecond(
+async def test_every_change_increases_updated_at_even_within_a_millisecond(
     emulator: ClerkEmulator, clock: ManualClock
 ) -> None:
     user = emulator.create_user(**ADA)
@@ -270,85 +259,12 @@ async def test_a_deleted_user_is_gone(api: httpx.AsyncClient) -> None:
     assert after.status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/v1/users/user_nobody"),
-        ("PATCH", "/v1/users/user_nobody"),
-        ("DELETE", "/v1/users/user_nobody"),
-        ("POST", "/v1/users/user_nobody/ban"),
-        ("PATCH", "/v1/users/user_nobody/metadata"),
-    ],
-)
-async def test_an_unknown_user_is_clerks_404(
-    api: httpx.AsyncClient, method: str, path: str
-) -> None:
-    theirs = example("error_404_user_not_found")["errors"][0]
-
-    response = await api.request(method, path)
-
-    [error] = response.json()["errors"]
-    assert response.status_code == 404
-    assert error == theirs | {"long_message": "No user was found with id user_nobody"}
-
-
 async def test_a_body_cannot_address_another_user(api: httpx.AsyncClient) -> None:
     ada = await create(api, **ADA)
 
     response = await api.patch(f"/v1/users/{ada['id']}", json={"user_id": "user_other"})
 
     assert (response.status_code, error_code(response)) == (422, "form_param_unknown")
-
-
-async def test_a_wrong_key_is_clerks_401(api: httpx.AsyncClient) -> None:
-    theirs = example("error_401_clerk_key_invalid")
-
-    response = await api.get("/v1/users", headers={"Authorization": "Bearer sk_test_wrong"})
-
-    assert response.status_code == 401
-    assert response.json()["errors"] == theirs["errors"]
-
-
-@pytest.mark.parametrize("header", ["", "Basic abc", "Bearer", "sk_test_bare"])
-async def test_a_key_in_another_form_is_a_401(api: httpx.AsyncClient, header: str) -> None:
-    response = await api.get("/v1/users", headers={"Authorization": header})
-
-    assert response.status_code == 401
-    assert error_code(response) == "authorization_header_format_invalid"
-
-
-async def test_an_unknown_api_version_is_a_400(api: httpx.AsyncClient) -> None:
-    response = await api.get("/v1/users", headers={"Clerk-API-Version": "2020-01-01"})
-
-    assert (response.status_code, error_code(response)) == (400, "api_version_invalid")
-
-
-async def test_an_unknown_url_is_clerks_404(api: httpx.AsyncClient) -> None:
-    response = await api.get("/v1/nothing/here")
-
-    assert (response.status_code, error_code(response)) == (404, "resource_not_found")
-
-
-async def test_every_error_has_a_trace_id(api: httpx.AsyncClient) -> None:
-    response = await api.get("/v1/users/user_nobody")
-
-    assert re.fullmatch(r"[0-9a-f]{32}", response.json()["clerk_trace_id"])
-
-
-async def test_the_date_header_is_by_clerks_clock(
-    api: httpx.AsyncClient, clock: ManualClock
-) -> None:
-    clock.now = 1_760_000_000_000
-
-    response = await api.get("/v1/users")
-
-    assert response.headers["date"] == "Thu, 09 Oct 2025 08:53:20 GMT"
-
-
-async def test_clerks_answers_are_json_by_their_content_type(api: httpx.AsyncClient) -> None:
-    response = await api.get("/v1/users")
-
-    assert response.headers["content-type"] == "application/json"
 
 
 async def test_counting_has_clerks_shape(api: httpx.AsyncClient) -> None:
