@@ -25,7 +25,7 @@ from bench.store import Store, durable_store
 from bench.works import Load, Work
 from domain.retention import Retain, RetentionPeriods
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
-from service.retention import RESTS
+from service.jobs import RETENTION_RESTS
 
 SIGNED_IN = 2_000
 """Sessions at every size, of users all over the table."""
@@ -137,8 +137,8 @@ async def _forgetting(place: Place) -> AsyncIterator[None]:
         return
     database = Database(place.url)
     await database.open()
-    retain = Retain(PostgresRetention(database), KEPT, rests=RESTS)
-    forgetting = asyncio.create_task(retain(datetime.now(UTC)))
+    retain = Retain(PostgresRetention(database), KEPT, rests=RETENTION_RESTS)
+    forgetting = asyncio.create_task(retain())
     try:
         yield
     finally:

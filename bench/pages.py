@@ -15,7 +15,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from bench.report import spread
 from bench.rounds import from_the
-from domain.observation import SyncUser
+from domain.sync_user import SyncUser
 from domain.user import CONTENT_FIELDS, Source, User, UserId
 
 PAGE = 500

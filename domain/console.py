@@ -1,4 +1,4 @@
-"""What an operator looks at, and the trail of what they did. Values and ports; it only reads."""
+"""What the console shows, and the audit trail of what operators did: values and ports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,43 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from domain.journal import JournalEntry
 from domain.user import Source, UserId
 
-PAGE = 50
-"""Rows on one page."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryQuery:
-    """Which journal entries are wanted, the newest first; nothing given is all of them.
-
-    `before` is the id of the last entry on the page before. `since` (inclusive) and `until`
-    (exclusive) are about when we first saw an entry.
-    """
-
-    outcome: str | None = None
-    event_type: str | None = None
-    source: Source | None = None
-    user_id: UserId | None = None
-    svix_id: str | None = None
-    error: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    before: int | None = None
-    limit: int = PAGE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryPage:
-    """Entries without their bodies. `older` is the cursor of the next page, if there may be one.
-
-    A search stops after a bounded number of entries; `looked_back_to` then says how far it came.
-    """
-
-    entries: tuple[JournalEntry, ...]
-    older: int | None = None
-    looked_back_to: datetime | None = None
+ACTIONS_ON_A_PAGE = 50
+"""Rows of the audit trail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +30,8 @@ class Bucket:
 class Activity:
     """What arrived lately, in equal steps of time, empty ones included.
 
-    `created_by` counts the users created, by the source that was first. `sampled` is set where
-    more arrived than is worth counting: then the numbers are estimates, from all over that time.
+    `created_by` counts the users created, by the source that created them. `sampled` is set where
+    more arrived than is counted one by one: then the numbers are estimates from a sample.
     """
 
     step: timedelta
@@ -74,7 +41,7 @@ class Activity:
 
     @property
     def just_in_time_share(self) -> float | None:
-        """Of the users created meanwhile; None if there were none."""
+        """The share of users that were created just in time; None if no user was created."""
         created = sum(self.created_by.values())
         return self.created_by.get(Source.JIT, 0) / created if created else None
 
@@ -108,9 +75,9 @@ class FoundUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How many rows there are, about: the store's own estimates. None where it has none yet.
+    """Estimates of how many rows there are, from the store's statistics. None before the first.
 
-    Whether there is any entry at all is known exactly.
+    `any_entries` is exact.
     """
 
     users: int | None
@@ -120,7 +87,10 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorAction:
-    """Who did what, to whom, when, and what came of it. `result` is None until it has ended."""
+    """One action: the operator (`who`), what it was done to, when, and its result.
+
+    `result` is None while the action runs.
+    """
 
     id: int
     started_at: datetime
@@ -133,37 +103,25 @@ class OperatorAction:
 
 
 class ConsoleReads(Protocol):
-    """The store as the console reads it: every answer is bounded, however much is stored.
+    """The store as the console reads it. Every answer is bounded, however much is stored.
 
     Each method raises `StorageUnavailable`.
     """
 
-    async def entries(self, query: EntryQuery) -> EntryPage:
-        """A page of the journal, the newest first."""
-        ...
-
-    async def entry(self, entry_id: int) -> JournalEntry | None:
-        """One entry, with its body."""
-        ...
-
     async def activity(self, *, steps: int, step: timedelta, until: datetime) -> Activity:
-        """The last `steps` steps of time, the last of them ending at `until`."""
-        ...
-
-    async def last_delivery_at(self) -> datetime | None:
-        """When the last delivery came; None too where it is lost among later observations."""
+        """The last `steps` steps of time; the last one ends at `until`."""
         ...
 
     async def quarantine_groups(self) -> tuple[QuarantineGroup, ...]:
-        """The quarantine by cause, the fullest first."""
+        """The quarantine by cause, the largest group first."""
         ...
 
     async def find_users(self, text: str) -> tuple[FoundUser, ...]:
-        """Whose Clerk id, own id, e-mail address or external id is exactly that."""
+        """The users with exactly that Clerk id, own id, external id or any e-mail address."""
         ...
 
     async def sizes(self) -> Sizes:
-        """How much there is, about."""
+        """How many rows there are, roughly."""
         ...
 
 
@@ -173,25 +131,25 @@ class AuditTrail(Protocol):
     async def begin(
         self, *, who: str, action: str, target: str | None, detail: Mapping[str, Any]
     ) -> int:
-        """Write that it begins, before it does; committed when it returns. The action's id."""
+        """Write the action before it begins; committed when it returns. The action's id."""
         ...
 
     async def progress(self, action_id: int, detail: Mapping[str, Any]) -> None:
-        """Replace the details of one under way."""
+        """Replace the details of an action that runs."""
         ...
 
     async def end(self, action_id: int, *, result: str, detail: Mapping[str, Any]) -> None:
-        """Write what came of it."""
+        """Write the result of an action."""
         ...
 
     async def latest(self, *, before: int | None = None) -> tuple[OperatorAction, ...]:
-        """A page of them, the newest first, older than the id `before`."""
+        """A page of actions older than the id `before`, the newest first."""
         ...
 
     async def last_of(self, *actions: str) -> OperatorAction | None:
-        """The newest that is one of these."""
+        """The newest action with one of these names."""
         ...
 
     async def about(self, target: str) -> tuple[OperatorAction, ...]:
-        """The latest of what was done to a user, or with a delivery; the newest first."""
+        """The latest actions on a user or a delivery, the newest first."""
         ...

@@ -1,8 +1,13 @@
-"""Where our table and Clerk disagree about a user."""
+"""Where our table and Clerk disagree about a user, and what a comparison of both found."""
 
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
+from domain.ports import Checkpoints, LeftOut
 from domain.user import (
     CONTENT_FIELDS,
     DeletedUser,
@@ -14,18 +19,20 @@ from domain.user import (
 )
 
 COMPARED_FIELDS = ("clerk_updated_at", *CONTENT_FIELDS)
-"""What must be equal on both sides. When it was seen need not be."""
+"""What must be equal on both sides. When it was seen, and activity, need not be."""
+
+LAST_SWEEP = "reconcile.last_sweep"
 
 
 class DriftKind(StrEnum):
     MISSING = "missing"
     """At Clerk, and not here."""
     DIFFERING = "differing"
-    """On both sides, and Clerk's is as new as ours or newer."""
+    """On both sides, and Clerk's version is as new as ours or newer."""
     DELETED = "deleted"
     """Live here, and no longer at Clerk."""
     AHEAD = "ahead"
-    """Ours claims to be newer than Clerk's own: the join will not take that back."""
+    """Our version is newer than Clerk's own: the join will not take that back."""
     TOMBSTONED = "tombstoned"
     """A tombstone here, and live at Clerk: there is no way back."""
 
@@ -48,10 +55,56 @@ class Drift:
 
     @property
     def expected(self) -> Outcome:
-        """What its repair would answer."""
+        """The outcome that its repair would have."""
         if self.at_clerk is None:
             return Outcome.DELETED
         return outcome_of(self.here, self.at_clerk)
+
+
+@dataclass(slots=True, kw_only=True)
+class Findings:
+    """What one comparison has found and done so far. A run fills it while it goes on."""
+
+    compared: int = 0
+    found: Counter[DriftKind] = field(default_factory=Counter)
+    repaired: Counter[DriftKind] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    held_back: int = 0
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """Rows that still disagree."""
+        return self.found.total() - self.repaired.total()
+
+    def as_sweep(self, ended_at: datetime) -> "Sweep":
+        """The summary of a full comparison that has ended."""
+        return Sweep(
+            ended_at=ended_at,
+            compared=self.compared,
+            found={kind.value: count for kind, count in self.found.items()},
+            repaired={kind.value: count for kind, count in self.repaired.items()},
+            held_back=self.held_back,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """The last full comparison, kept where every replica finds it.
+
+    `found` and `repaired` are by kind of drift. `held_back` rows exceeded the limit of deletions.
+    """
+
+    ended_at: datetime
+    compared: int
+    found: Mapping[str, int]
+    repaired: Mapping[str, int]
+    held_back: int = 0
+
+    @property
+    def left(self) -> int:
+        """Rows that still disagreed when it ended."""
+        return sum(self.found.values()) - sum(self.repaired.values())
 
 
 def compare(here: LocalUser | DeletedUser | None, at_clerk: User) -> Drift | None:
@@ -64,6 +117,21 @@ def compare(here: LocalUser | DeletedUser | None, at_clerk: User) -> Drift | Non
 
 def differing_fields(here: User, at_clerk: User) -> tuple[str, ...]:
     return tuple(name for name in COMPARED_FIELDS if getattr(here, name) != getattr(at_clerk, name))
+
+
+async def save_sweep(checkpoints: Checkpoints, sweep: Sweep) -> None:
+    """Raises `StorageUnavailable`."""
+    fields = {**asdict(sweep), "ended_at": sweep.ended_at.isoformat()}
+    await checkpoints.save(LAST_SWEEP, json.dumps(fields))
+
+
+async def load_sweep(checkpoints: Checkpoints) -> Sweep | None:
+    """None before the first. Raises `StorageUnavailable`."""
+    saved = await checkpoints.load(LAST_SWEEP)
+    if saved is None:
+        return None
+    fields = json.loads(saved)
+    return Sweep(**{**fields, "ended_at": datetime.fromisoformat(fields["ended_at"])})
 
 
 def _kind(here: LocalUser | DeletedUser | None, at_clerk: User) -> DriftKind | None:

@@ -20,7 +20,7 @@ SyncError
     ├── SigningKeysUnavailable
     └── FrontDoorUnavailable    the service that a replay is posted to
 
-An error knows two texts: `code` for machines and `words` for people, without a capital or a stop.
+An error knows two texts: `code` for machines, and `words` for people, without a capital or a stop.
 """
 
 from typing import ClassVar

@@ -1,19 +1,20 @@
-"""One user's story in words: what arrived, what it did, and why. Pure; it only ever reads."""
+"""One user's history in words: what arrived, what it did, and why."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from domain.journal import QUARANTINED, JournalEntry
-from domain.user import CONTENT_FIELDS, DeletedUser, Outcome, User, UserState
+from domain.user import KEPT_FIELDS, DeletedUser, Outcome, User, UserState
+from domain.words import span
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_COMPARED = ("clerk_updated_at", *KEPT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEvent:
-    """One line of the story. `happened_at` is Clerk's time, `seen_at` is ours."""
+    """One line of the history. `happened_at` is Clerk's time, `seen_at` is ours."""
 
     seen_at: datetime
     happened_at: datetime | None
@@ -25,7 +26,7 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One field beside Clerk's."""
+    """One field on both sides."""
 
     field: str
     ours: Any
@@ -37,7 +38,7 @@ class Comparison:
 
 
 def timeline(entries: Iterable[JournalEntry]) -> list[TimelineEvent]:
-    """The story in the order in which we saw it."""
+    """The history in the order in which we saw it."""
     return [
         TimelineEvent(
             seen_at=entry.received_at,
@@ -52,7 +53,7 @@ def timeline(entries: Iterable[JournalEntry]) -> list[TimelineEvent]:
 
 
 def why(entry: JournalEntry) -> str:
-    """What an entry did, and the reason: `stale: 12 s older than the row`."""
+    """What an entry did, and why: `stale: 12 s older than the row`."""
     explained = _REASONS[entry.outcome](entry)
     if entry.deliveries > 1:
         explained += f"; delivered {entry.deliveries} times"
@@ -60,7 +61,7 @@ def why(entry: JournalEntry) -> str:
 
 
 def standing(record: UserState) -> str:
-    """What our table says of the user now."""
+    """The state of the user's row in our table."""
     if record is None:
         return "no record"
     if isinstance(record, DeletedUser):
@@ -70,28 +71,18 @@ def standing(record: UserState) -> str:
 
 
 def beside(ours: UserState, clerks: User | None) -> list[Comparison]:
-    """Our record and Clerk's present answer, field by field; None where there is nobody."""
+    """Our record and Clerk's answer, field by field; None where there is no user."""
     mine, theirs = _fields(ours), _fields(clerks)
     return [
         Comparison(field=name, ours=mine.get(name), clerks=theirs.get(name))
-        for name in ("exists", "clerk_updated_at", *CONTENT_FIELDS)
+        for name in ("exists", *_COMPARED)
     ]
-
-
-def span(length: timedelta) -> str:
-    """A length of time in its largest unit: `12 s`, `3 min`, `250 ms`."""
-    seconds = abs(length.total_seconds())
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds * 1000:.0f} ms"
 
 
 def _fields(user: UserState) -> Mapping[str, Any]:
     if not isinstance(user, User):
         return {"exists": False}
-    names = ("clerk_updated_at", *CONTENT_FIELDS)
-    return {"exists": True, **{name: getattr(user, name) for name in names}}
+    return {"exists": True, **{name: getattr(user, name) for name in _COMPARED}}
 
 
 def _newer(entry: JournalEntry) -> str:
@@ -110,11 +101,11 @@ def _against_the_row(entry: JournalEntry, word: str, tie: str) -> str:
 
 
 _REASONS: Mapping[str, Callable[[JournalEntry], str]] = {
-    Outcome.CREATED: lambda _: "there was no record of them",
+    Outcome.CREATED: lambda _: "there was no record",
     Outcome.UPDATED: _newer,
-    Outcome.UNCHANGED: lambda _: "we had that already",
+    Outcome.UNCHANGED: lambda _: "the contents were there already",
     Outcome.STALE: _older,
     Outcome.DELETED: lambda _: "a tombstone from here on",
-    Outcome.GONE: lambda _: "refused, for the tombstone stands",
+    Outcome.GONE: lambda _: "refused, because the tombstone stands",
     QUARANTINED: lambda entry: f"not applied ({entry.error or 'no reason kept'})",
 }

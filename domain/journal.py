@@ -1,4 +1,4 @@
-"""What the journal remembers of one arrival, and how to ask it for some of them."""
+"""What the journal remembers of one arrival, and how to ask for some of its entries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,10 @@ QUARANTINED = "quarantined"
 """The outcome of a verified delivery that could not be applied."""
 
 JOURNAL_OUTCOMES = frozenset({*(outcome.value for outcome in Outcome), QUARANTINED})
-"""Every word an entry may say of what it did."""
+"""Every outcome an entry may have."""
+
+PAGE_SIZE = 50
+"""Entries on one page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +21,8 @@ class JournalEntry:
 
     `occurred_at` is when it happened at Clerk, `received_at` when we first saw it and
     `last_received_at` when Svix last sent it, for the `deliveries`-th time. `clerk_updated_at` is
-    the version observed, `stored_updated_at` the one it was held against. `body` is None when its
-    time is over, and from the moment the user is deleted.
+    the version observed, `stored_updated_at` the version it was compared with. `body` is None when
+    its retention is over, and from the moment the user is deleted.
     """
 
     id: int
@@ -39,18 +42,32 @@ class JournalEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JournalFilter:
-    """Which verified deliveries are wanted; nothing given is all of them.
+class JournalQuery:
+    """Which journal entries are wanted; an empty query wants all of them.
 
-    `error` is the reason kept of a quarantined one. `since` (inclusive) and `until` (exclusive)
-    are about when we first saw a delivery.
+    `error` is the reason kept of a quarantined delivery. `since` (inclusive) and `until`
+    (exclusive) are about when we first saw an entry. Without a `limit` all are wanted, or one page.
     """
 
     outcomes: frozenset[str] = frozenset()
     event_types: frozenset[str] = frozenset()
+    source: Source | None = None
     user_id: UserId | None = None
     svix_id: str | None = None
     error: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryPage:
+    """Entries without their bodies, the newest first. `older` is the cursor of the next page.
+
+    A search stops after a bounded number of entries; `looked_back_to` is then the time of the
+    oldest entry it looked at.
+    """
+
+    entries: tuple[JournalEntry, ...]
+    older: int | None = None
+    looked_back_to: datetime | None = None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from domain.journal import JournalEntry, JournalFilter
-from domain.observation import SyncResult, SyncUser, UnreadableDelivery, VerifiedDelivery
+from domain.journal import EntryPage, JournalEntry, JournalQuery
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery, VerifiedDelivery
 from domain.user import DeletedUser, LocalUser, User, UserId
 
 
@@ -26,9 +26,9 @@ class UserRepository(Protocol):
         ...
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        """The same for a page, results in the order of the commands; None for what is unstorable.
+        """The same for many, results in the order of the commands; None for what is unstorable.
 
-        Each command is atomic, the page is not. Raises `StorageUnavailable`; repeating is safe.
+        Each command is atomic, the whole is not. Raises `StorageUnavailable`; repeating is safe.
         """
         ...
 
@@ -48,7 +48,7 @@ class UserTable(Protocol):
 
 
 class Checkpoints(Protocol):
-    """How far a long run has come, by the name of the run. What a cursor means is the run's own."""
+    """How far a long run has come, by the name of the run. Only the run itself reads its cursor."""
 
     async def load(self, name: str) -> str | None:
         """The cursor last saved, or None. Raises `StorageUnavailable`."""
@@ -62,15 +62,19 @@ class Checkpoints(Protocol):
         """Forget it, if there is one. Raises `StorageUnavailable`."""
         ...
 
+    async def age(self, name: str) -> timedelta | None:
+        """How long ago it was saved, by the store's clock. Raises `StorageUnavailable`."""
+        ...
+
 
 class Exclusive(Protocol):
     """One run at a time, among all processes that share the store."""
 
     def hold(self, name: str, holder: str) -> AbstractAsyncContextManager[None]:
-        """Hold the lock while the block runs; `holder` is what others are told.
+        """Hold the lock while the block runs. Others who want it get `AlreadyRunning(holder)`.
 
-        Entering raises `AlreadyRunning` or `StorageUnavailable`. The lock ends with its holder,
-        however that ends.
+        Entering raises `AlreadyRunning` or `StorageUnavailable`. The lock ends with the block, the
+        process or its connection, whichever ends first.
         """
         ...
 
@@ -86,12 +90,12 @@ class Journal(Protocol):
         """How many deliveries wait in quarantine. Raises `StorageUnavailable`."""
         ...
 
-    async def count(self, wanted: JournalFilter) -> int:
-        """How many deliveries that would be. Raises `StorageUnavailable`."""
+    async def count(self, query: JournalQuery) -> int:
+        """How many verified deliveries `deliveries` would give. Raises `StorageUnavailable`."""
         ...
 
-    def entries(self, wanted: JournalFilter) -> AsyncIterator[JournalEntry]:
-        """The verified deliveries wanted, oldest first, read page by page.
+    def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
+        """The verified deliveries wanted, with their bodies, oldest first, read page by page.
 
         Raises `StorageUnavailable`.
         """
@@ -105,18 +109,30 @@ class Journal(Protocol):
         ...
 
 
+class JournalPages(Protocol):
+    """The journal as the console reads it. Each method raises `StorageUnavailable`."""
+
+    async def page(self, query: JournalQuery, before: int | None = None) -> EntryPage:
+        """Entries with an id below `before`, the newest first; a bounded number is looked at."""
+        ...
+
+    async def entry(self, entry_id: int) -> JournalEntry | None:
+        """One entry, with its body."""
+        ...
+
+
 class JournalRetention(Protocol):
-    """How long the journal remembers. Each method does a small batch and says how much it did."""
+    """How long the journal is kept. Ages are by the store's clock, never by this machine's."""
 
-    async def expire_bodies(self, before: datetime, limit: int) -> int:
-        """Erase bodies received before that time. Raises `StorageUnavailable`."""
+    async def expire_bodies(self, older_than: timedelta, limit: int) -> int:
+        """Erase up to `limit` bodies of that age. How many; raises `StorageUnavailable`."""
         ...
 
-    async def expire_entries(self, before: datetime, limit: int) -> int:
-        """Remove whole entries received before that time. Raises `StorageUnavailable`."""
+    async def expire_entries(self, older_than: timedelta, limit: int) -> int:
+        """Remove up to `limit` entries of that age. How many; raises `StorageUnavailable`."""
         ...
 
-    async def expired(self, bodies_before: datetime, entries_before: datetime) -> tuple[int, int]:
+    async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
         """How many bodies and how many entries are due. Raises `StorageUnavailable`."""
         ...
 
@@ -133,37 +149,56 @@ class DeliveryWatch(Protocol):
     """Whether webhooks still arrive."""
 
     async def silent_users(self, after: timedelta) -> int:
-        """Users signed up in the last day and created just in time, at least `after` ago, whose
-        `user.created` never came. Raises `StorageUnavailable`.
+        """How many users signed up within the last day, were created just in time at least `after`
+        ago, and never had a `user.created`. Raises `StorageUnavailable`.
         """
         ...
 
     async def last_delivery_at(self) -> datetime | None:
-        """When Svix last delivered something. Raises `StorageUnavailable`."""
+        """When the last delivery came; None too if thousands of other observations followed it.
+
+        Raises `StorageUnavailable`.
+        """
         ...
 
 
 class DeliveryReader(Protocol):
-    """Translates deliveries that were verified once."""
+    """Translates deliveries that were verified when they arrived."""
 
     def read(self, body: bytes, *, svix_id: str, sent_at: datetime) -> VerifiedDelivery:
-        """What the delivery says, as an observation made by replay. Raises nothing."""
+        """What the delivery says, as an observation by replay. Raises nothing."""
         ...
 
     def deletion(self, user_id: UserId, occurred_at: datetime) -> bytes:
-        """The body of a deletion, from all that the journal keeps of one."""
+        """The body of a deletion, made from what the journal keeps of it."""
         ...
 
 
 class FrontDoor(Protocol):
-    """Where some environment takes its webhooks."""
+    """The webhook endpoint of another service."""
 
     async def post(self, svix_id: str, body: bytes) -> int:
-        """Sign and post a delivery; the status of the answer.
+        """Sign and post a delivery. Returns the status of the answer.
 
         Raises `FrontDoorUnavailable`, and `ValueError` for a body that is not text.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A user of Clerk's that cannot be kept. `reason` is one of our own words."""
+
+    clerk_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserPage:
+    """A page of Clerk's users, without those that cannot be kept."""
+
+    users: Sequence[User]
+    left_out: Sequence[LeftOut] = ()
 
 
 class IdentityProvider(Protocol):
@@ -177,22 +212,22 @@ class IdentityProvider(Protocol):
         """
         ...
 
-    def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
+    def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         """All users in creation order, a page at a time.
 
         Raises `IdentityProviderUnavailable`; `CursorRefused` when it cannot begin there.
         """
         ...
 
-    def newest_first(self) -> AsyncIterator[Sequence[User]]:
+    def newest_first(self) -> AsyncIterator[UserPage]:
         """All users, the last updated first. Raises `IdentityProviderUnavailable`.
 
-        While users are deleted during the walk, others may slip through it.
+        A user can be missed if another one is deleted during the walk.
         """
         ...
 
     async def instance_ids(self) -> frozenset[str]:
-        """Which instance our credentials are of, by the ids of the keys it signs with.
+        """The instances that our credentials may belong to: the ids of the keys Clerk signs with.
 
         Raises `IdentityProviderUnavailable`.
         """
@@ -216,7 +251,7 @@ class IdentityProviderClock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A proven Clerk session. `actor` is who impersonates the user, if anyone does."""
+    """A verified Clerk session. `actor` is set while somebody impersonates the user."""
 
     user_id: UserId
     session_id: str
@@ -228,7 +263,7 @@ class Session:
 
 
 class SessionVerifier(Protocol):
-    """Proves session tokens without asking Clerk about the user."""
+    """Verifies session tokens without asking Clerk about the user."""
 
     async def verify(self, unverified_token: str) -> Session:
         """Raises `InvalidSession`, `SessionPending` or `SigningKeysUnavailable`."""
@@ -236,10 +271,10 @@ class SessionVerifier(Protocol):
 
 
 class WebhookVerifier(Protocol):
-    """Proves deliveries and says what they are."""
+    """Verifies deliveries and translates them."""
 
     def verify(
         self, unverified_headers: Sequence[tuple[bytes, bytes]], unverified_body: bytes
     ) -> VerifiedDelivery:
-        """Raises `InvalidSignature`, for every cause alike."""
+        """Raises `InvalidSignature`, whatever the cause."""
         ...

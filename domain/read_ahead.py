@@ -1,4 +1,4 @@
-"""The next page is fetched while this one is in use."""
+"""Pages read ahead: the next page is fetched while the current one is processed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,7 +9,7 @@ Page = TypeVar("Page")
 
 
 async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
-    """The same pages. Close it (`contextlib.aclosing`), or a fetch may outlive its reader."""
+    """The same pages. Close it (`contextlib.aclosing`), or a fetch may outlive its caller."""
     following = _next(pages)
     try:
         while (page := await following) is not None:
@@ -17,7 +17,7 @@ async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
             yield page
     finally:
         following.cancel()
-        # Whatever it ended with: nobody waits for that page any more.
+        # Its result does not matter: that page is no longer wanted.
         with suppress(asyncio.CancelledError, Exception):
             await following
 

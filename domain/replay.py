@@ -1,7 +1,7 @@
-"""Replay: deliveries that were verified once, from our journal or a file, applied again.
+"""Replay: deliveries that were verified when they arrived are applied again.
 
-The age of a signature does not matter here, for nothing is signed: who can read the journal or
-hand us a file is trusted already. Order and repetition do not matter either: the join sees to it.
+They come from our journal or from a file. Nothing is signed here: an operator who can read either
+of them is trusted already. The join makes order and repetition irrelevant.
 """
 
 from collections.abc import AsyncIterator
@@ -11,18 +11,21 @@ from enum import StrEnum
 from typing import assert_never
 
 from domain.errors import Unstorable
-from domain.journal import QUARANTINED, JournalEntry, JournalFilter
-from domain.observation import IgnoredDelivery, SyncUser, UnreadableDelivery
+from domain.journal import QUARANTINED, JournalEntry, JournalQuery
 from domain.ports import DeliveryReader, FrontDoor, Journal, UserRepository
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import (
+    DELETION,
+    FollowedDelivery,
+    IgnoredDelivery,
+    SyncUser,
+    UnreadableDelivery,
+)
 from domain.user import Outcome, UserChange, UserId, join, outcome_of
-
-DELETION = "user.deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDelivery:
-    """A delivery whose signature was good when it came.
+    """A delivery whose signature was valid when it arrived.
 
     `known_as` is its outcome in our own journal; None when it comes from a file.
     """
@@ -48,7 +51,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """What became of one delivery. `reason` is in our own words, where there is one."""
+    """The result of one replay. `reason` is in our own words, where there is one."""
 
     svix_id: str
     verdict: Outcome | Verdict
@@ -56,30 +59,26 @@ class Replayed:
 
 
 async def recorded(
-    journal: Journal, wanted: JournalFilter, reader: DeliveryReader
+    journal: Journal, query: JournalQuery, reader: DeliveryReader
 ) -> AsyncIterator[RecordedDelivery | Replayed]:
-    """The deliveries our journal still can replay, oldest first.
+    """The deliveries that our journal still can replay, oldest first.
 
-    One whose body has been erased or has expired comes as a `Replayed` that says so; a deletion
-    needs no body, for its entry says all there is. Raises `StorageUnavailable`.
+    One whose body has been erased or has expired comes as a `Replayed` that says so. A deletion
+    needs no body: its entry holds everything. Raises `StorageUnavailable`.
     """
-    async for entry in journal.entries(wanted):
-        yield _recorded(entry, reader)
-
-
-def _recorded(entry: JournalEntry, reader: DeliveryReader) -> RecordedDelivery | Replayed:
-    svix_id = entry.svix_id or ""
-    body = _body(entry, reader)
-    if body is None:
-        return Replayed(svix_id=svix_id, verdict=Verdict.NO_BODY)
-    return RecordedDelivery(
-        svix_id=svix_id,
-        received_at=entry.received_at,
-        body=body,
-        event_type=entry.event_type,
-        occurred_at=entry.occurred_at,
-        known_as=entry.outcome,
-    )
+    async for entry in journal.deliveries(query):
+        svix_id, body = entry.svix_id or "", _body(entry, reader)
+        if body is None:
+            yield Replayed(svix_id=svix_id, verdict=Verdict.NO_BODY)
+        else:
+            yield RecordedDelivery(
+                svix_id=svix_id,
+                received_at=entry.received_at,
+                body=body,
+                event_type=entry.event_type,
+                occurred_at=entry.occurred_at,
+                known_as=entry.outcome,
+            )
 
 
 def _body(entry: JournalEntry, reader: DeliveryReader) -> bytes | None:
@@ -93,9 +92,9 @@ def _body(entry: JournalEntry, reader: DeliveryReader) -> bytes | None:
 class ReplayDelivery:
     """Applies one delivery to our own store, in process."""
 
-    def __init__(self, reader: DeliveryReader, sync_user: SyncUserHandler) -> None:
+    def __init__(self, reader: DeliveryReader, users: UserRepository) -> None:
         self._reader = reader
-        self._sync_user = sync_user
+        self._users = users
 
     async def __call__(self, delivery: RecordedDelivery) -> Replayed:
         """Raises `StorageUnavailable`; repeating is safe."""
@@ -103,16 +102,16 @@ class ReplayDelivery:
         if isinstance(command, Replayed):
             return command
         try:
-            result = await self._sync_user(command)
+            result = await self._users.sync(command)
         except Unstorable as error:
             return _unreadable(delivery, f"unstorable: {error}")
         return Replayed(svix_id=delivery.svix_id, verdict=result.outcome)
 
 
 class RehearseDelivery:
-    """Says what a replay would do, and does nothing.
+    """Says what a replay would do, and writes nothing.
 
-    Keeps in mind what the deliveries before would have left: one state for each user among them.
+    It remembers the state that the deliveries before would have left, one for each user.
     """
 
     def __init__(self, reader: DeliveryReader, users: UserRepository) -> None:
@@ -132,7 +131,7 @@ class RehearseDelivery:
 
 
 class PostDelivery:
-    """Posts one delivery, signed afresh, to another environment's front door."""
+    """Posts one delivery, signed afresh, to another service."""
 
     def __init__(self, front_door: FrontDoor) -> None:
         self._front_door = front_door
@@ -156,15 +155,19 @@ async def rehearse_post(delivery: RecordedDelivery) -> Replayed:
 
 _ANSWERS = {
     204: (Verdict.ACCEPTED, None),
-    202: (Verdict.QUARANTINED, "taken in there, and not applied"),
+    202: (Verdict.QUARANTINED, "quarantined there"),
 }
 
 
 def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser | Replayed:
     read = reader.read(delivery.body, svix_id=delivery.svix_id, sent_at=delivery.received_at)
     match read:
-        case SyncUser():
-            return _as_known(read, delivery)
+        case FollowedDelivery():
+            # With its svix id only where the journal does not know the outcome yet: then a
+            # quarantined entry leaves quarantine, and one from a file is journaled. Any other entry
+            # stays as it is; if its replay changes a user, that is an entry of its own.
+            known = delivery.known_as not in (None, QUARANTINED)
+            return replace(read.command, delivery=None) if known else read.command
         case UnreadableDelivery():
             return _unreadable(delivery, read.reason)
         case IgnoredDelivery():
@@ -173,19 +176,8 @@ def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser 
             assert_never(read)
 
 
-def _as_known(command: SyncUser, delivery: RecordedDelivery) -> SyncUser:
-    """With its svix id only where the journal does not know yet what the delivery did.
-
-    So a quarantined entry leaves quarantine, and one from a file is journaled. Any other keeps
-    what it says; a replay of it that changes a user is an observation with an entry of its own.
-    """
-    if delivery.known_as in (None, QUARANTINED):
-        return command
-    return replace(command, delivery=None)
-
-
 def _unreadable(delivery: RecordedDelivery, reason: str) -> Replayed:
-    """In quarantine it stays there. Anything else has merely failed: nothing is made of it."""
+    """A quarantined delivery stays in quarantine. Any other one has failed and is not kept."""
     if delivery.known_as != QUARANTINED:
         return _failed(delivery, reason)
     return Replayed(svix_id=delivery.svix_id, verdict=Verdict.QUARANTINED, reason=reason)

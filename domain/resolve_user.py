@@ -1,7 +1,7 @@
-"""Request time: the local record, or fetch it from Clerk and `SyncUser`.
+"""Request time: the local record, or fetch the user from Clerk and `SyncUser`.
 
-A user with a local record never causes a call to Clerk. One without causes at most one at a time,
-however many requests ask, and never more than `max_fetches` users are fetched at once.
+A user with a local record never causes a call to Clerk. A user without one causes one fetch at a
+time, however many requests wait for it, and at most `max_fetches` users are fetched at once.
 """
 
 import asyncio
@@ -16,10 +16,9 @@ from domain.errors import (
     UserDeleted,
     UserUnknown,
 )
-from domain.observation import SyncUser
 from domain.ports import IdentityProvider, UserRepository
 from domain.single_flight import SingleFlight
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import SyncUser
 from domain.user import DeletedUser, LocalUser, Source, UserId
 
 LocalRecord = LocalUser | DeletedUser | None
@@ -36,13 +35,12 @@ class JitLimits:
 
 
 class ResolveUser:
-    """Who is behind a proven session. `clock` counts seconds and never goes back."""
+    """The user of a verified session. `clock` counts seconds and never goes back."""
 
     def __init__(
         self,
         users: UserRepository,
         identity_provider: IdentityProvider,
-        sync_user: SyncUserHandler,
         limits: JitLimits = JitLimits(),
         report: Callable[[str], None] = lambda _: None,
         *,
@@ -50,7 +48,6 @@ class ResolveUser:
     ) -> None:
         self._users = users
         self._identity_provider = identity_provider
-        self._sync_user = sync_user
         self._limits = limits
         self._report = report
         self._flights: SingleFlight[UserId, LocalRecord] = SingleFlight()
@@ -63,24 +60,24 @@ class ResolveUser:
         Raises `UserDeleted`, `UserBanned`, `UserUnknown`, `StorageUnavailable` or
         `IdentityProviderUnavailable`; the last only for users we have never seen.
         """
-        landed = self._flights.landed
+        ended = self._flights.ended
         record = await self._users.get(user_id)
-        return _served(record if record is not None else await self._just_in_time(user_id, landed))
+        return _served(record if record is not None else await self._just_in_time(user_id, ended))
 
     async def drain(self) -> None:
         """Wait for the fetches under way."""
         await self._flights.drain()
 
-    async def _just_in_time(self, user_id: UserId, landed: int) -> LocalRecord:
+    async def _just_in_time(self, user_id: UserId, ended: int) -> LocalRecord:
         if user_id in self._unknown:
             self._report("unknown_remembered")
             raise UserUnknown
-        return await self._flights.run(user_id, lambda: self._within_deadline(user_id, landed))
+        return await self._flights.run(user_id, lambda: self._within_deadline(user_id, ended))
 
-    async def _within_deadline(self, user_id: UserId, landed: int) -> LocalRecord:
+    async def _within_deadline(self, user_id: UserId, ended: int) -> LocalRecord:
         try:
             async with asyncio.timeout(self._limits.deadline), self._places:
-                return await self._fetch_and_sync(user_id, landed)
+                return await self._fetch_and_sync(user_id, ended)
         except TimeoutError as error:
             self._report("deadline")
             raise IdentityProviderUnavailable("deadline passed") from error
@@ -88,19 +85,19 @@ class ResolveUser:
             self._report("unavailable")
             raise
 
-    async def _fetch_and_sync(self, user_id: UserId, landed: int) -> LocalRecord:
-        # A flight may have landed since before the caller's look: then there is nothing to ask.
-        if self._flights.landed != landed and (record := await self._users.get(user_id)):
+    async def _fetch_and_sync(self, user_id: UserId, ended: int) -> LocalRecord:
+        # Another fetch may have ended after the caller's lookup: then the record may be there.
+        if self._flights.ended != ended and (record := await self._users.get(user_id)):
             return record
         user = await self._identity_provider.fetch(user_id)
         if user is None:
             return await self._absent_at_clerk(user_id)
-        result = await self._sync_user(SyncUser(change=user, source=Source.JIT))
+        result = await self._users.sync(SyncUser(change=user, source=Source.JIT))
         self._report(result.outcome)
         return await self._users.get(user_id)
 
     async def _absent_at_clerk(self, user_id: UserId) -> LocalRecord:
-        """A webhook may have landed while Clerk was asked: look again before saying no."""
+        """A webhook may have arrived during the fetch: look once more before refusing."""
         record = await self._users.get(user_id)
         if record is not None:
             return record
@@ -110,7 +107,7 @@ class ResolveUser:
 
 
 class UnknownUsers:
-    """The ids Clerk has just said it does not know: bounded, and forgotten after a while."""
+    """The ids that Clerk answered 404 for: bounded, and forgotten after `seconds`."""
 
     def __init__(
         self, seconds: float, size: int, clock: Callable[[], float] = time.monotonic

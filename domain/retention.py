@@ -1,14 +1,14 @@
-"""What the journal may remember, and for how long."""
+"""What the journal keeps, and for how long."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.ports import JournalRetention
 
 BATCH = 500
-"""Rows in one statement: few enough that nobody waits for their locks."""
+"""Rows in one statement: few enough that other writers hardly wait for their locks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,10 @@ class Forgotten:
 
 
 class Retain:
-    """Makes the journal forget what is due. Safe to repeat, to interrupt and to run twice.
+    """Erases what is due. Safe to repeat, to interrupt and to run twice at once.
 
-    After each batch it rests `rests` times as long as that took: with 3, the store works on it for
-    a quarter of the time at most.
+    After each batch it pauses `rests` times as long as the batch took: with 3, at most a quarter of
+    the store's time goes into it.
     """
 
     def __init__(
@@ -41,25 +41,23 @@ class Retain:
         self._periods = periods
         self._rests = rests
 
-    async def __call__(self, now: datetime) -> Forgotten:
+    async def __call__(self) -> Forgotten:
         """In small batches, until nothing is due. Raises `StorageUnavailable`."""
-        entries = await self._until_done(self._journal.expire_entries, now - self._periods.entries)
-        bodies = await self._until_done(self._journal.expire_bodies, now - self._periods.bodies)
+        entries = await self._until_done(self._journal.expire_entries, self._periods.entries)
+        bodies = await self._until_done(self._journal.expire_bodies, self._periods.bodies)
         return Forgotten(bodies=bodies, entries=entries)
 
-    async def due(self, now: datetime) -> Forgotten:
+    async def due(self) -> Forgotten:
         """What a run would do; a body whose entry goes too counts in both. Raises as above."""
-        bodies, entries = await self._journal.expired(
-            now - self._periods.bodies, now - self._periods.entries
-        )
+        bodies, entries = await self._journal.expired(self._periods.bodies, self._periods.entries)
         return Forgotten(bodies=bodies, entries=entries)
 
     async def _until_done(
-        self, expire: Callable[[datetime, int], Awaitable[int]], before: datetime
+        self, expire: Callable[[timedelta, int], Awaitable[int]], older_than: timedelta
     ) -> int:
         clock = asyncio.get_running_loop().time
         total, started = 0, clock()
-        while batch := await expire(before, BATCH):
+        while batch := await expire(older_than, BATCH):
             total += batch
             await asyncio.sleep(self._rests * (clock() - started))
             started = clock()

@@ -1,4 +1,4 @@
-"""Many callers, one piece of work: those who ask while it is under way share its answer."""
+"""One piece of work for many callers: calls for a key that is in flight share its result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,32 +9,32 @@ Answer = TypeVar("Answer")
 
 
 class SingleFlight(Generic[Key, Answer]):
-    """At most one piece of work per key. A caller who gives up does not stop it for the others."""
+    """At most one task per key. A cancelled caller does not cancel the task for the others."""
 
     def __init__(self) -> None:
-        self._under_way: dict[Key, asyncio.Task[Answer]] = {}
-        self.landed = 0
-        """How many pieces of work have ended. If it is the same as before, none did meanwhile."""
+        self._in_flight: dict[Key, asyncio.Task[Answer]] = {}
+        self.ended = 0
+        """How many tasks have ended: a caller compares two readings to see whether one did."""
 
     async def run(self, key: Key, work: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The answer of the one flight for `key`; its error, if that is how it ended."""
-        task = self._under_way.get(key) or self._start(key, work)
+        """The result of the one task for `key`, or its error."""
+        task = self._in_flight.get(key) or self._start(key, work)
         return await asyncio.shield(task)
 
     async def drain(self) -> None:
-        """Wait for everything under way, whatever its end."""
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        """Wait for every task in flight, however it ends."""
+        await asyncio.gather(*self._in_flight.values(), return_exceptions=True)
 
     def _start(self, key: Key, work: Callable[[], Awaitable[Answer]]) -> asyncio.Task[Answer]:
         task = asyncio.ensure_future(_await(work))
-        self._under_way[key] = task
-        task.add_done_callback(lambda done: self._land(key, done))
+        self._in_flight[key] = task
+        task.add_done_callback(lambda done: self._end(key, done))
         return task
 
-    def _land(self, key: Key, task: asyncio.Task[Answer]) -> None:
-        self._under_way.pop(key, None)
-        self.landed += 1
-        # Every caller may have been cancelled: look at the error, so that nobody calls it unseen.
+    def _end(self, key: Key, task: asyncio.Task[Answer]) -> None:
+        self._in_flight.pop(key, None)
+        self.ended += 1
+        # Every caller may have been cancelled: retrieve the error, or asyncio logs it as unseen.
         if not task.cancelled():
             task.exception()
 

@@ -1,24 +1,23 @@
-"""One user made right at once, because somebody asks for it."""
+"""One user made right at once, because an operator asks for it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from domain.instance import require_same_instance
-from domain.observation import SyncUser
 from domain.ports import IdentityProvider, UserRepository, UserTable
-from domain.sync_user import SyncUserHandler
+from domain.reconcile import clerks_now
+from domain.sync_user import SyncUser
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
 
 NOBODY = "nobody"
 """Neither side has a live user by that id: there is nothing to do."""
 
 CHANGED_MEANWHILE = "changed meanwhile"
-"""It would not do any more what was confirmed, so nothing was done."""
+"""The outcome would no longer be the confirmed one, so nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPlan:
-    """What both sides say now, and what taking Clerk's word would do."""
+    """What both sides say now, and what a sync would do."""
 
     user_id: UserId
     ours: LocalUser | DeletedUser | None
@@ -34,14 +33,13 @@ class SyncPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncNow:
-    """Fetch at Clerk, then `SyncUser`. Both raise `IdentityProviderUnavailable` (`UserUnreadable`
-    for a user we cannot keep) or `StorageUnavailable`.
+    """Fetch at Clerk, then `SyncUser`. Both methods raise `IdentityProviderUnavailable`
+    (`UserUnreadable` for a user we cannot keep) or `StorageUnavailable`.
     """
 
     users: UserRepository
     user_table: UserTable
     identity_provider: IdentityProvider
-    sync_user: SyncUserHandler
     instance_id: str | None = None
 
     async def plan(self, user_id: UserId) -> SyncPlan:
@@ -51,10 +49,10 @@ class SyncNow:
         return SyncPlan(user_id=user_id, ours=ours, clerks=clerks)
 
     async def __call__(self, user_id: UserId, confirmed: str) -> str:
-        """What it did; `CHANGED_MEANWHILE`, and nothing done, where it would not do what was
-        `confirmed`: a tombstone has no way back.
+        """Sync, if the outcome will be the `confirmed` one: a tombstone has no way back.
 
-        Also raises `WrongInstance` before it would tombstone for another instance's 404.
+        Returns the outcome, `NOBODY` or `CHANGED_MEANWHILE`. Also raises `WrongInstance`, before
+        it would take another instance's 404 for a deletion.
         """
         plan = await self.plan(user_id)
         if plan.expected != confirmed:
@@ -64,14 +62,8 @@ class SyncNow:
         if plan.expected == NOBODY:
             return NOBODY
         await require_same_instance(self.identity_provider, self.user_table, self.instance_id)
-        return await self._sync(DeletedUser(clerk_id=user_id, deleted_at=_now()))
+        return await self._sync(DeletedUser(clerk_id=user_id, deleted_at=clerks_now()))
 
     async def _sync(self, change: User | DeletedUser) -> str:
-        result = await self.sync_user(SyncUser(change=change, source=Source.RECONCILE))
+        result = await self.users.sync(SyncUser(change=change, source=Source.RECONCILE))
         return result.outcome.value
-
-
-def _now() -> datetime:
-    """To the millisecond, as Clerk counts."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

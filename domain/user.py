@@ -1,17 +1,21 @@
 """The ordering rule: a user is a join.
 
-    no record  <  User(clerk_updated_at, observed_at, digest)  <  DeletedUser
+    no record  <  User(clerk_updated_at, observed_at, digest, activity)  <  DeletedUser
 
 `join` takes the greater of two states. It is commutative, associative and idempotent, which is
 why duplicates, reordering, races and replays cannot matter. `adapters/postgres/statements.py`
 restates this rule once in SQL; one contract suite holds the two together.
+
+A field of a user is stated here and in the translator. The columns, the digest, `/v1/me` and the
+emptiness of a tombstone are derived from this class; a new field also takes a migration and the
+next `DIGEST_FORMAT`.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from json import JSONEncoder
@@ -22,7 +26,19 @@ from uuid import UUID
 UserId = NewType("UserId", str)
 """A Clerk user id that has the shape of one: safe in a path, a log line and a query."""
 
-_USER_ID = re.compile(r"user_[A-Za-z0-9]{1,120}", re.ASCII)
+USER_ID = r"user_[A-Za-z0-9]{1,120}"
+"""The shape of a Clerk user id, as a regular expression."""
+
+_USER_ID = re.compile(USER_ID, re.ASCII)
+
+DIGEST_FORMAT = 0xF1
+"""The number of the set of fields that a digest covers: its first byte.
+
+A release that keeps one more field raises it, so its reading of a version is greater than an older
+release's reading of the same version, and both releases agree on that. The count begins at 0xF1
+because the digests of release 1.0 have no format byte: their first byte is random, hence smaller
+in 15 of 16 cases. Where such a digest is read back it counts as format 0.
+"""
 
 
 def parse_user_id(unverified: object) -> UserId:
@@ -42,13 +58,25 @@ class Source(StrEnum):
     RECONCILE = "reconcile"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailAddress:
+    """One of a user's addresses, and whether Clerk has verified it."""
+
+    address: str
+    verified: bool
+    primary: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class User:
     """How a user looked at Clerk, at one version. Times are aware and exact to the millisecond.
 
     `clerk_updated_at` is Clerk's own. `observed_at` is when this was seen, on Clerk's clock too;
-    it settles ties. `email` and `phone_number` are the primary ones or None. `banned` includes
-    directory deprovisioning. Fields bear the names of the columns they are kept in.
+    it settles ties. `email` and `phone_number` are the primary ones or None; `email_addresses` are
+    all of them, in Clerk's order. `banned` includes directory deprovisioning. `locked` is only
+    kept: anybody can provoke it by guessing passwords. `last_sign_in_at` is activity: it is kept
+    with the newest version, but a change of it alone is no `updated`. Fields bear the names of the
+    columns they are kept in.
     """
 
     clerk_id: UserId
@@ -65,11 +93,18 @@ class User:
     external_id: str | None = None
     public_metadata: Mapping[str, Any] = field(default_factory=dict)
     banned: bool = False
+    email_addresses: tuple[EmailAddress, ...] = ()
+    two_factor_enabled: bool = False
+    locked: bool = False
+    legal_accepted_at: datetime | None = None
+    last_sign_in_at: datetime | None = None
 
     @cached_property
     def digest(self) -> bytes:
-        """16 bytes that differ when the contents differ: the last resort of a total order."""
-        return hashlib.blake2b(_canonical(contents_of(self)).encode(), digest_size=16).digest()
+        """17 bytes: the format, then a hash that differs when the contents differ."""
+        values = [value if type(value) in _PLAIN else _plain(value) for value in contents_of(self)]
+        text = repr(values)
+        return _FORMAT + hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +125,20 @@ class LocalUser(User):
     last_synced_at: datetime
 
 
-CONTENT_FIELDS = tuple(
-    content.name
-    for content in fields(User)
-    if content.name not in {"clerk_id", "clerk_updated_at", "observed_at"}
-)
-"""What a user looks like, as opposed to who it is and when it was seen."""
+VERSION_FIELDS = ("clerk_id", "clerk_updated_at", "observed_at")
+"""Who a user is and when it was seen."""
+
+ACTIVITY_FIELDS = ("last_sign_in_at",)
+"""What changes by mere use. Kept, and part of the order, but not of the contents."""
+
+KEPT_FIELDS = tuple(kept.name for kept in fields(User) if kept.name not in VERSION_FIELDS)
+"""Everything kept of a user besides its version."""
+
+CONTENT_FIELDS = tuple(name for name in KEPT_FIELDS if name not in ACTIVITY_FIELDS)
+"""What a user looks like. A change of any of these is `updated`; the digest covers exactly them."""
 
 contents_of: Callable[[User], tuple[Any, ...]] = attrgetter(*CONTENT_FIELDS)
-"""The values of these fields, in their order."""
+"""The values of `CONTENT_FIELDS`, in their order."""
 
 UserChange = User | DeletedUser
 """What one observation says."""
@@ -130,7 +170,9 @@ def join(stored: UserState, observed: UserChange) -> UserChange:
 
 
 def supersedes(observed: UserChange, stored: UserChange) -> bool:
-    """Whether `observed` is the greater. Of two tombstones the earlier: it is nearer the truth."""
+    """Whether `observed` is the greater. Of two tombstones the earlier one: Clerk's own time is
+    earlier than the time at which we noticed that a user is gone.
+    """
     if isinstance(observed, DeletedUser):
         return not isinstance(stored, DeletedUser) or observed.deleted_at < stored.deleted_at
     if isinstance(stored, DeletedUser):
@@ -141,8 +183,8 @@ def supersedes(observed: UserChange, stored: UserChange) -> bool:
 def outcome_of(stored: UserState, observed: UserChange) -> Outcome:
     """What taking the greater means for the stored state.
 
-    `UNCHANGED` is what we had already. It may still raise `observed_at` (the same contents, seen
-    again later) or bring a tombstone's time forward; only the rule itself ever reads those.
+    `UNCHANGED` has the contents we have already. It may still raise the version and the activity
+    (the same contents, seen later), or bring a tombstone's time forward.
     """
     if isinstance(observed, DeletedUser):
         return Outcome.UNCHANGED if isinstance(stored, DeletedUser) else Outcome.DELETED
@@ -150,26 +192,34 @@ def outcome_of(stored: UserState, observed: UserChange) -> Outcome:
         return Outcome.CREATED
     if isinstance(stored, DeletedUser):
         return Outcome.GONE
-    if _same(observed, stored):
+    if observed.digest == stored.digest and observed.clerk_updated_at >= stored.clerk_updated_at:
         return Outcome.UNCHANGED
     return Outcome.UPDATED if supersedes(observed, stored) else Outcome.STALE
 
 
-def _version(user: User) -> tuple[datetime, datetime, bytes]:
-    return (user.clerk_updated_at, user.observed_at, user.digest)
+def _version(user: User) -> tuple[Any, ...]:
+    activity = (getattr(user, name) for name in ACTIVITY_FIELDS)
+    # None is less than any time, as `-infinity` is in SQL.
+    known = ((moment is not None, moment) for moment in activity)
+    return (user.clerk_updated_at, user.observed_at, user.digest, *known)
 
 
-def _same(observed: User, stored: User) -> bool:
-    return (observed.clerk_updated_at, observed.digest) == (stored.clerk_updated_at, stored.digest)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+def _plain(value: Any) -> object:
+    """The same for equal values, whatever their time zone or the order of their keys."""
+    kind = type(value)
+    if kind is datetime:
+        return value.timestamp()
+    if kind is tuple:
+        return [_address_parts(address) for address in value]
     if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"no plain form for {type(value).__name__}")
+        return _sorted_json(dict(value)) if value else ""
+    return value
 
 
-_canonical = JSONEncoder(sort_keys=True, separators=(",", ":"), default=_plain).encode
-"""The same text for the same contents, whatever the order of the keys in metadata."""
+_PLAIN = (str, bool, type(None))
+
+_FORMAT = bytes([DIGEST_FORMAT])
+
+_address_parts = attrgetter(*(part.name for part in fields(EmailAddress)))
+
+_sorted_json = JSONEncoder(sort_keys=True, separators=(",", ":")).encode

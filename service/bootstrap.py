@@ -2,18 +2,18 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import httpx
 from pydantic import SecretStr, field_validator
 from structlog.typing import FilteringBoundLogger
 
-from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits
+from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
@@ -31,23 +31,27 @@ from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.schema import at_head
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
-from domain.ports import FrontDoor, IdentityProvider
-from domain.reconcile import Reconcile
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
-from domain.sync_now import SyncNow
-from domain.sync_user import SyncUserHandler
-from service.embedded_store import keep_running
-from service.event_loop import watch_the_event_loop
+from service.jobs import (
+    RETENTION_RESTS,
+    Jobs,
+    keep_running,
+    load_signing_keys,
+    reconcile_regularly,
+    retain_by_the_hour,
+    watch_event_loop,
+)
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.reconciliation import Reconciliation
-from service.retention import RESTS, retain_by_the_hour
-from service.services import Operations, Services
+from service.services import Clerk, Operations, Services, Store, reconcile_of, sync_now_of
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from service.console.room import Room
+
 OPERATOR_SHARE = 1 / 3
-"""Of the calls to Clerk. The rest is the service's, so that both together stay in the quota."""
+"""The part of Clerk's quota for operators and long runs. Requests have the rest."""
 
 
 class _CheckedSettings(Settings):
@@ -80,82 +84,80 @@ async def bootstrap(
     async with AsyncExitStack() as stack:
         for note in notes_on(settings):
             log.warning("database_url", note=note)
+        jobs = Jobs(metrics, log)
         dsn = await stack.enter_async_context(store_address(settings, log))
-        await _bring_schema_to_head(stack, settings, dsn, log)
+        if settings.database_url is None:
+            await _migrate(dsn)
+        elif settings.migrate_on_start:
+            jobs.start("migrate", lambda: _migrate(dsn))
         database = await _open_database(stack, settings, dsn)
+        store = _store(database, dsn)
         keys = await _signing_keys(stack, settings)
-        clerk = await _identity_provider(stack, settings, metrics, log)
-        users = PostgresUserRepository(database)
-        sync_user = SyncUserHandler(users)
-        resolve_user = ResolveUser(users, clerk, sync_user, _jit_limits(settings), metrics.jit)
+        requests = await _identity_provider(
+            stack,
+            settings,
+            share=1 - OPERATOR_SHARE,
+            limits=_request_limits(settings),
+            report=metrics.clerk_call,
+        )
+        clerk = await _clerk(stack, settings)
+        resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
-        metrics.watch_pool(lambda: database.size, lambda: database.in_use)
-        _in_background(stack, watch_the_event_loop(metrics.event_loop_lag))
-        watch = PostgresDeliveryWatch(database)
+        stack.push_async_callback(jobs.close)
         silence_after = timedelta(seconds=settings.silence_after)
-        _in_background(stack, _retention(settings, database, dsn, log))
-        if settings.reconcile_every is not None:
-            reconciliation = Reconciliation(
-                prepare=lambda: _reconcile(settings, database, clerk),
-                exclusive=PostgresExclusive(dsn),
-                checkpoints=PostgresCheckpoints(database),
-                every=timedelta(seconds=settings.reconcile_every),
-                metrics=metrics,
-                log=log,
-            )
-            _in_background(stack, reconciliation.run())
         services = Services(
-            sync_user=sync_user,
-            resolve_user=resolve_user,
+            store=store,
+            clerk=clerk,
             sessions=_session_verifier(settings, keys),
-            webhooks=_webhook_verifier(settings),
-            journal=PostgresJournal(database),
-            silent_users=lambda: watch.silent_users(silence_after),
+            resolve_user=resolve_user,
+            silence_after=silence_after,
             readiness=Readiness(
-                schema_at_head=lambda: at_head(database),
+                schema_at_head=store.schema_at_head,
                 keys_loaded=lambda: keys.loaded,
-                clerk_answers=lambda: clerk.answers,
-                webhooks_arrive=lambda: _none_silent(watch, silence_after),
+                clerk_answers=lambda: requests.answers,
+                silent_users=lambda: store.watch.silent_users(silence_after),
+                failing_jobs=lambda: frozenset(jobs.failing),
             ),
             metrics=metrics,
         )
+        metrics.watch_pool(lambda: database.size, lambda: database.in_use)
+        jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
+        jobs.start("signing keys", lambda: load_signing_keys(keys, log))
+        retain = Retain(store.retention, settings.retention, rests=RETENTION_RESTS)
+        jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
+        if settings.reconcile_every is not None:
+            every = timedelta(seconds=settings.reconcile_every)
+            reconcile = reconcile_of(store, clerk)
+            jobs.start(
+                "reconcile",
+                lambda: reconcile_regularly(
+                    reconcile,
+                    store.exclusive,
+                    store.checkpoints,
+                    every=every,
+                    metrics=metrics,
+                    log=log,
+                ),
+            )
         if settings.has_console:
-            console = await _console(stack, settings, services, database, dsn, log=log)
-            services = replace(services, console=console)
+            services = replace(services, console=_console(stack, settings, services, log))
         yield services
 
 
 @asynccontextmanager
-async def operations(
-    settings: Settings, on_unreadable: Callable[[str], None] = lambda _user_id: None
-) -> AsyncIterator[Operations]:
-    """What an operator's command works with. Asks neither Clerk nor the store anything yet.
-
-    `on_unreadable` hears the id of every user that a page had to leave out.
-    """
+async def operations(settings: Settings) -> AsyncIterator[Operations]:
+    """What an operator's command works with. Asks neither Clerk nor the store anything yet."""
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(store_address(settings))
         if settings.database_url is None:
             await _migrate(dsn)
-        database = await _open_database(stack, settings, dsn)
-        users = PostgresUserRepository(database)
-        clerk = await _bulk_reader(stack, settings, on_unreadable)
+        secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
+        client = await stack.enter_async_context(_http_client())
         yield Operations(
-            users=users,
-            user_table=users,
-            journal=PostgresJournal(database),
-            identity_provider=clerk,
-            sync_user=SyncUserHandler(users),
-            webhooks=_webhook_verifier(settings),
-            checkpoints=PostgresCheckpoints(database),
-            exclusive=PostgresExclusive(dsn),
-            schema_at_head=lambda: at_head(database),
-            delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
-            delivery_watch=PostgresDeliveryWatch(database),
-            retention=PostgresRetention(database),
-            clock=clerk,
-            load_signing_keys=lambda: _keys_can_be_loaded(settings),
-            front_door=await _front_doors(stack, settings),
+            store=_store(await _open_database(stack, settings, dsn), dsn),
+            clerk=await _clerk(stack, settings),
+            signing_keys_can_be_loaded=lambda: _keys_can_be_loaded(settings),
+            front_door=lambda url: SvixFrontDoor(client, url=url, secret=secret.get_secret_value()),
         )
 
 
@@ -191,35 +193,16 @@ async def store_address(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(asyncio.to_thread, server.stop)
         if log is not None:
-            _in_background(stack, keep_running(server, EmbeddedPostgresUnavailable, log))
+            keeping = asyncio.create_task(keep_running(server, EmbeddedPostgresUnavailable, log))
+            stack.callback(keeping.cancel)
         yield server.url()
 
 
-async def _bring_schema_to_head(
-    stack: AsyncExitStack, settings: Settings, dsn: str, log: FilteringBoundLogger
-) -> None:
-    if settings.database_url is None:
-        await _migrate(dsn)
-    elif settings.migrate_on_start:
-        _in_background(stack, _migrate_until_done(dsn, log))
-
-
 async def _migrate(dsn: str) -> None:
-    # Only who migrates pays for Alembic: it takes half a second and 30 MB to import.
+    # Imported only here: Alembic takes half a second and 30 MB.
     from adapters.postgres.migrate import migrate  # noqa: PLC0415
 
     await migrate(dsn)
-
-
-async def _migrate_until_done(dsn: str, log: FilteringBoundLogger) -> None:
-    while True:
-        try:
-            await _migrate(dsn)
-        except StorageUnavailable as error:
-            log.warning("migration_waits", cause=str(error))
-            await asyncio.sleep(1)
-        else:
-            return
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> Database:
@@ -232,95 +215,66 @@ async def _open_database(stack: AsyncExitStack, settings: Settings, dsn: str) ->
     return database
 
 
-async def _none_silent(watch: PostgresDeliveryWatch, after: timedelta) -> bool:
-    return await watch.silent_users(after) == 0
+def _store(database: Database, dsn: str) -> Store:
+    users = PostgresUserRepository(database)
+    journal = PostgresJournal(database)
+    return Store(
+        users=users,
+        user_table=users,
+        journal=journal,
+        journal_pages=journal,
+        retention=PostgresRetention(database),
+        watch=PostgresDeliveryWatch(database),
+        checkpoints=PostgresCheckpoints(database),
+        exclusive=PostgresExclusive(dsn),
+        audit=PostgresAuditTrail(database),
+        reads=PostgresConsoleReads(database),
+        schema_at_head=lambda: at_head(database),
+    )
 
 
-async def _retention(
-    settings: Settings, database: Database, dsn: str, log: FilteringBoundLogger
-) -> None:
-    retain = Retain(PostgresRetention(database), settings.retention, rests=RESTS)
-    await retain_by_the_hour(retain, PostgresExclusive(dsn), log)
+async def _clerk(stack: AsyncExitStack, settings: Settings) -> Clerk:
+    secrets = [s.get_secret_value() for s in settings.clerk_webhook_signing_secret]
+    bulk = await _identity_provider(stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS)
+    return Clerk(
+        webhooks=ClerkWebhookVerifier(secrets, instance_id=settings.clerk_instance_id),
+        delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
+        bulk=bulk,
+        clock=bulk,
+        instance_id=settings.clerk_instance_id,
+    )
 
 
-async def _console(
-    stack: AsyncExitStack,
-    settings: Settings,
-    services: Services,
-    database: Database,
-    dsn: str,
-    *,
-    log: FilteringBoundLogger,
-) -> object:
-    """A `Room`. Its modules are loaded only where there is a console."""
+def _console(
+    stack: AsyncExitStack, settings: Settings, services: Services, log: FilteringBoundLogger
+) -> "Room":
+    # Loaded only where there is a console.
     from service.console.access.access import Access  # noqa: PLC0415
     from service.console.rendering import Templates  # noqa: PLC0415
     from service.console.room import Room  # noqa: PLC0415
     from service.console.runs import Runs  # noqa: PLC0415
 
-    runs = Runs(audit=PostgresAuditTrail(database), exclusive=PostgresExclusive(dsn), log=log)
+    store = services.store
+    runs = Runs(audit=store.audit, exclusive=store.exclusive, log=log)
     stack.push_async_callback(runs.close)
-    users = PostgresUserRepository(database)
-    clerk = await _bulk_reader(stack, settings, lambda _user_id: None)
     return Room(
         access=Access(settings),
         templates=Templates(),
         runs=runs,
-        reads=PostgresConsoleReads(database),
-        audit=runs.audit,
-        users=users,
-        journal=services.journal,
-        sessions=services.sessions,
-        identity_provider=clerk,
-        sync_user=services.sync_user,
-        sync_now=SyncNow(
-            users=users,
-            user_table=users,
-            identity_provider=clerk,
-            sync_user=services.sync_user,
-            instance_id=settings.clerk_instance_id,
-        ),
-        checkpoints=PostgresCheckpoints(database),
-        delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
-        readiness=services.readiness,
-        silent_users=services.silent_users,
-        reconcile=lambda **how: replace(_reconcile(settings, database, clerk), **how),
+        services=services,
+        sync_now=sync_now_of(store, services.clerk),
+        reconcile=reconcile_of(store, services.clerk),
     )
-
-
-def _reconcile(settings: Settings, database: Database, clerk: IdentityProvider) -> Reconcile:
-    users = PostgresUserRepository(database)
-    return Reconcile(
-        users=users,
-        user_table=users,
-        identity_provider=clerk,
-        sync_user=SyncUserHandler(users),
-        checkpoints=PostgresCheckpoints(database),
-        instance_id=settings.clerk_instance_id,
-        repair=True,
-    )
-
-
-async def _front_doors(stack: AsyncExitStack, settings: Settings) -> Callable[[str], FrontDoor]:
-    secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
-    client = await stack.enter_async_context(_http_client())
-    return lambda url: SvixFrontDoor(client, url=url, secret=secret.get_secret_value())
 
 
 async def _keys_can_be_loaded(settings: Settings) -> bool:
     async with AsyncExitStack() as stack:
-        keys = await _source_of_keys(stack, settings)
+        keys = await _signing_keys(stack, settings)
         await keys.load()
         return keys.loaded
 
 
 async def _signing_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
-    keys = await _source_of_keys(stack, settings)
-    _in_background(stack, _load_until_there(keys))
-    return keys
-
-
-async def _source_of_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
     if settings.clerk_jwt_key is not None:
         return PinnedKey(settings.clerk_jwt_key.get_secret_value())
     client = await stack.enter_async_context(_http_client())
@@ -329,42 +283,23 @@ async def _source_of_keys(stack: AsyncExitStack, settings: Settings) -> SigningK
     return keys
 
 
-async def _load_until_there(keys: SigningKeys) -> None:
-    while not keys.loaded:
-        await keys.load()
-        await asyncio.sleep(0 if keys.loaded else 1)
-
-
 async def _identity_provider(
-    stack: AsyncExitStack, settings: Settings, metrics: Metrics, log: FilteringBoundLogger
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    share: float,
+    limits: ClerkLimits,
+    report: Report = lambda _operation, _status: None,
 ) -> ClerkIdentityProvider:
-    def left_out(user_id: str) -> None:
-        log.warning("user_unreadable", user_id=user_id)
-
-    return ClerkIdentityProvider(
-        await _clerk_client(stack, settings),
-        max_rate=_rate(settings) * (1 - OPERATOR_SHARE),
-        limits=_request_limits(settings),
-        report=metrics.clerk_call,
-        on_unreadable=left_out,
-    )
-
-
-async def _bulk_reader(
-    stack: AsyncExitStack, settings: Settings, on_unreadable: Callable[[str], None]
-) -> ClerkIdentityProvider:
-    return ClerkIdentityProvider(
-        await _clerk_client(stack, settings),
-        max_rate=_rate(settings) * OPERATOR_SHARE,
-        limits=BULK_LIMITS,
-        on_unreadable=on_unreadable,
-    )
-
-
-async def _clerk_client(stack: AsyncExitStack, settings: Settings) -> httpx.AsyncClient:
+    """`share` is the part of Clerk's quota that this one may use."""
     secret_key = settings.clerk_secret_key.get_secret_value()
     client = clerk_client(secret_key, settings.clerk_api_url, verify=_authorities())
-    return await stack.enter_async_context(client)
+    return ClerkIdentityProvider(
+        await stack.enter_async_context(client),
+        max_rate=(settings.clerk_rate_limit or default_rate(secret_key)) * share,
+        limits=limits,
+        report=report,
+    )
 
 
 def _http_client() -> httpx.AsyncClient:
@@ -373,19 +308,14 @@ def _http_client() -> httpx.AsyncClient:
 
 @cache
 def _authorities() -> ssl.SSLContext:
-    """For all clients: to read the certificate authorities takes as long as to open the store."""
+    """One for all clients: to read it takes as long as to open the store."""
     return httpx.create_ssl_context()
 
 
 def _request_limits(settings: Settings) -> ClerkLimits:
-    """Whoever allows a first request more time allows it to Clerk; one try takes half at most."""
+    """A longer deadline for first requests is a longer deadline for Clerk; a try has half of it."""
     allowed = settings.jit_deadline
     return replace(REQUEST_LIMITS, deadline=allowed, attempt=allowed / 2)
-
-
-def _rate(settings: Settings) -> float:
-    """What the service and an operator's command together may ask of Clerk in 10 seconds."""
-    return settings.clerk_rate_limit or default_rate(settings.clerk_secret_key.get_secret_value())
 
 
 def _session_verifier(settings: Settings, keys: SigningKeys) -> ClerkSessionVerifier:
@@ -398,26 +328,9 @@ def _session_verifier(settings: Settings, keys: SigningKeys) -> ClerkSessionVeri
     )
 
 
-def _webhook_verifier(settings: Settings) -> ClerkWebhookVerifier:
-    secrets = [secret.get_secret_value() for secret in settings.clerk_webhook_signing_secret]
-    return ClerkWebhookVerifier(secrets, instance_id=settings.clerk_instance_id)
-
-
 def _jit_limits(settings: Settings) -> JitLimits:
     return JitLimits(
         deadline=settings.jit_deadline,
         max_fetches=settings.jit_max_fetches,
         unknown_for=settings.jit_unknown_for,
     )
-
-
-def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Runs along, and ends at the latest when the stack does."""
-    task = asyncio.ensure_future(work)
-
-    async def stop() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(stop)

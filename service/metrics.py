@@ -9,8 +9,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from domain.drift import DriftKind
+from domain.sync_user import FOLLOWED_EVENTS
 
-_FOLLOWED = {"user.created", "user.updated", "user.deleted"}
 _DURATION_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10)
 _LOOP_BUCKETS = (0.01, 0.05, 0.25, 1, 5)
 _LAG_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 100_000)
@@ -82,12 +82,13 @@ class Metrics:
         self._pool_size = self._gauge("store_pool_connections", "Connections open.")
         self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections at work.")
         self._quarantine = self._gauge("quarantine_size", "Deliveries waiting in quarantine.")
+        self._job_failures = self._counters("job_failures", "Background jobs that failed.", "job")
         self._silence = self._gauge(
             "webhook_silence_users", "Users created just in time whose user.created never came."
         )
 
     def delivery(self, event_type: str | None, outcome: str) -> None:
-        kind = event_type if event_type in _FOLLOWED else "other"
+        kind = event_type if event_type in FOLLOWED_EVENTS else "other"
         self._deliveries(kind, outcome).inc()
         self._last_delivery.set_to_current_time()
 
@@ -124,6 +125,9 @@ class Metrics:
         for kind in DriftKind:
             self._drift.labels(kind).set(found.get(kind, 0))
         self._last_reconcile.set_to_current_time()
+
+    def job_failed(self, job: str) -> None:
+        self._job_failures(job).inc()
 
     def event_loop_lag(self, seconds: float) -> None:
         self._loop_lag.observe(seconds)

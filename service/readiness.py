@@ -1,27 +1,41 @@
 """Whether this replica should get traffic."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from domain import health
 from domain.errors import StorageUnavailable
+from domain.health import Finding
+
+PATIENCE = 1.0
+"""Seconds for the store's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was looked at. `degraded` names what is down but does not stop us from serving."""
+    """What was looked at."""
 
-    checks: dict[str, bool]
-    degraded: list[str]
+    findings: Sequence[Finding]
 
     @property
     def ready(self) -> bool:
-        return all(self.checks.values())
+        return not any(finding.unready for finding in self.findings)
+
+    @property
+    def store_is_usable(self) -> bool:
+        return all(one.is_ok for one in self.findings if one.about in {"store", "schema"})
 
     def as_document(self) -> dict[str, Any]:
-        status = "ready" if self.ready else "not_ready"
-        return {"status": status, "checks": self.checks, "degraded": self.degraded}
+        """`degraded` names what is down but does not keep the service from serving."""
+        required = ("store", "schema", "signing_keys", "not_draining")
+        states = {finding.about: finding.is_ok for finding in self.findings}
+        return {
+            "status": "ready" if self.ready else "not_ready",
+            "checks": {name: states.get(name, False) for name in required},
+            "degraded": [name for name, ok in states.items() if not ok and name not in required],
+        }
 
 
 class Readiness:
@@ -33,45 +47,44 @@ class Readiness:
         schema_at_head: Callable[[], Awaitable[bool]],
         keys_loaded: Callable[[], bool],
         clerk_answers: Callable[[], bool],
-        webhooks_arrive: Callable[[], Awaitable[bool]],
+        silent_users: Callable[[], Awaitable[int]],
+        failing_jobs: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._schema_at_head = schema_at_head
         self._keys_loaded = keys_loaded
         self._clerk_answers = clerk_answers
-        self._webhooks_arrive = webhooks_arrive
+        self._silent_users = silent_users
+        self._failing_jobs = failing_jobs
         self._draining = False
 
     def drain(self) -> None:
-        """From now on, not ready: the balancer may look elsewhere."""
+        """From now on, not ready: the balancer sends requests elsewhere."""
         self._draining = True
 
     async def report(self) -> Report:
-        store, schema = await self._look_at_the_store()
-        checks = {
-            "store": store,
-            "schema": schema,
-            "signing_keys": self._keys_loaded(),
-            "not_draining": not self._draining,
-        }
-        return Report(checks, await self._degraded(look_at_webhooks=store and schema))
+        return Report(
+            [
+                *await self._look_at_the_store(),
+                health.signing_keys(loaded=self._keys_loaded()),
+                health.draining(is_draining=self._draining),
+                health.clerk(None if self._clerk_answers() else ""),
+                health.jobs(self._failing_jobs()),
+            ]
+        )
 
-    async def _degraded(self, *, look_at_webhooks: bool) -> list[str]:
-        degraded = [] if self._clerk_answers() else ["clerk"]
-        if look_at_webhooks and not await self._hears_from_clerk():
-            degraded.append("webhooks")
-        return degraded
-
-    async def _hears_from_clerk(self) -> bool:
-        """True too while nobody can tell."""
+    async def _look_at_the_store(self) -> list[Finding]:
         try:
-            async with asyncio.timeout(1):
-                return await self._webhooks_arrive()
-        except (StorageUnavailable, TimeoutError):
-            return True
+            async with asyncio.timeout(PATIENCE):
+                at_head = await self._schema_at_head()
+        except (StorageUnavailable, TimeoutError) as error:
+            return [health.store(str(error) or "no answer in time")]
+        found = [health.store(None), health.schema(at_head=at_head)]
+        return [*found, *await self._look_at_webhooks()] if at_head else found
 
-    async def _look_at_the_store(self) -> tuple[bool, bool]:
+    async def _look_at_webhooks(self) -> list[Finding]:
+        """Nothing while the store does not tell."""
         try:
-            async with asyncio.timeout(1):
-                return True, await self._schema_at_head()
+            async with asyncio.timeout(PATIENCE):
+                return [health.webhooks(await self._silent_users())]
         except (StorageUnavailable, TimeoutError):
-            return False, False
+            return []

@@ -1,10 +1,14 @@
-"""What routes and commands are given: ports and use cases, never adapters."""
+"""What routes, commands and the console are given: ports and use cases, never adapters."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from domain.backfill import Backfill
+from domain.console import AuditTrail, ConsoleReads
 from domain.ports import (
     Checkpoints,
     DeliveryReader,
@@ -14,59 +18,108 @@ from domain.ports import (
     IdentityProvider,
     IdentityProviderClock,
     Journal,
+    JournalPages,
     JournalRetention,
     SessionVerifier,
     UserRepository,
     UserTable,
     WebhookVerifier,
 )
+from domain.reconcile import Reconcile
 from domain.resolve_user import ResolveUser
-from domain.sync_user import SyncUserHandler
+from domain.sync_now import SyncNow
 from service.metrics import Metrics
 from service.readiness import Readiness
+
+if TYPE_CHECKING:
+    from service.console.room import Room
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Everything that is kept in Postgres, one pool behind all of it."""
+
+    users: UserRepository
+    user_table: UserTable
+    journal: Journal
+    journal_pages: JournalPages
+    retention: JournalRetention
+    watch: DeliveryWatch
+    checkpoints: Checkpoints
+    exclusive: Exclusive
+    audit: AuditTrail
+    reads: ConsoleReads
+    schema_at_head: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clerk:
+    """Everything about Clerk. `bulk` has the patience and the share of calls of a long run."""
+
+    webhooks: WebhookVerifier
+    delivery_reader: DeliveryReader
+    bulk: IdentityProvider
+    clock: IdentityProviderClock
+    instance_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The running parts of one application."""
 
-    sync_user: SyncUserHandler
-    resolve_user: ResolveUser
+    store: Store
+    clerk: Clerk
     sessions: SessionVerifier
-    webhooks: WebhookVerifier
-    journal: Journal
-    silent_users: Callable[[], Awaitable[int]]
+    resolve_user: ResolveUser
+    silence_after: timedelta
     readiness: Readiness
     metrics: Metrics
-    console: object = None
-    """A `Room`, which only the console looks into: where there is none, it is not even loaded."""
+    console: "Room | None" = None
+    """Loaded only where the settings ask for a console."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """What an operator's command works with. The identity provider has a bulk run's patience."""
+    """What an operator's command works with."""
 
-    users: UserRepository
-    user_table: UserTable
-    journal: Journal
-    identity_provider: IdentityProvider
-    sync_user: SyncUserHandler
-    webhooks: WebhookVerifier
-    checkpoints: Checkpoints
-    exclusive: Exclusive
-    schema_at_head: Callable[[], Awaitable[bool]]
-    delivery_reader: DeliveryReader
-    delivery_watch: DeliveryWatch
-    retention: JournalRetention
-    clock: IdentityProviderClock
-    load_signing_keys: Callable[[], Awaitable[bool]]
+    store: Store
+    clerk: Clerk
+    signing_keys_can_be_loaded: Callable[[], Awaitable[bool]]
     front_door: Callable[[str], FrontDoor]
 
 
+def backfill_of(store: Store, clerk: Clerk) -> Backfill:
+    return Backfill(
+        users=store.users,
+        user_table=store.user_table,
+        identity_provider=clerk.bulk,
+        checkpoints=store.checkpoints,
+        instance_id=clerk.instance_id,
+    )
+
+
+def reconcile_of(store: Store, clerk: Clerk) -> Reconcile:
+    return Reconcile(
+        users=store.users,
+        user_table=store.user_table,
+        identity_provider=clerk.bulk,
+        checkpoints=store.checkpoints,
+        instance_id=clerk.instance_id,
+    )
+
+
+def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
+    return SyncNow(
+        users=store.users,
+        user_table=store.user_table,
+        identity_provider=clerk.bulk,
+        instance_id=clerk.instance_id,
+    )
+
+
 def attach(app: FastAPI, services: Services) -> None:
-    """Let the routes and dependencies of `app` find them."""
+    """Let the routes and dependencies of `app` find the services."""
     app.state.user_sync = services
-    app.state.user_sync_console = services.console
 
 
 def services_of(app: FastAPI) -> Services:

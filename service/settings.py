@@ -16,10 +16,11 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from domain.retention import RetentionPeriods
+from domain.signing_secret import parse_signing_secret
+from domain.user import USER_ID
 
-_SECRET = re.compile(r"(whsec_)?[A-Za-z0-9+/=]{32,100}", re.ASCII)
 _PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
-_GRANT = re.compile(r"user_[A-Za-z0-9]{1,120}|org_[A-Za-z0-9]{1,120}:[a-z0-9_:-]{1,120}", re.ASCII)
+_GRANT = re.compile(rf"{USER_ID}|org_[A-Za-z0-9]{{1,120}}:[a-z0-9_:-]{{1,120}}", re.ASCII)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CLERK_API = "https://api.clerk.com"
 
@@ -106,15 +107,17 @@ class Settings(BaseSettings):
     @field_validator("clerk_webhook_signing_secret")
     @classmethod
     def _signing_secrets(cls, values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not values or not all(_is_signing_secret(value.get_secret_value()) for value in values):
+        if not values:
             raise ValueError("give one or several whsec_… of at least 24 bytes, comma-separated")
+        for value in values:
+            parse_signing_secret(value.get_secret_value())
         return values
 
     @field_validator("replay_signing_secret")
     @classmethod
     def _a_signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not _is_signing_secret(value.get_secret_value()):
-            raise ValueError("give one whsec_… of at least 24 bytes")
+        if value:
+            parse_signing_secret(value.get_secret_value())
         return value
 
     @field_validator("journal_days")
@@ -230,16 +233,6 @@ def _decoded(text: str) -> str:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("ascii")
     except (binascii.Error, UnicodeError):
         return ""
-
-
-def _is_signing_secret(value: str) -> bool:
-    if _SECRET.fullmatch(value) is None:
-        return False
-    bare = value.removeprefix("whsec_").rstrip("=")
-    try:
-        return len(base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)) >= 24
-    except binascii.Error:
-        return False
 
 
 def trusted_address(value: str) -> str:

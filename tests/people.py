@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from domain.observation import DeliveryRecord, SyncResult, SyncUser
+from domain.sync_user import DeliveryRecord, SyncResult, SyncUser
 from domain.user import DeletedUser, Outcome, Source, User, UserChange, UserId
 
 BASE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,13 +10,13 @@ from adapters.postgres.console_statements import (
     ACTIONS_ABOUT,
     BEGIN_ACTION,
     END_ACTION,
-    HIGHEST,
     LAST_ACTION_OF,
     LATEST_ACTIONS,
     PROGRESS_OF_ACTION,
 )
 from adapters.postgres.database import Database
-from domain.console import PAGE, AuditTrail, OperatorAction
+from adapters.postgres.journal_statements import HIGHEST
+from domain.console import ACTIONS_ON_A_PAGE, AuditTrail, OperatorAction
 
 
 class PostgresAuditTrail(AuditTrail):
@@ -45,7 +45,9 @@ class PostgresAuditTrail(AuditTrail):
 
     async def latest(self, *, before: int | None = None) -> tuple[OperatorAction, ...]:
         records = await self._database.run(
-            lambda connection: connection.fetch(LATEST_ACTIONS, before or HIGHEST, PAGE)
+            lambda connection: connection.fetch(
+                LATEST_ACTIONS, before or HIGHEST, ACTIONS_ON_A_PAGE
+            )
         )
         return tuple(map(_action, records))
 
@@ -57,7 +59,7 @@ class PostgresAuditTrail(AuditTrail):
 
     async def about(self, target: str) -> tuple[OperatorAction, ...]:
         records = await self._database.run(
-            lambda connection: connection.fetch(ACTIONS_ABOUT, target, PAGE)
+            lambda connection: connection.fetch(ACTIONS_ABOUT, target, ACTIONS_ON_A_PAGE)
         )
         return tuple(map(_action, records))
 

@@ -1,4 +1,4 @@
-"""What is asked of the store at the same time goes in one statement, each answered after it."""
+"""Work for the store that arrives while a batch is in flight goes together in the next batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -8,137 +8,128 @@ from typing import Any, Generic, TypeVar
 
 from domain.errors import Unstorable
 
-LONGEST_PAGE = 50
-MOST_OUT = 4
-PATIENCE = 0.01
-"""Seconds. A page that takes longer, on a connection that is dead perhaps, holds up nobody else."""
+LARGEST_BATCH = 50
+MOST_IN_FLIGHT = 4
+SLOW_AFTER = 0.01
+"""Seconds. A batch that takes longer, perhaps on a dead connection, no longer delays the next."""
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
-class _Waiting(Generic[Question, Answer]):
-    question: Question
+class _Pending(Generic[Item, Result]):
+    item: Item
     since: float
-    answer: "asyncio.Future[Answer]"
+    result: "asyncio.Future[Result]"
 
-    def succeed(self, answer: Answer) -> None:
-        if not self.answer.done():
-            self.answer.set_result(answer)
+    def succeed(self, result: Result) -> None:
+        if not self.result.done():
+            self.result.set_result(result)
 
     def fail(self, error: BaseException) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        if not self.result.done():
+            self.result.set_exception(error)
 
 
-class Gathering(Generic[Question, Answer]):
-    """Nobody waits for company: only what arrives while pages are out goes together.
+class Batching(Generic[Item, Result]):
+    """An item runs at once; items that arrive while a batch is in flight are batched.
 
-    Nor does anyone suffer from it. `at_once` pages are out as long as the store is quick, and
-    more, `MOST_OUT` of them, when it is not. `together` answers by place in the page, and leaves
-    out whoever would have to wait for a lock; a question that the store refuses spoils its page:
-    all of these are asked alone. Of questions with a key in common a page has one. Both ways are
-    told since when, on the loop's clock, their longest waiting question waits.
+    `at_once` batches are in flight while the store is quick, and up to `MOST_IN_FLIGHT` when it is
+    not. `together` returns results by place in the batch and leaves out each item that would have
+    to wait for a lock: those items run `alone`. If the store refuses an item (`Unstorable`), every
+    item of its batch runs alone. A batch has at most one item of each key. Both functions get the
+    loop's time at which their oldest item arrived.
     """
 
     def __init__(
         self,
-        together: Callable[[Sequence[Question], float], Awaitable[Mapping[int, Answer]]],
+        together: Callable[[Sequence[Item], float], Awaitable[Mapping[int, Result]]],
         *,
-        alone: Callable[[Question, float], Awaitable[Answer]],
-        keys: Callable[[Question], Iterable[str]],
+        alone: Callable[[Item, float], Awaitable[Result]],
+        keys: Callable[[Item], Iterable[str]],
         at_once: int,
     ) -> None:
         self._together = together
         self._alone = alone
         self._keys = keys
         self._at_once = at_once
-        self._waiting: list[_Waiting[Question, Answer]] = []
-        self._askers = 0
-        self._out: set[asyncio.Task[None]] = set()
+        self._pending: list[_Pending[Item, Result]] = []
+        self._runners = 0
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, question: Question) -> Answer:
+    async def __call__(self, item: Item) -> Result:
         """Raises as `together` and `alone` do."""
         loop = asyncio.get_running_loop()
-        waiting: _Waiting[Question, Answer] = _Waiting(question, loop.time(), loop.create_future())
-        self._waiting.append(waiting)
-        if self._askers < self._at_once:
-            self._askers += 1
-            _keep(self._tasks, self._ask_pages())
-        return await waiting.answer
+        pending: _Pending[Item, Result] = _Pending(item, loop.time(), loop.create_future())
+        self._pending.append(pending)
+        if self._runners < self._at_once:
+            self._runners += 1
+            _start(self._tasks, self._run_batches())
+        return await pending.result
 
-    async def _ask_pages(self) -> None:
-        """Begins when everyone who came in the same turn of the loop waits already."""
+    async def _run_batches(self) -> None:
+        """Starts in the next turn of the loop, so that all items of this turn go together."""
         try:
-            while page := await self._page_in_turn():
-                asked = _keep(self._out, self._ask_page(page))
-                await asyncio.wait([asked], timeout=PATIENCE)
+            while batch := await self._next_in_turn():
+                running = _start(self._in_flight, self._run(batch))
+                await asyncio.wait([running], timeout=SLOW_AFTER)
         finally:
-            self._askers -= 1
+            self._runners -= 1
 
-    async def _page_in_turn(self) -> list[_Waiting[Question, Answer]]:
-        while len(self._out) >= MOST_OUT:
-            await asyncio.wait(self._out, return_when=asyncio.FIRST_COMPLETED)
-        return self._next_page()
-
-    def _next_page(self) -> list[_Waiting[Question, Answer]]:
-        page: list[_Waiting[Question, Answer]] = []
-        later: list[_Waiting[Question, Answer]] = []
+    async def _next_in_turn(self) -> list[_Pending[Item, Result]]:
+        while len(self._in_flight) >= MOST_IN_FLIGHT:
+            await asyncio.wait(self._in_flight, return_when=asyncio.FIRST_COMPLETED)
+        batch: list[_Pending[Item, Result]] = []
+        later: list[_Pending[Item, Result]] = []
         taken: set[str] = set()
-        longest = self._room()
-        for waiting in self._waiting:
-            if waiting.answer.done():
+        largest = self._largest()
+        for pending in self._pending:
+            if pending.result.done():
                 continue
-            keys = list(self._keys(waiting.question))
-            fits = len(page) < longest and taken.isdisjoint(keys)
-            (page if fits else later).append(waiting)
+            keys = list(self._keys(pending.item))
+            fits = len(batch) < largest and taken.isdisjoint(keys)
+            (batch if fits else later).append(pending)
             taken.update(keys)
-        self._waiting = later
-        return page
+        self._pending = later
+        return batch
 
-    def _room(self) -> int:
-        """Not for everyone when nothing is out: else the store rests while we work, and we then."""
-        pages = max(1, self._at_once - len(self._out))
-        return min(LONGEST_PAGE, ceil(len(self._waiting) / pages))
+    def _largest(self) -> int:
+        """A share only: if one batch took all items, the store would idle while we prepare more."""
+        batches = max(1, self._at_once - len(self._in_flight))
+        return min(LARGEST_BATCH, ceil(len(self._pending) / batches))
 
-    async def _ask_page(self, page: list[_Waiting[Question, Answer]]) -> None:
+    async def _run(self, batch: list[_Pending[Item, Result]]) -> None:
         try:
-            answers = await self._answers(page)
-        except Exception as error:  # noqa: BLE001 - it is the callers' to handle
-            for waiting in page:
-                waiting.fail(error)
-        else:
-            self._hand_out(page, answers)
+            results = await self._results(batch)
+        except Exception as error:  # noqa: BLE001 - the callers handle it
+            for pending in batch:
+                pending.fail(error)
+            return
+        for place, pending in enumerate(batch):
+            if place in results:
+                pending.succeed(results[place])
+            else:
+                _start(self._tasks, self._run_alone(pending))
 
-    async def _answers(self, page: list[_Waiting[Question, Answer]]) -> Mapping[int, Answer]:
+    async def _results(self, batch: list[_Pending[Item, Result]]) -> Mapping[int, Result]:
         try:
-            questions = [waiting.question for waiting in page]
-            return await self._together(questions, page[0].since)
+            return await self._together([pending.item for pending in batch], batch[0].since)
         except Unstorable:
-            if len(page) == 1:
+            if len(batch) == 1:
                 raise
             return {}
 
-    def _hand_out(
-        self, page: list[_Waiting[Question, Answer]], answers: Mapping[int, Answer]
-    ) -> None:
-        for place, waiting in enumerate(page):
-            if place in answers:
-                waiting.succeed(answers[place])
-            else:
-                _keep(self._tasks, self._ask_alone(waiting))
-
-    async def _ask_alone(self, waiting: _Waiting[Question, Answer]) -> None:
+    async def _run_alone(self, pending: _Pending[Item, Result]) -> None:
         try:
-            waiting.succeed(await self._alone(waiting.question, waiting.since))
-        except Exception as error:  # noqa: BLE001 - it is the caller's to handle
-            waiting.fail(error)
+            pending.succeed(await self._alone(pending.item, pending.since))
+        except Exception as error:  # noqa: BLE001 - the caller handles it
+            pending.fail(error)
 
 
-def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Begun, and held until it has ended: the loop alone would let go of it."""
+def _start(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task that is referenced until it has ended: the loop alone keeps no strong reference."""
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)

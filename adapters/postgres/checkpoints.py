@@ -1,5 +1,7 @@
 """How far the long runs have come."""
 
+from datetime import timedelta
+
 from adapters.postgres.database import Database
 from domain.ports import Checkpoints
 
@@ -9,6 +11,8 @@ SAVE = """
 insert into sync_checkpoints (name, cursor) values ($1, $2)
 on conflict (name) do update set cursor = excluded.cursor, saved_at = now()
 """
+
+AGE = "select now() - saved_at from sync_checkpoints where name = $1"
 
 CLEAR = "delete from sync_checkpoints where name = $1"
 
@@ -30,3 +34,9 @@ class PostgresCheckpoints(Checkpoints):
 
     async def clear(self, name: str) -> None:
         await self._database.run(lambda connection: connection.execute(CLEAR, name))
+
+    async def age(self, name: str) -> timedelta | None:
+        age: timedelta | None = await self._database.run(
+            lambda connection: connection.fetchval(AGE, name)
+        )
+        return age

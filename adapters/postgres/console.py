@@ -6,38 +6,27 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from adapters.postgres.console_statements import (
     ACTIVITY,
-    ENTRY_BY_ID,
-    FIRST_ID_SINCE,
-    HIGHEST,
-    LAST_DELIVERY_NEARBY,
     LAST_ID,
-    LOWEST,
     QUARANTINE_GROUPS,
     SIZES,
     USERS_FOUND,
     blocks,
-    entries_page,
-    last_looked_at,
 )
 from adapters.postgres.database import Connection, Database
+from adapters.postgres.journal_statements import FIRST_ID_SINCE, OVERLAP
 from domain.console import (
     Activity,
     Bucket,
     ConsoleReads,
-    EntryPage,
-    EntryQuery,
     FoundUser,
     QuarantineGroup,
     Sizes,
 )
-from domain.journal import JournalEntry
 from domain.user import Outcome, Source
-
-OVERLAP = timedelta(minutes=1)
-"""Far longer than a writer may take between its time and its id: see `PoolLimits.deadline`."""
 
 
 class PostgresConsoleReads(ConsoleReads):
@@ -45,15 +34,6 @@ class PostgresConsoleReads(ConsoleReads):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def entries(self, query: EntryQuery) -> EntryPage:
-        return await self._database.run(lambda connection: _entries(connection, query))
-
-    async def entry(self, entry_id: int) -> JournalEntry | None:
-        record = await self._database.run(
-            lambda connection: connection.fetchrow(ENTRY_BY_ID, entry_id)
-        )
-        return None if record is None else _entry(record)
 
     async def activity(self, *, steps: int, step: timedelta, until: datetime) -> Activity:
         starts = [until - step * (steps - number) for number in range(steps)]
@@ -67,18 +47,14 @@ class PostgresConsoleReads(ConsoleReads):
             sampled=weight > 1,
         )
 
-    async def last_delivery_at(self) -> datetime | None:
-        moment: datetime | None = await self._database.run(
-            lambda connection: connection.fetchval(LAST_DELIVERY_NEARBY)
-        )
-        return moment
-
     async def quarantine_groups(self) -> tuple[QuarantineGroup, ...]:
         records = await self._database.run(lambda connection: connection.fetch(QUARANTINE_GROUPS))
         return tuple(map(_group, records))
 
     async def find_users(self, text: str) -> tuple[FoundUser, ...]:
-        wanted = (text, _uuid(text), [text, text.lower()])
+        emails = [text, text.lower()]
+        any_address = [orjson.dumps([{"address": email}]).decode() for email in emails]
+        wanted = (text, _uuid(text), emails, any_address)
         records = await self._database.run(
             lambda connection: connection.fetch(USERS_FOUND, *wanted)
         )
@@ -87,29 +63,6 @@ class PostgresConsoleReads(ConsoleReads):
     async def sizes(self) -> Sizes:
         records = await self._database.run(lambda connection: connection.fetch(SIZES))
         return Sizes(**records[0])
-
-
-async def _entries(connection: Connection, query: EntryQuery) -> EntryPage:
-    low, high = await _bounds(connection, query)
-    text, parameters = entries_page(query, low, high)
-    found = tuple(map(_entry, await connection.fetch(text, *parameters)))
-    if len(found) > query.limit:
-        page = found[: query.limit]
-        return EntryPage(entries=page, older=page[-1].id)
-    text, parameters = last_looked_at(query, low, high)
-    last = await connection.fetchrow(text, *parameters)
-    if last is None:
-        return EntryPage(entries=found)
-    return EntryPage(entries=found, older=last["id"], looked_back_to=last["received_at"])
-
-
-async def _bounds(connection: Connection, query: EntryQuery) -> tuple[int, int]:
-    low, high = LOWEST, query.before or HIGHEST
-    if query.since is not None:
-        low = await connection.fetchval(FIRST_ID_SINCE, query.since - OVERLAP)
-    if query.until is not None:
-        high = min(high, await connection.fetchval(FIRST_ID_SINCE, query.until + OVERLAP))
-    return low, high
 
 
 async def _counted(
@@ -147,10 +100,6 @@ def _created_by(records: Sequence[asyncpg.Record], weight: float) -> Counter[Sou
         if record["outcome"] == Outcome.CREATED:
             created[Source(record["source"])] += round(record["entries"] * weight)
     return created
-
-
-def _entry(record: asyncpg.Record) -> JournalEntry:
-    return JournalEntry(**{**record, "source": Source(record["source"])})
 
 
 def _group(record: asyncpg.Record) -> QuarantineGroup:

@@ -1,22 +1,35 @@
-"""What arrived and what it did."""
+"""What arrived and what it did: the `sync_journal` table."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Any
 
 import asyncpg
 
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.journal_statements import HISTORY, entries_count, entries_page
+from adapters.postgres.journal_statements import (
+    ENTRY_BY_ID,
+    FIRST_ID_SINCE,
+    HIGHEST,
+    HISTORY,
+    LOWEST,
+    OVERLAP,
+    deliveries_count,
+    deliveries_page,
+    entries_page,
+    last_looked_at,
+)
 from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINED
-from domain.journal import JournalEntry, JournalFilter
-from domain.observation import UnreadableDelivery
-from domain.ports import Journal
+from domain.journal import PAGE_SIZE, EntryPage, JournalEntry, JournalQuery
+from domain.ports import Journal, JournalPages
+from domain.sync_user import UnreadableDelivery
 from domain.user import Source, UserId
 
-PAGE_SIZE = 50
-"""Entries read at once. A body may have a megabyte."""
+READ_AT_ONCE = 50
+"""Deliveries read at once. A body may have a megabyte."""
 
 
-class PostgresJournal(Journal):
+class PostgresJournal(Journal, JournalPages):
     """The `sync_journal` table, where it is not written along with a user."""
 
     def __init__(self, database: Database) -> None:
@@ -29,32 +42,61 @@ class PostgresJournal(Journal):
         count: int = await self._database.run(lambda connection: connection.fetchval(QUARANTINED))
         return count
 
-    async def count(self, wanted: JournalFilter) -> int:
-        text, parameters = entries_count(wanted)
+    async def count(self, query: JournalQuery) -> int:
+        text, parameters = deliveries_count(query)
         number: int = await self._database.run(
             lambda connection: connection.fetchval(text, *parameters)
         )
         return number
 
-    async def entries(self, wanted: JournalFilter) -> AsyncIterator[JournalEntry]:
-        after, left = 0, wanted.limit
+    async def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
+        after, left = 0, query.limit
         while left is None or left > 0:
-            size = PAGE_SIZE if left is None else min(left, PAGE_SIZE)
-            page = await self._page(wanted, after, size)
-            for entry in page:
-                yield entry
-            if len(page) < size:
+            size = READ_AT_ONCE if left is None else min(left, READ_AT_ONCE)
+            text, parameters = deliveries_page(query, after, size)
+            records = await self._database.run(partial(_fetch, text=text, parameters=parameters))
+            for record in records:
+                yield _entry(record)
+            if len(records) < size:
                 return
-            after, left = page[-1].id, None if left is None else left - size
+            after, left = records[-1]["id"], None if left is None else left - size
 
     async def history(self, user_id: UserId) -> list[JournalEntry]:
         records = await self._database.run(lambda connection: connection.fetch(HISTORY, user_id))
         return [_entry(record) for record in records]
 
-    async def _page(self, wanted: JournalFilter, after: int, size: int) -> list[JournalEntry]:
-        text, parameters = entries_page(wanted, after, size)
-        records = await self._database.run(lambda connection: connection.fetch(text, *parameters))
-        return [_entry(record) for record in records]
+    async def page(self, query: JournalQuery, before: int | None = None) -> EntryPage:
+        return await self._database.run(lambda connection: _page(connection, query, before))
+
+    async def entry(self, entry_id: int) -> JournalEntry | None:
+        record = await self._database.run(
+            lambda connection: connection.fetchrow(ENTRY_BY_ID, entry_id)
+        )
+        return None if record is None else _entry(record)
+
+
+async def _fetch(
+    connection: Connection, *, text: str, parameters: Sequence[Any]
+) -> list[asyncpg.Record]:
+    return await connection.fetch(text, *parameters)
+
+
+async def _page(connection: Connection, query: JournalQuery, before: int | None) -> EntryPage:
+    limit = query.limit or PAGE_SIZE
+    low, high = LOWEST, before or HIGHEST
+    if query.since is not None:
+        low = await connection.fetchval(FIRST_ID_SINCE, query.since - OVERLAP)
+    if query.until is not None:
+        high = min(high, await connection.fetchval(FIRST_ID_SINCE, query.until + OVERLAP))
+    text, parameters = entries_page(query, low, high, limit + 1)
+    found = tuple(map(_entry, await connection.fetch(text, *parameters)))
+    if len(found) > limit:
+        return EntryPage(entries=found[:limit], older=found[limit - 1].id)
+    text, parameters = last_looked_at(query, low, high)
+    last = await connection.fetchrow(text, *parameters)
+    if last is None:
+        return EntryPage(entries=found)
+    return EntryPage(entries=found, older=last["id"], looked_back_to=last["received_at"])
 
 
 def _entry(record: asyncpg.Record) -> JournalEntry:
@@ -64,7 +106,7 @@ def _entry(record: asyncpg.Record) -> JournalEntry:
 async def _quarantine(connection: Connection, delivery: UnreadableDelivery) -> None:
     async with connection.transaction():
         if delivery.clerk_id is not None:
-            # A deletion takes the same lock: its erasure finds this body, or we find the tombstone.
+            # A deletion takes the same lock: either it erases this body, or we find its tombstone.
             await connection.fetch(LOCK_USERS, [delivery.clerk_id])
         await connection.execute(
             QUARANTINE,

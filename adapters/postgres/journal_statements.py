@@ -1,8 +1,32 @@
-"""Reading the journal back, and letting it forget."""
+"""Reading the journal, and erasing what is due. Every statement for the console is bounded.
 
-from typing import Any
+The journal has no index by time, and needs none: ids grow with time, so a moment is found by
+binary search over the ids, and a page is read backwards from there.
+"""
 
-from domain.journal import JournalFilter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from domain.journal import JournalQuery
+
+Statement: TypeAlias = tuple[str, list[Any]]
+"""A statement and its parameters."""
+
+LOWEST, HIGHEST = 0, 2**63 - 1
+"""Beyond all ids."""
+
+LOOKED_AT = 15_000
+"""Entries that one page looks at before it stops and says how far it came."""
+
+LOOKED_UP = 1_000
+"""The same for entries found by an index: each of them may be on a disk page of its own."""
+
+OVERLAP = timedelta(minutes=1)
+"""Far longer than a writer may take between its time and its id: see `PoolLimits.deadline`."""
+
+_UNCOMMON = ("stale", "gone", "deleted", "quarantined")
+"""Outcomes with an index of their own. Entries of the others are never far away."""
 
 ENTRY = """
     id, source, outcome, received_at, last_received_at, deliveries, svix_id, event_type, clerk_id,
@@ -15,6 +39,7 @@ select {ENTRY}, null::bytea as body from sync_journal where clerk_id = $1 order 
 _CONDITIONS = {
     "outcomes": "outcome = any ({}::text[])",
     "event_types": "event_type = any ({}::text[])",
+    "source": "source = {}",
     "user_id": "clerk_id = {}",
     "svix_id": "svix_id = {}",
     "error": "error = {}",
@@ -23,60 +48,123 @@ _CONDITIONS = {
 }
 
 
-def entries_page(wanted: JournalFilter, after: int, size: int) -> tuple[str, list[Any]]:
-    """The statement for the next page of verified deliveries, and its parameters.
-
-    Its text is made of our own words only; what was asked for stays in the parameters.
-    """
-    where, values = _where(wanted)
-    text = f"select {ENTRY}, body from sync_journal where id > $1 and {where} order by id limit $2"  # noqa: S608
+def deliveries_page(query: JournalQuery, after: int, size: int) -> Statement:
+    """The verified deliveries with an id above `after`, oldest first."""
+    where, values = _where(query, first=3)
+    text = f"""
+        select {ENTRY}, body from sync_journal
+        where id > $1 and svix_id is not null and {where}
+        order by id
+        limit $2
+    """  # noqa: S608
     return text, [after, size, *values]
 
 
-def entries_count(wanted: JournalFilter) -> tuple[str, list[Any]]:
-    """The same for how many there are, the limit included."""
-    where, values = _where(wanted)
-    text = (
-        f"select count(*) from (select from sync_journal where id > $1 and {where} limit $2) as x"  # noqa: S608
-    )
-    return text, [0, wanted.limit, *values]
+def deliveries_count(query: JournalQuery) -> Statement:
+    where, values = _where(query, first=2)
+    text = f"""
+        select count(*)
+        from (select from sync_journal where svix_id is not null and {where} limit $1) as wanted
+    """  # noqa: S608
+    return text, [query.limit, *values]
 
 
-def _where(wanted: JournalFilter) -> tuple[str, list[Any]]:
-    """The conditions, their parameters numbered from 3 on, and the parameters."""
-    asked = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name)}
+def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Statement:
+    """The entries with `low <= id < high`, newest first; a bounded number is looked at."""
+    walk, walked = _walk(query)
+    rest = replace(query, user_id=None, svix_id=None)
+    where, values = _where(rest, first=4 + len(walked))
+    text = f"""
+        select {ENTRY}, null::bytea as body
+        from (
+            select * from sync_journal where id >= $1 and id < $2 and {walk}
+            order by id desc
+            limit {_looked_at(query)}
+        ) as looked_at
+        where {where}
+        order by id desc
+        limit $3
+    """  # noqa: S608
+    return text, [low, high, size, *walked, *values]
+
+
+def last_looked_at(query: JournalQuery, low: int, high: int) -> Statement:
+    """The oldest entry that such a page looks at; no row if it came to the end of the journal."""
+    walk, walked = _walk(query)
+    text = f"""
+        select id, received_at from sync_journal
+        where id >= $1 and id < $2 and $3::integer > 0 and {walk}
+        order by id desc
+        offset {_looked_at(query) - 1}
+        limit 1
+    """  # noqa: S608
+    return text, [low, high, 1, *walked]
+
+
+def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
+    """The conditions, their parameters numbered from `first` on, and the parameters.
+
+    The text is made of our own words only; what was asked for stays in the parameters.
+    """
+    asked = {name: getattr(query, name) for name in _CONDITIONS if getattr(query, name)}
     conditions = [
-        _CONDITIONS[name].format(f"${number}") for number, name in enumerate(asked, start=3)
+        _CONDITIONS[name].format(f"${number}") for number, name in enumerate(asked, start=first)
     ]
-    return " and ".join(["svix_id is not null", *conditions]), list(map(_plain, asked.values()))
+    values = [sorted(v) if isinstance(v, frozenset) else v for v in asked.values()]
+    return " and ".join(conditions) or "true", values
 
 
-def _plain(value: Any) -> Any:
-    return sorted(value) if isinstance(value, frozenset) else value
+def _walk(query: JournalQuery) -> tuple[str, list[Any]]:
+    """The conditions by which the entries to look at are found, numbered from 4 on."""
+    by_index = JournalQuery(user_id=query.user_id, svix_id=query.svix_id)
+    where, values = _where(by_index, first=4)
+    if outcome := _uncommon(query):
+        # Written out, because the planner finds a partial index by a constant only.
+        where += f" and outcome = '{outcome}'"
+    return where, values
 
 
-# Materialized, or the plan may choose its rows more than once, each time skipping those it has.
+def _looked_at(query: JournalQuery) -> int:
+    scattered = query.user_id or query.svix_id or _uncommon(query)
+    return LOOKED_UP if scattered else LOOKED_AT
+
+
+def _uncommon(query: JournalQuery) -> str | None:
+    """The one outcome wanted, if it has an index of its own: one of our own words."""
+    return next((word for word in _UNCOMMON if query.outcomes == {word}), None)
+
+
+# Materialized: otherwise the plan may evaluate it again and skip the rows it has locked itself.
 EXPIRE_BODIES = """
 with due as materialized (
     select id from sync_journal
-    where body is not null and received_at < $1
+    where body is not null and received_at < now() - $1::interval
     order by received_at
     limit $2
-    for update skip locked  -- what a redelivery holds just now is done the next time
+    for update skip locked  -- an entry that a redelivery has locked is erased the next time
 )
 update sync_journal set body = null from due where sync_journal.id = due.id
 """
 
 EXPIRE_ENTRIES = """
 delete from sync_journal
-where received_at < $1 and id in (select id from sync_journal order by id limit $2)
+where id in (
+    select id
+    from (select id, received_at from sync_journal order by id limit 10 * $2::integer) as oldest
+    where received_at < now() - $1::interval
+    limit $2::integer
+)
 """
-"""Ids are given in the order of time: where the oldest are not due, nothing is."""
+"""Ids grow with time: if none of the oldest entries is due, no entry is.
+
+It looks at ten times as many as it removes, so as to pass over entries of a clock that was ahead.
+"""
 
 EXPIRED = """
 select
-    (select count(*) from sync_journal where body is not null and received_at < $1),
-    (select count(*) from sync_journal where received_at < $2)
+    (select count(*) from sync_journal
+        where body is not null and received_at < now() - $1::interval),
+    (select count(*) from sync_journal where received_at < now() - $2::interval)
 """
 
 BODIES_OF = "select count(*) from sync_journal where clerk_id = $1 and body is not null"
@@ -87,7 +175,7 @@ from sync_journal as arrival
 join users on users.clerk_id = arrival.clerk_id
 where arrival.source = 'jit' and arrival.outcome = 'created'
     and arrival.received_at between now() - interval '1 day' and now() - $1::interval
-    -- Whoever signed up long ago was announced long ago, maybe before we listened.
+    -- The user.created of an older user may have been sent before the endpoint existed.
     and users.clerk_created_at > now() - interval '1 day'
     and not exists (
         select from sync_journal as webhook
@@ -96,6 +184,33 @@ where arrival.source = 'jit' and arrival.outcome = 'created'
     )
 """
 
-LAST_DELIVERY = """
-select received_at from sync_journal where source = 'webhook' order by id desc limit 1
+LAST_DELIVERY = f"""
+select received_at
+from (
+    select source, received_at from sync_journal order by id desc limit {LOOKED_AT}
+) as looked_at
+where source = 'webhook'
+limit 1
+"""  # noqa: S608
+
+ENTRY_BY_ID = f"select {ENTRY}, body from sync_journal where id = $1"  # noqa: S608
+
+FIRST_ID_SINCE = """
+with recursive search (low, high) as (
+    select min(id), max(id) + 1 from sync_journal
+    union all
+    select
+        case when received_at < $1 then id + 1 else low end,
+        case when received_at < $1 then high else (low + high) / 2 end
+    from search
+    cross join lateral (
+        select id, received_at from sync_journal
+        where id >= (low + high) / 2
+        order by id
+        limit 1
+    ) as probe
+    where low < high
+)
+select coalesce(max(low), 0) from search
 """
+"""The first id received at or after a moment. Writers overlap: allow some seconds for that."""

@@ -1,6 +1,6 @@
-"""The journal forgets, a little at a time."""
+"""Erases what the journal need not keep any longer, in small batches."""
 
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from adapters.postgres.database import Database
@@ -21,18 +21,18 @@ class PostgresRetention(JournalRetention):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def expire_bodies(self, before: datetime, limit: int) -> int:
-        return await self._changed(EXPIRE_BODIES, before, limit)
+    async def expire_bodies(self, older_than: timedelta, limit: int) -> int:
+        return await self._changed(EXPIRE_BODIES, older_than, limit)
 
-    async def expire_entries(self, before: datetime, limit: int) -> int:
-        return await self._changed(EXPIRE_ENTRIES, before, limit)
+    async def expire_entries(self, older_than: timedelta, limit: int) -> int:
+        return await self._changed(EXPIRE_ENTRIES, older_than, limit)
 
-    async def expired(self, bodies_before: datetime, entries_before: datetime) -> tuple[int, int]:
+    async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
         record = await self._database.run(
-            lambda connection: connection.fetchrow(EXPIRED, bodies_before, entries_before)
+            lambda connection: connection.fetchrow(EXPIRED, bodies, entries)
         )
-        bodies, entries = record or (0, 0)
-        return bodies, entries
+        due_bodies, due_entries = record or (0, 0)
+        return due_bodies, due_entries
 
     async def erase_bodies(self, user_id: UserId) -> int:
         return await self._changed(ERASE_BODIES, [user_id])

@@ -1,36 +1,37 @@
-"""Observations as columns of a page, and rows as what they mean."""
+"""Observations as columns of a batch, and rows as domain values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
 
+from adapters.postgres.columns import JSON_COLUMNS
 from domain.errors import Unstorable
-from domain.observation import SyncResult, SyncUser
+from domain.sync_user import SyncResult, SyncUser
 from domain.user import (
-    CONTENT_FIELDS,
+    KEPT_FIELDS,
     DeletedUser,
+    EmailAddress,
     LocalUser,
     Outcome,
     Source,
-    User,
     UserChange,
-    contents_of,
 )
 
 LocalRecord: TypeAlias = LocalUser | DeletedUser
 
-_NOTHING = (None,) * len(CONTENT_FIELDS)
-_METADATA = CONTENT_FIELDS.index("public_metadata")
+_NOTHING = (None,) * len(KEPT_FIELDS)
+_JSON = tuple(KEPT_FIELDS.index(name) for name in JSON_COLUMNS)
 
 
 def columns_of(commands: Sequence[SyncUser]) -> list[tuple[Any, ...] | None]:
-    """A page's values in the order of `PAGE_COLUMNS`. Raises `Unstorable`.
+    """A batch's values in the order of `BATCH_COLUMNS`. Raises `Unstorable`.
 
     None stands for a column of nothing but nulls: it need not be sent.
     """
-    return [_column(values) for values in zip(*map(_row, commands), strict=True)]
+    columns = zip(*map(_row, commands), strict=True)
+    return [None if values.count(None) == len(values) else values for values in columns]
 
 
 def result_of(record: asyncpg.Record) -> SyncResult:
@@ -47,14 +48,12 @@ def local_record(record: asyncpg.Record) -> LocalRecord:
     if deleted_at is not None:
         return DeletedUser(clerk_id=columns["clerk_id"], deleted_at=deleted_at)
     columns["public_metadata"] = orjson.loads(columns["public_metadata"])
+    addresses = orjson.loads(columns["email_addresses"])
+    columns["email_addresses"] = tuple(EmailAddress(**address) for address in addresses)
     columns["synced_by"] = Source(columns["synced_by"])
     user = object.__new__(LocalUser)
-    vars(user).update(columns)  # all there, by name: `__init__` would take ten times as long
+    vars(user).update(columns)  # every field is there, and `__init__` would take ten times as long
     return user
-
-
-def _column(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    return None if values.count(None) == len(values) else values
 
 
 def _row(command: SyncUser) -> tuple[Any, ...]:
@@ -70,17 +69,10 @@ def _row(command: SyncUser) -> tuple[Any, ...]:
 def _state(change: UserChange) -> tuple[Any, ...]:
     if isinstance(change, DeletedUser):
         return (None, None, None, change.deleted_at, *_NOTHING)
-    return (change.clerk_updated_at, change.observed_at, change.digest, None, *_contents(change))
-
-
-def _contents(user: User) -> list[Any]:
-    values = list(contents_of(user))
-    values[_METADATA] = _json(user.public_metadata)
-    return values
-
-
-def _json(metadata: Mapping[str, Any]) -> str:
+    kept = [getattr(change, name) for name in KEPT_FIELDS]
     try:
-        return orjson.dumps(dict(metadata)).decode()
+        for place in _JSON:
+            kept[place] = orjson.dumps(kept[place]).decode()
     except orjson.JSONEncodeError as error:
         raise Unstorable("metadata that is no JSON") from error
+    return (change.clerk_updated_at, change.observed_at, change.digest, None, *kept)

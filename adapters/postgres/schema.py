@@ -1,14 +1,26 @@
 """Whether the store's schema is the one this code needs."""
 
+from functools import cache
+from pathlib import Path
+
 from adapters.postgres.database import Database
 
-HEAD = "0006"
-"""The newest revision under `migrations/versions/`. Written here because asking Alembic for it
-would cost every start of the service half a second and 30 MB."""
+
+@cache
+def head() -> str:
+    """The newest revision, by the file names under `migrations/versions/`.
+
+    Alembic would know too, but its import takes half a second and 30 MB.
+    """
+    versions = Path(__file__).parent / "migrations" / "versions"
+    return max(file.name[:4] for file in versions.glob("[0-9]*.py"))
 
 
-async def at_head(database: Database, wanted: str = HEAD) -> bool:
-    """Raises `StorageUnavailable`."""
+async def at_head(database: Database, wanted: str | None = None) -> bool:
+    """Whether the schema is at `wanted`, by default the newest revision.
+
+    Raises `StorageUnavailable`.
+    """
     applied = await database.run(
         lambda connection: connection.fetchval(
             "select case when to_regclass('alembic_version') is not null then true end"
@@ -19,4 +31,4 @@ async def at_head(database: Database, wanted: str = HEAD) -> bool:
     revision: str | None = await database.run(
         lambda connection: connection.fetchval("select version_num from alembic_version")
     )
-    return revision == wanted
+    return revision == (wanted or head())

@@ -1,50 +1,49 @@
 """The ordering rule of `domain/user.py`, restated once, as one atomic guarded statement.
 
-`SYNC` takes a page of observations as one array per column, each user and each svix id at most
-once; null stands for a column of nulls. It locks the rows it will hold them against, decides,
-writes what is greater, journals what happened and says so, all in one round trip. An observation
-whose row another writer inserted between our snapshot and our insert gets no answer, leaves no
-trace and is simply asked again.
+The statement takes a batch of observations as one array per column, each user and each svix id at
+most once; null stands for a column of nulls. It locks the stored rows, decides, writes what is
+greater, journals what happened and returns the outcomes, all in one round trip. If another writer
+inserted a user's row between our snapshot and our insert, that observation is skipped: it has no
+result and no trace, and the caller sends it again.
 """
 
-from domain.user import CONTENT_FIELDS
+from adapters.postgres.columns import USER_COLUMNS
+from domain.user import ACTIVITY_FIELDS
 
-CONTENTS = ", ".join(CONTENT_FIELDS)
+CONTENTS = ", ".join(USER_COLUMNS)
 
-PAGE_COLUMNS = {
+BATCH_COLUMNS = {
     "clerk_id": "text",
     "clerk_updated_at": "timestamptz",
     "observed_at": "timestamptz",
     "digest": "bytea",
     "deleted_at": "timestamptz",
-    "clerk_created_at": "timestamptz",
-    "email": "text",
-    "email_verified": "boolean",
-    "phone_number": "text",
-    "username": "text",
-    "first_name": "text",
-    "last_name": "text",
-    "image_url": "text",
-    "external_id": "text",
-    "public_metadata": "jsonb",
-    "banned": "boolean",
+    **{name: column.type for name, column in USER_COLUMNS.items()},
     "source": "text",
     "svix_id": "text",
     "event_type": "text",
     "occurred_at": "timestamptz",
     "body": "bytea",
 }
-"""What one observation brings, in the order of the statement's parameters."""
+"""The columns of one observation, in the order of the statement's parameters."""
 
 # Only our own column names are ever put into a statement's text; every value is a parameter.
-# In a subselect the planner does not see how long an array is: it plans once, not for every page,
-# which would cost more than the work. One plan serves all lengths: its joins hash.
+# In a subselect the planner does not see how long an array is: it makes one generic plan instead of
+# a plan for every batch, which would cost more than the work. Its hash joins suit all lengths.
 _PARAMETERS = ", ".join(
-    f"(select ${n}::{kind}[])" for n, kind in enumerate(PAGE_COLUMNS.values(), 1)
+    f"(select ${n}::{kind}[])" for n, kind in enumerate(BATCH_COLUMNS.values(), 1)
 )
 _IDS = "any ((select $1::text[])::text[])"
 
-# The whole reading, the user's id first of all: an erasure has to find the body.
+# The version of an observation and of a row, in the order of `domain.user.join`. A digest of 16
+# bytes is one of release 1.0, without a format byte: it counts as format 0.
+_ACTIVITY = "".join(f", coalesce({{0}}.{name}, '-infinity')" for name in ACTIVITY_FIELDS)
+_VERSION = f"({{0}}.clerk_updated_at, {{0}}.observed_at, {{0}}.digest{_ACTIVITY})"
+_GREATER = f"{_VERSION.format('batch')} > {_VERSION.format('stored')}"
+_STORED_ACTIVITY = "".join(f", {name}" for name in ACTIVITY_FIELDS)
+
+# A delivery that leaves quarantine is journaled as read now. The user's id is part of that: an
+# erasure finds the body by it.
 _LEAVING_QUARANTINE = ",\n        ".join(
     f"{name} = case when sync_journal.outcome = 'quarantined' "
     f"then excluded.{name} else sync_journal.{name} end"
@@ -59,44 +58,46 @@ _LEAVING_QUARANTINE = ",\n        ".join(
     )
 )
 
-SYNC = f"""
-with page as (
+
+def _sync(locking: str, is_insertable: str) -> str:
+    return f"""
+with batch as (
     select * from unnest({_PARAMETERS})
-        with ordinality as page ({", ".join(PAGE_COLUMNS)}, ordinal)
+        with ordinality as batch ({", ".join(BATCH_COLUMNS)}, ordinal)
 ),
 stored as materialized (
-    select clerk_id, clerk_updated_at, observed_at, digest, deleted_at
+    select
+        clerk_id, clerk_updated_at, observed_at, deleted_at{_STORED_ACTIVITY},
+        case when octet_length(digest) = 16 then '\\x00'::bytea || digest else digest end as digest
     from users
     where clerk_id = {_IDS}
     order by clerk_id  -- every writer locks in the same order: no deadlock
-    for update
+    {locking}  -- no key: an open insert that references users.id does not block it
 ),
 decided as materialized (
     select
-        page.*,
+        batch.*,
         stored.clerk_updated_at as stored_updated_at,
         stored.clerk_id is null as is_new,
         case
-            when page.deleted_at is not null and stored.deleted_at is not null then 'unchanged'
-            when page.deleted_at is not null then 'deleted'
+            when batch.deleted_at is not null and stored.deleted_at is not null then 'unchanged'
+            when batch.deleted_at is not null then 'deleted'
             when stored.clerk_id is null then 'created'
             when stored.deleted_at is not null then 'gone'
-            when (page.clerk_updated_at, page.digest)
-               = (stored.clerk_updated_at, stored.digest) then 'unchanged'
-            when (page.clerk_updated_at, page.observed_at, page.digest)
-               > (stored.clerk_updated_at, stored.observed_at, stored.digest) then 'updated'
+            when batch.digest = stored.digest
+                and batch.clerk_updated_at >= stored.clerk_updated_at then 'unchanged'
+            when {_GREATER} then 'updated'
             else 'stale'
         end as outcome,
         case
-            when page.deleted_at is not null
-                then stored.deleted_at is null or page.deleted_at < stored.deleted_at
+            when batch.deleted_at is not null
+                then stored.deleted_at is null or batch.deleted_at < stored.deleted_at
             when stored.deleted_at is not null then false
-            else (page.clerk_updated_at, page.observed_at, page.digest)
-               > (stored.clerk_updated_at, stored.observed_at, stored.digest)
+            else {_GREATER}
         end as supersedes
-    from page
-    left join stored on stored.clerk_id = page.clerk_id
-    order by page.clerk_id
+    from batch
+    left join stored on stored.clerk_id = batch.clerk_id
+    order by batch.clerk_id
 ),
 inserted as (
     insert into users (
@@ -104,13 +105,13 @@ inserted as (
     select
         clerk_id, clerk_updated_at, observed_at, digest, deleted_at, source, {CONTENTS}
     from decided
-    where is_new
+    where {is_insertable}
     on conflict (clerk_id) do nothing
     returning clerk_id
 ),
 updated as (
     update users
-    set ({CONTENTS}) = row ({", ".join(f"decided.{name}" for name in CONTENT_FIELDS)}),
+    set ({CONTENTS}) = row ({", ".join(f"decided.{name}" for name in USER_COLUMNS)}),
         clerk_updated_at = decided.clerk_updated_at,
         observed_at = decided.observed_at,
         digest = decided.digest,
@@ -151,23 +152,30 @@ from settled
 left join journaled on journaled.svix_id = settled.svix_id
 """  # noqa: S608
 
-SYNC_FREE = SYNC.replace("for update", "for update skip locked", 1).replace(
-    "where is_new\n",
-    "where is_new and not exists (select from users where users.clerk_id = decided.clerk_id)\n",
-    1,
-)
-"""The same without waiting for a row that somebody else has locked: it gets no answer either.
 
-It looks new then, but it is there, so nothing is inserted: an insert would wait for its writer.
+SYNC = _sync("for no key update", "is_new")
+"""Waits for rows that another writer has locked."""
+
+SYNC_UNLOCKED = _sync(
+    "for no key update skip locked",
+    "is_new and not exists (select from users where users.clerk_id = decided.clerk_id)",
+)
+"""Skips rows that another writer has locked: those observations have no result.
+
+A locked row looks new in `decided`. It must not be inserted: the insert would wait for the lock.
 """
 
-_RECORDS = f"""
-select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
-    created_at, last_synced_at, synced_by, {CONTENTS}
-from users
-"""  # noqa: S608
+_READING = ", ".join(
+    name if column.empty is None else f"coalesce({name}, {column.empty}) as {name}"
+    for name, column in USER_COLUMNS.items()
+)
 
-GET_MANY = f"{_RECORDS} where clerk_id = {_IDS}"
+GET_MANY = f"""
+select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
+    created_at, last_synced_at, synced_by, {_READING}
+from users
+where clerk_id = {_IDS}
+"""  # noqa: S608
 
 LIVE_IDS = """
 select clerk_id from users

@@ -1,15 +1,17 @@
-"""What the tables are. SQLModel says it; the hot path never goes through a session.
+"""The tables, as SQLModel declares them. The hot path never goes through a session.
 
-The migrations build these tables, and the statements name these columns: tests hold all three
-to this file.
+The migrations build these tables, and the statements name these columns: tests compare all three.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic import create_model
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -24,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from domain.user import CONTENT_FIELDS
+from adapters.postgres.columns import USER_COLUMNS
 
 NAMING = {
     "ix": "%(table_name)s_%(column_0_N_name)s_idx",
@@ -54,19 +56,42 @@ def _text(*, required: bool = False) -> Any:
     return Field(default=None, sa_type=Text, nullable=not required)
 
 
-class UserRow(Table, table=True):
-    """A user, live or a tombstone. No UNIQUE but on `clerk_id`: the rest moves between users."""
+_SQL_TYPES: Mapping[str, Any] = {
+    "text": Text,
+    "boolean": Boolean,
+    "timestamptz": DateTime(timezone=True),
+    "jsonb": JSONB,
+}
+
+_KEPT: dict[str, Any] = {
+    name: (Any, Field(default=None, sa_type=_SQL_TYPES[column.type], nullable=True))
+    for name, column in USER_COLUMNS.items()
+}
+
+Kept = create_model("Kept", __base__=SQLModel, **_KEPT)
+"""What is kept of a user: one column for each field of `domain.user.User`."""
+
+
+class UserRow(Table, Kept, table=True):
+    """A user, live or a tombstone. UNIQUE on `clerk_id` alone: the rest moves between users."""
 
     __tablename__ = "users"
     __table_args__ = (
         Index(None, "email"),
         Index(
-            "users_external_id_idx",
+            "users_external_id_hash_idx",
             "external_id",
+            postgresql_using="hash",
             postgresql_where=text("external_id is not null"),
         ),
+        Index(
+            "users_email_addresses_idx",
+            "email_addresses",
+            postgresql_using="gin",
+            postgresql_ops={"email_addresses": "jsonb_path_ops"},
+        ),
         CheckConstraint(
-            f"deleted_at is null or num_nonnulls({', '.join(CONTENT_FIELDS)}) = 0",
+            f"deleted_at is null or num_nonnulls({', '.join(USER_COLUMNS)}) = 0",
             name="tombstone_is_empty_check",
         ),
         CheckConstraint(
@@ -79,17 +104,6 @@ class UserRow(Table, table=True):
         primary_key=True, sa_column_kwargs={"server_default": text("gen_random_uuid()")}
     )
     clerk_id: str = Field(sa_type=Text, unique=True)
-    email: str | None = _text()
-    email_verified: bool | None = Field(default=None)
-    phone_number: str | None = _text()
-    username: str | None = _text()
-    first_name: str | None = _text()
-    last_name: str | None = _text()
-    image_url: str | None = _text()
-    external_id: str | None = _text()
-    public_metadata: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
-    banned: bool | None = Field(default=None)
-    clerk_created_at: datetime | None = _time()
     clerk_updated_at: datetime | None = _time()
     observed_at: datetime | None = _time()
     digest: bytes | None = Field(default=None, sa_type=LargeBinary)
@@ -102,8 +116,7 @@ class UserRow(Table, table=True):
 class JournalRow(Table, table=True):
     """One verified delivery, or one observation from elsewhere that changed a user.
 
-    `clerk_updated_at` is the version observed, `stored_updated_at` the one it was held against.
-    `body` is null when its time is over, and from the moment the user is deleted.
+    `domain.journal.JournalEntry` says what the columns mean.
     """
 
     __tablename__ = "sync_journal"
@@ -155,7 +168,7 @@ class CheckpointRow(Table, table=True):
 
 
 class ActionRow(Table, table=True):
-    """What an operator did at the console."""
+    """One action of an operator, for the audit trail."""
 
     __tablename__ = "operator_actions"
     __table_args__ = (

@@ -1,11 +1,11 @@
 """The `users` table, and the journal entry that goes with every write to it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from adapters.postgres.batching import Gathering
+from adapters.postgres.batching import Batching
 from adapters.postgres.database import Connection, Database
-from adapters.postgres.pages import in_parts, in_waves, keys_of
 from adapters.postgres.rows import LocalRecord, columns_of, local_record, result_of
 from adapters.postgres.statements import (
     ERASE_BODIES,
@@ -13,12 +13,15 @@ from adapters.postgres.statements import (
     LIVE_IDS,
     LOCK_USERS,
     SYNC,
-    SYNC_FREE,
+    SYNC_UNLOCKED,
 )
 from domain.errors import Unstorable
-from domain.observation import SyncResult, SyncUser
 from domain.ports import UserRepository, UserTable
+from domain.sync_user import SyncResult, SyncUser
 from domain.user import DeletedUser, UserId
+
+WORTH_HALVING = 100
+"""So many commands at once are sent in two statements."""
 
 
 class PostgresUserRepository(UserRepository, UserTable):
@@ -26,17 +29,43 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # A write waits for the disk, and the store can prepare another one meanwhile. A lookup
-        # does not: the fewer and larger their pages, the less they cost.
-        self._lookups: Gathering[UserId, LocalRecord | None] = Gathering(
+        # A write waits for the disk, and the store can work on another one meanwhile. A lookup does
+        # not wait: fewer and larger batches cost less.
+        self._lookups: Batching[UserId, LocalRecord | None] = Batching(
             self._look_up, alone=self._look_up_alone, keys=lambda _: (), at_once=1
         )
-        self._writes: Gathering[SyncUser, SyncResult] = Gathering(
+        self._writes: Batching[SyncUser, SyncResult] = Batching(
             self._write, alone=self._write_alone, keys=keys_of, at_once=2
         )
 
     async def get(self, user_id: UserId) -> LocalRecord | None:
         return await self._lookups(user_id)
+
+    async def sync(self, command: SyncUser) -> SyncResult:
+        # A deletion is a transaction with locks of its own.
+        if isinstance(command.change, DeletedUser):
+            return await self._write_alone(command)
+        return await self._writes(command)
+
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        sent = map(self._sync_part, _parts(commands))
+        # An error is raised only when both parts have ended: no write goes on behind the caller.
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        results: list[SyncResult | None] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            results += answer
+        return results
+
+    async def get_many(self, user_ids: Sequence[UserId]) -> Mapping[UserId, LocalRecord]:
+        return await self._get_many(user_ids)
+
+    async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
+        records = await self._database.run(
+            lambda connection: connection.fetch(LIVE_IDS, after or "", limit)
+        )
+        return [record["clerk_id"] for record in records]
 
     async def _look_up(
         self, user_ids: Sequence[UserId], since: float
@@ -47,46 +76,6 @@ class PostgresUserRepository(UserRepository, UserTable):
     async def _look_up_alone(self, user_id: UserId, since: float) -> LocalRecord | None:
         return (await self._get_many([user_id], since)).get(user_id)
 
-    async def sync(self, command: SyncUser) -> SyncResult:
-        # A deletion is a transaction with locks of its own.
-        if isinstance(command.change, DeletedUser):
-            return await self._write_alone(command)
-        return await self._writes(command)
-
-    async def _write(self, commands: Sequence[SyncUser], since: float) -> Mapping[int, SyncResult]:
-        return await self._database.run(
-            lambda connection: _ask(connection, SYNC_FREE, commands), since
-        )
-
-    async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:
-        return (await self._sync_many([command], since))[0]
-
-    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        writing = map(self._sync_part, in_parts(commands))
-        answers = await asyncio.gather(*writing, return_exceptions=True)
-        return [result for answer in answers for result in _raised(answer)]
-
-    async def _sync_part(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        try:
-            return [*await self._sync_many(commands)]
-        except Unstorable:
-            return [await self._sync_or_leave(command) for command in commands]
-
-    async def _sync_or_leave(self, command: SyncUser) -> SyncResult | None:
-        """One that the store refuses must not keep the others of its page out."""
-        try:
-            return await self._write_alone(command)
-        except Unstorable:
-            return None
-
-    async def _sync_many(
-        self, commands: Sequence[SyncUser], since: float | None = None
-    ) -> list[SyncResult]:
-        return await self._database.run(lambda connection: _sync(connection, commands), since)
-
-    async def get_many(self, user_ids: Sequence[UserId]) -> Mapping[UserId, LocalRecord]:
-        return await self._get_many(user_ids)
-
     async def _get_many(
         self, user_ids: Sequence[UserId], since: float | None = None
     ) -> Mapping[UserId, LocalRecord]:
@@ -95,55 +84,99 @@ class PostgresUserRepository(UserRepository, UserTable):
         )
         return {record["clerk_id"]: local_record(record) for record in records}
 
-    async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
-        records = await self._database.run(
-            lambda connection: connection.fetch(LIVE_IDS, after or "", limit)
+    async def _write(self, commands: Sequence[SyncUser], since: float) -> Mapping[int, SyncResult]:
+        return await self._database.run(
+            lambda connection: _send(connection, SYNC_UNLOCKED, commands), since
         )
-        return [record["clerk_id"] for record in records]
+
+    async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:
+        return (await self._sync_all([command], since))[0]
+
+    async def _sync_part(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        try:
+            return [*await self._sync_all(commands)]
+        except Unstorable:
+            return [await self._sync_or_skip(command) for command in commands]
+
+    async def _sync_or_skip(self, command: SyncUser) -> SyncResult | None:
+        """A command that the store refuses must not keep the others from being applied."""
+        try:
+            return await self._write_alone(command)
+        except Unstorable:
+            return None
+
+    async def _sync_all(
+        self, commands: Sequence[SyncUser], since: float | None = None
+    ) -> list[SyncResult]:
+        return await self._database.run(lambda connection: _sync(connection, commands), since)
 
 
 async def _sync(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
-    waves = in_waves(commands)
+    waves = _waves(commands)
     deleted = sorted({c.change.clerk_id for c in commands if isinstance(c.change, DeletedUser)})
     if len(waves) == 1 and not deleted:
         return await _take_greater(connection, commands)
+    results: dict[int, SyncResult] = {}
     async with connection.transaction():
         # Quarantine takes the same lock: no body slips in between the deletion and its erasure.
         await connection.fetch(LOCK_USERS, deleted)
-        results = await _sync_waves(connection, commands, waves)
+        for wave in waves:
+            answers = await _take_greater(connection, [commands[index] for index in wave])
+            results.update(zip(wave, answers, strict=True))
         # A statement of its own, and after the rows are locked: it must see what others committed.
         await connection.execute(ERASE_BODIES, deleted)
-    return results
-
-
-async def _sync_waves(
-    connection: Connection, commands: Sequence[SyncUser], waves: list[list[int]]
-) -> list[SyncResult]:
-    results: dict[int, SyncResult] = {}
-    for wave in waves:
-        answers = await _take_greater(connection, [commands[index] for index in wave])
-        results.update(zip(wave, answers, strict=True))
     return [results[index] for index in range(len(commands))]
 
 
 async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
-    results = await _ask(connection, SYNC, commands)
+    results = await _send(connection, SYNC, commands)
     if len(results) < len(commands):
-        # Another writer saw these users first, just now. This time their rows are there.
-        lost = [index for index in range(len(commands)) if index not in results]
-        answers = await _take_greater(connection, [commands[index] for index in lost])
-        results.update(zip(lost, answers, strict=True))
+        # Another writer inserted these users at the same time. Now their rows are there.
+        skipped = [index for index in range(len(commands)) if index not in results]
+        answers = await _take_greater(connection, [commands[index] for index in skipped])
+        results.update(zip(skipped, answers, strict=True))
     return [results[index] for index in range(len(commands))]
 
 
-async def _ask(
+async def _send(
     connection: Connection, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
     records = await connection.fetch(statement, *columns_of(commands))
     return {record["ordinal"] - 1: result_of(record) for record in records}
 
 
-def _raised(answer: list[SyncResult | None] | BaseException) -> list[SyncResult | None]:
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+def keys_of(command: SyncUser) -> list[str]:
+    """What one statement can take only once: the user and the delivery."""
+    delivery = command.delivery
+    return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]
+
+
+def _parts(commands: Sequence[SyncUser]) -> list[Sequence[SyncUser]]:
+    """Two halves of many commands, sent at the same time: the store works on one while we prepare
+    the other. They have no user in common.
+    """
+    if len(commands) < WORTH_HALVING or not _are_distinct(commands):
+        return [commands] if commands else []
+    middle = len(commands) // 2
+    return [commands[:middle], commands[middle:]]
+
+
+def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
+    """The commands' places, split so that a wave has each user and each svix id at most once."""
+    if _are_distinct(commands):
+        return [list(range(len(commands)))]
+    waves: list[list[int]] = []
+    next_wave: dict[str, int] = defaultdict(int)
+    for index, command in enumerate(commands):
+        taken = keys_of(command)
+        wave = max(next_wave[key] for key in taken)
+        next_wave.update(dict.fromkeys(taken, wave + 1))
+        if wave == len(waves):
+            waves.append([])
+        waves[wave].append(index)
+    return waves
+
+
+def _are_distinct(commands: Sequence[SyncUser]) -> bool:
+    taken = [key for command in commands for key in keys_of(command)]
+    return len(taken) == len(set(taken))

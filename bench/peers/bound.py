@@ -15,7 +15,7 @@ import uvicorn
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from svix.webhooks import Webhook, WebhookVerificationError
 
-from adapters.postgres.statements import GET_MANY, PAGE_COLUMNS, SYNC
+from adapters.postgres.statements import BATCH_COLUMNS, GET_MANY, SYNC
 
 CONTENTS = ("email", "phone_number", "username", "first_name", "last_name", "image_url")
 
@@ -65,7 +65,7 @@ class Bound:
             return
         row = _row(orjson.loads(body), headers["svix-id"], body)
         async with self._pool.acquire() as connection:
-            await connection.fetch(SYNC, *([row.get(name)] for name in PAGE_COLUMNS))
+            await connection.fetch(SYNC, *([row.get(name)] for name in BATCH_COLUMNS))
         await _answer(send, 204, b"")
 
 

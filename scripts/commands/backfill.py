@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from domain.backfill import Backfill
+from domain.ports import LeftOut
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode
+from service.services import backfill_of
 
 Restart = Annotated[
     bool, typer.Option("--restart", help="Begin with the first user, not where the last run ended.")
@@ -27,26 +28,22 @@ def backfill(*, restart: Restart = False, dry_run: DryRun = False, as_json: AsJs
 
 
 async def _work(run: Run, *, restart: bool) -> ExitCode:
-    use_case = _use_case(run)
+    use_case = backfill_of(run.operations.store, run.operations.clerk)
     if restart and not run.dry_run:
         await use_case.restart()
-    total = await run.operations.identity_provider.count()
+    total = await run.operations.clerk.bulk.count()
     with run.screen.progress("users", total) as advance:
         work = use_case.preview if run.dry_run else use_case.run
         await work(partial(_count, run, advance))
     return ExitCode.BAD_DATA if run.tally["failed"] else ExitCode.OK
 
 
-def _use_case(run: Run) -> Backfill:
-    return Backfill(
-        identity_provider=run.operations.identity_provider,
-        sync_user=run.operations.sync_user,
-        user_table=run.operations.user_table,
-        checkpoints=run.operations.checkpoints,
-        instance_id=run.settings.clerk_instance_id,
-    )
-
-
-def _count(run: Run, advance: Callable[[int], None], outcomes: Sequence[str]) -> None:
+def _count(
+    run: Run,
+    advance: Callable[[int], None],
+    outcomes: Sequence[str],
+    left_out: Sequence[LeftOut],
+) -> None:
     run.tally.update(outcomes)
-    advance(len(outcomes))
+    run.report_left_out(left_out)
+    advance(len(outcomes) + len(left_out))

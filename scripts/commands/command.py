@@ -1,7 +1,7 @@
 """What every operator's command shares: its options, the lock, the schema, and how a run ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from domain.ports import LeftOut
 from scripts.commands.ending import ending
 from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import Screen, Tally
 from service.bootstrap import operations, read_settings
-from service.exclusive_run import LOCK, holder
+from service.jobs import OPERATOR_LOCK, holder
 from service.services import Operations
 from service.settings import Settings, mistakes
 
@@ -39,6 +40,12 @@ class Run:
     facts: dict[str, Any]
     dry_run: bool
     yes: bool
+
+    def report_left_out(self, users: Sequence[LeftOut]) -> None:
+        """Users of Clerk's that cannot be kept: counted as failed, and named."""
+        for user in users:
+            self.tally["failed"] += 1
+            self.screen.say(f"{user.clerk_id}: cannot be kept: {user.reason}")
 
     def require_consent(self, count: int, what: str) -> None:
         """Ask before more than `ASKED_ABOVE` writes. Raises `Refusal` for a no, and for nobody."""
@@ -87,11 +94,13 @@ class Command:
     async def _run(self, work: Work, screen: Screen) -> ExitCode:
         settings = _settings()
         async with AsyncExitStack() as stack:
-            available = await stack.enter_async_context(operations(settings, self._unreadable))
+            available = await stack.enter_async_context(operations(settings))
             if self.needs_schema:
                 await _require_schema(available)
             if self.exclusive:
-                await stack.enter_async_context(available.exclusive.hold(LOCK, holder(self.name)))
+                await stack.enter_async_context(
+                    available.store.exclusive.hold(OPERATOR_LOCK, holder(self.name))
+                )
             return await work(
                 Run(
                     name=self.name,
@@ -104,9 +113,6 @@ class Command:
                     yes=self.yes,
                 )
             )
-
-    def _unreadable(self, _user_id: str) -> None:
-        self.tally["failed"] += 1
 
     def _show_table(self, screen: Screen, code: ExitCode) -> ExitCode:
         """Not of a run that never began."""
@@ -136,7 +142,7 @@ def _settings() -> Settings:
 
 
 async def _require_schema(available: Operations) -> None:
-    if not await available.schema_at_head():
+    if not await available.store.schema_at_head():
         raise Refusal(
             ExitCode.MISCONFIGURED,
             "The store's schema is behind. Bring it to head: python -m service migrate",

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table
 
-from domain import doctor as judge
-from domain.doctor import Deliveries, Finding, State
+from domain import health
+from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
+from domain.health import Finding, State
 from scripts.commands.command import AsJson
 from scripts.commands.ending import ending
 from scripts.commands.exit_codes import ExitCode
@@ -44,56 +45,57 @@ async def _examine() -> list[Finding]:
     try:
         settings = read_settings()
     except ValidationError as error:
-        return [judge.configuration(mistakes(error), [])]
-    findings = [judge.configuration([], _doubts(settings, os.environ))]
+        return [health.configuration(mistakes(error), [])]
+    findings = [health.configuration([], _doubts(settings, os.environ))]
     try:
         async with operations(settings) as available:
             return [*findings, *await _of_all(settings, available)]
     except StorageUnavailable as error:
-        return [*findings, judge.store(str(error))]
+        return [*findings, health.store(str(error))]
 
 
 async def _of_all(settings: Settings, available: Operations) -> list[Finding]:
     return [
         *await _of_the_store(settings, available),
-        judge.signing_keys(loaded=await available.load_signing_keys()),
+        health.signing_keys(loaded=await available.signing_keys_can_be_loaded()),
         *await _of_clerk(settings, available),
     ]
 
 
 async def _of_the_store(settings: Settings, available: Operations) -> list[Finding]:
     try:
-        at_head = await available.schema_at_head()
-        reached = [judge.store(None), judge.schema(at_head=at_head)]
+        at_head = await available.store.schema_at_head()
+        reached = [health.store(None), health.schema(at_head=at_head)]
         return [*reached, *await _of_webhooks(settings, available)] if at_head else reached
     except StorageUnavailable as error:
-        return [judge.store(str(error))]
+        return [health.store(str(error))]
 
 
 async def _of_webhooks(settings: Settings, available: Operations) -> list[Finding]:
-    watch = available.delivery_watch
-    seen = Deliveries(
-        last_at=await watch.last_delivery_at(),
-        quarantined=await available.journal.quarantined(),
-        silent_users=await watch.silent_users(timedelta(seconds=settings.silence_after)),
-    )
-    return judge.deliveries(seen, datetime.now(UTC))
+    store = available.store
+    silence_after = timedelta(seconds=settings.silence_after)
+    return [
+        health.last_delivery(await store.watch.last_delivery_at(), datetime.now(UTC)),
+        health.quarantine(await store.journal.quarantined()),
+        health.webhooks(await store.watch.silent_users(silence_after)),
+        health.drift(await load_sweep(store.checkpoints)),
+    ]
 
 
 async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
     try:
         async with asyncio.timeout(PATIENCE):
-            clerks = await available.clock.now()
+            clerks = await available.clerk.clock.now()
             ours = datetime.now(UTC)
-            ids = await available.identity_provider.instance_ids()
+            ids = await available.clerk.bulk.instance_ids()
     except SecretKeyRefused:
-        return [judge.clerk("refused", key_refused=True)]
+        return [health.clerk(None, key_refused=True)]
     except (IdentityProviderUnavailable, TimeoutError) as error:
-        return [judge.clerk(f"does not answer: {error}".removesuffix(": "))]
+        return [health.clerk(str(error))]
     return [
-        judge.clerk(None),
-        judge.instance(settings.clerk_instance_id, ids),
-        judge.clock(ours, clerks),
+        health.clerk(None),
+        health.instance(settings.clerk_instance_id, ids),
+        health.clock(ours, clerks),
     ]
 
 

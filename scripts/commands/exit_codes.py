@@ -37,17 +37,7 @@ class Refusal(Exception):
 
 
 def refusal(error: SyncError) -> Refusal:
-    """A named error as the operator sees it. What can pass by itself is `UNAVAILABLE`."""
-    code = _OF_ERRORS.get(type(error), ExitCode.UNAVAILABLE)
-    return Refusal(code, f"{_said(error)}: {error}" if str(error) else _said(error))
-
-
-def _said(error: SyncError) -> str:
-    return {
-        "AlreadyRunning": "Nothing was done",
-        "SecretKeyRefused": "Clerk refuses CLERK_SECRET_KEY",
-        "WrongInstance": "CLERK_SECRET_KEY is another instance's",
-        "Unstorable": "The store refuses the data",
-        "StorageUnavailable": "The store is unavailable",
-        "FrontDoorUnavailable": "Nothing can be posted there",
-    }.get(type(error).__name__, "Clerk is unavailable")
+    """A named error as the operator sees it. What may pass by itself is `UNAVAILABLE`."""
+    code = next((_OF_ERRORS[k] for k in type(error).__mro__ if k in _OF_ERRORS), None)
+    words = f"{error.words}: {error}" if str(error) else error.words
+    return Refusal(code or ExitCode.UNAVAILABLE, f"{words[0].upper()}{words[1:]}")

@@ -34,8 +34,8 @@ def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) 
 
 async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
     user_id = checked_id(user)
-    record = await run.operations.users.get(user_id)
-    events = timeline(await run.operations.journal.history(user_id))
+    record = await run.operations.store.users.get(user_id)
+    events = timeline(await run.operations.store.journal.history(user_id))
     clerks = await _ask_clerk(run, user_id) if live else None
     if record is None and not events and clerks is None:
         raise Refusal(ExitCode.BAD_DATA, f"Nothing is known about {user_id}{_where(live=live)}.")
@@ -60,7 +60,7 @@ def checked_id(unverified: str) -> UserId:
 async def _ask_clerk(run: Run, user_id: UserId) -> User | None:
     try:
         async with asyncio.timeout(PATIENCE):
-            return await run.operations.identity_provider.fetch(user_id)
+            return await run.operations.clerk.bulk.fetch(user_id)
     except TimeoutError:
         raise IdentityProviderUnavailable(f"no answer in {PATIENCE:.0f} s") from None
 

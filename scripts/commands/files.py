@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from domain.journal import JournalFilter
+from domain.journal import JournalQuery
 from domain.replay import RecordedDelivery, Replayed, Verdict, recorded
 from scripts.commands.command import ASKED_ABOVE, AsJson, Command, DryRun, Run, Yes
 from scripts.commands.exit_codes import ExitCode, Refusal
@@ -122,9 +122,9 @@ def _read(number: int, line: bytes) -> RecordedDelivery | Replayed:
         return Replayed(svix_id=f"line {number}", verdict=Verdict.FAILED, reason=str(bad))
 
 
-async def _export(run: Run, *, wanted: JournalFilter, path: str) -> ExitCode:
-    journal = run.operations.journal
-    deliveries = recorded(journal, wanted, run.operations.delivery_reader)
+async def _export(run: Run, *, wanted: JournalQuery, path: str) -> ExitCode:
+    journal = run.operations.store.journal
+    deliveries = recorded(journal, wanted, run.operations.clerk.delivery_reader)
     total = await journal.count(wanted)
     with (
         _created(os.devnull if run.dry_run else path) as stream,

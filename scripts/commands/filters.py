@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from domain.journal import JOURNAL_OUTCOMES, JournalFilter
+from domain.journal import JOURNAL_OUTCOMES, JournalQuery
 from domain.user import UserId, parse_user_id
 from scripts.commands.times import check_order, past_moment
 
@@ -66,10 +66,10 @@ def chosen(
     since: datetime | None,
     until: datetime | None,
     limit: int | None,
-) -> JournalFilter:
+) -> JournalQuery:
     """The filter. Raises `typer.BadParameter`."""
     check_order(since, until)
-    return JournalFilter(
+    return JournalQuery(
         outcomes=frozenset(outcome or ()),
         event_types=frozenset(event_type or ()),
         user_id=UserId(user) if user else None,

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from domain.journal import JournalFilter
+from domain.journal import JournalQuery
 from domain.replay import (
     PostDelivery,
     RehearseDelivery,
@@ -74,11 +74,11 @@ def journal(
     command(partial(_work, wanted=wanted, post=post))
 
 
-async def _work(run: Run, *, wanted: JournalFilter, post: str | None) -> ExitCode:
-    journal = run.operations.journal
+async def _work(run: Run, *, wanted: JournalQuery, post: str | None) -> ExitCode:
+    journal = run.operations.store.journal
     total = await journal.count(wanted)
     run.require_consent(total, "deliveries would be replayed")
-    deliveries = recorded(journal, wanted, run.operations.delivery_reader)
+    deliveries = recorded(journal, wanted, run.operations.clerk.delivery_reader)
     return await replay(run, deliveries, _destination(run, post), total)
 
 
@@ -92,5 +92,5 @@ def here(run: Run) -> Destination:
     """Our own store, or what it would do."""
     available = run.operations
     if run.dry_run:
-        return RehearseDelivery(available.delivery_reader, available.users)
-    return ReplayDelivery(available.delivery_reader, available.sync_user)
+        return RehearseDelivery(available.clerk.delivery_reader, available.store.users)
+    return ReplayDelivery(available.clerk.delivery_reader, available.store.users)

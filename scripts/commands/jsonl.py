@@ -8,7 +8,6 @@ where it is not UTF-8.
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -16,11 +15,10 @@ from typing import Any, BinaryIO
 import orjson
 
 from domain.replay import RecordedDelivery
+from domain.sync_user import is_svix_id
 
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes: a body of 1 MiB, however it is escaped."""
-
-_SVIX_ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
 class BadLine(Exception):
@@ -83,7 +81,7 @@ def _why_no_json(line: bytes) -> str:
 
 def _svix_id(fields: Mapping[str, Any]) -> str:
     value = fields.get("svix_id")
-    if not isinstance(value, str) or _SVIX_ID.fullmatch(value) is None:
+    if not isinstance(value, str) or not is_svix_id(value):
         raise BadLine("svix_id is missing or malformed")
     return value
 

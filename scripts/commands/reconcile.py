@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.drift import Drift, DriftKind
-from domain.reconcile import Brake, Findings, Reconcile
+from domain.drift import Drift, DriftKind, Findings
+from domain.reconcile import Brake, ReconcileOptions
 from domain.user import LocalUser
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode
+from service.services import reconcile_of
 
 Full = Annotated[
     bool, typer.Option("--full", help="Every id on both sides, not only what Clerk updated since.")
@@ -43,38 +44,27 @@ def reconcile(
         spared=Command.spared if dry_run else "without --repair: no user was written",
         as_json=as_json,
     )
-    changes = {"brake": Brake(allowed=allow_deletions), "remember": not dry_run}
-    command(partial(_work, full=full, show_values=show_values, changes=changes))
-
-
-async def _work(run: Run, *, full: bool, show_values: bool, changes: Mapping[str, Any]) -> ExitCode:
-    total = await run.operations.identity_provider.count() if full else None
-    with run.screen.progress("users", total) as advance:
-        use_case = replace(
-            _use_case(run),
-            **changes,
-            on_drift=partial(_show, run, show_values),
-            on_compared=advance,
-            left_out=lambda: run.tally["failed"],
-        )
-        try:
-            await (use_case.full() if full else use_case.recent())
-        finally:
-            run.tally.update(use_case.findings.outcomes)
-            run.facts.update(_facts(use_case.findings))
-    return _verdict(run, use_case.findings)
-
-
-def _use_case(run: Run) -> Reconcile:
-    return Reconcile(
-        users=run.operations.users,
-        user_table=run.operations.user_table,
-        identity_provider=run.operations.identity_provider,
-        sync_user=run.operations.sync_user,
-        checkpoints=run.operations.checkpoints,
-        instance_id=run.settings.clerk_instance_id,
-        repair=not run.dry_run,
+    options = ReconcileOptions(
+        repair=repair and not dry_run,
+        brake=Brake(allowed=allow_deletions),
+        remember=not dry_run,
     )
+    command(partial(_work, full=full, show_values=show_values, options=options))
+
+
+async def _work(run: Run, *, full: bool, show_values: bool, options: ReconcileOptions) -> ExitCode:
+    use_case = reconcile_of(run.operations.store, run.operations.clerk)
+    total = await run.operations.clerk.bulk.count() if full else None
+    findings = Findings()
+    with run.screen.progress("users", total) as advance:
+        options = replace(options, on_drift=partial(_show, run, show_values), on_compared=advance)
+        try:
+            await (use_case.full if full else use_case.recent)(options, findings)
+        finally:
+            run.tally.update(findings.outcomes)
+            run.report_left_out(findings.left_out)
+            run.facts.update(_facts(findings))
+    return _verdict(run, findings)
 
 
 def _verdict(run: Run, findings: Findings) -> ExitCode:

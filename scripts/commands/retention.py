@@ -1,6 +1,5 @@
 """`retain` makes the journal forget what is due; `erase` what it holds of one user."""
 
-from datetime import UTC, datetime
 from functools import partial
 
 from domain.retention import Retain
@@ -34,16 +33,15 @@ def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = Fals
 
 
 async def _retain(run: Run) -> ExitCode:
-    retain = Retain(run.operations.retention, run.settings.retention)
-    now = datetime.now(UTC)
-    forgotten = await (retain.due(now) if run.dry_run else retain(now))
+    retain = Retain(run.operations.store.retention, run.settings.retention)
+    forgotten = await (retain.due() if run.dry_run else retain())
     _show(run, {"bodies_erased": forgotten.bodies, "entries_removed": forgotten.entries})
     return ExitCode.OK
 
 
 async def _erase(run: Run, *, user: str) -> ExitCode:
     user_id = checked_id(user)
-    journal = run.operations.retention
+    journal = run.operations.store.retention
     bodies = await (journal.bodies_of if run.dry_run else journal.erase_bodies)(user_id)
     _show(run, {"bodies_erased": bodies})
     return ExitCode.OK

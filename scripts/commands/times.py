@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 
 import typer
 
-from domain import moments
+from domain import words
 
 
 def past_moment(text: str) -> datetime:
     """Raises `typer.BadParameter`, with words, for garbage, a missing zone and the future."""
     try:
-        return moments.past_moment(text, datetime.now(UTC))
+        return words.past_moment(text, datetime.now(UTC))
     except ValueError as error:
         raise typer.BadParameter(f"{error}") from None
 

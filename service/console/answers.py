@@ -12,7 +12,6 @@ from starlette.exceptions import HTTPException
 
 from domain.errors import IdentityProviderUnavailable, SigningKeysUnavailable, StorageUnavailable
 from service.console.room import Room, console_of
-from service.console.runs import failure
 from service.console.words import sentence
 from service.log import note
 
@@ -100,7 +99,7 @@ async def _answered(
     except Refused as refused:
         return _message(request, refused)
     except IdentityProviderUnavailable as error:
-        words = f"{sentence(failure(error))}. Nothing was changed."
+        words = f"{sentence(error.explained)}. Nothing was changed."
         return _message(request, Refused(503, "Clerk gives no answer we can use", words))
     except tuple(_UNAVAILABLE) as error:
         title, words = _UNAVAILABLE[next(k for k in _UNAVAILABLE if isinstance(error, k))]

@@ -111,7 +111,7 @@ async def session_visitor(request: Request, room: Room) -> Visitor | None:
     if not room.access.takes_sessions:
         return None
     try:
-        session = await room.sessions.verify(_unverified_session(request))
+        session = await room.services.sessions.verify(_unverified_session(request))
     except (InvalidSession, SessionPending):
         return None
     return room.access.with_session(session)
@@ -133,5 +133,5 @@ async def _is_locked_out(room: Room, visitor: Visitor) -> bool:
     """Deleted or banned since the ticket was issued."""
     if visitor.user_id is None:
         return False
-    record = await room.users.get(visitor.user_id)
+    record = await room.store.users.get(visitor.user_id)
     return record is not None and not (isinstance(record, LocalUser) and not record.banned)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from domain.explain import span
+from domain.words import span
 from service.console import reasons, words
 
 HERE = Path(__file__).parent

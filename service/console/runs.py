@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from domain.console import AuditTrail
 from domain.errors import StorageUnavailable, SyncError
 from domain.ports import Exclusive
-from service.exclusive_run import LOCK, holder
+from service.jobs import OPERATOR_LOCK, holder
 
 SAVE_EVERY = 1.0
 """Seconds between two looks at how far a run has come."""
@@ -64,7 +64,7 @@ class Runs:
         work: Work,
     ) -> None:
         try:
-            async with self.exclusive.hold(LOCK, holder("console")):
+            async with self.exclusive.hold(OPERATOR_LOCK, holder("console")):
                 action_id = await self.audit.begin(
                     who=who, action=action, target=target, detail=detail
                 )
@@ -82,7 +82,7 @@ class Runs:
             async with self._saved_meanwhile(action_id, detail):
                 result = await work(detail)
         except SyncError as error:
-            result = f"failed: {failure(error)}"
+            result = f"failed: {error.explained}"
         except Exception:
             result = "failed: a fault of ours, see the log"
             self.log.exception("unforeseen")
@@ -105,19 +105,3 @@ class Runs:
             detail[LAST_WORD] = datetime.now(UTC).isoformat()
             with suppress(StorageUnavailable):
                 await self.audit.progress(action_id, detail)
-
-
-def failure(error: SyncError) -> str:
-    """In words, for people."""
-    words = _FAILURES.get(type(error).__name__, "Clerk is unavailable")
-    return f"{words} ({error})" if str(error) else words
-
-
-_FAILURES = {
-    "AlreadyRunning": "another run is under way",
-    "SecretKeyRefused": "Clerk refuses CLERK_SECRET_KEY",
-    "UserUnreadable": "Clerk has that user, in a form we cannot keep",
-    "WrongInstance": "CLERK_SECRET_KEY is another instance's",
-    "Unstorable": "the store refuses the data",
-    "StorageUnavailable": "the store is unavailable",
-}

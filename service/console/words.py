@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from domain.explain import span
 from domain.user import Source
+from domain.words import span
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -62,10 +62,12 @@ async def readyz(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     services = services_of(request.app)
+    store = services.store
     try:
         async with asyncio.timeout(1):
-            services.metrics.quarantine_size(await services.journal.quarantined())
-            services.metrics.silent_users(await services.silent_users())
+            services.metrics.quarantine_size(await store.journal.quarantined())
+            silent = await store.watch.silent_users(services.silence_after)
+            services.metrics.silent_users(silent)
     except (StorageUnavailable, TimeoutError):
         pass  # the last known figures stand
     return Response(services.metrics.exposition(), media_type=PROMETHEUS)

@@ -1,14 +1,15 @@
 """What a caller with a session token may read: their own record, and their session."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, get_type_hints
 
 import orjson
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
+from domain.user import LocalUser
 from service.auth import CurrentSession, CurrentUser
 from service.routes.plain import SessionRoute
 
@@ -17,24 +18,15 @@ router = APIRouter(prefix="/v1", tags=["users"], route_class=SessionRoute)
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class Me(BaseModel):
-    """The caller's local record."""
+_BOOKKEEPING = {"observed_at", "created_at", "last_synced_at"}
 
-    id: UUID
-    clerk_id: str
-    email: str | None
-    email_verified: bool
-    phone_number: str | None
-    username: str | None
-    first_name: str | None
-    last_name: str | None
-    image_url: str | None
-    external_id: str | None
-    public_metadata: dict[str, Any]
-    banned: bool
-    clerk_created_at: datetime | None
-    clerk_updated_at: datetime
-    synced_by: str
+_ME = tuple(field.name for field in fields(LocalUser) if field.name not in _BOOKKEEPING)
+"""The fields of a local record that its user may read."""
+
+_HINTS = get_type_hints(LocalUser)
+_FIELDS: dict[str, Any] = {name: (_HINTS[name], ...) for name in _ME}
+
+Me = create_model("Me", __doc__="The caller's local record.", **_FIELDS)
 
 
 class CallersSession(BaseModel):
@@ -48,7 +40,6 @@ class CallersSession(BaseModel):
     expires_at: datetime
 
 
-_ME = tuple(Me.model_fields)
 _SESSION = tuple(CallersSession.model_fields)
 
 

@@ -5,9 +5,11 @@ from typing import assert_never
 from fastapi import APIRouter, Request, Response
 
 from domain.errors import InvalidSignature, StorageUnavailable, Unstorable
-from domain.observation import (
+from domain.journal import QUARANTINED
+from domain.sync_user import (
+    SVIX_ID,
+    FollowedDelivery,
     IgnoredDelivery,
-    SyncUser,
     UnreadableDelivery,
     VerifiedDelivery,
 )
@@ -22,7 +24,7 @@ PATH = "/webhooks/clerk"
 router = APIRouter(tags=["webhooks"], route_class=PlainRoute)
 
 _PATTERNS = {
-    "svix-id": "^[A-Za-z0-9_-]{1,128}$",
+    "svix-id": f"^{SVIX_ID}$",
     "svix-timestamp": "^[0-9]{10}$",
     "svix-signature": "^[ -~]{1,2048}$",
 }
@@ -63,18 +65,18 @@ async def receive(request: Request) -> Response:
     services = services_of(request.app)
     try:
         body = await json_bytes(request)
-        delivery = services.webhooks.verify(request.scope["headers"], body)
+        delivery = services.clerk.webhooks.verify(request.scope["headers"], body)
     except (InvalidSignature, Rejected) as error:
         services.metrics.refusal(error.code)
         raise
     outcome = await _apply(services, delivery, body)
-    note(request.scope, svix_id=_svix_id(delivery), user_id=_user_id(delivery), outcome=outcome)
-    return Response(status_code=202 if outcome == "quarantined" else 204)
+    note(request.scope, svix_id=delivery.svix_id, user_id=delivery.clerk_id, outcome=outcome)
+    return Response(status_code=202 if outcome == QUARANTINED else 204)
 
 
 async def _apply(services: Services, delivery: VerifiedDelivery, body: bytes) -> str:
     match delivery:
-        case SyncUser():
+        case FollowedDelivery():
             return await _sync(services, delivery, body)
         case UnreadableDelivery():
             return await _quarantine(services, delivery)
@@ -85,50 +87,19 @@ async def _apply(services: Services, delivery: VerifiedDelivery, body: bytes) ->
             assert_never(delivery)
 
 
-async def _sync(services: Services, command: SyncUser, body: bytes) -> str:
-    record = command.delivery
-    assert record is not None  # noqa: S101 - a webhook's command carries its delivery
+async def _sync(services: Services, delivery: FollowedDelivery, body: bytes) -> str:
     try:
-        result = await services.sync_user(command)
+        result = await services.store.users.sync(delivery.command)
     except Unstorable as error:
-        return await _quarantine(services, _poison(command, body, str(error)))
-    services.metrics.delivery(record.event_type, result.outcome)
-    services.metrics.lag(record.occurred_at)
+        return await _quarantine(services, delivery.unstorable(body, str(error)))
+    services.metrics.delivery(delivery.event_type, result.outcome)
+    services.metrics.lag(delivery.record.occurred_at)
     if result.conflicting:
         services.metrics.conflict()
     return result.outcome.value
 
 
 async def _quarantine(services: Services, delivery: UnreadableDelivery) -> str:
-    await services.journal.quarantine(delivery)
-    services.metrics.delivery(delivery.event_type, "quarantined")
-    return "quarantined"
-
-
-def _poison(command: SyncUser, body: bytes, reason: str) -> UnreadableDelivery:
-    record = command.delivery
-    assert record is not None  # noqa: S101 - a webhook's command carries its delivery
-    return UnreadableDelivery(
-        svix_id=record.svix_id,
-        body=body,
-        reason=f"unstorable: {reason}",
-        event_type=record.event_type,
-        clerk_id=command.change.clerk_id,
-        occurred_at=record.occurred_at,
-    )
-
-
-def _svix_id(delivery: VerifiedDelivery) -> str | None:
-    if isinstance(delivery, SyncUser):
-        return delivery.delivery.svix_id if delivery.delivery else None
-    return delivery.svix_id
-
-
-def _user_id(delivery: VerifiedDelivery) -> str | None:
-    match delivery:
-        case SyncUser():
-            return delivery.change.clerk_id
-        case UnreadableDelivery():
-            return delivery.clerk_id
-        case _:
-            return None
+    await services.store.journal.quarantine(delivery)
+    services.metrics.delivery(delivery.event_type, QUARANTINED)
+    return QUARANTINED

@@ -8,7 +8,7 @@ from adapters.clerk.translate.delivery import read_delivery
 from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.users import PostgresUserRepository
-from domain.observation import SyncUser, UnreadableDelivery
+from domain.sync_user import SyncUser, UnreadableDelivery
 from domain.user import Source, UserId
 from tests.adapters.clerk.payloads import ADA, SENT_AT, webhook_bytes
 

@@ -1,15 +1,19 @@
-"""Tables that went wrong, and Clerks that know better."""
+"""Tables with drift, and the use cases that repair it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import asyncpg
 
 from domain.backfill import Backfill
-from domain.ports import UserTable
-from domain.reconcile import Reconcile
+from domain.drift import Findings
+from domain.ports import UserRepository, UserTable
+from domain.reconcile import Reconcile, ReconcileOptions
+from domain.sync_user import SyncResult, SyncUser
 from domain.user import DeletedUser, LocalUser, UserId
 from scripts.clerk_emulator import ClerkEmulator
+from service import services
 from service.services import Operations
 from tests.e2e.truth import differences
 
@@ -29,35 +33,57 @@ class TableInTheMiddle(UserTable):
         return await self.table.live_ids(after=after, limit=limit)
 
 
+class UsersInTheMiddle(UserRepository):
+    """The real repository, for tests that let something happen just before it is written."""
+
+    def __init__(self, users: UserRepository) -> None:
+        self.users = users
+
+    async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
+        return await self.users.get(user_id)
+
+    async def sync(self, command: SyncUser) -> SyncResult:
+        return await self.users.sync(command)
+
+    async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
+        return await self.users.sync_many(commands)
+
+
+@dataclass
+class Reconciling:
+    """A use case with its options; each run returns its findings."""
+
+    use_case: Reconcile
+    options: ReconcileOptions
+
+    async def full(self) -> Findings:
+        findings = Findings()
+        await self.use_case.full(self.options, findings)
+        return findings
+
+    async def recent(self) -> Findings:
+        findings = Findings()
+        await self.use_case.recent(self.options, findings)
+        return findings
+
+
 def backfill_of(available: Operations, **changes: Any) -> Backfill:
-    return Backfill(
-        **{
-            "identity_provider": available.identity_provider,
-            "sync_user": available.sync_user,
-            "user_table": available.user_table,
-            "checkpoints": available.checkpoints,
-            **changes,
-        }
-    )
+    return replace(services.backfill_of(available.store, available.clerk), **changes)
 
 
-def reconcile_of(available: Operations, **changes: Any) -> Reconcile:
-    return Reconcile(
-        **{
-            "users": available.users,
-            "user_table": available.user_table,
-            "identity_provider": available.identity_provider,
-            "sync_user": available.sync_user,
-            "checkpoints": available.checkpoints,
-            **changes,
-        }
-    )
+def reconcile_of(available: Operations, **changes: Any) -> Reconciling:
+    """Ports and options by their names."""
+    names = {field.name for field in fields(ReconcileOptions)}
+    options = {name: value for name, value in changes.items() if name in names}
+    ports = {name: value for name, value in changes.items() if name not in names}
+    use_case = services.reconcile_of(available.store, available.clerk)
+    return Reconciling(replace(use_case, **ports), ReconcileOptions(**options))
 
 
 async def run_backfill(available: Operations) -> list[str]:
     """What became of every user."""
     outcomes: list[str] = []
-    await backfill_of(available).run(outcomes.extend)
+    await backfill_of(available).run(lambda page, _: outcomes.extend(page))
     return outcomes
 
 

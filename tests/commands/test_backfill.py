@@ -9,13 +9,13 @@ import pytest
 
 from domain.backfill import CHECKPOINT
 from domain.errors import WrongInstance
-from domain.observation import SyncResult, SyncUser
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import SyncResult, SyncUser
 from domain.user import Source, UserId
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.services import Operations
 from tests.commands.scenes import (
+    UsersInTheMiddle,
     backfill_of,
     contents,
     drift,
@@ -34,20 +34,20 @@ class Interrupted(Exception):
     """Stands for whatever ends a run."""
 
 
-class EndsAfter(SyncUserHandler):
+class EndsAfter(UsersInTheMiddle):
     """Writes as many pages as it is told, and then fails before or after the next is committed."""
 
     def __init__(self, available: Operations, pages: int, *, committed: bool) -> None:
-        super().__init__(available.users)
+        super().__init__(available.store.users)
         self.pages = pages
         self.committed = committed
 
-    async def many(self, commands: Any) -> list[SyncResult | None]:
+    async def sync_many(self, commands: Any) -> list[SyncResult | None]:
         self.pages -= 1
         if self.pages >= 0:
-            return await super().many(commands)
+            return await super().sync_many(commands)
         if self.committed:
-            await super().many(commands)
+            await super().sync_many(commands)
         raise Interrupted
 
 
@@ -81,7 +81,7 @@ async def test_a_run_that_was_ended_is_taken_up_where_it_stopped(
     clerk.create_users(USERS)
     ending = EndsAfter(available, pages, committed=committed)
     with pytest.raises(Interrupted):
-        await backfill_of(available, sync_user=ending).run(lambda _: None)
+        await backfill_of(available, users=ending).run(lambda _outcomes, _left_out: None)
     assert len(await run_backfill(available)) == USERS - 500 * pages
     assert await drift(clerk, sql) == {}
 
@@ -91,7 +91,7 @@ async def test_after_a_complete_run_the_next_begins_with_the_first_user(
 ) -> None:
     clerk.create_users(3)
     await run_backfill(available)
-    assert await available.checkpoints.load(CHECKPOINT) is None
+    assert await available.store.checkpoints.load(CHECKPOINT) is None
 
 
 async def test_a_run_taken_up_at_a_user_deleted_since_begins_anew(
@@ -99,7 +99,7 @@ async def test_a_run_taken_up_at_a_user_deleted_since_begins_anew(
 ) -> None:
     clerk.create_users(USERS)
     gone = ids_of(clerk)[499]
-    await available.checkpoints.save(CHECKPOINT, gone)
+    await available.store.checkpoints.save(CHECKPOINT, gone)
     clerk.delete_user(gone)
     assert len(await run_backfill(available)) == USERS - 1
     assert await drift(clerk, sql) == {}
@@ -109,7 +109,7 @@ async def test_a_restart_forgets_where_the_last_run_stopped(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
     clerk.create_users(3)
-    await available.checkpoints.save(CHECKPOINT, ids_of(clerk)[1])
+    await available.store.checkpoints.save(CHECKPOINT, ids_of(clerk)[1])
     await backfill_of(available).restart()
     assert len(await run_backfill(available)) == 3
 
@@ -132,7 +132,7 @@ async def test_a_preview_says_what_would_happen_and_writes_nothing(
     clerk.update_user(ids_of(clerk)[0], first_name="Newer")
     before = await contents(sql)
     foreseen: list[str] = []
-    await backfill_of(available).preview(foreseen.extend)
+    await backfill_of(available).preview(lambda page, _: foreseen.extend(page))
     assert sorted(foreseen) == ["created", "unchanged", "updated"]
     assert await contents(sql) == before
 
@@ -143,14 +143,16 @@ async def test_the_next_page_is_fetched_while_one_is_written(
     clerk.create_users(USERS)
     listed: list[int] = []
 
-    class Watches(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult | None]:
+    class Watches(UsersInTheMiddle):
+        async def sync_many(self, commands: Any) -> list[SyncResult | None]:
             pages = len(listed) + 2
             await eventually(lambda: clerk.calls.count("GetUserList") >= min(pages, PAGES))
             listed.append(clerk.calls.count("GetUserList"))
-            return await super().many(commands)
+            return await super().sync_many(commands)
 
-    await backfill_of(available, sync_user=Watches(available.users)).run(lambda _: None)
+    await backfill_of(available, users=Watches(available.store.users)).run(
+        lambda _outcomes, _left_out: None
+    )
     assert listed == [2, 3, 3]
 
 
@@ -160,21 +162,23 @@ async def test_a_page_older_than_the_row_does_not_overwrite_it(
     clerk.create_users(3)
     updated, deleted, created = ids_of(clerk)
 
-    class LiveTraffic(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult | None]:
+    class LiveTraffic(UsersInTheMiddle):
+        async def sync_many(self, commands: Any) -> list[SyncResult | None]:
             clerk.update_user(updated, first_name="Newer")
-            newer = await available.identity_provider.fetch(UserId(updated))
+            newer = await available.clerk.bulk.fetch(UserId(updated))
             assert newer is not None
-            await self(SyncUser(change=newer, source=Source.WEBHOOK))
+            await self.sync(SyncUser(change=newer, source=Source.WEBHOOK))
             await sql.execute(
                 "insert into users (clerk_id, deleted_at, synced_by) values ($1, now(), 'webhook')",
                 deleted,
             )
             clerk.delete_user(deleted)
-            return await super().many(commands)
+            return await super().sync_many(commands)
 
     outcomes: list[str] = []
-    await backfill_of(available, sync_user=LiveTraffic(available.users)).run(outcomes.extend)
+    await backfill_of(available, users=LiveTraffic(available.store.users)).run(
+        lambda page, _: outcomes.extend(page)
+    )
     assert outcomes == ["stale", "gone", "created"]
     assert await drift(clerk, sql) == {}
     assert await sql.fetchval("select deleted_at from users where clerk_id = $1", created) is None
@@ -211,7 +215,9 @@ async def test_nothing_is_read_of_another_instance(
 ) -> None:
     clerk.create_users(3)
     with pytest.raises(WrongInstance):
-        await backfill_of(available, instance_id="ins_another").run(lambda _: None)
+        await backfill_of(available, instance_id="ins_another").run(
+            lambda _outcomes, _left_out: None
+        )
     assert await sql.fetchval("select count(*) from users") == 0
 
 

@@ -12,7 +12,7 @@ from adapters.postgres.exclusive import PostgresExclusive
 from domain.reconcile import WATERMARK
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.exclusive_run import LOCK, holder
+from service.jobs import OPERATOR_LOCK, holder
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
 from tests.commands.terminal import ROOT, Terminal
@@ -219,7 +219,7 @@ async def test_a_second_run_ends_with_75_and_says_who_holds_the_lock(
     operator: Operator, store_url: str, command: str
 ) -> None:
     name = holder("backfill")
-    async with PostgresExclusive(store_url).hold(LOCK, name):
+    async with PostgresExclusive(store_url).hold(OPERATOR_LOCK, name):
         ended = await operator.run(command, *ARGUMENTS.get(command, []))
     assert ended.code == 75
     assert ended.err == f"Nothing was done: another run is under way: {name}\n"
@@ -229,13 +229,13 @@ async def test_a_second_run_ends_with_75_and_says_who_holds_the_lock(
 async def test_what_only_reads_may_run_beside_another(
     operator: Operator, store_url: str, command: str
 ) -> None:
-    async with PostgresExclusive(store_url).hold(LOCK, "somebody"):
+    async with PostgresExclusive(store_url).hold(OPERATOR_LOCK, "somebody"):
         ended = await operator.run(command, *ARGUMENTS.get(command, []))
     assert ended.code != 75
 
 
 async def test_the_process_itself_ends_with_the_code(terminal: Terminal, store_url: str) -> None:
-    async with PostgresExclusive(store_url).hold(LOCK, "somebody"):
+    async with PostgresExclusive(store_url).hold(OPERATOR_LOCK, "somebody"):
         ended = await terminal.run("reconcile")
     assert (ended.code, "somebody" in ended.stderr) == (75, True)
 

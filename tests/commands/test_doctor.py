@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from adapters.postgres.database import Database
-from domain import doctor as judge
-from domain.doctor import State
+from domain import health
+from domain.health import State
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.commands.arrivals import Sql, happened, quarantined
@@ -36,10 +36,11 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "configuration",
         "store",
         "schema",
-        "last delivery",
+        "last_delivery",
         "quarantine",
-        "webhook silence",
-        "signing keys",
+        "webhooks",
+        "drift",
+        "signing_keys",
         "clerk",
         "instance",
         "clock",
@@ -49,7 +50,7 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
 async def test_a_person_gets_a_table_with_advice(healthy: Operator) -> None:
     ended = await healthy.run("doctor")
     assert ended.code == 0
-    assert "last delivery none has ever come look at the endpoint" in ended.said
+    assert "last_delivery no webhook has arrived lately look at the endpoint" in ended.said
     assert "Traceback" not in ended.said
 
 
@@ -90,7 +91,7 @@ async def test_quarantine_and_silence_are_found(
         "where outcome = 'created'"
     )
     found = await states(healthy)
-    assert (found["quarantine"], found["webhook silence"]) == ("warn", "bad")
+    assert (found["quarantine"], found["webhooks"]) == ("warn", "bad")
 
 
 async def test_a_key_that_clerk_refuses_is_bad(healthy: Operator) -> None:
@@ -114,30 +115,30 @@ async def test_clerk_being_down_is_a_warning(healthy: Operator, clerk: ClerkEmul
     [(0.5, "ok"), (2.4, "ok"), (3, "warn"), (-1, "ok"), (-3, "warn"), (6, "bad"), (-5, "bad")],
 )
 def test_the_clock_is_held_against_clerks(ahead: float, state: str) -> None:
-    assert judge.clock(at(ahead), at(0)).state == state
+    assert health.clock(at(ahead), at(0)).state == state
 
 
 def test_a_clerk_that_does_not_tell_the_time_is_a_warning() -> None:
-    assert judge.clock(at(0), None).state is State.WARN
+    assert health.clock(at(0), None).state is State.WARN
 
 
 @pytest.mark.parametrize(("hours", "state"), [(1, "ok"), (23, "ok"), (25, "warn")])
 def test_a_delivery_long_ago_is_a_warning(hours: int, state: str) -> None:
-    assert judge.last_delivery(at(0), at(0) + timedelta(hours=hours)).state == state
+    assert health.last_delivery(at(0), at(0) + timedelta(hours=hours)).state == state
 
 
 def test_whatever_is_not_well_comes_with_advice() -> None:
     findings = [
-        judge.configuration(["x"], []),
-        judge.store("x"),
-        judge.schema(at_head=False),
-        judge.signing_keys(loaded=False),
-        judge.clerk("x"),
-        judge.clerk("x", key_refused=True),
-        judge.instance(None, frozenset()),
-        judge.instance("ins_a", frozenset({"ins_b"})),
-        judge.last_delivery(None, at(0)),
-        judge.quarantine(1),
-        judge.silence(1),
+        health.configuration(["x"], []),
+        health.store("x"),
+        health.schema(at_head=False),
+        health.signing_keys(loaded=False),
+        health.clerk("x"),
+        health.clerk(None, key_refused=True),
+        health.instance(None, frozenset()),
+        health.instance("ins_a", frozenset({"ins_b"})),
+        health.last_delivery(None, at(0)),
+        health.quarantine(1),
+        health.webhooks(1),
     ]
     assert all(one.state is not State.OK and one.advice for one in findings)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from adapters.postgres.database import Database
-from domain.explain import beside, span, standing, why
+from domain.explain import beside, standing, why
 from domain.journal import JOURNAL_OUTCOMES, JournalEntry
 from domain.user import Source
+from domain.words import span
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
 from tests.commands.arrivals import Sql, happened, quarantined

@@ -23,7 +23,7 @@ async def test_with_the_smallest_quota_a_command_can_ask(
     clerk.create_users(2)
     settings = settings_for(clerk, store_url, clerk_rate_limit=SMALLEST)
     async with operations(settings) as available:
-        assert await available.identity_provider.count() == 2
+        assert await available.clerk.bulk.count() == 2
 
 
 async def test_with_the_smallest_quota_the_service_can_ask(

@@ -9,14 +9,14 @@ import pytest
 from domain.compact_ids import CompactIds
 from domain.drift import Drift, DriftKind
 from domain.errors import WrongInstance
-from domain.observation import SyncResult, SyncUser
 from domain.reconcile import ROWS_AT_ONCE, WATERMARK, Brake
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import SyncResult, SyncUser
 from domain.user import DeletedUser, Source, UserId
 from scripts.clerk_emulator import ClerkEmulator
 from service.services import Operations
 from tests.commands.scenes import (
     TableInTheMiddle,
+    UsersInTheMiddle,
     contents,
     drift,
     ids_of,
@@ -130,15 +130,15 @@ async def test_a_later_sight_that_came_while_a_row_is_repaired_stands(
     user_id = UserId(ids_of(clerk)[0])
     await sql.execute("update users set last_name = 'corrupted', observed_at = now() + '1 hour'")
 
-    class Updates(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult | None]:
+    class Updates(UsersInTheMiddle):
+        async def sync_many(self, commands: Any) -> list[SyncResult | None]:
             clerk.update_user(user_id, first_name="Newer")
-            newer = await available.identity_provider.fetch(user_id)
+            newer = await available.clerk.bulk.fetch(user_id)
             assert newer is not None
-            await self(SyncUser(change=newer, source=Source.WEBHOOK))
-            return await super().many(commands)
+            await self.sync(SyncUser(change=newer, source=Source.WEBHOOK))
+            return await super().sync_many(commands)
 
-    await reconcile_of(available, sync_user=Updates(available.users), repair=True).full()
+    await reconcile_of(available, users=Updates(available.store.users), repair=True).full()
     assert await drift(clerk, sql) == {}
 
 
@@ -149,10 +149,10 @@ async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_stands(
     await run_backfill(available)
     user_id = UserId(ids_of(clerk)[0])
     tombstone = DeletedUser(clerk_id=user_id, deleted_at=at(0))
-    await available.sync_user(SyncUser(change=tombstone, source=Source.WEBHOOK))
+    await available.store.users.sync(SyncUser(change=tombstone, source=Source.WEBHOOK))
     findings = await reconcile_of(available, repair=True).full()
     assert (findings.found, findings.left) == ({DriftKind.TOMBSTONED: 1}, 1)
-    assert await available.users.get(user_id) == tombstone
+    assert await available.store.users.get(user_id) == tombstone
 
 
 async def test_a_row_updated_after_its_page_was_read_is_no_drift(
@@ -165,12 +165,12 @@ async def test_a_row_updated_after_its_page_was_read_is_no_drift(
     class Updates(TableInTheMiddle):
         async def get_many(self, user_ids: Any) -> Any:
             clerk.update_user(user_id, first_name="Newer")
-            newer = await available.identity_provider.fetch(user_id)
+            newer = await available.clerk.bulk.fetch(user_id)
             assert newer is not None
-            await available.sync_user(SyncUser(change=newer, source=Source.WEBHOOK))
+            await available.store.users.sync(SyncUser(change=newer, source=Source.WEBHOOK))
             return await super().get_many(user_ids)
 
-    findings = await reconcile_of(available, user_table=Updates(available.user_table)).full()
+    findings = await reconcile_of(available, user_table=Updates(available.store.user_table)).full()
     assert findings.found == {}
 
 
@@ -186,13 +186,13 @@ async def test_a_user_created_after_the_list_was_read_is_not_taken_for_deleted(
         async def live_ids(self, **page: Any) -> Any:
             if page["limit"] == ROWS_AT_ONCE and self.created is None:
                 self.created = UserId(clerk.create_user(email_address=["a@example.com"])["id"])
-                user = await available.identity_provider.fetch(self.created)
+                user = await available.clerk.bulk.fetch(self.created)
                 assert user is not None
-                await available.sync_user(SyncUser(change=user, source=Source.WEBHOOK))
+                await available.store.users.sync(SyncUser(change=user, source=Source.WEBHOOK))
             return await super().live_ids(**page)
 
     findings = await reconcile_of(
-        available, user_table=Creates(available.user_table), repair=True
+        available, user_table=Creates(available.store.user_table), repair=True
     ).full()
     assert findings.found == {}
 
@@ -203,15 +203,15 @@ async def test_nobody_deleted_meanwhile_comes_back_by_a_repair(
     clerk.create_users(2)
     user_id = UserId(ids_of(clerk)[0])
 
-    class Deletes(SyncUserHandler):
-        async def many(self, commands: Any) -> list[SyncResult | None]:
+    class Deletes(UsersInTheMiddle):
+        async def sync_many(self, commands: Any) -> list[SyncResult | None]:
             if user_id in ids_of(clerk):
                 clerk.delete_user(user_id)
                 gone = DeletedUser(clerk_id=user_id, deleted_at=at(0))
-                await self(SyncUser(change=gone, source=Source.WEBHOOK))
-            return await super().many(commands)
+                await self.sync(SyncUser(change=gone, source=Source.WEBHOOK))
+            return await super().sync_many(commands)
 
-    repair = reconcile_of(available, sync_user=Deletes(available.users), repair=True)
+    repair = reconcile_of(available, users=Deletes(available.store.users), repair=True)
     findings = await repair.full()
     assert findings.outcomes == {"gone": 1, "created": 1}
     assert await drift(clerk, sql) == {}
@@ -309,7 +309,7 @@ async def test_drift_that_was_only_reported_is_found_again(
 ) -> None:
     clerk.create_users(3)
     await reconcile_of(available).recent()
-    assert await available.checkpoints.load(WATERMARK) is None
+    assert await available.store.checkpoints.load(WATERMARK) is None
     assert (await reconcile_of(available).recent()).found == {DriftKind.MISSING: 3}
 
 
@@ -317,10 +317,16 @@ async def test_an_incremental_run_comes_back_to_a_user_it_could_not_read(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
     clerk.create_users(3)
-    await reconcile_of(available, repair=True, left_out=lambda: 1).recent()
-    assert await available.checkpoints.load(WATERMARK) is None
-    await reconcile_of(available, repair=True, left_out=lambda: 0).recent()
-    assert await available.checkpoints.load(WATERMARK) is not None
+    unreadable = ids_of(clerk)[0]
+    clerk.edit_user(unreadable, first_name="\x00")
+    findings = await reconcile_of(available, repair=True).recent()
+    assert [(one.clerk_id, one.reason) for one in findings.left_out] == [
+        (unreadable, "nul_character")
+    ]
+    assert await available.store.checkpoints.load(WATERMARK) is None
+    clerk.edit_user(unreadable, first_name="Ada")
+    await reconcile_of(available, repair=True).recent()
+    assert await available.store.checkpoints.load(WATERMARK) is not None
 
 
 async def test_a_run_that_is_to_remember_nothing_leaves_nothing(
@@ -329,7 +335,7 @@ async def test_a_run_that_is_to_remember_nothing_leaves_nothing(
     clerk.create_users(3)
     await run_backfill(available)
     await reconcile_of(available, remember=False).recent()
-    assert await available.checkpoints.load(WATERMARK) is None
+    assert await available.store.checkpoints.load(WATERMARK) is None
 
 
 async def test_a_user_who_became_unreadable_is_not_taken_for_deleted(

@@ -9,13 +9,12 @@ from typing import Any
 import asyncpg
 
 from domain.ports import Exclusive
-from domain.reconcile import LAST_FULL, Reconcile
+from domain.reconcile import LAST_FULL
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.exclusive_run import LOCK
+from service.jobs import LOOK_EVERY, OPERATOR_LOCK, reconcile_regularly
 from service.log import line_logger
 from service.metrics import Metrics
-from service.reconciliation import LOOK_EVERY, Reconciliation
 from service.services import Operations
 from tests.commands.scenes import drift, ids_of, run_backfill
 from tests.e2e.processes import eventually
@@ -55,24 +54,23 @@ A_DAY = timedelta(days=1)
 
 
 class Replica:
-    """The reconciliation of one service in a simulated world. `runs` counts what it has begun."""
+    """The reconciliation of one service in a simulated world. `runs` counts those that have ended."""
 
     def __init__(self, here: Scene, exclusive: Exclusive) -> None:
-        self.runs = 0
-        self._operator = here.operator
-        reconciliation = Reconciliation(
-            prepare=self._prepare,
-            exclusive=exclusive,
-            checkpoints=here.store,
+        self._lines = StringIO()
+        working = reconcile_regularly(
+            here.operator.reconciliation(),
+            exclusive,
+            here.store,
             every=EVERY,
             metrics=Metrics(),
-            log=line_logger("error", "json", StringIO()),
+            log=line_logger("info", "json", self._lines),
         )
-        self.task = asyncio.create_task(reconciliation.run())
+        self.task = asyncio.create_task(working)
 
-    def _prepare(self) -> Reconcile:
-        self.runs += 1
-        return self._operator.reconciliation()
+    @property
+    def runs(self) -> int:
+        return self._lines.getvalue().count('"reconciled"')
 
 
 @in_virtual_time
@@ -92,10 +90,10 @@ async def test_while_an_operator_runs_a_command_the_service_does_not() -> None:
     async with scene() as here:
         exclusive = InMemoryExclusive()
         replica = Replica(here, exclusive)
-        async with exclusive.hold(LOCK, "an operator"):
+        async with exclusive.hold(OPERATOR_LOCK, "an operator"):
             await asyncio.sleep(A_DAY.total_seconds())
             assert replica.runs == 0
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(2 * LOOK_EVERY)
         assert replica.runs == 1
         replica.task.cancel()
 
@@ -122,7 +120,7 @@ async def test_whom_it_cannot_read_is_told_by_the_log(
     log = StringIO()
 
     async def ended() -> bool:
-        return await available.checkpoints.load(LAST_FULL) is not None
+        return await available.store.checkpoints.load(LAST_FULL) is not None
 
     async with running_service(clerk, store_url, reconcile_every=1, log=log):
         await eventually(ended)

@@ -1,9 +1,8 @@
 """The journal forgets bodies first and entries later, and one user's bodies at once."""
 
 import io
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -14,8 +13,8 @@ from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.retention import PostgresRetention
 from domain.ports import Exclusive
 from domain.retention import BATCH, Forgotten, Retain, RetentionPeriods
+from service.jobs import RETENTION_LOCK, retain_by_the_hour
 from service.log import line_logger
-from service.retention import LOCK, retain_by_the_hour
 from tests.adapters.clerk.payloads import ADA
 from tests.commands.arrivals import Sql, entries, happened, quarantined
 from tests.commands.commands import Operator
@@ -45,34 +44,34 @@ async def test_bodies_go_after_their_days_and_entries_after_theirs(
     database: Database, sql: Sql
 ) -> None:
     await aged(sql, 91, 89, 31, 29, 0)
-    assert await retain(database)(datetime.now(UTC)) == Forgotten(bodies=2, entries=1)
+    assert await retain(database)() == Forgotten(bodies=2, entries=1)
     assert await kept(sql) == [("89", False), ("31", False), ("29", True), ("0", True)]
 
 
 async def test_quarantined_bodies_go_as_well(database: Database, sql: Sql) -> None:
     await quarantined(database, b"x")
     await sql.execute("update sync_journal set received_at = now() - interval '31 days'")
-    await retain(database)(datetime.now(UTC))
+    await retain(database)()
     assert [one["body"] for one in await entries(sql)] == [None]
 
 
 async def test_a_second_run_finds_nothing_to_do(database: Database, sql: Sql) -> None:
     await aged(sql, 91, 31)
-    await retain(database)(datetime.now(UTC))
-    assert await retain(database)(datetime.now(UTC)) == Forgotten(bodies=0, entries=0)
+    await retain(database)()
+    assert await retain(database)() == Forgotten(bodies=0, entries=0)
 
 
 async def test_more_than_a_batch_goes_batch_by_batch(database: Database, sql: Sql) -> None:
     await aged(sql, *[91.0] * (BATCH + 1), *[31.0] * (2 * BATCH + 1))
-    found = await retain(database)(datetime.now(UTC))
+    found = await retain(database)()
     assert found == Forgotten(bodies=2 * BATCH + 1, entries=BATCH + 1)
 
 
 async def test_one_batch_is_no_more_than_asked_for(database: Database, sql: Sql) -> None:
     await aged(sql, *[91.0] * 5)
     journal = PostgresRetention(database)
-    assert await journal.expire_bodies(datetime.now(UTC), 3) == 3
-    assert await journal.expire_entries(datetime.now(UTC), 3) == 3
+    assert await journal.expire_bodies(timedelta(0), 3) == 3
+    assert await journal.expire_entries(timedelta(0), 3) == 3
 
 
 async def test_a_row_that_is_locked_is_left_for_the_next_time(
@@ -82,9 +81,9 @@ async def test_a_row_that_is_locked_is_left_for_the_next_time(
     redelivery = await asyncpg.connect(store_url)
     async with redelivery.transaction():
         await redelivery.execute("select from sync_journal for update")
-        assert await retain(database)(datetime.now(UTC)) == Forgotten(bodies=0, entries=0)
+        assert await retain(database)() == Forgotten(bodies=0, entries=0)
     await redelivery.close()
-    assert (await retain(database)(datetime.now(UTC))).bodies == 1
+    assert (await retain(database)()).bodies == 1
 
 
 async def test_the_command_does_it(operator: Operator, sql: Sql) -> None:
@@ -161,20 +160,17 @@ class Enough(Exception):
 
 
 class Counting(Retain):
-    """Counts its runs, and fails as often as it is told. It has enough after a few."""
+    """Counts its runs, and ends the loop after a few."""
 
-    def __init__(self, database: Database, failures: Sequence[Exception] = ()) -> None:
+    def __init__(self, database: Database) -> None:
         super().__init__(PostgresRetention(database), PERIODS)
         self.runs = 0
-        self.failures = list(failures)
 
-    async def __call__(self, now: datetime) -> Forgotten:
+    async def __call__(self) -> Forgotten:
         if self.runs == TIMES:
             raise Enough
         self.runs += 1
-        if self.failures:
-            raise self.failures.pop()
-        return await super().__call__(now)
+        return await super().__call__()
 
 
 class Trying(PostgresExclusive):
@@ -215,17 +211,6 @@ async def test_while_another_replica_is_at_it_this_one_waits(
 ) -> None:
     counting, exclusive = Counting(database), Trying(store_url)
     log = line_logger("error", "json", io.StringIO())
-    async with PostgresExclusive(store_url).hold(LOCK, "another replica"):
+    async with PostgresExclusive(store_url).hold(RETENTION_LOCK, "another replica"):
         await lived_through(counting, exclusive, log)
     assert (exclusive.times, counting.runs) == (TIMES, 0)
-
-
-async def test_a_store_that_was_away_does_not_end_it(database: Database, store_url: str) -> None:
-    from domain.errors import StorageUnavailable
-
-    counting = Counting(database, [StorageUnavailable("away")])
-    lines = io.StringIO()
-    log = line_logger("info", "json", lines)
-    await lived_through(counting, PostgresExclusive(store_url), log)
-    assert counting.runs == TIMES
-    assert lines.getvalue().count("retention_waits") == 1

@@ -11,7 +11,7 @@ from adapters.postgres.exclusive import PostgresExclusive
 from domain.user import UserId
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.exclusive_run import LOCK
+from service.jobs import OPERATOR_LOCK
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
 from tests.console.visitors import Visitor, proof_in
@@ -231,7 +231,7 @@ async def test_the_brake_takes_numbers_only(own_operator: Visitor, sql: Sql, all
 async def test_beside_another_run_nothing_begins(
     own_operator: Visitor, store_url: str, sql: Sql
 ) -> None:
-    async with PostgresExclusive(store_url).hold(LOCK, "reconcile 7@elsewhere"):
+    async with PostgresExclusive(store_url).hold(OPERATOR_LOCK, "reconcile 7@elsewhere"):
         answer = await own_operator.confirm("/drift/check")
     assert (answer.status_code, "Held by reconcile 7@elsewhere" in answer.text) == (409, True)
     assert await trail(sql) == []

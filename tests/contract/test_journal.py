@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from domain.journal import JournalFilter
-from domain.observation import UnreadableDelivery
+from domain.journal import JournalQuery
+from domain.sync_user import UnreadableDelivery
 from domain.user import Source, UserId
 from tests.contract.conftest import Store
 from tests.people import deleted, delivered, new_id, observed, user
@@ -44,14 +44,14 @@ async def test_the_deliveries_asked_for_come_oldest_first(
     store: Store, asked: dict[str, Any], svix_ids: list[str]
 ) -> None:
     await arrivals(store)
-    wanted = JournalFilter(**asked)
-    assert [entry.svix_id async for entry in store.journal.entries(wanted)] == svix_ids
+    wanted = JournalQuery(**asked)
+    assert [entry.svix_id async for entry in store.journal.deliveries(wanted)] == svix_ids
     assert await store.journal.count(wanted) == len(svix_ids)
 
 
 async def test_one_users_deliveries_are_told_from_the_neighbours(store: Store) -> None:
-    wanted = JournalFilter(user_id=await arrivals(store))
-    found = {entry.svix_id: entry.body async for entry in store.journal.entries(wanted)}
+    wanted = JournalQuery(user_id=await arrivals(store))
+    found = {entry.svix_id: entry.body async for entry in store.journal.deliveries(wanted)}
     assert found == {"msg_new": b"new", "msg_old": b"old", "msg_q": b"?"}
 
 
@@ -83,5 +83,5 @@ async def test_what_leaves_quarantine_belongs_to_its_user(store: Store) -> None:
     (entry,) = await store.journal.history(user_id)
     assert (entry.outcome, entry.error) == ("created", None)
     await store.users.sync(delivered(deleted(user_id)))
-    bodies = [entry.body async for entry in store.journal.entries(JournalFilter(user_id=user_id))]
+    bodies = [entry.body async for entry in store.journal.deliveries(JournalQuery(user_id=user_id))]
     assert bodies == [None, None]

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from domain.observation import SyncUser, UnreadableDelivery
+from domain.sync_user import SyncUser, UnreadableDelivery
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserChange, UserId
 from tests.contract.conftest import Store
 from tests.people import at, deleted, delivered, new_id, observed, outcomes_of, user

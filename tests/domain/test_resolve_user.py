@@ -12,9 +12,8 @@ from domain.errors import (
     UserDeleted,
     UserUnknown,
 )
-from domain.observation import SyncUser
 from domain.resolve_user import JitLimits, ResolveUser, UnknownUsers
-from domain.sync_user import SyncUserHandler
+from domain.sync_user import SyncUser
 from domain.user import DeletedUser, LocalUser, Source, UserChange, UserId
 from tests.fakes.clerk import InMemoryClerk
 from tests.fakes.store import InMemoryStore
@@ -50,7 +49,6 @@ class Scene:
         self.resolve = ResolveUser(
             self.store,
             clerk,
-            SyncUserHandler(self.store),
             limits,
             self.reported.append,
             clock=asyncio.get_running_loop().time,

@@ -1,7 +1,7 @@
 """Whoever is served while the journal forgets should not notice."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from domain.ports import JournalRetention
 from domain.retention import Retain, RetentionPeriods
@@ -18,12 +18,12 @@ class SlowJournal(JournalRetention):
         self.left = {"bodies": batches, "entries": batches}
         self.worked: list[tuple[float, float]] = []
 
-    async def expire_bodies(self, before: datetime, limit: int) -> int:
-        del before
+    async def expire_bodies(self, older_than: timedelta, limit: int) -> int:
+        del older_than
         return await self._work("bodies", limit)
 
-    async def expire_entries(self, before: datetime, limit: int) -> int:
-        del before
+    async def expire_entries(self, older_than: timedelta, limit: int) -> int:
+        del older_than
         return await self._work("entries", limit)
 
     async def _work(self, kind: str, limit: int) -> int:
@@ -36,8 +36,8 @@ class SlowJournal(JournalRetention):
         self.worked.append((started, clock()))
         return limit
 
-    async def expired(self, bodies_before: datetime, entries_before: datetime) -> tuple[int, int]:
-        del bodies_before, entries_before
+    async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
+        del bodies, entries
         return self.left["bodies"], self.left["entries"]
 
     async def erase_bodies(self, user_id: UserId) -> int:
@@ -50,7 +50,7 @@ class SlowJournal(JournalRetention):
 @in_virtual_time
 async def test_it_rests_thrice_as_long_as_each_batch_took() -> None:
     journal = SlowJournal(batches=4)
-    await Retain(journal, PERIODS, rests=3)(datetime.now(UTC))
+    await Retain(journal, PERIODS, rests=3)()
     rests = [
         round((later - ended) / (ended - started), 6)
         for (started, ended), (later, _) in zip(journal.worked, journal.worked[1:], strict=False)
@@ -62,6 +62,6 @@ async def test_it_rests_thrice_as_long_as_each_batch_took() -> None:
 async def test_an_operator_who_waits_for_it_waits_for_the_work_alone() -> None:
     journal = SlowJournal(batches=4)
     began = asyncio.get_running_loop().time()
-    await Retain(journal, PERIODS)(datetime.now(UTC))
+    await Retain(journal, PERIODS)()
     worked = sum(ended - started for started, ended in journal.worked)
     assert round(asyncio.get_running_loop().time() - began, 6) == round(worked, 6)

@@ -8,14 +8,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
-from domain.ports import IdentityProvider
+from domain.ports import IdentityProvider, UserPage
 from domain.user import User, UserId
 from service.app import create_app
 from service.bootstrap import operations
@@ -42,13 +42,13 @@ class SmallPages(IdentityProvider):
     async def count(self) -> int:
         return await self._clerk.count()
 
-    def newest_first(self) -> AsyncIterator[Sequence[User]]:
+    def newest_first(self) -> AsyncIterator[UserPage]:
         return self._clerk.newest_first()
 
-    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
+    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         async for page in self._clerk.pages(starting_after=starting_after):
-            for first in range(0, len(page), PAGE):
-                yield page[first : first + PAGE]
+            for first in range(0, len(page.users), PAGE):
+                yield UserPage(users=page.users[first : first + PAGE])
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ async def request(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
 async def backfill(stage: Stage, fuse: Fuse, _: Mapping[str, str]) -> None:
     """The operator's command, but for its terminal."""
     async with operations(stage.settings) as available:
-        work = backfill_of(available, identity_provider=SmallPages(available.identity_provider))
+        work = backfill_of(available, identity_provider=SmallPages(available.clerk.bulk))
         fuse.light()
-        await asyncio.create_task(work.run(lambda _: None))
+        await asyncio.create_task(work.run(lambda _outcomes, _left_out: None))
 
 
 async def ask(

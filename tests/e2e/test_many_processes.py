@@ -12,10 +12,10 @@ import asyncpg
 import httpx
 import pytest
 
-from domain.backfill import Backfill
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.bootstrap import operations
+from service.services import backfill_of
 from tests.e2e.messages import Message, deletion, sign_up, update
 from tests.e2e.processes import ServiceProcess, environment_for, running_processes
 from tests.e2e.truth import differences
@@ -155,15 +155,9 @@ async def ask(service: ServiceProcess, token: str) -> httpx.Response:
 async def backfill_for_ever(clerk: ClerkEmulator, store: str) -> None:
     """As an operator's command does it, again and again."""
     async with operations(settings_for(clerk, store)) as parts:
-        backfill = Backfill(
-            identity_provider=parts.identity_provider,
-            sync_user=parts.sync_user,
-            user_table=parts.user_table,
-            checkpoints=parts.checkpoints,
-            instance_id=clerk.config.instance_id,
-        )
+        backfill = backfill_of(parts.store, parts.clerk)
         while True:
-            await backfill.run(lambda _: None)
+            await backfill.run(lambda _outcomes, _left_out: None)
 
 
 async def assert_all_are_gone(

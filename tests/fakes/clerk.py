@@ -1,10 +1,10 @@
 """An identity provider in memory, with a delay, an outage and a record of the fetches."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from domain.errors import IdentityProviderUnavailable
-from domain.ports import IdentityProvider
+from domain.ports import IdentityProvider, UserPage
 from domain.user import User, UserId
 
 
@@ -23,13 +23,14 @@ class InMemoryClerk(IdentityProvider):
             raise IdentityProviderUnavailable("down", retry_after=7)
         return seen
 
-    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
+    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         everyone = list(self.users.values())
         ids = list(self.users)
-        yield everyone[ids.index(starting_after) + 1 if starting_after else 0 :]
+        yield UserPage(users=everyone[ids.index(starting_after) + 1 if starting_after else 0 :])
 
-    async def newest_first(self) -> AsyncIterator[Sequence[User]]:
-        yield sorted(self.users.values(), key=lambda user: user.clerk_updated_at, reverse=True)
+    async def newest_first(self) -> AsyncIterator[UserPage]:
+        users = sorted(self.users.values(), key=lambda user: user.clerk_updated_at, reverse=True)
+        yield UserPage(users=users)
 
     async def instance_ids(self) -> frozenset[str]:
         return frozenset({"ins_fake"})

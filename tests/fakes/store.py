@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from domain.journal import JournalEntry, JournalFilter
-from domain.observation import SyncResult, SyncUser, UnreadableDelivery
+from domain.journal import JournalEntry, JournalQuery
 from domain.ports import Journal, UserRepository, UserTable
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import (
-    CONTENT_FIELDS,
+    KEPT_FIELDS,
     DeletedUser,
     LocalUser,
     Outcome,
@@ -104,13 +104,13 @@ class InMemoryStore(UserRepository, UserTable, Journal):
     async def quarantined(self) -> int:
         return sum(entry.outcome == "quarantined" for entry in self.journal)
 
-    async def count(self, wanted: JournalFilter) -> int:
-        return len([entry async for entry in self.entries(wanted)])
+    async def count(self, query: JournalQuery) -> int:
+        return len([entry async for entry in self.deliveries(query)])
 
-    async def entries(self, wanted: JournalFilter) -> AsyncIterator[JournalEntry]:
+    async def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
         await asyncio.sleep(0)
-        found = [entry for entry in self._numbered() if _is_wanted(entry, wanted)]
-        for entry in found[: wanted.limit]:
+        found = [entry for entry in self._numbered() if _is_wanted(entry, query)]
+        for entry in found[: query.limit]:
             yield entry
 
     async def history(self, user_id: UserId) -> list[JournalEntry]:
@@ -185,16 +185,16 @@ def _kept(number: int, entry: Entry) -> JournalEntry:
     return JournalEntry(id=number, last_received_at=entry.received_at, **fields)
 
 
-def _is_wanted(entry: JournalEntry, wanted: JournalFilter) -> bool:
+def _is_wanted(entry: JournalEntry, query: JournalQuery) -> bool:
     return (
         entry.svix_id is not None
-        and (not wanted.outcomes or entry.outcome in wanted.outcomes)
-        and (not wanted.event_types or entry.event_type in wanted.event_types)
-        and wanted.user_id in (None, entry.clerk_id)
-        and wanted.svix_id in (None, entry.svix_id)
-        and wanted.error in (None, entry.error)
-        and (wanted.since is None or entry.received_at >= wanted.since)
-        and (wanted.until is None or entry.received_at < wanted.until)
+        and (not query.outcomes or entry.outcome in query.outcomes)
+        and (not query.event_types or entry.event_type in query.event_types)
+        and query.user_id in (None, entry.clerk_id)
+        and query.svix_id in (None, entry.svix_id)
+        and query.error in (None, entry.error)
+        and (query.since is None or entry.received_at >= query.since)
+        and (query.until is None or entry.received_at < query.until)
     )
 
 
@@ -206,7 +206,7 @@ def _local(row: Row) -> LocalUser | DeletedUser:
         clerk_id=state.clerk_id,
         clerk_updated_at=state.clerk_updated_at,
         observed_at=state.observed_at,
-        **{name: getattr(state, name) for name in CONTENT_FIELDS},
+        **{name: getattr(state, name) for name in KEPT_FIELDS},
         id=row.id,
         synced_by=row.synced_by,
         created_at=row.created_at,

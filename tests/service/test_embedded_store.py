@@ -5,7 +5,7 @@ import orjson
 import pytest
 
 from adapters.embedded_postgres import EmbeddedPostgresUnavailable
-from service.embedded_store import keep_running
+from service.jobs import keep_running
 from service.log import line_logger
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.event_loop import watch_the_event_loop
+from service.jobs import watch_event_loop
 from tests.e2e.fuse import stepwise
 from tests.e2e.messages import deletion, sign_up, update
 from tests.e2e.processes import eventually
@@ -47,7 +47,7 @@ class LongestStep:
 
 async def test_a_blocked_event_loop_is_reported() -> None:
     lags: list[float] = []
-    watching = asyncio.create_task(watch_the_event_loop(lags.append, every=0.01))
+    watching = asyncio.create_task(watch_event_loop(lags.append, every=0.01))
     await asyncio.sleep(0.05)
     time.sleep(0.2)  # noqa: ASYNC251 - this is what must be seen
     await asyncio.sleep(0.05)

@@ -7,11 +7,11 @@ from adapters.clerk.api.calls import BULK_LIMITS
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
 from adapters.clerk.translate.replays import ClerkDeliveryReader
 from domain.backfill import Backfill
+from domain.drift import Findings
 from domain.errors import Unavailable
-from domain.journal import JournalFilter
-from domain.reconcile import Findings, Reconcile
+from domain.journal import JournalQuery
+from domain.reconcile import Reconcile, ReconcileOptions
 from domain.replay import RecordedDelivery, ReplayDelivery, recorded
-from domain.sync_user import SyncUserHandler
 from scripts.clerk_emulator import ClerkEmulator
 from tests.simulation.fortune import Fortune
 from tests.simulation.virtual_time import Process
@@ -46,25 +46,27 @@ class Operator:
                 command.result()
 
     async def backfill(self) -> None:
-        clerk, sync_user = self._reader(), SyncUserHandler(self._store)
-        await Backfill(
-            identity_provider=clerk,
-            sync_user=sync_user,
+        backfill = Backfill(
+            users=self._store,
             user_table=self._store,
+            identity_provider=self._reader(),
             checkpoints=self._store,
             instance_id=self._clerk.config.instance_id,
-        ).run(lambda _: None)
+        )
+        await backfill.run(lambda _outcomes, _left_out: None)
 
     async def reconcile(self) -> Findings:
-        return await self.reconciliation().full()
+        findings = Findings()
+        await self.reconciliation().full(ReconcileOptions(repair=True), findings)
+        return findings
 
     async def reconcile_recent(self) -> None:
-        await self.reconciliation().recent()
+        await self.reconciliation().recent(ReconcileOptions(repair=True), Findings())
 
     async def replay(self) -> None:
         reader = ClerkDeliveryReader(instance_id=self._clerk.config.instance_id)
-        replay = ReplayDelivery(reader, SyncUserHandler(self._store))
-        async for one in recorded(self._store, JournalFilter(), reader):
+        replay = ReplayDelivery(reader, self._store)
+        async for one in recorded(self._store, JournalQuery(), reader):
             if isinstance(one, RecordedDelivery):
                 await replay(one)
 
@@ -83,10 +85,8 @@ class Operator:
             users=self._store,
             user_table=self._store,
             identity_provider=self._reader(),
-            sync_user=SyncUserHandler(self._store),
             checkpoints=self._store,
             instance_id=self._clerk.config.instance_id,
-            repair=True,
         )
 
     def _reader(self) -> ClerkIdentityProvider:

@@ -1,7 +1,9 @@
 """One process of the service: our whole application, which may die at any await."""
 
 import asyncio
+from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -10,14 +12,14 @@ from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
+from adapters.clerk.translate.replays import ClerkDeliveryReader
 from domain.resolve_user import ResolveUser
-from domain.sync_user import SyncUserHandler
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from service.log import line_logger
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.services import Services, attach
+from service.services import Clerk, Services, Store, attach
 from tests.running import settings_for
 from tests.simulation.virtual_time import Process
 from tests.simulation.wires import ClerkWire, StoreWire
@@ -79,10 +81,31 @@ class Replica:
             clock=clock,
         )
         keys = JwksKeys(httpx.AsyncClient(transport=self._wire), config.jwks_url, clock=clock)
-        sync_user = SyncUserHandler(self._store)
+        store: Any = self._store
         return Services(
-            sync_user=sync_user,
-            resolve_user=ResolveUser(self._store, clerk, sync_user, clock=clock),
+            store=Store(
+                users=store,
+                user_table=store,
+                journal=store,
+                journal_pages=store,
+                retention=store,
+                watch=store,
+                checkpoints=store,
+                exclusive=store,
+                audit=store,
+                reads=store,
+                schema_at_head=_yes,
+            ),
+            clerk=Clerk(
+                webhooks=ClerkWebhookVerifier(
+                    config.webhook_secrets, instance_id=config.instance_id
+                ),
+                delivery_reader=ClerkDeliveryReader(instance_id=config.instance_id),
+                bulk=clerk,
+                clock=clerk,
+                instance_id=config.instance_id,
+            ),
+            resolve_user=ResolveUser(self._store, clerk, clock=clock),
             sessions=ClerkSessionVerifier(
                 keys,
                 issuer=config.token_issuer,
@@ -91,9 +114,7 @@ class Replica:
                 audience=None,
                 clock=clock,
             ),
-            webhooks=ClerkWebhookVerifier(config.webhook_secrets, instance_id=config.instance_id),
-            journal=self._store,
-            silent_users=_nobody,
+            silence_after=timedelta(minutes=15),
             readiness=_always_ready(),
             metrics=Metrics(),
         )
@@ -117,5 +138,5 @@ def _always_ready() -> Readiness:
         schema_at_head=_yes,
         keys_loaded=lambda: True,
         clerk_answers=lambda: True,
-        webhooks_arrive=_yes,
+        silent_users=_nobody,
     )

@@ -5,21 +5,22 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 import orjson
 
 from adapters.postgres.checkpoints import PostgresCheckpoints
+from adapters.postgres.columns import JSON_COLUMNS
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.users import PostgresUserRepository
-from domain.journal import JournalEntry, JournalFilter
-from domain.observation import SyncResult, SyncUser, UnreadableDelivery
+from domain.journal import JournalEntry, JournalQuery
 from domain.ports import Checkpoints, Journal, UserRepository, UserTable
-from domain.user import CONTENT_FIELDS, DeletedUser, LocalUser, UserChange, UserId
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
+from domain.user import KEPT_FIELDS, DeletedUser, LocalUser, UserChange, UserId
 from tests.fakes.store import InMemoryStore
 
 Answer = TypeVar("Answer")
@@ -27,8 +28,8 @@ Sql: TypeAlias = "asyncpg.Connection[Any]"
 Row = Mapping[str, Any]
 """The columns of `users` that are held against Clerk."""
 
-_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
-_COLUMNS = ("clerk_id", "deleted_at", "clerk_updated_at", *CONTENT_FIELDS)
+_IN_THE_FUTURE = timedelta(days=-1)
+_COLUMNS = ("clerk_id", "deleted_at", "clerk_updated_at", *KEPT_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,22 @@ class MemoryStore(InMemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self._cursors: dict[str, str] = {}
+        self._saved_at: dict[str, float] = {}
 
     async def load(self, name: str) -> str | None:
         return self._cursors.get(name)
 
     async def save(self, name: str, cursor: str) -> None:
         self._cursors[name] = cursor
+        self._saved_at[name] = asyncio.get_running_loop().time()
 
     async def clear(self, name: str) -> None:
         self._cursors.pop(name, None)
+
+    async def age(self, name: str) -> timedelta | None:
+        if name not in self._cursors:
+            return None
+        return timedelta(seconds=asyncio.get_running_loop().time() - self._saved_at[name])
 
     async def forget_bodies(self) -> None:
         self.journal = [replace(entry, body=None) for entry in self.journal]
@@ -112,11 +120,11 @@ class PostgresStore:
     async def quarantined(self) -> int:
         return self._now(self._journal.quarantined())
 
-    async def count(self, wanted: JournalFilter) -> int:
-        return self._now(self._journal.count(wanted))
+    async def count(self, query: JournalQuery) -> int:
+        return self._now(self._journal.count(query))
 
-    async def entries(self, wanted: JournalFilter) -> AsyncIterator[JournalEntry]:
-        for entry in self._now(_listed(self._journal.entries(wanted))):
+    async def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
+        for entry in self._now(_listed(self._journal.deliveries(query))):
             yield entry
 
     async def history(self, user_id: UserId) -> list[JournalEntry]:
@@ -131,8 +139,11 @@ class PostgresStore:
     async def clear(self, name: str) -> None:
         self._now(self._checkpoints.clear(name))
 
+    async def age(self, name: str) -> timedelta | None:
+        return self._now(self._checkpoints.age(name))
+
     async def forget_bodies(self) -> None:
-        while self._now(self._retention.expire_bodies(_END_OF_TIME, 500)):
+        while self._now(self._retention.expire_bodies(_IN_THE_FUTURE, 500)):
             pass
 
     def empty(self) -> None:
@@ -195,5 +206,6 @@ async def _listed(entries: AsyncIterator[JournalEntry]) -> list[JournalEntry]:
 def _row(state: UserChange) -> Row:
     columns: dict[str, Any] = {name: getattr(state, name, None) for name in _COLUMNS}
     if not isinstance(state, DeletedUser):
-        columns["public_metadata"] = orjson.dumps(dict(state.public_metadata))
+        for name in JSON_COLUMNS:
+            columns[name] = orjson.dumps(columns[name])
     return columns

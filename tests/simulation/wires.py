@@ -1,14 +1,15 @@
 """What lies between the parts of a world: it takes time, and it can be cut at either end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol, TypeVar
 
 import httpx
 import orjson
 
 from domain.errors import StorageUnavailable
-from domain.journal import JournalEntry, JournalFilter
-from domain.observation import SyncResult, SyncUser, UnreadableDelivery
+from domain.journal import JournalEntry, JournalQuery
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import DeletedUser, LocalUser, UserId
 from tests.simulation.fortune import Fortune
 from tests.simulation.laws import Laws
@@ -122,11 +123,11 @@ class StoreWire:
     async def quarantined(self) -> int:
         return await self._read(self._store.quarantined)
 
-    async def count(self, wanted: JournalFilter) -> int:
-        return await self._read(lambda: self._store.count(wanted))
+    async def count(self, query: JournalQuery) -> int:
+        return await self._read(lambda: self._store.count(query))
 
-    async def entries(self, wanted: JournalFilter) -> AsyncIterator[JournalEntry]:
-        async for entry in self._store.entries(wanted):
+    async def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
+        async for entry in self._store.deliveries(query):
             await self._pass()
             yield entry
 
@@ -141,6 +142,9 @@ class StoreWire:
 
     async def clear(self, name: str) -> None:
         await self._write(lambda: self._store.clear(name))
+
+    async def age(self, name: str) -> timedelta | None:
+        return await self._read(lambda: self._store.age(name))
 
     async def forget_bodies(self) -> None:
         await self._write(self._store.forget_bodies)

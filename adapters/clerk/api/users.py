@@ -15,7 +15,7 @@ from adapters.clerk.api.paging import PAGE_SIZE, Position
 from adapters.clerk.http import Answer
 from adapters.clerk.translate.delivery import Unreadable, read_json, read_user
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
-from domain.ports import IdentityProvider, IdentityProviderClock
+from domain.ports import IdentityProvider, IdentityProviderClock, LeftOut, UserPage
 from domain.user import User, UserId, parse_user_id
 
 API_VERSION = "2026-05-12"
@@ -63,7 +63,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
     """Reads users with a client made by `clerk_client`.
 
     `max_rate` is in requests per 10 seconds. `report` hears of every HTTP attempt (operation and
-    status), `on_unreadable` of every user that had to be left out of a page (the id, or `?`).
+    status).
     `clock` counts seconds and never goes back.
     """
 
@@ -75,13 +75,11 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         limits: ClerkLimits = REQUEST_LIMITS,
         bulk_limits: ClerkLimits = BULK_LIMITS,
         report: Report = lambda _operation, _status: None,
-        on_unreadable: Callable[[str], None] = lambda _user_id: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._calls = ClerkCalls(client, max_rate=max_rate, report=report, clock=clock)
         self._limits = limits
         self._bulk_limits = bulk_limits
-        self._on_unreadable = on_unreadable
 
     @property
     def answers(self) -> bool:
@@ -102,12 +100,12 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         except Unreadable as unreadable:
             raise UserUnreadable(unreadable.reason) from unreadable
 
-    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[Sequence[User]]:
-        """Users we cannot read are left out and reported."""
+    async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
+        """Users that we cannot read are left out of the page and named in it."""
         async for page in self._walk(Position(cursor=starting_after), "+created_at"):
             yield page
 
-    async def newest_first(self) -> AsyncIterator[Sequence[User]]:
+    async def newest_first(self) -> AsyncIterator[UserPage]:
         """By offset: Clerk's cursor wants creation order (OpenAPI, `GetUserList`)."""
         async for page in self._walk(Position(cursor=None, by_offset=True), "-updated_at"):
             yield page
@@ -122,15 +120,15 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         ids = (key.get("kid") for key in keys if isinstance(key, dict))
         return frozenset(kid for kid in ids if isinstance(kid, str))
 
-    async def _walk(self, position: Position, order_by: str) -> AsyncIterator[Sequence[User]]:
+    async def _walk(self, position: Position, order_by: str) -> AsyncIterator[UserPage]:
         while True:
             answer = await self._list(position, order_by)
             if answer.status in _REFUSED and position.params:
                 position = position.otherwise()
                 continue
             entries = _entries(answer)
-            if users := self._readable(entries, answer):
-                yield users
+            if entries:
+                yield _page(entries, answer)
             if len(entries) < PAGE_SIZE:
                 return
             position = position.after(len(entries), _ids(entries))
@@ -153,14 +151,15 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         params = {"limit": PAGE_SIZE, "order_by": order_by, **position.params}
         return await self._calls.get("list", "/users", params, self._bulk_limits)
 
-    def _readable(self, entries: Sequence[object], answer: Answer) -> list[User]:
-        users = []
-        for entry in entries:
-            try:
-                users.append(_user(entry, answer))
-            except Unreadable:
-                self._on_unreadable(_id(entry) or "?")
-        return users
+
+def _page(entries: Sequence[object], answer: Answer) -> UserPage:
+    users, left_out = [], []
+    for entry in entries:
+        try:
+            users.append(_user(entry, answer))
+        except Unreadable as unreadable:
+            left_out.append(LeftOut(clerk_id=_id(entry) or "?", reason=unreadable.reason))
+    return UserPage(users=users, left_out=left_out)
 
 
 def _user(data: object, answer: Answer) -> User:

@@ -19,14 +19,17 @@ from adapters.clerk.translate.json import (
     write_json,
 )
 from adapters.clerk.translate.user import AHEAD, read_user, user_id
-from domain.observation import (
+from domain.sync_user import (
+    DELETION,
+    FOLLOWED_EVENTS,
     DeliveryRecord,
+    FollowedDelivery,
     IgnoredDelivery,
-    SyncUser,
     UnreadableDelivery,
     VerifiedDelivery,
+    followed,
 )
-from domain.user import DeletedUser, Source, UserChange, UserId, parse_user_id
+from domain.user import USER_ID, DeletedUser, Source, UserChange, UserId, parse_user_id
 
 __all__ = [
     "Unreadable",
@@ -37,11 +40,9 @@ __all__ = [
     "redacted",
 ]
 
-FOLLOWED = ("user.created", "user.updated", "user.deleted")
-
 _SECONDS_BELOW = 100_000_000_000
 _LONGEST_EVENT_TYPE = 100
-_USER_ID_MEMBER = re.compile(rb'"id"\s*:\s*"(user_[A-Za-z0-9]{1,120})"')
+_USER_ID_MEMBER = re.compile(rf'"id"\s*:\s*"({USER_ID})"'.encode())
 
 
 def envelope_time(unverified: object) -> datetime | None:
@@ -91,7 +92,7 @@ def read_delivery(
 
 def _command(
     envelope: Mapping[str, Any], event_type: str, svix_id: str, sent_at: datetime, source: Source
-) -> SyncUser:
+) -> FollowedDelivery:
     occurred_at = _occurred_at(envelope, sent_at)
     change = _change(envelope, event_type, occurred_at, sent_at)
     delivery = DeliveryRecord(
@@ -100,7 +101,7 @@ def _command(
         occurred_at=occurred_at or sent_at,
         body=write_json(redacted(envelope)),
     )
-    return SyncUser(change=change, source=source, delivery=delivery)
+    return followed(delivery, change, source)
 
 
 def _change(
@@ -109,7 +110,7 @@ def _change(
     data = envelope.get("data")
     if data is None:
         raise Unreadable("no_data")
-    if event_type == "user.deleted":
+    if event_type == DELETION:
         return DeletedUser(clerk_id=user_id(json_object(data)), deleted_at=occurred_at or sent_at)
     return read_user(data, observed_at=occurred_at, not_after=occurred_at or sent_at)
 
@@ -122,7 +123,7 @@ def _event_type(envelope: Mapping[str, Any]) -> str:
 
 
 def _not_ours(event_type: str, envelope: Mapping[str, Any], instance_id: str | None) -> str | None:
-    if event_type not in FOLLOWED:
+    if event_type not in FOLLOWED_EVENTS:
         return "event_not_followed"
     if instance_id is not None and envelope.get("instance_id") not in (None, instance_id):
         return "other_instance"
@@ -149,7 +150,7 @@ def _poison(envelope: object, svix_id: str, body: bytes, reason: str) -> Unreada
         svix_id=svix_id,
         body=body,
         reason=reason,
-        event_type=event_type if event_type in FOLLOWED else None,
+        event_type=event_type if event_type in FOLLOWED_EVENTS else None,
         clerk_id=_user_named(fields) if fields else _user_named_in_bytes(body),
         occurred_at=_time_or_none(fields),
     )

@@ -15,7 +15,6 @@ Reason = Literal[
     "no_user_id",
     "no_updated_at",
     "updated_at_absurd",
-    "created_at_absurd",
     "timestamp_absurd",
     "wrong_type",
     "nul_character",

@@ -9,8 +9,8 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from adapters.clerk.translate.delivery import read_delivery
 from adapters.clerk.translate.json import write_json
 from domain.errors import FrontDoorUnavailable
-from domain.observation import VerifiedDelivery
 from domain.ports import DeliveryReader, FrontDoor
+from domain.sync_user import VerifiedDelivery
 from domain.user import Source, UserId
 
 _TRIES = 5

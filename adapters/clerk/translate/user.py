@@ -14,7 +14,7 @@ from adapters.clerk.translate.json import (
     require_storable,
     text,
 )
-from domain.user import User, UserId, parse_user_id
+from domain.user import EmailAddress, User, UserId, parse_user_id
 
 AHEAD = timedelta(minutes=5)
 """How far a time may lie ahead of one we trust: Svix's own tolerance."""
@@ -41,7 +41,7 @@ def read_user(data: object, *, observed_at: datetime | None, not_after: datetime
         clerk_id=user_id(fields),
         clerk_updated_at=updated_at,
         observed_at=observed_at or updated_at,
-        clerk_created_at=_created_at(fields),
+        clerk_created_at=_time(fields, "created_at"),
         email=email,
         email_verified=email is not None and _verified(address),
         phone_number=text(phone, "phone_number"),
@@ -52,6 +52,11 @@ def read_user(data: object, *, observed_at: datetime | None, not_after: datetime
         external_id=text(fields, "external_id"),
         public_metadata=_public_metadata(fields),
         banned=flag(fields, "banned") or flag(fields, "deprovisioned"),
+        email_addresses=_email_addresses(fields),
+        two_factor_enabled=flag(fields, "two_factor_enabled"),
+        locked=flag(fields, "locked"),
+        legal_accepted_at=_time(fields, "legal_accepted_at"),
+        last_sign_in_at=_time(fields, "last_sign_in_at"),
     )
 
 
@@ -73,10 +78,30 @@ def _updated_at(data: Mapping[str, Any], not_after: datetime | None) -> datetime
     return updated_at
 
 
-def _created_at(data: Mapping[str, Any]) -> datetime | None:
-    """Years before Clerk's own are fine: users may be imported with the time they signed up."""
-    value = data.get("created_at")
-    return None if value is None else moment(value, YEAR_1971, "created_at_absurd")
+def _time(data: Mapping[str, Any], name: str) -> datetime | None:
+    """A time that takes no part in the order. An absurd one is left out: it must not cost the user.
+
+    Users may be imported with any `created_at`, even 0.
+    """
+    try:
+        return moment(data.get(name), YEAR_1971, "wrong_type")
+    except Unreadable:
+        return None
+
+
+def _email_addresses(data: Mapping[str, Any]) -> tuple[EmailAddress, ...]:
+    primary = data.get("primary_email_address_id")
+    entries = data.get("email_addresses") or ()
+    if not isinstance(entries, list | tuple):
+        raise Unreadable("wrong_type")
+    addresses = []
+    for entry in entries:
+        if isinstance(entry, dict) and (address := text(entry, "email_address")) is not None:
+            is_primary = primary is not None and entry.get("id") == primary
+            addresses.append(
+                EmailAddress(address=address, verified=_verified(entry), primary=is_primary)
+            )
+    return tuple(addresses)
 
 
 def _primary(data: Mapping[str, Any], addresses: str, primary_id: str) -> Mapping[str, Any]:

@@ -6,10 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from domain.drift import Drift
+from domain.drift import Drift, Findings, Sweep, load_sweep, save_sweep
 from domain.errors import AlreadyRunning, IdentityProviderUnavailable
-from domain.reconcile import Brake, Findings
-from domain.sweep import Sweep, load_sweep, save_sweep
+from domain.reconcile import Brake, ReconcileOptions
 from service.console.actions.refusals import held_by
 from service.console.answers import ConsoleRoute, Refused
 from service.console.names import CHECK, REPAIR
@@ -77,17 +76,18 @@ async def _begin(
 
     async def work(detail: dict[str, Any]) -> str:
         detail["total"] = await _total(room)
-        use_case = room.reconcile(
+        findings = Findings()
+        options = ReconcileOptions(
             repair=repair,
             brake=brake,
             on_drift=lambda drift: _keep(detail, drift),
             on_compared=lambda count: _count(detail, count),
         )
-        findings = await use_case.full()
+        await room.reconcile.full(options, findings)
         sweep = findings.as_sweep(datetime.now(UTC))
         detail.update(found=sweep.found, repaired=sweep.repaired)
         if not repair:
-            await save_sweep(room.checkpoints, sweep)
+            await save_sweep(room.store.checkpoints, sweep)
         return _in_words(findings, repair=repair)
 
     try:
@@ -119,14 +119,14 @@ async def _total(room: Room) -> int | None:
     """How many there are at Clerk, to show how far it is; None where that cannot be had."""
     try:
         async with asyncio.timeout(10):
-            return await room.identity_provider.count()
+            return await room.clerk.bulk.count()
     except (IdentityProviderUnavailable, TimeoutError):
         return None
 
 
 async def _fresh_sweep(room: Room) -> Sweep:
     """Raises `Refused` where nobody has looked lately."""
-    sweep = await load_sweep(room.checkpoints)
+    sweep = await load_sweep(room.store.checkpoints)
     if sweep is None or datetime.now(UTC) - sweep.ended_at > FRESH:
         words = "A repair is confirmed by what a check found within the hour. Run one."
         raise Refused(409, "Check first", words)

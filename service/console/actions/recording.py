@@ -5,7 +5,6 @@ from typing import Any
 
 from domain.errors import SyncError
 from service.console.permission import Visit
-from service.console.runs import failure
 
 
 async def on_the_trail(
@@ -16,7 +15,7 @@ async def on_the_trail(
     work: Callable[[], Awaitable[str]],
 ) -> str:
     """What came of it. On the audit trail before it begins, and when it has ended, however."""
-    audit = visit.room.audit
+    audit = visit.room.store.audit
     action_id = await audit.begin(
         who=visit.visitor.name, action=action, target=target, detail=detail
     )
@@ -24,7 +23,7 @@ async def on_the_trail(
     try:
         result = await work()
     except SyncError as error:
-        result = f"failed: {failure(error)}"
+        result = f"failed: {error.explained}"
         raise
     finally:
         await audit.end(action_id, result=result, detail=detail)

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from domain.errors import AlreadyRunning
-from domain.journal import QUARANTINED, JournalEntry, JournalFilter
+from domain.journal import QUARANTINED, JournalEntry, JournalQuery
 from domain.replay import (
     RecordedDelivery,
     RehearseDelivery,
@@ -81,7 +81,7 @@ async def replay_one(visit: Acting, form: Posted, entry_id: int) -> Response:
 @router.get("/quarantine/replay")
 async def confirm_group(visit: Acting, request: Request) -> Response:
     error = request.query_params.get("error", "").replace("\0", "")
-    total = await visit.room.journal.count(_quarantined(error))
+    total = await visit.room.store.journal.count(_quarantined(error))
     verdicts = await _rehearsed(visit.room, error)
     return visit.page(
         "confirm.html",
@@ -101,7 +101,7 @@ async def confirm_group(visit: Acting, request: Request) -> Response:
 async def replay_group(visit: Acting, form: Posted) -> Response:
     error = form.get("error", "").replace("\0", "")
     detail: dict[str, Any] = {
-        "total": await visit.room.journal.count(_quarantined(error)),
+        "total": await visit.room.store.journal.count(_quarantined(error)),
         "done": 0,
         "verdicts": {},
     }
@@ -149,27 +149,27 @@ def _foretold(rehearsed: Replayed) -> str:
 
 
 async def _once(room: Room, entry: JournalEntry, destination: Destination) -> Replayed:
-    wanted = JournalFilter(svix_id=entry.svix_id, limit=1)
+    wanted = JournalQuery(svix_id=entry.svix_id, limit=1)
     return await anext(_each(room, wanted, destination))
 
 
 async def _each(
-    room: Room, wanted: JournalFilter, destination: Destination
+    room: Room, wanted: JournalQuery, destination: Destination
 ) -> AsyncIterator[Replayed]:
-    async for delivery in recorded(room.journal, wanted, room.delivery_reader):
+    async for delivery in recorded(room.store.journal, wanted, room.clerk.delivery_reader):
         yield delivery if isinstance(delivery, Replayed) else await destination(delivery)
 
 
 def _rehearsal(room: Room) -> Destination:
-    return RehearseDelivery(room.delivery_reader, room.users)
+    return RehearseDelivery(room.clerk.delivery_reader, room.store.users)
 
 
 def _replay(room: Room) -> Destination:
-    return ReplayDelivery(room.delivery_reader, room.sync_user)
+    return ReplayDelivery(room.clerk.delivery_reader, room.store.users)
 
 
-def _quarantined(error: str, limit: int | None = None) -> JournalFilter:
-    return JournalFilter(outcomes=frozenset({QUARANTINED}), error=error or None, limit=limit)
+def _quarantined(error: str, limit: int | None = None) -> JournalQuery:
+    return JournalQuery(outcomes=frozenset({QUARANTINED}), error=error or None, limit=limit)
 
 
 async def _delivery(visit: Visit, entry_id: int) -> JournalEntry:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from domain.explain import span
 from domain.journal import JournalEntry
 from domain.user import Source
+from domain.words import span
 from service.console.answers import ConsoleRoute, Refused
 from service.console.charts import OUTCOMES
 from service.console.pages.queries import HIGHEST, asked_for
@@ -30,7 +30,7 @@ async def deliveries(visit: Reading, request: Request) -> Response:
         "deliveries.html",
         active="deliveries",
         asked=asked,
-        found=await visit.room.reads.entries(asked.query),
+        found=await visit.room.store.journal_pages.page(asked.query, asked.before),
         outcomes=OUTCOMES,
         sources=tuple(Source),
         types=TYPES,
@@ -46,7 +46,7 @@ async def delivery(visit: Reading, entry_id: int) -> Response:
         entry=replace(entry, body=None),
         has_body=entry.body is not None,
         took=_took(entry),
-        actions=await visit.room.audit.about(entry.svix_id) if entry.svix_id else (),
+        actions=await visit.room.store.audit.about(entry.svix_id) if entry.svix_id else (),
     )
 
 
@@ -65,7 +65,7 @@ async def body(visit: Reading, entry_id: int) -> Response:
 
 async def entry_of(visit: Visit, entry_id: int) -> JournalEntry:
     """Raises `Refused` where there is none."""
-    entry = await visit.room.reads.entry(entry_id) if entry_id <= HIGHEST else None
+    entry = await visit.room.store.journal_pages.entry(entry_id) if entry_id <= HIGHEST else None
     if entry is None:
         words = "It may have been forgotten: entries are kept for JOURNAL_DAYS."
         raise Refused(404, "There is no such delivery", words)
@@ -86,7 +86,7 @@ async def _with_clerks_id(visit: Visit, unverified: Mapping[str, str]) -> Mappin
     text = unverified.get("user", "").strip().replace("\0", "")[:LONGEST_SEARCH]
     if not text or is_user_id(text):
         return unverified
-    found = await visit.room.reads.find_users(text)
+    found = await visit.room.store.reads.find_users(text)
     return {**unverified, "user": found[0].clerk_id} if len(found) == 1 else unverified
 
 

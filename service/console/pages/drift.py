@@ -4,9 +4,8 @@ from datetime import datetime
 
 from fastapi import APIRouter, Response
 
-from domain.drift import DriftKind
+from domain.drift import DriftKind, load_sweep
 from domain.reconcile import LAST_FULL
-from domain.sweep import load_sweep
 from service.console.answers import ConsoleRoute
 from service.console.names import CHECK, REPAIR
 from service.console.permission import Reading, Visit
@@ -37,12 +36,12 @@ async def drift(visit: Reading) -> Response:
         "drift.html",
         active="drift",
         kinds=KINDS,
-        sweep=await load_sweep(visit.room.checkpoints),
+        sweep=await load_sweep(visit.room.store.checkpoints),
         last_full=await _last_full(visit),
-        run=await visit.room.audit.last_of(CHECK, REPAIR),
+        run=await visit.room.store.audit.last_of(CHECK, REPAIR),
     )
 
 
 async def _last_full(visit: Visit) -> datetime | None:
-    saved = await visit.room.checkpoints.load(LAST_FULL)
+    saved = await visit.room.store.checkpoints.load(LAST_FULL)
     return datetime.fromisoformat(saved) if saved else None

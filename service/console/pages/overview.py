@@ -1,13 +1,15 @@
 """How things stand, in a sentence; and the figures behind it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
+from domain import health
 from domain.console import Activity, Sizes
-from domain.sweep import load_sweep
-from domain.truth import Seen, sentence, troubles
+from domain.drift import Sweep, load_sweep
+from domain.health import Finding, sentence, troubles
 from service.console.answers import ConsoleRoute
 from service.console.charts import OUTCOMES, bar_chart, line_chart
 from service.console.permission import Reading
@@ -32,55 +34,67 @@ WINDOWS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the overview is about. A store that is away is one of its findings."""
+
+    findings: Sequence[Finding]
+    sizes: Sizes | None = None
+    last_delivery_at: datetime | None = None
+    sweep: Sweep | None = None
+
+    def sentence(self, now: datetime) -> str:
+        return sentence(
+            self.findings,
+            sweep=self.sweep,
+            last_delivery_at=self.last_delivery_at,
+            any_entries=self.sizes is not None and self.sizes.any_entries,
+            now=now,
+        )
+
+
 @router.get("")
 @router.get("/", include_in_schema=False)
 async def overview(visit: Reading, request: Request) -> Response:
     window = _window(request.query_params.get("window"))
     now = datetime.now(UTC)
-    seen, sizes = await look(visit.room)
-    activity = await _activity(visit.room, window, now) if sizes else None
+    seen = await look(visit.room)
+    activity = await _activity(visit.room, window, now) if seen.sizes else None
     return visit.page(
         "overview.html",
         active="overview",
-        sentence=sentence(seen, now),
-        troubles=troubles(seen),
+        sentence=seen.sentence(now),
+        troubles=troubles(seen.findings),
         seen=seen,
         window=window,
         windows=WINDOWS,
         activity=activity,
-        sizes=sizes,
+        sizes=seen.sizes,
         bars=bar_chart(activity) if activity else None,
         lines=line_chart(activity) if activity else None,
         outcomes=OUTCOMES,
     )
 
 
-async def look(room: Room) -> tuple[Seen, Sizes | None]:
-    """At everything the sentence is about. A store that is away is one of its findings."""
-    report = await room.readiness.report()
-    seen = Seen(
-        store=report.checks["store"],
-        schema=report.checks["schema"],
-        signing_keys=report.checks["signing_keys"],
-        at_clerk="clerk" not in report.degraded,
+async def look(room: Room) -> Seen:
+    """At everything that can be well or not. Raises `StorageUnavailable`."""
+    report = await room.services.readiness.report()
+    if not report.store_is_usable:
+        return Seen(findings=report.findings)
+    store = room.store
+    sweep = await load_sweep(store.checkpoints)
+    found = [health.quarantine(await store.journal.quarantined()), health.drift(sweep)]
+    return Seen(
+        findings=[*report.findings, *found],
+        sizes=await store.reads.sizes(),
+        last_delivery_at=await store.watch.last_delivery_at(),
+        sweep=sweep,
     )
-    if not (seen.store and seen.schema):
-        return seen, None
-    sizes = await room.reads.sizes()
-    stored = replace(
-        seen,
-        quarantined=await room.journal.quarantined(),
-        silent_users=await room.silent_users() if "webhooks" in report.degraded else 0,
-        last_delivery_at=await room.reads.last_delivery_at(),
-        sweep=await load_sweep(room.checkpoints),
-        any_entries=sizes.any_entries,
-    )
-    return stored, sizes
 
 
 async def _activity(room: Room, window: Window, now: datetime) -> Activity:
     until = _next(window.step, now)
-    return await room.reads.activity(steps=window.steps, step=window.step, until=until)
+    return await room.store.reads.activity(steps=window.steps, step=window.step, until=until)
 
 
 def _window(name: str | None) -> Window:

@@ -14,7 +14,7 @@ async def quarantine(visit: Reading) -> Response:
     return visit.page(
         "quarantine.html",
         active="quarantine",
-        groups=await visit.room.reads.quarantine_groups(),
-        total=await visit.room.journal.quarantined(),
-        run=await visit.room.audit.last_of(REPLAY_QUARANTINED),
+        groups=await visit.room.store.reads.quarantine_groups(),
+        total=await visit.room.store.journal.quarantined(),
+        run=await visit.room.store.audit.last_of(REPLAY_QUARANTINED),
     )

@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from domain.console import EntryQuery
-from domain.journal import JOURNAL_OUTCOMES
-from domain.moments import past_moment
+from domain.journal import JOURNAL_OUTCOMES, JournalQuery
 from domain.user import Source, parse_user_id
+from domain.words import past_moment
 
 NAMES = ("outcome", "type", "from", "user", "svix_id", "error", "since", "until")
 
@@ -20,7 +19,8 @@ HIGHEST = 2**63 - 1
 class Asked:
     """The query, the words it was asked in, and what could not be understood."""
 
-    query: EntryQuery
+    query: JournalQuery
+    before: int | None
     words: Mapping[str, str]
     mistakes: tuple[str, ...] = field(default=())
 
@@ -48,19 +48,19 @@ def asked_for(unverified: Mapping[str, str], now: datetime | None = None) -> Ask
             mistakes.append(f"{error}")
             return None
 
-    query = EntryQuery(
-        outcome=read("outcome", _outcome),
-        event_type=read("type", _plain),
+    query = JournalQuery(
+        outcomes=read("outcome", _outcome) or frozenset(),
+        event_types=read("type", _event_type) or frozenset(),
         source=read("from", _source),
         user_id=read("user", _user),
         svix_id=read("svix_id", _plain),
         error=read("error", _plain),
         since=read("since", lambda text: past_moment(text, now)),
         until=read("until", lambda text: past_moment(text, now)),
-        before=read("before", cursor),
     )
+    before = read("before", cursor)
     words = {name: unverified.get(name, "").strip()[:200] for name in NAMES}
-    return Asked(query=query, words=words, mistakes=tuple(mistakes))
+    return Asked(query=query, before=before, words=words, mistakes=tuple(mistakes))
 
 
 def cursor(text: str) -> int:
@@ -70,9 +70,9 @@ def cursor(text: str) -> int:
     raise ValueError("that page does not exist; here is the newest")
 
 
-def _outcome(text: str) -> str:
+def _outcome(text: str) -> frozenset[str]:
     if text in JOURNAL_OUTCOMES:
-        return text
+        return frozenset({text})
     raise ValueError(f"there is no outcome {text[:40]!r}")
 
 
@@ -88,6 +88,10 @@ def _user(text: str) -> str:
         return parse_user_id(text)
     except ValueError:
         raise ValueError("nobody here goes by that, or several do: look under Users") from None
+
+
+def _event_type(text: str) -> frozenset[str]:
+    return frozenset({_plain(text)})
 
 
 def _plain(text: str) -> str:

@@ -58,7 +58,9 @@ async def sign_in(request: Request) -> Response:
     if visitor is None:
         room.access.attempts.failed(address)
         raise SignInNeeded("That does not open the console.")
-    await _on_the_trail(room, visitor, "sign in", "signed in")
+    audit = room.store.audit
+    action_id = await audit.begin(who=visitor.name, action="sign in", target=None, detail={})
+    await audit.end(action_id, result="signed in", detail={})
     return _with_ticket(request, room, visitor, fields.get("after", ""))
 
 
@@ -75,11 +77,6 @@ async def _visitor(request: Request, room: Room, unverified_token: str) -> Visit
     if unverified_token:
         return room.access.with_token(unverified_token)
     return await session_visitor(request, room)
-
-
-async def _on_the_trail(room: Room, visitor: Visitor, action: str, result: str) -> None:
-    action_id = await room.audit.begin(who=visitor.name, action=action, target=None, detail={})
-    await room.audit.end(action_id, result=result, detail={})
 
 
 def _with_ticket(request: Request, room: Room, visitor: Visitor, after: str) -> Response:

@@ -5,14 +5,13 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from domain.console import EntryQuery
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
 from domain.explain import Comparison, beside
+from domain.journal import JournalQuery
 from domain.sync_now import NOBODY, SyncPlan
 from domain.user import DeletedUser, UserId, UserState, parse_user_id
 from service.console.answers import ConsoleRoute, Refused
 from service.console.permission import Reading, Visit
-from service.console.runs import failure
 from service.console.words import sentence
 
 router = APIRouter(route_class=ConsoleRoute)
@@ -26,7 +25,7 @@ LONGEST_SEARCH = 320
 @router.get("/users")
 async def search(visit: Reading, request: Request) -> Response:
     text = request.query_params.get("q", "").strip().replace("\0", "")[:LONGEST_SEARCH]
-    found = await visit.room.reads.find_users(text) if text else ()
+    found = await visit.room.store.reads.find_users(text) if text else ()
     if len(found) == 1:
         return RedirectResponse(f"{visit.base}/users/{found[0].clerk_id}", 303)
     if delivery := await _delivery(visit, text):
@@ -40,9 +39,9 @@ async def search(visit: Reading, request: Request) -> Response:
 async def user(visit: Reading, user_id: str) -> Response:
     """Clerk is not asked here: the page does that once it is shown."""
     checked = checked_id(user_id)
-    record = await visit.room.users.get(checked)
-    rows = await visit.room.reads.find_users(checked)
-    story = await visit.room.reads.entries(EntryQuery(user_id=checked))
+    record = await visit.room.store.users.get(checked)
+    rows = await visit.room.store.reads.find_users(checked)
+    story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked))
     return visit.page(
         "user.html",
         active="users",
@@ -52,7 +51,7 @@ async def user(visit: Reading, user_id: str) -> Response:
         their_requests=_their_requests(record),
         rows=_rows(beside(record, None)),
         story=story,
-        actions=await visit.room.audit.about(checked),
+        actions=await visit.room.store.audit.about(checked),
     )
 
 
@@ -65,7 +64,7 @@ async def at_clerk(visit: Reading, user_id: str) -> Response:
         plan = await planned(visit, checked)
     except IdentityProviderUnavailable as error:
         trouble = unanswered(error)
-    record = plan.ours if plan else await visit.room.users.get(checked)
+    record = plan.ours if plan else await visit.room.store.users.get(checked)
     rows = _rows(beside(record, plan.clerks if plan else None))
     return visit.page(
         "at_clerk.html",
@@ -108,7 +107,7 @@ def unanswered(error: IdentityProviderUnavailable) -> str:
     """Why Clerk's side stays empty."""
     if isinstance(error, UserUnreadable):
         return f"Clerk has this user, in a form we cannot keep: {error}."
-    return f"{sentence(failure(error))}."
+    return f"{sentence(error.explained)}."
 
 
 def checked_id(unverified: str) -> UserId:
@@ -131,5 +130,5 @@ async def _delivery(visit: Visit, text: str) -> int | None:
     """The entry of that svix id."""
     if not text.startswith("msg_"):
         return None
-    found = await visit.room.reads.entries(EntryQuery(svix_id=text, limit=1))
+    found = await visit.room.store.journal_pages.page(JournalQuery(svix_id=text, limit=1))
     return found.entries[0].id if found.entries else None

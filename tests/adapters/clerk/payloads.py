@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.clerk.translate.delivery import read_delivery, read_user
-from domain.observation import IgnoredDelivery, SyncUser, UnreadableDelivery, VerifiedDelivery
+from domain.sync_user import (
+    FollowedDelivery,
+    IgnoredDelivery,
+    SyncUser,
+    UnreadableDelivery,
+    VerifiedDelivery,
+)
 from domain.user import Source, User
 
 DATA = Path(__file__).parents[2] / "data" / "clerk"
@@ -75,8 +81,8 @@ def delivered(
 
 def command(body: bytes | Mapping[str, Any], **how: Any) -> SyncUser:
     delivery = delivered(body, **how)
-    assert isinstance(delivery, SyncUser), delivery
-    return delivery
+    assert isinstance(delivery, FollowedDelivery), delivery
+    return delivery.command
 
 
 def poison(body: Any, **how: Any) -> UnreadableDelivery:

@@ -27,7 +27,6 @@ DOWN = Reply(status=503, body=api_bytes("error_503_service_unavailable"))
 @dataclass
 class Reports:
     attempts: list[tuple[str, str]] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
 
 
 def asking_to_wait(retry_after: str) -> Reply:
@@ -49,6 +48,5 @@ def provider(
         limits=limits,
         bulk_limits=replace(limits, max_bytes=BULK_LIMITS.max_bytes),
         report=lambda operation, status: heard.attempts.append((operation, status)),
-        on_unreadable=heard.unreadable.append,
         clock=clock,
     )

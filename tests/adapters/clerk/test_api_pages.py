@@ -9,7 +9,7 @@ from domain.errors import CursorRefused, IdentityProviderUnavailable, SecretKeyR
 from domain.user import User, UserId
 from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, json_reply
 from tests.adapters.clerk.payloads import MISSING, UPDATED_MS, api_bytes, changed
-from tests.adapters.clerk.providers import BAD_KEY, BROKEN, Reports, provider
+from tests.adapters.clerk.providers import BAD_KEY, BROKEN, provider
 
 USER = json.loads(api_bytes("get_user_200"))
 
@@ -52,8 +52,8 @@ async def test_every_user_comes_once_in_pages_of_five_hundred(
     clerk.reply = listing(PEOPLE)
     users: list[User] = []
     async for page in provider(client).pages():
-        assert len(page) <= 500
-        users.extend(page)
+        assert len(page.users) <= 500
+        users.extend(page.users)
     assert [user.clerk_id for user in users] == [one["id"] for one in PEOPLE]
 
 
@@ -168,10 +168,18 @@ async def test_unreadable_users_are_left_out_and_reported(
 ) -> None:
     people = [*PEOPLE[:3], person(3, updated_at=MISSING), {"id": 5}, None, PEOPLE[4]]
     clerk.reply = json_reply(people)
-    reports = Reports()
-    found = await ids(provider(client, reports=reports).pages())
-    assert found == ["user_00000", "user_00001", "user_00002", "user_00004"]
-    assert reports.unreadable == ["user_00003", "?", "?"]
+    [page] = [page async for page in provider(client).pages()]
+    assert [user.clerk_id for user in page.users] == [
+        "user_00000",
+        "user_00001",
+        "user_00002",
+        "user_00004",
+    ]
+    assert [(one.clerk_id, one.reason) for one in page.left_out] == [
+        ("user_00003", "no_updated_at"),
+        ("?", "no_user_id"),
+        ("?", "not_an_object"),
+    ]
 
 
 async def test_an_unreadable_user_at_the_end_of_a_page_still_leads_to_the_next(

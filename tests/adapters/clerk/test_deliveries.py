@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.clerk.translate.delivery import Unreadable, envelope_time, redacted
-from domain.observation import SyncUser
+from domain.sync_user import SyncUser
 from domain.user import DeletedUser, Source, User
 from tests.adapters.clerk.payloads import (
     ADA,

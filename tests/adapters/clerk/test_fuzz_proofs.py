@@ -17,8 +17,8 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import PinnedKey
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSession, InvalidSignature, SessionPending
-from domain.observation import SyncUser
 from domain.ports import Session
+from domain.sync_user import SyncUser
 from service.auth import unverified_token
 from tests.adapters.clerk.deliveries import SECRET, Headers, signed
 from tests.adapters.clerk.mutations import ANY_JSON, garbled, spoilt, written

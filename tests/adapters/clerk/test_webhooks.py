@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSignature
-from domain.observation import IgnoredDelivery, SyncUser, UnreadableDelivery
+from domain.sync_user import IgnoredDelivery, SyncUser, UnreadableDelivery
 from domain.user import Source
 from tests.adapters.clerk.deliveries import (
     OTHER_SECRET,

@@ -6,7 +6,7 @@ import sys
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.users import PostgresUserRepository
-from domain.observation import SyncUser
+from domain.sync_user import SyncUser
 from domain.user import Source, UserId
 from tests.people import deleted, delivered, observed, user
 

@@ -8,12 +8,11 @@ from itertools import chain
 import asyncpg
 import pytest
 
-from adapters.postgres.batching import LONGEST_PAGE, MOST_OUT, PATIENCE, Gathering
+from adapters.postgres.batching import LARGEST_BATCH, MOST_IN_FLIGHT, SLOW_AFTER, Batching
 from adapters.postgres.database import Database, PoolLimits
-from adapters.postgres.pages import keys_of
-from adapters.postgres.users import PostgresUserRepository
+from adapters.postgres.users import PostgresUserRepository, keys_of
 from domain.errors import StorageUnavailable, SyncError, Unstorable
-from domain.observation import SyncResult, SyncUser
+from domain.sync_user import SyncResult, SyncUser
 from domain.user import Outcome
 from tests.people import delivered, new_id, user
 from tests.simulation.virtual_time import in_virtual_time
@@ -63,8 +62,8 @@ def scribe() -> Scribe:
     return Scribe()
 
 
-def gathering_of(scribe: Scribe, at_once: int = AT_ONCE) -> Gathering[SyncUser, SyncResult]:
-    return Gathering(scribe.write_together, alone=scribe.write_alone, keys=keys_of, at_once=at_once)
+def batching_of(scribe: Scribe, at_once: int = AT_ONCE) -> Batching[SyncUser, SyncResult]:
+    return Batching(scribe.write_together, alone=scribe.write_alone, keys=keys_of, at_once=at_once)
 
 
 async def deliver(
@@ -75,18 +74,18 @@ async def deliver(
     at_once: int = AT_ONCE,
 ) -> list[SyncResult | BaseException]:
     """All at once, the store being slow to begin with; those `ahead` one after the other before."""
-    gathering = gathering_of(scribe, at_once)
-    tasks = [await begun(gathering, [command]) for command in ahead]
-    tasks.append(await begun(gathering, commands))
+    batching = batching_of(scribe, at_once)
+    tasks = [await begun(batching, [command]) for command in ahead]
+    tasks.append(await begun(batching, commands))
     scribe.let.set()
     return await asyncio.gather(*chain(*tasks), return_exceptions=True)
 
 
 async def begun(
-    gathering: Gathering[SyncUser, SyncResult], commands: Sequence[SyncUser]
+    batching: Batching[SyncUser, SyncResult], commands: Sequence[SyncUser]
 ) -> list[asyncio.Task[SyncResult]]:
     """They came in one turn of the loop, and went or wait."""
-    tasks = [asyncio.create_task(gathering(command)) for command in commands]
+    tasks = [asyncio.create_task(batching(command)) for command in commands]
     for _ in range(3):
         await asyncio.sleep(0)
     return tasks
@@ -121,8 +120,8 @@ async def test_who_comes_while_a_page_is_written_goes_together(scribe: Scribe) -
 
 
 async def test_a_page_has_an_end(scribe: Scribe) -> None:
-    await deliver(scribe, deliveries(LONGEST_PAGE + 1), at_once=1)
-    assert [len(page) for page in scribe.pages] == [LONGEST_PAGE, 1]
+    await deliver(scribe, deliveries(LARGEST_BATCH + 1), at_once=1)
+    assert [len(page) for page in scribe.pages] == [LARGEST_BATCH, 1]
 
 
 async def test_one_user_is_never_twice_in_a_page(scribe: Scribe) -> None:
@@ -166,17 +165,17 @@ async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -
 
 
 async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
-    gathering = gathering_of(scribe)
+    batching = batching_of(scribe)
     scribe.let.set()
     [first, second] = deliveries(2)
     scribe.refuses[first.change.clerk_id] = StorageUnavailable("gone")
     with pytest.raises(StorageUnavailable):
-        await gathering(first)
-    assert await gathering(second) == DONE
+        await batching(first)
+    assert await batching(second) == DONE
 
 
 async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
-    tasks = await begun(gathering_of(scribe), deliveries(3))
+    tasks = await begun(batching_of(scribe), deliveries(3))
     tasks[0].cancel()
     scribe.let.set()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
@@ -184,10 +183,10 @@ async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
 
 
 async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
-    gathering = gathering_of(scribe)
+    batching = batching_of(scribe)
     clock = asyncio.get_running_loop().time
     before = clock()
-    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(AT_ONCE + 1)]
+    tasks = [(await begun(batching, [one]))[0] for one in deliveries(AT_ONCE + 1)]
     began = clock()
     await asyncio.sleep(0.05)
     scribe.let.set()
@@ -196,8 +195,8 @@ async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
 
 
 async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
-    gathering = gathering_of(scribe)
-    tasks = [(await begun(gathering, [one]))[0] for one in deliveries(AT_ONCE + 1)]
+    batching = batching_of(scribe)
+    tasks = [(await begun(batching, [one]))[0] for one in deliveries(AT_ONCE + 1)]
     tasks[-1].cancel()
     await asyncio.sleep(0)
     scribe.let.set()
@@ -209,10 +208,10 @@ async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
 async def test_pages_that_take_long_hold_up_nobody_else() -> None:
     """As on connections that are dead, and nobody knows yet."""
     scribe = Scribe()
-    gathering, commands = gathering_of(scribe), deliveries(AT_ONCE + 2)
-    tasks = [(await begun(gathering, [one]))[0] for one in commands]
+    batching, commands = batching_of(scribe), deliveries(AT_ONCE + 2)
+    tasks = [(await begun(batching, [one]))[0] for one in commands]
     assert scribe.pages == [[one] for one in commands[:AT_ONCE]]
-    await asyncio.sleep(2 * PATIENCE)
+    await asyncio.sleep(2 * SLOW_AFTER)
     assert scribe.pages[AT_ONCE:] == [commands[AT_ONCE:]]
     scribe.let.set()
     assert await asyncio.gather(*tasks) == [DONE] * len(commands)
@@ -221,12 +220,12 @@ async def test_pages_that_take_long_hold_up_nobody_else() -> None:
 @in_virtual_time
 async def test_however_long_they_take_so_many_pages_are_out_and_no_more() -> None:
     scribe = Scribe()
-    gathering, commands = gathering_of(scribe), deliveries(MOST_OUT + 5)
+    batching, commands = batching_of(scribe), deliveries(MOST_IN_FLIGHT + 5)
     tasks = []
     for one in commands:
-        tasks += await begun(gathering, [one])
-        await asyncio.sleep(2 * PATIENCE)
-    assert scribe.pages == [[one] for one in commands[:MOST_OUT]]
+        tasks += await begun(batching, [one])
+        await asyncio.sleep(2 * SLOW_AFTER)
+    assert scribe.pages == [[one] for one in commands[:MOST_IN_FLIGHT]]
     scribe.let.set()
     assert await asyncio.gather(*tasks) == [DONE] * len(commands)
     assert [one for page in scribe.pages for one in page] == commands
@@ -244,7 +243,7 @@ async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
     async with all_taken(database, AT_ONCE):
         began = asyncio.get_running_loop().time()
         ended = await asyncio.gather(
-            *(users.get(new_id()) for _ in range(PAGES * LONGEST_PAGE)), return_exceptions=True
+            *(users.get(new_id()) for _ in range(PAGES * LARGEST_BATCH)), return_exceptions=True
         )
         waited = asyncio.get_running_loop().time() - began
     await database.close()

@@ -12,7 +12,7 @@ import pytest
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
-from domain.observation import SyncResult
+from domain.sync_user import SyncResult
 from domain.user import UserId
 from tests.e2e.locks import row_locked, somebody_waits
 from tests.e2e.processes import eventually

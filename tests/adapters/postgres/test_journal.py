@@ -10,7 +10,7 @@ import pytest
 from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.users import PostgresUserRepository
-from domain.observation import UnreadableDelivery
+from domain.sync_user import UnreadableDelivery
 from domain.user import Source, UserId
 from tests.people import at, deleted, delivered, new_id, observed, user
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from adapters.postgres.database import Database
 from adapters.postgres.migrate import _config, _engine, migrate
 from adapters.postgres.schema import at_head
+from adapters.postgres.servers import Servers
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
@@ -48,17 +49,15 @@ async def behind(postgres_url: str) -> AsyncIterator[str]:
     """A store whose schema the last migrations are still to come to, one with a lock among them."""
     async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
         await migrate(url)
-        engine = _engine(url)
-        async with engine.begin() as connection:
+        engine = _engine(Servers(url))
+        async with engine.connect() as connection:
             await connection.run_sync(step_back)
         await engine.dispose()
         yield url
 
 
 def step_back(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.downgrade(config, LAST_WITHOUT_INDEXES)
+    command.downgrade(_config(connection), LAST_WITHOUT_INDEXES)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from adapters.postgres.database import Database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.schema import at_head
-from adapters.postgres.statements import PAGE_COLUMNS
+from adapters.postgres.statements import BATCH_COLUMNS
 from adapters.postgres.tables import JournalRow, Table, UserRow
 from domain.user import CONTENT_FIELDS, LocalUser
 from tests.postgres_server import temporary_database
@@ -96,9 +96,9 @@ def test_the_statement_brings_every_column_an_observation_has() -> None:
         for table in (UserRow, JournalRow)
         for column in Table.metadata.tables[str(table.__tablename__)].columns
     }
-    assert set(PAGE_COLUMNS) <= set(types)
-    assert set(CONTENT_FIELDS) <= set(PAGE_COLUMNS)
+    assert set(BATCH_COLUMNS) <= set(types)
+    assert set(CONTENT_FIELDS) <= set(BATCH_COLUMNS)
     same = {"TIMESTAMP WITH TIME ZONE": "timestamptz"}
-    for name, kind in PAGE_COLUMNS.items():
+    for name, kind in BATCH_COLUMNS.items():
         declared = types[name]
         assert same.get(declared, declared.lower()) == kind, name

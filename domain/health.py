@@ -1,0 +1,243 @@
+"""What is well, what is not, and what to do about it: one judge for doctor, console and readiness.
+
+Pure: others look, this decides. Each function judges one thing; `sentence` sums them up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from domain.drift import Sweep
+from domain.words import count_of, span
+
+SKEW_NOTICED = timedelta(seconds=2)
+SKEW_HARMFUL = timedelta(seconds=5)
+"""The leeway of session tokens. Svix's is five minutes."""
+
+QUIET_FOR_LONG = timedelta(days=1)
+"""Without a delivery for this long, doctor warns."""
+
+COMPARED_LONG_AGO = timedelta(days=2)
+"""A comparison older than this says little about now."""
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+class Place(StrEnum):
+    """The page of the console where something can be done about a finding."""
+
+    QUARANTINE = "quarantine"
+    DRIFT = "drift"
+    SILENCE = "silence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `advice` says what to do, where there is something to do.
+
+    `words` and `advice` are clauses without a capital or a stop. `unready` findings keep the
+    service from serving; other bad ones are degradations.
+    """
+
+    about: str
+    state: State
+    words: str
+    advice: str = ""
+    unready: bool = False
+    place: Place | None = None
+
+    @property
+    def is_ok(self) -> bool:
+        return self.state is State.OK
+
+
+def store(error: str | None) -> Finding:
+    if error is None:
+        return _ok("store", "the store is reachable")
+    advice = "check DATABASE_URL, the server and the network between"
+    return _bad("store", f"the store cannot be reached: {error}", advice, unready=True)
+
+
+def schema(*, at_head: bool) -> Finding:
+    if at_head:
+        return _ok("schema", "the schema is at head")
+    return _bad(
+        "schema", "the store's schema is behind", "run: python -m service migrate", unready=True
+    )
+
+
+def signing_keys(*, loaded: bool) -> Finding:
+    if loaded:
+        return _ok("signing_keys", "the signing keys are loaded")
+    return _bad(
+        "signing_keys",
+        "the signing keys cannot be loaded, so no session token can be checked",
+        "check CLERK_PUBLISHABLE_KEY, or CLERK_ISSUER and CLERK_JWKS_URL",
+        unready=True,
+    )
+
+
+def draining(*, is_draining: bool) -> Finding:
+    if is_draining:
+        return _bad("not_draining", "the service is stopping", "", unready=True)
+    return _ok("not_draining", "the service is not stopping")
+
+
+def clerk(error: str | None, *, key_refused: bool = False) -> Finding:
+    if key_refused:
+        advice = "take the key from Clerk's dashboard"
+        return _bad("clerk", "Clerk refuses CLERK_SECRET_KEY", advice)
+    if error is not None:
+        advice = "see status.clerk.com; known users are served meanwhile"
+        return _warn("clerk", f"Clerk does not answer: {error}".removesuffix(": "), advice)
+    return _ok("clerk", "Clerk answers and accepts the secret key")
+
+
+def instance(wanted: str | None, ids: frozenset[str]) -> Finding:
+    """Whether the secret key is of the instance that the settings name."""
+    if wanted is None:
+        advice = "set CLERK_INSTANCE_ID, so that events of other instances are not applied"
+        return _warn("instance", "the Clerk instance is not pinned", advice)
+    if wanted in ids:
+        return _ok("instance", f"the secret key belongs to {wanted}")
+    owners = ", ".join(sorted(ids)) or "no instance"
+    words = f"the secret key belongs to {owners}, not to {wanted}"
+    return _bad("instance", words, "correct CLERK_SECRET_KEY or CLERK_INSTANCE_ID")
+
+
+def clock(ours: datetime, clerks: datetime | None) -> Finding:
+    """`clerks` is cut to whole seconds: on average it is half a second later."""
+    if clerks is None:
+        return _warn("clock", "Clerk's answer has no Date", "")
+    skew = ours - clerks - timedelta(milliseconds=500)
+    side = "ahead of" if skew > timedelta(0) else "behind"
+    words = f"this machine's clock is {span(skew)} {side} Clerk's"
+    if abs(skew) > SKEW_HARMFUL:
+        return _bad("clock", words, "synchronise it (NTP): valid tokens are refused")
+    if abs(skew) > SKEW_NOTICED:
+        return _warn("clock", words, "synchronise it (NTP)")
+    return _ok("clock", words)
+
+
+def jobs(failing: frozenset[str]) -> Finding:
+    if not failing:
+        return _ok("jobs", "no background job fails")
+    names = ", ".join(sorted(failing))
+    return _warn("jobs", f"background jobs fail: {names}", "see the log for job_failed")
+
+
+def last_delivery(last_at: datetime | None, now: datetime) -> Finding:
+    advice = "look at the endpoint under Configure → Webhooks in Clerk's dashboard"
+    if last_at is None:
+        return _warn("last_delivery", "no webhook has arrived lately", advice)
+    words = f"the last webhook arrived {span(now - last_at)} ago"
+    if now - last_at > QUIET_FOR_LONG:
+        return _warn("last_delivery", words, advice)
+    return _ok("last_delivery", words)
+
+
+def quarantine(size: int) -> Finding:
+    if size == 0:
+        return _ok("quarantine", "the quarantine is empty")
+    return _warn(
+        "quarantine",
+        f"{count_of(size, 'delivery', 'deliveries')} could not be applied",
+        "fix the cause, then run: python -m scripts.replay_webhooks journal --outcome quarantined",
+        place=Place.QUARANTINE,
+    )
+
+
+def webhooks(silent_users: int) -> Finding:
+    """Whether webhooks arrive, by the users whose `user.created` never did."""
+    if silent_users == 0:
+        return _ok("webhooks", "no user was created without a webhook")
+    came = "user was" if silent_users == 1 else "users were"
+    return _bad(
+        "webhooks",
+        f"webhooks do not reach us: {silent_users:,} {came} created without one",
+        "enable the endpoint under Configure → Webhooks in Clerk's dashboard, then run: "
+        "python -m scripts.replay_webhooks backfill --restart",
+        place=Place.SILENCE,
+    )
+
+
+def drift(sweep: Sweep | None) -> Finding:
+    left = sweep.left if sweep else 0
+    if not left:
+        return _ok("drift", "the last comparison left no difference")
+    return _warn(
+        "drift",
+        f"{count_of(left, 'user')} differed from Clerk in the last comparison",
+        "look at the differences, then run: "
+        "python -m scripts.replay_webhooks reconcile --full --repair",
+        place=Place.DRIFT,
+    )
+
+
+def configuration(wrong: Sequence[str], doubtful: Sequence[str]) -> Finding:
+    if wrong:
+        return _bad("configuration", "; ".join(wrong), "see .env.example")
+    if doubtful:
+        return _warn("configuration", "; ".join(doubtful), "see .env.example")
+    return _ok("configuration", "the configuration is complete")
+
+
+def troubles(findings: Sequence[Finding]) -> list[Finding]:
+    """What is not well, the worst first. Nothing else is known while the store is away."""
+    found = [finding for finding in findings if not finding.is_ok]
+    store_is_away = [one for one in found if one.about in {"store", "schema"}]
+    return store_is_away or sorted(found, key=lambda one: one.state is not State.BAD)
+
+
+def sentence(
+    findings: Sequence[Finding],
+    *,
+    sweep: Sweep | None,
+    last_delivery_at: datetime | None,
+    any_entries: bool,
+    now: datetime,
+) -> str:
+    """How things stand in one sentence; of several troubles the worst one."""
+    if found := troubles(findings):
+        more = f", and {count_of(len(found) - 1, 'thing')} more" if len(found) > 1 else ""
+        return f"{found[0].words[0].upper()}{found[0].words[1:]}{more}."
+    if not any_entries:
+        return "Nothing has arrived yet."
+    if last_delivery_at is None:
+        return f"{_agreement(sweep, now)}; no delivery lately."
+    return f"{_agreement(sweep, now)}; last delivery {span(now - last_delivery_at)} ago."
+
+
+def _agreement(sweep: Sweep | None, now: datetime) -> str:
+    if sweep is None:
+        return "No sign of disagreement with Clerk, though never compared in full"
+    if now - sweep.ended_at > COMPARED_LONG_AGO:
+        ago = span(now - sweep.ended_at)
+        return f"No sign of disagreement with Clerk, last compared in full {ago} ago"
+    return "In agreement with Clerk"
+
+
+def _ok(about: str, words: str) -> Finding:
+    return Finding(about=about, state=State.OK, words=words)
+
+
+def _warn(about: str, words: str, advice: str, place: Place | None = None) -> Finding:
+    return Finding(about=about, state=State.WARN, words=words, advice=advice, place=place)
+
+
+def _bad(
+    about: str, words: str, advice: str, *, unready: bool = False, place: Place | None = None
+) -> Finding:
+    return Finding(
+        about=about,
+        state=State.BAD,
+        words=words,
+        advice=advice,
+        unready=unready,
+        place=place,
+    )

@@ -1,0 +1,31 @@
+"""The one check of a webhook signing secret: `whsec_` and base64 of at least 24 bytes.
+
+Source: Svix, "Verifying webhooks manually"; Standard Webhooks 1.0, "Signature scheme".
+"""
+
+import base64
+import binascii
+import re
+
+SHORTEST_KEY = 24
+"""Bytes."""
+
+_SECRET = re.compile(r"(?:whsec_)?([A-Za-z0-9+/=]{32,100})", re.ASCII)
+
+
+def parse_signing_secret(text: str) -> str:
+    """Raises `ValueError`, without the value, for a secret that could never verify anything.
+
+    Svix's own library drops what is not base64 and takes keys of one byte, so this is strict.
+    """
+    match = _SECRET.fullmatch(text)
+    if match is None:
+        raise ValueError("a webhook signing secret is whsec_ and 32 to 100 base64 characters")
+    unpadded = match[1].rstrip("=")
+    try:
+        key = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
+    except binascii.Error:
+        raise ValueError("a webhook signing secret is not base64") from None
+    if len(key) < SHORTEST_KEY:
+        raise ValueError(f"a webhook signing secret is shorter than {SHORTEST_KEY} bytes")
+    return text

@@ -1,0 +1,53 @@
+"""Lengths of time, counts and moments in words, as operators read and write them."""
+
+import re
+from datetime import datetime, timedelta
+
+_LARGEST_FIRST = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_AGO = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its largest unit: `12 s`, `3 min`, `250 ms`."""
+    seconds = abs(length.total_seconds())
+    for size, unit in _LARGEST_FIRST:
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds * 1000:.0f} ms"
+
+
+def count_of(number: int, one: str, many: str | None = None) -> str:
+    """`1 user`, `2,000 users`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def past_moment(text: str, now: datetime) -> datetime:
+    """`2026-01-31T12:00Z`, or `3h` for three hours ago.
+
+    Raises `ValueError`, in words, for garbage, a missing time zone and the future.
+    """
+    ago = _AGO.fullmatch(text)
+    moment = _before(now, ago) if ago else _iso(text)
+    if moment > now:
+        raise ValueError(f"{text} is in the future")
+    return moment
+
+
+def _before(now: datetime, ago: re.Match[str]) -> datetime:
+    try:
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    except OverflowError:
+        raise ValueError(f"{ago[0]} ago is before all time") from None
+
+
+def _iso(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no time: write 2026-01-31T12:00Z, or 2h, 3d for as long ago"
+        ) from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone: add Z, or one like +02:00")
+    return moment

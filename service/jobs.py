@@ -1,0 +1,208 @@
+"""Background work: one supervisor, and the jobs it runs."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from domain.drift import Findings
+from domain.errors import AlreadyRunning, SyncError
+from domain.ports import Checkpoints, Exclusive
+from domain.reconcile import LAST_FULL, Reconcile, ReconcileOptions
+from domain.retention import Retain
+from service.metrics import Metrics
+
+OPERATOR_LOCK = "operator"
+"""The lock of everything that reads all users or writes many: one such run at a time."""
+
+RETENTION_LOCK = "retain"
+
+RETENTION_RESTS = 3.0
+"""Retention pauses so many times as long as it works, so that requests hardly notice it."""
+
+_FIRST_RETENTION = 60.0
+_RETENTION_EVERY = 3600.0
+LOOK_EVERY = 60.0
+"""Seconds, at most, between two looks at whether a reconcile is due: a replica may have done it."""
+
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
+
+
+class Jobs:
+    """Runs each job until it returns. A job that fails is logged and started again after a pause.
+
+    The pauses grow from one second to one minute. `failing` names the jobs that wait for one.
+    """
+
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.failing: set[str] = set()
+
+    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._supervise(name, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cancel every job and wait for its end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        pause = _SHORTEST_PAUSE
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await work()
+            except SyncError as error:
+                self._log.warning("job_failed", job=name, cause=error.explained)
+            except Exception as error:  # noqa: BLE001 - nothing in this process ends in silence
+                self._log.error("job_failed", job=name, exc_info=error)
+            else:
+                self.failing.discard(name)
+                return
+            self._metrics.job_failed(name)
+            if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
+                pause = _SHORTEST_PAUSE
+            self.failing.add(name)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            self.failing.discard(name)
+
+
+def holder(name: str) -> str:
+    """The text that others see of a lock's holder: what runs, process, machine and since when.
+
+    At most 63 bytes.
+    """
+    since = datetime.now(UTC).strftime("%d %H:%M:%SZ")
+    return f"{name} {os.getpid()}@{socket.gethostname()[:20]} since {since}"
+
+
+async def watch_event_loop(report: Callable[[float], None], every: float = 0.5) -> None:
+    """Report by how many seconds each sleep of `every` seconds was too long."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + every
+        await asyncio.sleep(every)
+        report(max(0.0, loop.time() - due))
+
+
+async def retain_by_the_hour(
+    retain: Retain,
+    exclusive: Exclusive,
+    log: FilteringBoundLogger,
+    *,
+    first: float = _FIRST_RETENTION,
+    every: float = _RETENTION_EVERY,
+) -> None:
+    """Erase what is due, on one replica at a time. Raises `StorageUnavailable`."""
+    await asyncio.sleep(first)  # the service is busy while it starts
+    while True:
+        with suppress(AlreadyRunning):  # another replica does it now
+            async with exclusive.hold(RETENTION_LOCK, holder("retain")):
+                forgotten = await retain()
+            if forgotten.bodies or forgotten.entries:
+                log.info("journal_retained", bodies=forgotten.bodies, entries=forgotten.entries)
+        await asyncio.sleep(every)
+
+
+async def reconcile_regularly(
+    reconcile: Reconcile,
+    exclusive: Exclusive,
+    checkpoints: Checkpoints,
+    *,
+    every: timedelta,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
+) -> None:
+    """A full repair whenever the last one, anybody's, is `every` ago. Raises `SyncError`."""
+
+    async def is_due() -> bool:
+        age = await checkpoints.age(LAST_FULL)
+        return age is None or age >= every
+
+    while True:
+        await asyncio.sleep(min(every.total_seconds(), LOOK_EVERY))
+        if not await is_due():
+            continue
+        with suppress(AlreadyRunning):
+            async with exclusive.hold(OPERATOR_LOCK, holder("service")):
+                # Another replica may have done it before we got the lock.
+                if await is_due():
+                    findings = Findings()
+                    await reconcile.full(ReconcileOptions(repair=True), findings)
+                    _report(findings, metrics, log)
+
+
+def _report(findings: Findings, metrics: Metrics, log: FilteringBoundLogger) -> None:
+    metrics.reconciled(findings.found)
+    for left_out in findings.left_out:
+        log.warning("user_unreadable", user_id=left_out.clerk_id, reason=left_out.reason)
+    log.info(
+        "reconciled",
+        compared=findings.compared,
+        drift=findings.found.total(),
+        left=findings.left,
+        held_back=findings.held_back,
+        unreadable=len(findings.left_out),
+    )
+
+
+class Keys(Protocol):
+    """Signing keys, as `load_signing_keys` needs them."""
+
+    @property
+    def loaded(self) -> bool: ...
+
+    async def load(self) -> None: ...
+
+
+async def load_signing_keys(keys: Keys, log: FilteringBoundLogger, every: float = 1.0) -> None:
+    """Ask until the keys are there. Without them no token can be checked."""
+    await keys.load()
+    if not keys.loaded:
+        log.warning("signing_keys_unavailable")
+    while not keys.loaded:
+        await asyncio.sleep(every)
+        await keys.load()
+
+
+class Server(Protocol):
+    """The embedded server. Both methods block."""
+
+    def is_running(self) -> bool: ...
+
+    def restart(self) -> None: ...
+
+
+async def keep_running(
+    server: Server,
+    unavailable: type[Exception],
+    log: FilteringBoundLogger,
+    every: float = 1.0,
+) -> None:
+    """Start the embedded server again when it dies. `unavailable` is what a failed restart raises.
+
+    A server is killed by a signal, or by the system when memory runs out: both pass, so a restart
+    that fails is tried again. Requests are answered 503 meanwhile.
+    """
+    while True:
+        await asyncio.sleep(every)
+        if await asyncio.to_thread(server.is_running):
+            continue
+        try:
+            await asyncio.to_thread(server.restart)
+        except unavailable as error:
+            log.error("embedded_postgres_down", cause=str(error))  # noqa: TRY400 - no traceback
+        else:
+            log.warning("embedded_postgres_restarted")
