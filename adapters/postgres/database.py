@@ -42,6 +42,9 @@ _PLAINLY = {
     "ReadOnlySQLTransactionError": "it is read-only",
     "SSLCertVerificationError": "its certificate is not trusted: see sslmode and sslrootcert",
     "SSLError": "TLS with it failed",
+    "ConnectionError": "it ended the connection, or offers no TLS",
+    "InvalidAuthorizationSpecificationError": "it refuses this user, this host or this sslmode",
+    "ProtocolViolationError": "it refuses an option of the address, as pgbouncer does search_path",
     "TooManyConnectionsError": "it has no connection left",
     "DiskFullError": "its disk is full",
 }

@@ -8,6 +8,7 @@ import pytest
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.migrate import migrate
 from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable
 from domain.user import DeletedUser
 from tests.e2e.pooler import pooled
 from tests.people import deleted, delivered, new_id, user
@@ -48,6 +49,16 @@ async def test_no_statement_is_kept_behind_a_pooler_whatever_the_setting(
     people = [new_id() for _ in range(40)]
     await asyncio.gather(*(users.sync(delivered(user(user_id))) for user_id in people))
     assert None not in [await users.get(user_id) for user_id in people]
+    await database.close()
+
+
+async def test_an_option_that_the_pooler_refuses_is_said_to_be_the_addresss_fault(
+    pooler: str,
+) -> None:
+    database = Database(f"{pooler}?schema=shop")
+    await database.open()
+    with pytest.raises(StorageUnavailable, match="it refuses an option of the address"):
+        await PostgresUserRepository(database).get(new_id())
     await database.close()
 
 
