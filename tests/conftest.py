@@ -1,4 +1,4 @@
-"""One real Postgres for the whole run: a container where a Docker engine answers, else embedded."""
+"""One real Postgres server for the whole run, and the databases that tests use on it."""
 
 import asyncio
 import os
@@ -47,12 +47,13 @@ _started: pytest.StashKey[PostgresServer] = pytest.StashKey()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Every client reads the certificate authorities: of all that the tests do that was a fifth.
+    # Every HTTP client loads the certificate authorities. The system's whole list took a fifth of
+    # the time of all tests, so they load a list of one.
     os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "data" / "authority.pem")
-    # A shell starts what it runs in the background deaf to Ctrl-C, and so would be all we start.
+    # A shell starts background jobs with SIGINT ignored, and child processes would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if _SERVER in os.environ:  # an xdist worker, or a server of the caller's choice
+    if _SERVER in os.environ:  # this is an xdist worker, or the caller has chosen a server
         return
     server = start_postgres_server()
     config.stash[_started] = server
@@ -67,7 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 class EndToEndFirst(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
-    """A file is one worker's; and all of `e2e`, which shares processes, is the first one's."""
+    """Each file runs in one worker. All of `e2e` runs in one worker: its files share processes."""
 
     def _split_scope(self, nodeid: str) -> str:
         return END_TO_END if nodeid.startswith(END_TO_END) else super()._split_scope(nodeid)
@@ -80,7 +81,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first: nobody is to wait for it in the end."""
+    """`e2e` takes longest, so it starts first and the other workers run the rest meanwhile."""
     items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
 
 
@@ -93,15 +94,16 @@ def pytest_report_header() -> str:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """A case is named by its value as far as that is short, and pytest would only number it."""
+    """Name a case by its value if that is short; pytest would only number it."""
     if type(val) is object:
         return "missing"
     if isinstance(val, str | bytes) and len(val) > _LONGEST_NAME:
-        # Not its length: a key made for the occasion is not of the same in every process.
+        # Without the length: a generated key has another length in each xdist worker, and the
+        # workers must agree on the names.
         return f"{val[:30]!a} and more"
     if isinstance(val, dict | list | tuple):
         name = ascii(val)
-        # An address in memory, or a set, is written otherwise in every process.
+        # The text of a set, or of an object with its address, differs between workers too.
         steady = " at 0x" not in name and "set(" not in name
         return name if steady and len(name) <= _LONGEST_NAME else None
     return None

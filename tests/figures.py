@@ -1,4 +1,4 @@
-"""What the tests measured, as one table at the end of the run (`record_property`)."""
+"""What tests measure and pass to `record_property`, as one table at the end of the run."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ Figure = tuple[str, str, object]
 
 
 def show(terminal: pytest.TerminalReporter) -> None:
-    """One line a figure: which test, what, how much. Nothing when nothing was measured."""
+    """One line for each figure: test, name, value. Prints nothing if there are no figures."""
     figures = list(_figures(terminal))
     if not figures:
         return

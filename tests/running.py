@@ -1,4 +1,4 @@
-"""The service as its users meet it: HTTP in front, a real Postgres and the emulator behind."""
+"""The whole service over HTTP, on a real Postgres and the Clerk emulator."""
 
 import base64
 import hmac
@@ -26,14 +26,14 @@ WEBHOOKS = "/webhooks/clerk"
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, and the secret its webhooks are signed with."""
+    """A running service, and the secret that signs its webhooks."""
 
     http: httpx.AsyncClient
     app: FastAPI
     secret: str
 
     async def deliver(self, event: Mapping[str, Any] | bytes, **signing: Any) -> httpx.Response:
-        """Post an event as Svix would."""
+        """Post an event as Svix does."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         headers = svix_headers(self.secret, body, **signing)
         return await self.http.post(WEBHOOKS, content=body, headers=headers)
@@ -45,7 +45,7 @@ class Service:
         return await self.http.get("/v1/session", headers=bearer(token))
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Everything `/metrics` says, by name and labels."""
+        """Every sample of `/metrics`, by name and labels."""
         answer = await self.http.get("/metrics")
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -54,7 +54,7 @@ class Service:
         }
 
     async def metric(self, name: str, **labels: str) -> float:
-        """One sample of `/metrics`; 0 while there is none."""
+        """One sample of `/metrics`; 0 if there is none."""
         return (await self.samples()).get((name, frozenset(labels.items())), 0.0)
 
 
@@ -76,14 +76,14 @@ def svix_headers(
 
 
 def signature(secret: str, svix_id: str, timestamp: str, body: bytes) -> str:
-    """Standard Webhooks 1.0, by hand: Svix's library would not sign what we want refused."""
+    """A Standard Webhooks 1.0 signature. Svix's library refuses to sign some of our bad input."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     message = f"{svix_id}.{timestamp}.".encode("latin-1") + body
     return f"v1,{base64.b64encode(hmac.digest(key, message, 'sha256')).decode()}"
 
 
 def settings_for(clerk: ClerkEmulator, database_url: str, **overrides: Any) -> Settings:
-    """What the emulator says of itself, and where the store is."""
+    """The settings for this emulator and this store."""
     from_clerk = {name.lower(): value for name, value in clerk.config.environment().items()}
     given = {"database_url": database_url, "log_level": "error", **from_clerk, **overrides}
     return Settings(_env_file=None, **given)
@@ -93,9 +93,10 @@ def settings_for(clerk: ClerkEmulator, database_url: str, **overrides: Any) -> S
 async def running_service(
     clerk: ClerkEmulator, database_url: str, *, log: TextIO | None = None, **overrides: Any
 ) -> AsyncIterator[Service]:
-    """The whole application in this process, without a socket. `log` gets its lines as JSON.
+    """The whole application in this process, without a socket. `log` receives JSON lines.
 
-    A first request may wait for a busy machine, unless a deadline is what it is about.
+    The just-in-time deadline is 10 s, so that a busy machine fails no test; tests about the
+    deadline set their own.
     """
     settings = settings_for(clerk, database_url, **{"jit_deadline": 10, **overrides})
     app = create_app(settings, None if log is None else line_logger("info", "json", log))
@@ -109,7 +110,7 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
 
 
 def problem(status: int, code: str) -> dict[str, Any]:
-    """The problem document for `code`, whole: nothing else may be in it."""
+    """The complete problem document for `code`. A test compares whole documents."""
     kind = f"urn:clerk-user-sync:problem:{code}"
     return {"type": kind, "title": HTTPStatus(status).phrase, "status": status, "code": code}
 

@@ -1,4 +1,4 @@
-"""An emulated Clerk, a real Postgres, and what an operator has between them."""
+"""An emulated Clerk, a real Postgres, and the command line between them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.running import settings_for
 
 @pytest.fixture
 async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """An instance of the test's own, without users."""
+    """A Clerk instance of the test's own, without users."""
     config = EmulatorConfig(rate_limit=None)
     async with running_emulator(config, signing_key=signing_key) as clerk:
         yield clerk
@@ -28,28 +28,28 @@ async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
 
 @pytest.fixture
 async def available(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Operations]:
-    """What a command works with, in this process."""
+    """The adapters and use cases of a command, in this process."""
     async with operations(settings_for(clerk, store_url, clerk_rate_limit=100_000)) as available:
         yield available
 
 
 @pytest.fixture
 def terminal(clerk: ClerkEmulator, store_url: str, tmp_path: Path) -> Terminal:
-    """Where the operator types commands."""
+    """A terminal for running commands as processes."""
     settings = clerk.config.environment()
     return Terminal({**settings, "DATABASE_URL": store_url, "CLERK_RATE_LIMIT": "100000"}, tmp_path)
 
 
 @pytest.fixture
 def operator(clerk: ClerkEmulator, store_url: str) -> Operator:
-    """Somebody whose instance is the one that the recorded deliveries are of."""
+    """Runs commands in this process, with the instance id of the recorded deliveries."""
     settings = clerk.config.environment()
     return Operator({**settings, "DATABASE_URL": store_url, "CLERK_INSTANCE_ID": INSTANCE})
 
 
 @pytest.fixture
 async def other_url(postgres_url: str) -> AsyncIterator[str]:
-    """Another environment's store."""
+    """The database of another environment, such as staging."""
     async with temporary_database(postgres_url, f"other_{uuid4().hex}") as url:
         await migrate(url)
         yield url

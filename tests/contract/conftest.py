@@ -18,7 +18,7 @@ class Store:
 
 @pytest.fixture(params=["memory", "postgres"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """Both adapters sit the same exam."""
+    """Each contract test runs on both adapters."""
     if request.param == "memory":
         memory = InMemoryStore()
         return Store(users=memory, table=memory, journal=memory)

@@ -22,14 +22,14 @@ async def client(server: HttpServer) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def clerk(server: HttpServer) -> HttpServer:
-    """Clerk, as the test wants it to be."""
+    """A server that answers what the test tells it to, instead of Clerk."""
     server.forget()
     return server
 
 
 @pytest.fixture(scope="session")
 def private_key(signing_key: RSAPrivateKey) -> RSAPrivateKey:
-    """The key of our Clerk instance."""
+    """The signing key of our Clerk instance."""
     return signing_key
 
 
