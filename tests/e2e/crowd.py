@@ -1,4 +1,4 @@
-"""Many callers of `GET /v1/me` at once, each on a connection of its own."""
+"""Many `GET /v1/me` at once, each on a connection of its own."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.running import bearer
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`seconds` is what it took, connecting included."""
+    """`seconds` includes connecting."""
 
     status: int
     document: dict[str, Any]
@@ -25,9 +25,9 @@ class Answer:
 
 
 async def ask_all(questions: Iterable[tuple[ServiceProcess, str]], at_once: int) -> list[Answer]:
-    """Each service with its token, so many at a time; the answers in the same order."""
+    """Ask each service with its token, `at_once` at a time. The answers keep the order."""
     loop = asyncio.get_running_loop()
-    # Threads, because a plain blocking client costs a fifth of an asynchronous one.
+    # Threads: a blocking client takes a fifth of the CPU time of an asynchronous one.
     with ThreadPoolExecutor(at_once) as threads:
         asked = [loop.run_in_executor(threads, _ask, *question) for question in questions]
         return await asyncio.gather(*asked)

@@ -1,7 +1,7 @@
-"""Plays one scene after the other, each in a fork of its own that dies at the step it is told.
+"""Runs one scene after the other, each in a forked process that is killed at a chosen step.
 
-Everything is imported and made before the first fork, so that a death costs little. Reads one
-scene a line, and says for each whether it was played to its end.
+Everything is imported and built before the first fork, so that each run is cheap. Reads one scene
+as JSON from each line of stdin, and prints the exit code of its process.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PAGE = 2
 
 
 class SmallPages(IdentityProvider):
-    """Clerk's own pages, cut so small that a handful of users fills several."""
+    """Cuts Clerk's pages into small ones, so that a few users fill several."""
 
     def __init__(self, clerk: IdentityProvider) -> None:
         self._clerk = clerk
@@ -53,14 +53,14 @@ class SmallPages(IdentityProvider):
 
 @dataclass(frozen=True)
 class Stage:
-    """What every scene begins with. The application is made, and not yet started."""
+    """What every scene starts from. The application is built and not started."""
 
     settings: Settings
     app: FastAPI
 
 
 async def webhook(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
-    """A delivery, as Svix posts it."""
+    """Post a delivery as Svix does."""
     secret = stage.settings.clerk_webhook_signing_secret[0].get_secret_value()
     body = told["body"].encode()
     headers = svix_headers(secret, body, svix_id=told["svix_id"])
@@ -68,12 +68,12 @@ async def webhook(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
 
 
 async def request(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
-    """Somebody's first request."""
+    """The first request of a user."""
     await ask(stage, fuse, lambda http: http.get("/v1/me", headers=bearer(told["token"])))
 
 
 async def backfill(stage: Stage, fuse: Fuse, _: Mapping[str, str]) -> None:
-    """The operator's command, but for its terminal."""
+    """What the `backfill` command does, without its terminal output."""
     async with operations(stage.settings) as available:
         work = backfill_of(available, identity_provider=SmallPages(available.clerk.bulk))
         fuse.light()
@@ -87,7 +87,7 @@ async def ask(
 ) -> None:
     async with stage.app.router.lifespan_context(stage.app), client_of(stage.app) as http:
         while (await http.get("/v1/me", headers=bearer("x"))).status_code == 503:
-            await asyncio.sleep(0.01)  # no signing keys yet
+            await asyncio.sleep(0.01)  # the signing keys are not loaded yet
         fuse.light()
         answer = await asyncio.create_task(_awaited(question(http)))
         assert answer.status_code < 300, answer.text
@@ -107,7 +107,7 @@ def main(settings: Settings) -> None:
 
 
 def play(stage: Stage, told: Mapping[str, Any]) -> int:
-    """How the fork ended: 0, or as `os.waitstatus_to_exitcode` has it."""
+    """The exit code of the forked process, negative for a signal."""
     child = os.fork()
     if child == 0:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

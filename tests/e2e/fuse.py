@@ -1,4 +1,4 @@
-"""Ends this process at a chosen step of its coroutines: no time for anything, as a power cut."""
+"""Kills this process at a chosen step of its coroutines, without any cleanup."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class Fuse:
-    """Counts the steps of every task begun once it burns, and kills at step `length`.
+    """Counts the steps of every task started after `light`, and kills the process at step `length`.
 
-    A step is each end of each await: when the question is asked, and when its answer is there.
+    Each await is two steps: one before it suspends the task, one after it resumes.
     """
 
     def __init__(self, length: int) -> None:
@@ -20,7 +20,7 @@ class Fuse:
         self._steps = 0
 
     def light(self) -> None:
-        """From now on, in the running event loop."""
+        """Count the steps of the tasks that the running event loop starts from now on."""
         asyncio.get_running_loop().set_task_factory(self._task)
 
     def _task(
@@ -35,7 +35,7 @@ class Fuse:
 
 
 async def stepwise(work: Coroutine[Any, Any, Any], step: Callable[[], None]) -> Any:
-    """The same work, with a call at each end of each await."""
+    """Run `work`, and call `step` before and after each await."""
     return await _stepwise(work, step)
 
 
@@ -50,7 +50,7 @@ def _stepwise(work: Coroutine[Any, Any, Any], step: Callable[[], None]) -> Gener
         step()
         try:
             answer = yield awaited
-        except BaseException as error:  # noqa: BLE001 - cancelled as well: it is the task's to see
+        except BaseException as error:  # noqa: BLE001 - the task must see a cancellation too
             go_on = partial(work.throw, error)
         else:
             go_on = partial(work.send, answer)

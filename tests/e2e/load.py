@@ -1,4 +1,4 @@
-"""Webhooks as fast as they are answered, and for every svix id what its sender was told."""
+"""Posts webhooks as fast as the service answers, and records the answer for every svix id."""
 
 import asyncio
 import math
@@ -16,19 +16,19 @@ from tests.running import svix_headers
 
 
 class Fate(StrEnum):
-    """What a sender knows of its message."""
+    """What a sender knows about its message."""
 
     ACKNOWLEDGED = "acknowledged"
-    """2xx: it must never be lost."""
+    """Answered 2xx: it must never be lost."""
     REFUSED = "refused"
-    """Another answer, or no connection: it will be sent again."""
+    """Answered otherwise, or no connection: Svix sends it again."""
     AMBIGUOUS = "ambiguous"
-    """Sent, and no answer: it may have been applied or not. It will be sent again too."""
+    """Sent without an answer: perhaps applied, perhaps not. Svix sends it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One POST. `began` and `ended` are seconds of the monotonic clock."""
+    """One POST. `began` and `ended` are in seconds of the monotonic clock."""
 
     message: Message
     fate: Fate
@@ -43,11 +43,11 @@ class Attempt:
 
 
 class Load:
-    """So many senders, each with a message of its own at a time, while the `async with` lasts.
+    """Sends `messages` from `senders` connections at once, during the `async with` block.
 
-    At its end they finish what they have begun. Unless they are `stubborn`, and then stay with a
-    message until it is acknowledged, as Svix does, they turn to the next one after any answer;
-    and before they do, they `rest` so many seconds.
+    At the end of the block each sender finishes its message. A `stubborn` sender repeats a message
+    until it is acknowledged, as Svix does; others take the next message after any answer. A sender
+    pauses for `rest` seconds after an acknowledgement.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Load:
         self._stubborn = stubborn
         self._rest = rest
         self._messages = messages
-        # Threads, because a plain blocking client costs a fifth of an asynchronous one.
+        # Threads: a blocking client takes a fifth of the CPU time of an asynchronous one.
         self._threads = ThreadPoolExecutor(senders)
         self._senders = [Sender(service) for _ in range(senders)]
         self._sending: list[asyncio.Task[None]] = []
@@ -80,11 +80,11 @@ class Load:
         self._threads.shutdown()
 
     async def all_sent(self) -> None:
-        """Wait until there is nothing more to send."""
+        """Wait until every message is sent."""
         await asyncio.gather(*self._sending)
 
     async def acknowledged(self, number: int) -> None:
-        """Wait until so many more messages are acknowledged."""
+        """Wait until `number` more messages are acknowledged."""
         wanted = len(self.told(Fate.ACKNOWLEDGED)) + number
 
         async def so_many() -> bool:
@@ -93,7 +93,7 @@ class Load:
         await eventually(so_many)
 
     async def nothing_but_refused(self, number: int) -> None:
-        """Wait until so many more attempts in a row were refused."""
+        """Wait until `number` attempts in a row are refused."""
         before = len(self.attempts)
 
         def so_many() -> bool:
@@ -111,17 +111,17 @@ class Load:
         return {one.message.user_id for one in self.attempts}
 
     def told(self, fate: Fate) -> set[str]:
-        """The svix ids of which a sender was told so."""
+        """The svix ids with an attempt that ended so."""
         return {one.message.svix_id for one in self.attempts if one.fate is fate}
 
     def within(self, after: float, before: float = math.inf) -> list[Attempt]:
-        """The attempts begun and ended between those moments of the monotonic clock."""
+        """The attempts that began and ended between two moments of the monotonic clock."""
         return [one for one in self.attempts if after <= one.began and one.ended <= before]
 
     async def redeliver(self) -> "Load":
-        """Every message until it is acknowledged once more, as by Svix's replay; all the attempts.
+        """Send every message again until it is acknowledged, as Svix's replay does.
 
-        A service that is well may refuse some for a moment, when the machine is busy.
+        A healthy service may refuse some for a moment when the machine is busy.
         """
         messages = {one.message for one in self.attempts}
         async with Load(self._service, iter(messages), stubborn=True) as again:
@@ -145,7 +145,7 @@ class Load:
 
 
 class Sender:
-    """One connection, kept alive as long as it is answered. Blocking."""
+    """A blocking client with one connection, which it reopens after a failure."""
 
     def __init__(self, service: ServiceProcess) -> None:
         self._connection = HTTPConnection("127.0.0.1", service.port, timeout=30)
@@ -158,7 +158,7 @@ class Sender:
         self._connection.close()
 
     def attempt(self, message: Message) -> Attempt:
-        """Post it, signed now."""
+        """Sign the message with the present time and post it."""
         began = time.monotonic()
         fate, status, retry_after = self._told(message)
         return Attempt(

@@ -1,4 +1,4 @@
-"""An outsider who holds on to a user's row."""
+"""Row locks that another session holds."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ import asyncpg
 
 @asynccontextmanager
 async def row_locked(url: str, user_id: str) -> AsyncIterator[None]:
-    """Nobody else may write this user's row meanwhile."""
+    """Lock this user's row during the block."""
     outsider: asyncpg.Connection[Any] = await asyncpg.connect(url)
     try:
         async with outsider.transaction():
@@ -23,7 +23,7 @@ async def row_locked(url: str, user_id: str) -> AsyncIterator[None]:
 
 
 async def waiting_for_locks(sql: "asyncpg.Connection[Any]", *, outsiders: bool = False) -> int:
-    """How many of the services' sessions wait for one; those of `outsiders` too if asked for."""
+    """How many sessions of the services wait for a lock; with `outsiders`, of any client."""
     waiting: int = await sql.fetchval(
         """
         select count(*) from pg_stat_activity
@@ -36,5 +36,5 @@ async def waiting_for_locks(sql: "asyncpg.Connection[Any]", *, outsiders: bool =
 
 
 async def somebody_waits(sql: "asyncpg.Connection[Any]") -> bool:
-    """Whether one of the services' sessions waits for a lock."""
+    """Whether a session of the services waits for a lock."""
     return await waiting_for_locks(sql) > 0

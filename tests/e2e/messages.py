@@ -1,4 +1,4 @@
-"""What Clerk would send, to be delivered by the test itself."""
+"""Webhooks that Clerk would send, for the test to deliver itself."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scripts.clerk_emulator import ClerkEmulator
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Svix sends it again and again until it is told 2xx."""
+    """One webhook. Svix repeats it until it is answered 2xx."""
 
     svix_id: str
     user_id: str
@@ -18,13 +18,13 @@ class Message:
 
 
 def sign_up(clerk: ClerkEmulator) -> Message:
-    """`user.created` of somebody new."""
+    """`user.created` of a new user."""
     user = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
     return _latest(clerk, user["id"])
 
 
 def update(clerk: ClerkEmulator, user_id: str) -> Message:
-    """`user.updated` with another name."""
+    """`user.updated` with another first name."""
     clerk.update_user(user_id, first_name=uuid4().hex)
     return _latest(clerk, user_id)
 
@@ -36,7 +36,7 @@ def deletion(clerk: ClerkEmulator, user_id: str) -> Message:
 
 
 def lives_of_users(clerk: ClerkEmulator) -> Iterator[Message]:
-    """People sign up and change; every third leaves again. Without end."""
+    """An endless stream: users sign up and change, and every third is deleted."""
     for number in count(1):
         arrival = sign_up(clerk)
         yield arrival

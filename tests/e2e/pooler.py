@@ -1,4 +1,4 @@
-"""pgbouncer in transaction mode, with nothing set but where the server is."""
+"""pgbouncer in transaction mode, with its defaults."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.processes import eventually, reserved_port
 
 SERVER_CONNECTIONS = 3
-"""Far fewer than clients: hardly two statements of one client meet the same server session."""
+"""Far fewer than clients, so that the statements of a client reach different server sessions."""
 
 _CONFIGURATION = """
 [databases]
@@ -34,7 +34,7 @@ default_pool_size = {size}
 
 
 def pgbouncer() -> str:
-    """The program. The test is skipped where there is none."""
+    """The path of the program. Skips the test if it is not installed."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
     program = shutil.which("pgbouncer", path=path)
     return program or pytest.skip("pgbouncer is not installed (apt install pgbouncer)")
@@ -42,7 +42,7 @@ def pgbouncer() -> str:
 
 @asynccontextmanager
 async def pooled(url: str) -> AsyncIterator[str]:
-    """The address by way of a pooler, which is there as long as the block is."""
+    """The URL of a pooler in front of the server at `url`, during the block."""
     server = urlsplit(url)
     with reserved_port() as port, tempfile.TemporaryDirectory() as directory:
         process = _start(server, port.number, Path(directory, "pgbouncer.ini"))
@@ -69,7 +69,7 @@ def _start(server: SplitResult, port: int, ini: Path) -> "subprocess.Popen[bytes
 
 
 def _as_nobody(ini: Path) -> list[str]:
-    """pgbouncer refuses to be root."""
+    """Arguments with which root can start pgbouncer, which refuses to run as root."""
     if os.geteuid() != 0:
         return []
     nobody = pwd.getpwnam("nobody")

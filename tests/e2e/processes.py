@@ -1,4 +1,4 @@
-"""The service as its operators run it: a process, told what it needs by its environment."""
+"""The service as a process, configured by environment variables."""
 
 import asyncio
 import math
@@ -23,15 +23,15 @@ from tests.running import bearer, svix_headers
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 90.0
-"""Seconds. It takes two to three; a busy machine takes thirty."""
+"""Seconds. A start takes two or three; on a busy machine, thirty."""
 PATIENCE = 60.0
-"""Seconds after which we give up on what is bound to come, and then stays. They promise nothing."""
+"""Seconds after which a test stops waiting. No promise of the service depends on them."""
 
 
 class ServiceProcess:
-    """One `python -m service`. `directory` is where it runs, away from any `.env`.
+    """One `python -m service`. It runs in `directory`, where there is no `.env`.
 
-    `module` is another way to start the same service.
+    `module` is another module that starts the same service.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ServiceProcess:
         self.http = httpx.AsyncClient(base_url=self.url, timeout=30, limits=_NO_LIMITS)
 
     def spawn(self) -> None:
-        """Start the process, on the same port every time."""
+        """Start the process. A restarted process has the same port."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._module],
@@ -77,7 +77,7 @@ class ServiceProcess:
         return await self.status("/readyz") == 200
 
     async def status(self, path: str) -> int | None:
-        """The status of a GET; None if there is no answer."""
+        """The status of a GET; None without an answer."""
         try:
             return (await self.http.get(path)).status_code
         except httpx.HTTPError:
@@ -87,7 +87,7 @@ class ServiceProcess:
         return await self.http.get("/v1/me", headers=bearer(token))
 
     async def deliver(self, message: Message) -> httpx.Response:
-        """Post it as Svix would, once."""
+        """Post it once, as Svix does."""
         headers = svix_headers(self.secret, message.body, svix_id=message.svix_id)
         return await self.http.post("/webhooks/clerk", content=message.body, headers=headers)
 
@@ -95,35 +95,35 @@ class ServiceProcess:
         self._running.send_signal(number)
 
     async def ended(self, seconds: float = 30.0) -> int:
-        """The exit status, once it has ended. `subprocess.TimeoutExpired` if it does not."""
+        """Wait for its end; the exit status. Raises `subprocess.TimeoutExpired`."""
         return await asyncio.to_thread(self._running.wait, seconds)
 
     async def kill(self) -> None:
-        """SIGKILL: no time for anything."""
+        """Send SIGKILL and wait for the end."""
         self.send_signal(signal.SIGKILL)
         await self.ended()
 
     async def close(self) -> None:
-        """Leave nothing behind, whatever the test did."""
+        """Kill the process if it runs, and release its port."""
         if self._process is not None:
             await self.kill()
         self._reserved.give_back()
         await self.http.aclose()
 
     def log(self) -> list[dict[str, Any]]:
-        """What it said on stdout. The last line of a killed process may be cut short."""
+        """Its log lines. The last line of a killed process may be incomplete; it is left out."""
         lines = self._stdout.read_bytes().splitlines(keepends=True)
         return [orjson.loads(line) for line in lines if line.endswith(b"}\n")]
 
     @property
     def memory(self) -> int:
-        """Bytes of it that are in the machine's memory."""
+        """Its resident memory in bytes."""
         pages = int(Path(f"/proc/{self._running.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     @property
     def descriptors(self) -> int:
-        """Files and connections that it has open."""
+        """The number of its open files and connections."""
         return sum(1 for _ in Path(f"/proc/{self._running.pid}/fd").iterdir())
 
     @property
@@ -152,7 +152,7 @@ _NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
 
 def environment_for(clerk: ClerkEmulator, database_url: str, **settings: str) -> dict[str, str]:
-    """What the emulator says of itself, where the store is, and what else is to be set."""
+    """Environment variables for this emulator, this store and more `settings`."""
     return {
         **clerk.config.environment(),
         "DATABASE_URL": database_url,
@@ -166,7 +166,7 @@ def environment_for(clerk: ClerkEmulator, database_url: str, **settings: str) ->
 async def running_processes(
     *environments: Mapping[str, str], directory: Path
 ) -> AsyncIterator[list[ServiceProcess]]:
-    """One service for each environment, started together, ready, and gone afterwards."""
+    """One service for each environment: started together, ready, and killed after the block."""
     services = [ServiceProcess(environment, directory) for environment in environments]
     try:
         await asyncio.gather(*(service.start() for service in services))
@@ -180,7 +180,7 @@ async def running_processes(
 async def running_process(
     environment: Mapping[str, str], directory: Path
 ) -> AsyncIterator[ServiceProcess]:
-    """One service, ready, and gone afterwards."""
+    """One service, ready, and killed after the block."""
     async with running_processes(environment, directory=directory) as (service,):
         yield service
 
@@ -188,9 +188,9 @@ async def running_process(
 async def eventually(
     condition: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE
 ) -> float:
-    """How long it took until the condition held. `AssertionError` when that is too long.
+    """Wait until the condition holds; the seconds it took. Raises `AssertionError` after `seconds`.
 
-    Only for what stays once it is so: on a busy machine nobody may be looking for some seconds.
+    Only for conditions that stay true: on a busy machine, seconds pass between two looks.
     """
     started = time.monotonic()
     while not await _holds(condition):
@@ -207,7 +207,7 @@ async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
 
 @dataclass(frozen=True)
 class ReservedPort:
-    """A port of loopback on which nobody listens, and which nobody else is given meanwhile."""
+    """A loopback port that the system gives to no other process."""
 
     number: int
     _holder: socket.socket
@@ -223,9 +223,9 @@ class ReservedPort:
 
 
 def reserved_port() -> ReservedPort:
-    """A server that we start can listen on it, as often as it likes: both sides reuse addresses.
+    """A port on which a server of ours can listen repeatedly: both sockets set `SO_REUSEADDR`.
 
-    Only Linux allows that. Elsewhere the port is merely one that was free just now.
+    Only Linux allows that. Elsewhere it is a port that was free a moment ago.
     """
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""A TCP proxy with which a network can go wrong."""
+"""A TCP proxy that imitates network failures."""
 
 import asyncio
 import socket
@@ -12,9 +12,9 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """In front of the server at an address. Passes on what comes, unless told otherwise.
+    """Forwards TCP connections to the server at `url`.
 
-    `delay` is seconds for every piece, `piece` its longest size in bytes.
+    It forwards pieces of at most `piece` bytes, each after `delay` seconds.
     """
 
     def __init__(self, url: str) -> None:
@@ -29,29 +29,29 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The server's address, by way of the proxy."""
+        """The server's URL with the address of the proxy."""
         credentials = self._server.netloc.rpartition("@")[0]
         return self._server._replace(netloc=f"{credentials}@127.0.0.1:{self._port}").geturl()
 
     def stall(self) -> None:
-        """From now on nothing arrives, and nobody is told: half-open connections."""
+        """Forward nothing from now on, and keep the connections open."""
         self._passing.clear()
 
     def heal(self) -> None:
-        """Pass on, late as it may be, what was held back."""
+        """Forward again, beginning with what was held back."""
         self.delay = 0.0
         self.piece = _CHUNK
         self._passing.set()
 
     def reset(self) -> None:
-        """Cut every connection there is, without a farewell. New ones are welcome."""
+        """Reset every open connection. New ones are accepted."""
         for writer in self._writers:
             peer = writer.get_extra_info("socket")
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
 
     async def reset_mid_answer(self) -> None:
-        """Cut every connection once the first piece of the server's next answer is through."""
+        """Reset every connection after the first byte of the server's next answer."""
         self.piece, answered = 1, self._answered
         while self._answered == answered:
             await asyncio.sleep(0)
@@ -59,7 +59,7 @@ class Proxy:
         self.piece = _CHUNK
 
     async def listen(self) -> asyncio.Server:
-        """On a free port."""
+        """Listen on a free port."""
         listener = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         self._port = listener.sockets[0].getsockname()[1]
         return listener
@@ -89,7 +89,7 @@ class Proxy:
         writer: asyncio.StreamWriter,
         passed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Until one side ends, then end the other."""
+        """Forward until one side closes, then close the other."""
         try:
             while piece := await reader.read(self.piece):
                 await asyncio.sleep(self.delay)
@@ -105,7 +105,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxied(url: str) -> AsyncIterator[Proxy]:
-    """A proxy in front of the server at `url`, while the block lasts."""
+    """A proxy in front of the server at `url`, during the block."""
     proxy = Proxy(url)
     listener = await proxy.listen()
     try:

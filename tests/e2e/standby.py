@@ -1,4 +1,4 @@
-"""A primary and a standby that confirms every commit, from the embedded server's own programs."""
+"""A primary and a synchronous standby, run with the embedded server's programs."""
 
 import asyncio
 import shutil
@@ -20,7 +20,7 @@ SYNCHRONOUS = {"synchronous_standby_names": "*"}
 
 @dataclass(frozen=True)
 class Pair:
-    """What the primary commits is at the standby too. `network` lies before the primary."""
+    """Every commit of the primary is on the standby. `network` is the proxy of the primary."""
 
     primary: EmbeddedPostgres
     standby: EmbeddedPostgres
@@ -28,13 +28,13 @@ class Pair:
 
     @property
     def url(self) -> str:
-        """Both of them, comma-separated."""
+        """A URL with both addresses, comma-separated."""
         primary, standby = urlsplit(self.network.url), urlsplit(self.standby.url())
         host = standby.netloc.rpartition("@")[2]
         return primary._replace(netloc=f"{primary.netloc},{host}").geturl()
 
     async def promote(self) -> None:
-        """The standby is the primary from now on."""
+        """Make the standby the primary."""
         sql = await asyncpg.connect(self.standby.url())
         assert await sql.fetchval("select pg_promote()")
         await sql.close()
@@ -42,7 +42,7 @@ class Pair:
 
 @asynccontextmanager
 async def primary_and_standby(directory: Path) -> AsyncIterator[Pair]:
-    """Both serving, the standby caught up, and gone afterwards."""
+    """Both servers, the standby caught up; stopped after the block."""
     primary = EmbeddedPostgres(directory / "primary", settings=SYNCHRONOUS)
     standby = EmbeddedPostgres(directory / "standby")
     try:
@@ -57,7 +57,7 @@ async def primary_and_standby(directory: Path) -> AsyncIterator[Pair]:
 
 
 def copy(primary: EmbeddedPostgres, directory: Path) -> None:
-    """What a standby starts from, password and all."""
+    """Copy the primary's cluster and password to the standby's directory."""
     home = directory / "standby" / "postgres"
     home.mkdir(parents=True)
     shutil.copy(directory / "primary" / "postgres" / "password", home / "password")

@@ -1,4 +1,4 @@
-"""The table held against Clerk, field by field, by a program that shares nothing with ours."""
+"""Compares the table with Clerk field by field, without our own code."""
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,9 +21,9 @@ _COLUMNS = """
 async def differences(
     clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", user_ids: Iterable[str]
 ) -> dict[str, Any]:
-    """Of these users, those that look otherwise in our table than at Clerk, and both looks.
+    """The users whose row differs from Clerk, with both contents.
 
-    Who is not at Clerk must be a tombstone; no user may have a second row.
+    A user who is not at Clerk must be a tombstone. A second row for a user is a difference.
     """
     wanted = {user_id: at_clerk(clerk, user_id) for user_id in user_ids}
     ours: dict[str, list[Any]] = {user_id: [] for user_id in wanted}
@@ -40,7 +40,7 @@ async def differences(
 
 
 async def unrecorded(sql: "asyncpg.Connection[Any]", svix_ids: Iterable[str]) -> set[str]:
-    """Which of these svix ids have no journal entry, or one whose user has no row."""
+    """The svix ids without a journal entry, or whose entry names a user without a row."""
     found = await sql.fetch(
         "select svix_id from sync_journal join users using (clerk_id) where svix_id = any ($1)",
         list(svix_ids),
@@ -51,7 +51,7 @@ async def unrecorded(sql: "asyncpg.Connection[Any]", svix_ids: Iterable[str]) ->
 async def assert_redelivery_settles_all(
     load: Load, clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    """After every message once more: one entry for each, one row for each user, as at Clerk."""
+    """Redeliver every message: each has one entry, each user one row, and they agree with Clerk."""
     again = await load.redeliver()
     assert {one.status for one in again.attempts} <= {204, 503}
     assert again.told(Fate.ACKNOWLEDGED) == load.svix_ids
@@ -64,7 +64,7 @@ async def assert_redelivery_settles_all(
 
 
 async def states_of_sessions(sql: "asyncpg.Connection[Any]") -> list[str]:
-    """What the services' own sessions on this database are doing."""
+    """The state of each session of the services on this database."""
     rows = await sql.fetch(
         """
         select state from pg_stat_activity
@@ -75,7 +75,7 @@ async def states_of_sessions(sql: "asyncpg.Connection[Any]") -> list[str]:
 
 
 def at_clerk(clerk: ClerkEmulator, user_id: str) -> dict[str, Any] | None:
-    """How the row has to look; None if the user is not at Clerk."""
+    """The expected row contents; None if the user is not at Clerk."""
     user = clerk.users.find(user_id)
     if user is None:
         return None
@@ -102,7 +102,7 @@ def _primary(user: User, chosen: str | None) -> Identification | None:
 
 
 def in_our_table(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """None for a tombstone, of which nothing personal may be left."""
+    """The contents of a row; None for a tombstone, which must be empty."""
     columns = dict(row)
     del columns["clerk_id"]
     if columns.pop("deleted_at") is not None:

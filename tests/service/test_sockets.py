@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from service.edge.server import BoundedHeadProtocol
 from service.errors import answer_everything
 from service.routes.body import json_bytes
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.e2e.processes import eventually
 from tests.postgres_server import TemporaryStore
 from tests.running import REFUSED, UNAUTHORIZED, WEBHOOKS, problem, settings_for, svix_headers
 from tests.service.listening import Answer, Listening, listening
