@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer
 
 _LABEL = "clerk-user-sync.tests"
-_EMPTY = "; ".join(f"delete from {table.name}" for table in reversed(Table.metadata.sorted_tables))
-"""Fast while the tables are small; `truncate` takes a hundred times as long."""
+EMPTY = "; ".join(f"delete from {table.name}" for table in reversed(Table.metadata.sorted_tables))
+"""Deletes every row of ours. On small tables `truncate` takes a hundred times as long."""
 _SERVICES_CONNECTED = """
     select count(*) from pg_stat_activity
     where datname = current_database() and application_name = 'clerk-user-sync'
@@ -134,8 +134,7 @@ class TemporaryStore:
     _pool: "asyncpg.Pool[Any]"
 
     async def empty(self) -> None:
-        """Delete every row of every table of ours."""
-        await self._pool.execute(_EMPTY)
+        await self._pool.execute(EMPTY)
 
     async def services_connected(self) -> int:
         """How many sessions of our service or of its commands there are."""

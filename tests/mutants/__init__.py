@@ -1,11 +1,11 @@
-"""Would the tests notice? Small mistakes made on purpose, one at a time, and the tests run on each.
+"""Mutation tests: make one small mistake at a time in the code, and check that a test fails.
 
-`python -m tests.mutants` makes them all; `--help` says how to make some.
+`python -m tests.mutants` tries all mistakes; `--help` shows how to choose.
 
-    python.py      mistakes in Python: conditions, limits, words, what is left out
+    python.py      mistakes in Python: conditions, limits, constants, omissions
     patterns.py    mistakes in regular expressions
     sql.py         mistakes in SQL
-    statements.py  which of them the store does not even take for SQL
-    targets.py     what is spoilt, and which tests should notice
-    trial.py       one mistake, one process, the tests
+    statements.py  which of them are not valid SQL
+    targets.py     which modules are changed, and which tests should fail
+    trial.py       runs the tests on one mistake, in one process
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.mutants`: how many mistakes the tests notice, and which they do not."""
+"""`python -m tests.mutants`: how many mistakes the tests find, and which they miss."""
 
 import os
 import time
@@ -24,9 +24,9 @@ def main(
     names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(TARGETS)}.")] = None,
     *,
     only: Annotated[str, typer.Option(help="Their numbers, comma-separated.")] = "",
-    show: Annotated[bool, typer.Option(help="Only say what the mistakes are.")] = False,
+    show: Annotated[bool, typer.Option(help="List the mistakes without trying them.")] = False,
 ) -> None:
-    """Spoil the targets, one mistake at a time, and print what no test notices."""
+    """Make one mistake at a time in the targets, and print those that no test finds."""
     chosen = {name: TARGETS[name] for name in names or TARGETS}
     numbers = {int(number) for number in only.split(",") if number}
     console = Console(width=160, highlight=False)
@@ -65,10 +65,10 @@ def _tried(console: Console, name: str, mutants: list[tuple[int, Mutant]]) -> Co
 
 
 def _patience(target: Target) -> float:
-    """Several times what the tests take, which must not notice what is as it should be."""
+    """The time limit in seconds: four times what the tests take on the unchanged module."""
     started = time.monotonic()
     if try_out(target, target.path.read_text(), 600, is_stillborn) is not Verdict.SURVIVED:
-        raise SystemExit(f"{target.module}: the tests fail as it is")
+        raise SystemExit(f"{target.module}: the tests fail without any mistake")
     return max(30.0, 4 * (time.monotonic() - started))
 
 
@@ -83,7 +83,7 @@ def _table(counts: dict[str, Counts]) -> Table:
 
 @contextmanager
 def _store() -> Iterator[None]:
-    """One Postgres for all, unless there is one."""
+    """One Postgres for all trials, unless `TEST_POSTGRES_URL` names one."""
     from tests.postgres_server import start_postgres_server
 
     if "TEST_POSTGRES_URL" in os.environ:

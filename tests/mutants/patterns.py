@@ -10,7 +10,7 @@ _MEMBER = re.compile(r"\\.-\\.|[^\\]-[^\\]|\\.|.")
 
 
 def spoilt_patterns(pattern: str) -> Iterator[str]:
-    """The same, a little too lenient or too strict."""
+    """Variants of the pattern that are a little too lenient or too strict."""
     for spoilt in (*_other_quantities(pattern), *_other_repeats(pattern), *_fewer(pattern)):
         if spoilt != pattern and _compiles(spoilt):
             yield spoilt
@@ -32,7 +32,7 @@ def _other_repeats(pattern: str) -> Iterator[str]:
 
 
 def _fewer(pattern: str) -> Iterator[str]:
-    """A class without one of its members."""
+    """Character classes without one of their members."""
     for found in _CLASS.finditer(pattern):
         members = list(_MEMBER.finditer(found[2]))
         for member in members if len(members) > 1 else ():

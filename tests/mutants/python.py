@@ -1,7 +1,7 @@
-"""Mistakes in Python: conditions, limits, words, and what is left out.
+"""Mistakes in Python: in conditions, limits and constants, and omissions.
 
-Left alone is what nobody could notice: annotations, docstrings, words for people and for the log,
-what only types are made of, and how a dataclass is laid out.
+No test could find a change in annotations, docstrings, texts for people and the log, type
+definitions and the layout of dataclasses, so these are left unchanged.
 """
 
 import ast
@@ -39,7 +39,7 @@ _LAYOUT = {"slots", "kw_only"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A whole module with one mistake in it."""
+    """The source of a whole module with one mistake."""
 
     line: int
     before: str
@@ -52,7 +52,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a node stands in its tree, and how another is put there."""
+    """A node of the tree, and a function that replaces it."""
 
     node: ast.AST
     is_condition: bool
@@ -80,7 +80,7 @@ def _words(node: ast.AST) -> str:
 
 
 def _places(parent: ast.AST, *, said: bool = False) -> Iterator[_Place]:
-    """`said`: in a `raise`, where text is what the log will say."""
+    """`said` is true within a `raise`, where strings are texts for the log."""
     for name, value in ast.iter_fields(parent):
         if name in _OF_TYPES:
             continue
@@ -237,5 +237,5 @@ def _without(values: list[Any], index: int) -> list[Any]:
 
 
 def _with(node: ast.AST, **changes: Any) -> ast.AST:
-    """Another node, alike but for these fields."""
+    """A copy of the node with other fields."""
     return type(node)(**{**dict(ast.iter_fields(node)), **changes})

@@ -23,7 +23,7 @@ _RULES = [
         (r"\bis not null\b", ("is null",)),
         (r"\bnot (?=exists\b|is_new\b)", ("",)),
         (r"\bwhere is_new\b", ("where not is_new",)),
-        # Conditions joined, and left out.
+        # Conditions joined otherwise, and left out.
         (r"\band\b", ("or",)),
         (r"\bor\b", ("and",)),
         (r" and [^\n()]*(?=\n|\)| then\b|$)", ("",)),
@@ -32,7 +32,7 @@ _RULES = [
         (r"(?<=when )[^\n]*? (?:and|or) ", ("",)),
         (r"\n\s+when [^\n]*(?:\n\s+(?:=|>|then) [^\n]*)*", ("",)),
         (r"\n\s*where [^\n]*(?:\n\s+and [^\n]*)*", ("",)),
-        # What makes it atomic, ordered and unique.
+        # Clauses that make a statement atomic, ordered and unique.
         (r"\n\s*for update(?: skip locked)?", ("",)),
         (r"\bskip locked\b", ("",)),
         (r"\n\s*order by [^\n]*", ("",)),
@@ -63,7 +63,7 @@ _RULES = [
 
 
 def sql_mutants(source: str) -> Iterator[Mutant]:
-    """Not all of them are SQL still: whoever runs them asks the store first."""
+    """Some of them are not valid SQL; `statements.py` finds out."""
     lines = source.splitlines(keepends=True)
     before = tokenize.NEWLINE
     for token in tokenize.generate_tokens(StringIO(source).readline):
@@ -84,7 +84,7 @@ def _of_literal(source: str, literal: str, start: int) -> Iterator[Mutant]:
                     yield _mutant(source, literal, spoilt, start, found, other)
 
 
-def _mutant(  # noqa: PLR0917 - what a mutant is made of
+def _mutant(  # noqa: PLR0917 - the parts of a mutant
     source: str, literal: str, spoilt: str, start: int, found: re.Match[str], other: str
 ) -> Mutant:
     at = start + found.start() + len(found[0]) - len(found[0].lstrip())
@@ -97,7 +97,7 @@ def _mutant(  # noqa: PLR0917 - what a mutant is made of
 
 
 def _words(literal: str, found: re.Match[str]) -> str:
-    """What was there; where that is short, with the line around it."""
+    """The text that was replaced; if it is short, with its line."""
     words = " ".join(found[0].split())
     if len(words) > 12:
         return words
@@ -108,5 +108,5 @@ def _words(literal: str, found: re.Match[str]) -> str:
 
 
 def _without_comments(literal: str) -> str:
-    """Of the same length, so that places stay where they are."""
+    """Comments become spaces, so that positions stay the same."""
     return _COMMENT.sub(lambda found: " " * len(found[0]), literal)

@@ -1,4 +1,4 @@
-"""Whether the store takes a spoilt statement for one at all."""
+"""Whether a changed statement is still valid SQL."""
 
 import asyncio
 import os
@@ -12,17 +12,17 @@ _NAME = "mutants"
 
 
 def prepared_database() -> None:
-    """Make a database with our tables, to ask about statements."""
+    """Create a database with our tables, on which statements are prepared."""
     child = os.fork()
-    if child == 0:  # away from here, where nothing of ours may be imported yet
+    if child == 0:  # in a child, because the parent must not import our modules yet
         try:
             asyncio.run(_prepare())
-        except BaseException as error:  # noqa: BLE001 - said, and not passed on to the parent's code
+        except BaseException as error:  # noqa: BLE001 - printed; the child must not return into the parent's code
             print(error)
             os._exit(1)
         os._exit(0)
     if os.waitpid(child, 0)[1]:
-        raise SystemExit("no database could be made")
+        raise SystemExit("the database could not be created")
 
 
 async def _prepare() -> None:
@@ -36,7 +36,7 @@ async def _prepare() -> None:
 
 
 def is_stillborn(target: Target, spoilt: ModuleType) -> bool:
-    """Whether a statement that the store took is none any more."""
+    """Whether a statement that was valid SQL no longer is."""
     if not target.sql:
         return False
     original = ModuleType(target.module)

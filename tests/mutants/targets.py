@@ -1,4 +1,4 @@
-"""What is spoilt, and which tests should notice: the quickest first."""
+"""Which modules are changed, and which tests should fail: the quickest first."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Target:
-    """A module, and the tests that hold it. `sql`: its statements are spoilt, not its Python."""
+    """A module and its tests. `sql` changes its SQL statements instead of its Python."""
 
     module: str
     tests: tuple[str, ...]

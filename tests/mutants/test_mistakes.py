@@ -1,4 +1,4 @@
-"""The mistakes are the ones meant, and leave alone what nobody could notice."""
+"""The mistakes are the intended ones, and code whose changes no test could find stays as it is."""
 
 import ast
 
@@ -11,7 +11,7 @@ from tests.mutants.targets import ROOT, TARGETS
 
 
 def after(source: str) -> list[str]:
-    """What stands in place of something else, in every mutant."""
+    """The replacement in every mutant."""
     return [mutant.after for mutant in python_mutants(source)]
 
 

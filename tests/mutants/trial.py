@@ -1,4 +1,4 @@
-"""One mistake, one process, the tests. Nothing is written to the working tree."""
+"""Runs the tests on one mistake, in one process. Nothing is written to the working tree."""
 
 import importlib.abc
 import importlib.machinery
@@ -18,7 +18,7 @@ from tests.mutants.targets import ROOT, Target
 
 _PYTEST = (
     *("-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"),
-    # What plugins consist of is imported by then, which pytest would warn of.
+    # Plugins are imported before pytest starts, of which it would warn.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 _OURS = ("adapters", "domain", "service", "scripts", "bench", "tests")
@@ -31,13 +31,13 @@ class Verdict(StrEnum):
     KILLED = "killed"
     SURVIVED = "survived"
     TIMED_OUT = "timed out"
-    """The tests did not end: that would have been noticed too."""
+    """The tests did not end, which counts as found."""
     STILLBORN = "stillborn"
-    """The store does not take it for a statement, so it proves nothing about the tests."""
+    """It is not valid SQL, so it says nothing about the tests."""
 
 
 class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Gives a module another source than its file has."""
+    """Loads a module from another source than its file."""
 
     def __init__(self, module: str, source: str) -> None:
         self._module = module
@@ -53,7 +53,7 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def try_out(target: Target, source: str, seconds: float, is_stillborn: Judge) -> Verdict:
-    """What the tests say of the target with this source."""
+    """Run the target's tests with this source of the target."""
     child = os.fork()
     if child == 0:
         _in_the_child(target, source, is_stillborn)
@@ -61,7 +61,7 @@ def try_out(target: Target, source: str, seconds: float, is_stillborn: Judge) ->
 
 
 def warm_up(tests: Sequence[str]) -> None:
-    """Import what others wrote, so that every child has it already and ours is imported anew."""
+    """Import third-party modules once, so that each child imports only ours."""
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
@@ -73,7 +73,7 @@ def warm_up(tests: Sequence[str]) -> None:
     with os.fdopen(reading) as names:
         ended, *modules = names.read().splitlines()
     if ended != "0":
-        raise SystemExit(f"the tests fail as it is: {' '.join(tests)}")
+        raise SystemExit(f"the tests fail without any mistake: {' '.join(tests)}")
     for module in modules:
         if not _is_ours(module):
             with suppress(Exception):
@@ -88,7 +88,7 @@ def _in_the_child(target: Target, source: str, is_stillborn: Judge) -> None:
     try:
         if is_stillborn(target, importlib.import_module(target.module)):
             os._exit(_STILLBORN)
-    except Exception:  # noqa: BLE001 - whatever it is, everybody would notice
+    except Exception:  # noqa: BLE001 - any error at import would be found
         os._exit(1)
     os._exit(_pytest(target.tests))
 
@@ -114,7 +114,7 @@ def _verdict(child: int, seconds: float) -> Verdict:
             return {0: Verdict.SURVIVED, _STILLBORN: Verdict.STILLBORN}.get(code, Verdict.KILLED)
         time.sleep(0.02)
         passed, looked = time.monotonic() - looked, time.monotonic()
-        seconds -= min(passed, 1.0)  # of the time in which we stood still ourselves, little
+        seconds -= min(passed, 1.0)  # a suspended machine counts for a second
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return Verdict.TIMED_OUT

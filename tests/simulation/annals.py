@@ -1,4 +1,4 @@
-"""How every user has looked at Clerk, in order: what our table may show, and never backwards."""
+"""Every state of every user at Clerk, in order. Our table may show these, and never go back."""
 
 from collections import defaultdict
 from typing import Any
@@ -7,21 +7,21 @@ Look = dict[str, Any]
 
 
 class Annals:
-    """`write` is told of every change, `read` of every look that our table shows."""
+    """`write` takes every state at Clerk, `read` every state that our table shows."""
 
     def __init__(self) -> None:
         self._looks: dict[str, list[tuple[int, Look]]] = defaultdict(list)
         self._shown: dict[str, int] = {}
 
     def write(self, user_id: str, milliseconds: int, look: Look) -> None:
-        """From this moment on, by Clerk's clock, the user looks like that."""
+        """The user has these contents from this moment of Clerk's clock on."""
         self._looks[user_id].append((milliseconds, look))
 
     def read(self, user_id: str, look: Look) -> bool:
-        """Whether this is a look that the user had, and none from before the one last shown.
+        """Whether the user had these contents, and not before the contents that were shown last.
 
-        Of two looks from one and the same millisecond nobody can tell which came first; nor of two
-        of one version, where one was seen in an answer: that bears the time in whole seconds.
+        Two states of the same millisecond have no order. Neither have two states of one version,
+        because an API answer shows its time in whole seconds.
         """
         looks, shown = self._looks[user_id], self._shown.get(user_id, 0)
         earliest = next(i for i, one in enumerate(looks) if _alike_in_time(one, looks[shown]))

@@ -1,4 +1,4 @@
-"""Chance, and what it has brought: everything random in a world comes from here."""
+"""The one source of randomness of a simulated world, and the trace of its events."""
 
 import asyncio
 import hashlib
@@ -12,7 +12,7 @@ LATENCIES = (0.0, 0.0, 0.001, 0.004, 0.03, 0.4)
 
 
 class Fortune:
-    """Draws from one seed, and keeps the trace of what happened. `latencies` are seconds."""
+    """Draws from one seed and records the events. `latencies` are in seconds."""
 
     def __init__(self, seed: int, latencies: Sequence[float] = LATENCIES) -> None:
         self.chance = random.Random(seed)
@@ -23,14 +23,14 @@ class Fortune:
         self._down_until = {"clerk": 0.0, "store": 0.0}
 
     async def latency(self) -> None:
-        """What anything that goes over a wire takes."""
+        """Wait as long as one message takes on the network."""
         await asyncio.sleep(self.chance.choice(self._latencies))
 
     def befalls(self, probability: float) -> bool:
         return self.chance.random() < probability
 
     def cut_off(self, what: str, seconds: float) -> None:
-        """`clerk` or `store` is out of reach for so long."""
+        """Make `clerk` or `store` unreachable for that long."""
         now = asyncio.get_running_loop().time()
         self._down_until[what] = max(self._down_until[what], now + seconds)
 
@@ -41,7 +41,7 @@ class Fortune:
         self._down_until = dict.fromkeys(self._down_until, 0.0)
 
     def note(self, what: str, *details: object) -> None:
-        """One line of the trace. Random ids are numbered, in the order in which they appear."""
+        """Add a line to the trace. Random ids are numbered in the order in which they appear."""
         self.happened[what] += 1
         now = asyncio.get_running_loop().time()
         words = " ".join([what, *map(str, details)])
@@ -53,7 +53,7 @@ class Fortune:
 
     @property
     def digest(self) -> str:
-        """The same for the same history."""
+        """Equal for equal traces."""
         return hashlib.sha256("\n".join(self._trace).encode()).hexdigest()
 
     def _number(self, found: "re.Match[str]") -> str:

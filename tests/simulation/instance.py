@@ -1,4 +1,4 @@
-"""The Clerk instance of all worlds: what would otherwise be random, or slow to make."""
+"""The Clerk instance of all worlds: fixed values for what is otherwise random or slow to make."""
 
 from functools import cache
 
@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from scripts.clerk_emulator.sessions import new_signing_key
 
 INSTANCE = f"ins_{0:027}"
-"""Part of every picture's address, and so of what decides a tie."""
+"""Part of every image URL, hence of the contents that decide a tie of versions."""
 
 
 @cache
 def signing_key() -> RSAPrivateKey:
-    """To make one takes longer than to live through a world."""
+    """One key for all worlds: generating a key takes longer than simulating a world."""
     return new_signing_key()

@@ -1,4 +1,4 @@
-"""What must hold in a simulated world at every moment, whatever has befallen it."""
+"""The invariants of a simulated world."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from tests.simulation.stores import Row, Store
 
 
 class Laws:
-    """Looks at the tables after every write, and at every answer.
+    """Checks the tables after every write, and every answer.
 
-    Breaches are kept in `broken` rather than raised: whoever stands between would make them 500s.
+    Violations are collected in `broken`. Raised inside the application they would become 500s.
     """
 
     def __init__(self, store: Store) -> None:
@@ -25,7 +25,7 @@ class Laws:
         self._strangers: Counter[tuple[str, str]] = Counter()
 
     def look(self) -> None:
-        """Every invariant of the tables."""
+        """Check every invariant of the tables."""
         self.looks += 1
         rows = self._store.table()
         now = {row["clerk_id"]: row for row in rows}
@@ -38,17 +38,17 @@ class Laws:
         self._look_at_journal()
 
     def acknowledged(self, svix_id: str, deleted: str | None) -> None:
-        """Svix was told 2xx; `deleted` is whom the delivery deletes, if anybody."""
+        """A delivery was answered 2xx; `deleted` is the user that it deletes, if any."""
         self._acknowledged[svix_id] = deleted
         self.look()
 
     def is_gone(self, user_id: str) -> bool:
-        """Their tombstone stands."""
+        """Whether our table has a tombstone of this user."""
         row = self._seen.get(user_id)
         return row is not None and row["deleted_at"] is not None
 
     def request_begins(self, replica: str, user_id: str) -> bool:
-        """Whether its user is a stranger, about whom Clerk may be asked."""
+        """Whether the user has no row yet, so that the service may ask Clerk."""
         stranger = user_id not in self._seen
         self._strangers[replica, user_id] += stranger
         return stranger
@@ -57,11 +57,11 @@ class Laws:
         self._strangers[replica, user_id] -= stranger
 
     def clerk_is_asked(self, replica: str, path: str) -> None:
-        """At request time, for whatever is at this path."""
+        """A replica calls Clerk at request time."""
         user_id = path.removeprefix("/v1/users/")
         if user_id != path:
             stranger = self._strangers[replica, user_id] > 0
-            self._hold(stranger, "Clerk is not asked about whom we know")
+            self._hold(stranger, "Clerk is not asked about a known user")
 
     def webhook_is_answered(self, status: int) -> None:
         self._hold(status in {204, 503}, f"a good delivery is not answered {status}")
@@ -75,7 +75,7 @@ class Laws:
         was_gone: bool,
         at_clerk: bool,
     ) -> None:
-        """`GET /v1/me`, held against what was so when it was asked; `at_clerk` is afterwards."""
+        """Check an answer of `GET /v1/me`. `at_clerk` is the state after the answer, the rest before."""
         if status == 200:
             self._hold(not was_gone, "a deleted user is not served")
             return
@@ -83,9 +83,12 @@ class Laws:
         possible = {"user_deleted", "user_banned", "user_unknown", "storage_unavailable"}
         if stranger:
             possible.add("identity_provider_unavailable")
-        self._hold(code in possible, f"nobody is told {code} (a stranger: {stranger})")
+        self._hold(code in possible, f"{code} is not an answer (user without a row: {stranger})")
         sent_away = code in {"user_deleted", "user_unknown"}
-        self._hold(not (sent_away and at_clerk), "no user of Clerk's is sent away")
+        self._hold(
+            not (sent_away and at_clerk),
+            "a user who exists at Clerk is not refused as unknown or deleted",
+        )
 
     def _look_at_change(self, before: Row | None, now: Row) -> None:
         look = in_our_table(now)
@@ -96,14 +99,14 @@ class Laws:
             return
         older = before is not None and now["clerk_updated_at"] < before["clerk_updated_at"]
         self._hold(not older, "a version never goes back")
-        self._hold(self.annals.read(now["clerk_id"], look), "nobody looks as they did before")
+        self._hold(self.annals.read(now["clerk_id"], look), "contents never go back")
 
     def healed_request_is_answered(
         self, status: int | None, *, at_clerk: bool, banned: bool
     ) -> None:
-        """Nothing is wrong any more: everybody gets what they are due, at the first try."""
+        """Without failures every request gets its right answer at the first try."""
         due = 401 if not at_clerk else 403 if banned else 200
-        self._hold(status == due, f"when all is well {due} is not {status}")
+        self._hold(status == due, f"without failures the answer is {due}, not {status}")
 
     def _look_at_journal(self) -> None:
         entries = self._store.entries_made()

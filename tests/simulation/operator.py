@@ -1,4 +1,4 @@
-"""The operator's commands, as tasks of a process of their own."""
+"""The operator's commands, as tasks of a simulated process of their own."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -19,7 +19,7 @@ from tests.simulation.wires import ClerkWire, StoreWire
 
 
 class Operator:
-    """Starts a command now and then, and others while it runs."""
+    """Starts commands, some of them while others run."""
 
     def __init__(
         self, clerk: ClerkEmulator, wire: ClerkWire, store: StoreWire, fortune: Fortune
@@ -38,7 +38,7 @@ class Operator:
         self._process.kill()
 
     async def finished(self) -> None:
-        """Wait for the commands under way. Raises what none of them should have."""
+        """Wait for the running commands. Raises an unexpected error of any of them."""
         if self._running:
             await asyncio.wait(self._running)
         for command in self._running:
@@ -71,7 +71,7 @@ class Operator:
                 await replay(one)
 
     async def forget_bodies(self) -> None:
-        """What retention does when their time is over."""
+        """Erase bodies as retention does when they are due."""
         await self._store.forget_bodies()
 
     async def _run(self, command: Coroutine[object, object, object]) -> None:

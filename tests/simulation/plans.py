@@ -1,4 +1,4 @@
-"""What is to happen in one run: drawn from a seed, or by Hypothesis."""
+"""The events of one run, drawn from a seed or by Hypothesis."""
 
 import random
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from enum import StrEnum
 
 
 class Deed(StrEnum):
-    """One thing that somebody does, or that befalls somebody."""
+    """One kind of event."""
 
     SIGN_UP = "sign_up"
     CHANGE = "change"
     CHANGE_WITHOUT_A_TRACE = "change_without_a_trace"
-    """The contents change and `updated_at` does not: a tie."""
+    """The contents change and `updated_at` stays: a tie."""
     BAN_OR_UNBAN = "ban_or_unban"
     LEAVE = "leave"
     ASK = "ask"
     """`GET /v1/me`."""
     ASK_SLOWLY = "ask_slowly"
-    """The same, while Clerk's answers are seconds old when they come."""
+    """`GET /v1/me` while Clerk's answers arrive seconds late."""
     KILL = "kill"
     CLERK_FAILS = "clerk_fails"
     CLERK_OUT_OF_REACH = "clerk_out_of_reach"
@@ -31,9 +31,9 @@ class Deed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """`pause` is the seconds before it, `who` and `where` choose among those there are.
+    """One event, `pause` seconds after the one before.
 
-    `seconds` is how long it lasts, where that is a question.
+    `who` and `where` choose a user and a replica or detail; `seconds` is the duration of an outage.
     """
 
     deed: Deed
@@ -45,10 +45,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One run. `chance` seeds the misfortune of messages, calls and answers.
+    """One run. `chance` seeds the failures of messages, calls and answers.
 
-    `skew` is how many seconds our clock is ahead of Clerk's, `misfortune` how likely a message is
-    to be dropped, repeated, delayed or overtaken, `loss` how likely a dropped one is lost for good.
+    `skew` is the seconds that our clock is ahead of Clerk's, `misfortune` the probability that a
+    message is dropped, repeated, delayed or reordered, `loss` that a dropped one never arrives.
     """
 
     chance: int
@@ -76,7 +76,7 @@ _OFTEN = {
 
 
 def plan_of(seed: int, length: int = 40) -> Plan:
-    """The same seed, the same plan."""
+    """The plan of this seed."""
     chance = random.Random(seed)
     return Plan(
         chance=seed,

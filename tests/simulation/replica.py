@@ -1,4 +1,4 @@
-"""One process of the service: our whole application, which may die at any await."""
+"""One simulated process of the service: our whole application, which may be killed at any await."""
 
 import asyncio
 from datetime import timedelta
@@ -26,10 +26,7 @@ from tests.simulation.wires import ClerkWire, StoreWire
 
 
 class Replica:
-    """`restarts_after` is how many seconds it is gone when it was killed.
-
-    `max_rate` is how often it may ask Clerk in 10 seconds.
-    """
+    """It restarts `restarts_after` seconds after a kill. `max_rate` is its calls to Clerk in 10 s."""
 
     def __init__(
         self,
@@ -52,7 +49,7 @@ class Replica:
         self._process: Process | None = None
 
     def start(self) -> None:
-        """A new process remembers nothing of the one before."""
+        """Start a new process, with none of the old one's memory."""
         self._process = Process()
         attach(self._app, self._services())
 
@@ -63,11 +60,11 @@ class Replica:
             asyncio.get_running_loop().call_later(self._restarts_after, self.start)
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        """Raises `httpx.TransportError` while it is gone, and when it dies meanwhile."""
+        """Raises `httpx.TransportError` if the replica is down or is killed meanwhile."""
         if self._process is None:
-            raise httpx.ConnectError("nobody listens", request=request)
+            raise httpx.ConnectError("connection refused", request=request)
         work = self._process.spawn(self._asgi.handle_async_request(request))
-        # Who asked may give up; the work goes on.
+        # The caller may give up; the work goes on.
         await asyncio.wait([work])
         if work.cancelled():
             raise httpx.ReadError("hung up", request=request)

@@ -1,4 +1,4 @@
-"""One replica and a Clerk, with nothing left to chance: what a single misfortune does."""
+"""One replica and a Clerk without randomness, for tests of a single failure."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ WEBHOOKS = "http://service/webhooks/clerk"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """An answer, and how many seconds it took."""
+    """An answer, and the seconds until it came."""
 
     status: int
     seconds: float
@@ -36,7 +36,7 @@ class Told:
 
 
 class Scene:
-    """Clerk's clock is true. `max_rate` is calls to Clerk in 10 seconds."""
+    """Clerk's clock is right. `max_rate` is the replica's calls to Clerk in 10 seconds."""
 
     def __init__(self, max_rate: float) -> None:
         self.store = MemoryStore()
@@ -58,25 +58,25 @@ class Scene:
         self._numbers = count(1)
 
     def limit_rate(self, calls: int) -> None:
-        """Clerk answers 429 to more calls than that in 10 seconds."""
+        """Let Clerk answer 429 to more than `calls` calls in 10 seconds."""
         self.clerk.rate_limit = RateLimit(calls, 10.0, asyncio.get_running_loop().time)
 
     def stranger(self) -> str:
-        """Signed up at Clerk, and their webhook is lost."""
+        """A new user whose webhook is lost."""
         self.clerk.sender.enable(WEBHOOKS, enabled=False)
         user_id = self._sign_up()
         self.clerk.sender.enable(WEBHOOKS, enabled=True)
         return user_id
 
     async def known(self) -> str:
-        """Signed up at Clerk, and their webhook has come."""
+        """A new user whose webhook has arrived."""
         user_id = self._sign_up()
         await self.clerk.sender.settled()
         assert user_id in self.store.rows
         return user_id
 
     async def ask(self, user_id: str, token: str | None = None) -> Told:
-        """`GET /v1/me`, with a new token unless one is given."""
+        """`GET /v1/me` with this token, or a new one."""
         answer, seconds = await self.get("/v1/me", token or self.clerk.session_token(user_id))
         retry_after = answer.headers.get("retry-after")
         return Told(
@@ -90,7 +90,7 @@ class Scene:
         return await asyncio.gather(*map(self.ask, user_ids))
 
     async def get(self, path: str, token: str = "") -> tuple[httpx.Response, float]:
-        """The answer and how many seconds it took."""
+        """The answer, and the seconds until it came."""
         clock = asyncio.get_running_loop().time
         began = clock()
         headers = bearer(token) if token else {}
@@ -101,15 +101,15 @@ class Scene:
 
     @property
     def fetches(self) -> int:
-        """How often Clerk was asked for a user."""
+        """The number of calls to Clerk for a user."""
         return sum(path.startswith("/v1/users/") for path in self.asked)
 
     def rows(self, *user_ids: str) -> int:
-        """How many of them are in our table."""
+        """How many of these users are in our table."""
         return sum(UserId(user_id) in self.store.rows for user_id in user_ids)
 
     def differences(self) -> dict[str, Any]:
-        """Users of Clerk's, or of ours, who look otherwise on the other side."""
+        """The users whose contents at Clerk and in our table differ."""
         ours = {row["clerk_id"]: in_our_table(row) for row in self.store.table()}
         everybody = {*ours, *(user.id for user in self.clerk.users)}
         looks = {user_id: at_clerk(self.clerk, user_id) for user_id in everybody}
@@ -123,7 +123,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(max_rate: float = 10_000) -> AsyncIterator[Scene]:
-    """Everything is well, and the signing keys are loaded."""
+    """A scene without failures, with the signing keys loaded."""
     here = Scene(max_rate)
     await here.clerk.start()
     here.replica.start()

@@ -1,4 +1,4 @@
-"""One run: a plan carried out, healed, and held against Clerk."""
+"""One run: execute a plan, end all failures, compare the table with Clerk."""
 
 import random
 import sys
@@ -13,7 +13,7 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a run ended: what happened how often, and a digest of its trace."""
+    """The result of a run: counts of its events, and a digest of its trace."""
 
     happened: Counter[str]
     looks: int
@@ -21,8 +21,8 @@ class Ended:
 
 
 def simulate(plan: Plan, store: Store) -> Ended:
-    """Raises `AssertionError` with the laws that were broken, or the differences that are left."""
-    # The jitter of our own retries.
+    """Raises `AssertionError` with the broken laws or the remaining differences."""
+    # Our retries draw their jitter from the global generator.
     random.seed(plan.chance)
     return live_through(_run(plan, store))
 

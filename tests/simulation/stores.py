@@ -1,4 +1,4 @@
-"""The store of a simulated world: in memory, or a Postgres that works while time stands still."""
+"""The store of a simulated world: in memory, or a real Postgres while virtual time stands still."""
 
 import asyncio
 import threading
@@ -22,11 +22,12 @@ from domain.ports import Checkpoints, Journal, UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import KEPT_FIELDS, DeletedUser, LocalUser, UserChange, UserId
 from tests.fakes.store import InMemoryStore
+from tests.postgres_server import EMPTY
 
 Answer = TypeVar("Answer")
 Sql: TypeAlias = "asyncpg.Connection[Any]"
 Row = Mapping[str, Any]
-"""The columns of `users` that are held against Clerk."""
+"""The columns of `users` that are compared with Clerk."""
 
 _IN_THE_FUTURE = timedelta(days=-1)
 _COLUMNS = ("clerk_id", "deleted_at", "clerk_updated_at", *KEPT_FIELDS)
@@ -34,7 +35,7 @@ _COLUMNS = ("clerk_id", "deleted_at", "clerk_updated_at", *KEPT_FIELDS)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the journal says of one arrival."""
+    """One journal entry."""
 
     svix_id: str | None
     clerk_id: str | None
@@ -43,7 +44,7 @@ class Entry:
 
 
 class Store(UserRepository, UserTable, Journal, Checkpoints, Protocol):
-    """All that the service and its operator keep, and a look at the tables past our own code."""
+    """Every store port, and a view of the tables without our own code."""
 
     async def forget_bodies(self) -> None: ...
 
@@ -87,7 +88,7 @@ class MemoryStore(InMemoryStore):
 
 
 class PostgresStore:
-    """Our adapters over a real server. Each call ends before anything else in the world happens."""
+    """Our Postgres adapters. Each call ends before anything else in the world happens."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, database: Database, sql: Sql) -> None:
         self._loop = loop
@@ -147,12 +148,8 @@ class PostgresStore:
             pass
 
     def empty(self) -> None:
-        """As before the first run."""
-        self._now(
-            self._sql.execute(
-                "delete from users; delete from sync_journal; delete from sync_checkpoints"
-            )
-        )
+        """Delete every row."""
+        self._now(self._sql.execute(EMPTY))
 
     def table(self) -> list[Row]:
         found = self._now(
@@ -174,7 +171,7 @@ class PostgresStore:
 
 @contextmanager
 def postgres_store(url: str) -> Iterator[PostgresStore]:
-    """Connected, on a loop in a thread of its own, where time is real."""
+    """A connected store, on an event loop of its own thread, in real time."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -43,7 +43,7 @@ def test_when_everybody_waits_for_somebody_else_it_is_said() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(RuntimeError, match="everybody waits"):
+    with pytest.raises(RuntimeError, match="every task waits"):
         live_through(wait())
 
 

@@ -1,4 +1,4 @@
-"""Time that passes only when nobody has anything left to do: a day takes as long as its work."""
+"""Virtual time: when every task waits, the clock jumps to the next timer. A day takes no time."""
 
 import asyncio
 import contextvars
@@ -17,7 +17,7 @@ _process: "contextvars.ContextVar[Process | None]" = contextvars.ContextVar("pro
 
 
 class Calendar:
-    """What the wall clock says: it goes with the loop, and may be wrong."""
+    """The wall clock of the process. It follows the loop, and can be set wrong."""
 
     def __init__(self, traveller: time_machine.Traveller) -> None:
         self._traveller = traveller
@@ -29,24 +29,24 @@ class Calendar:
         self._traveller.move_to(BEGINNING.timestamp() + self._now + self._ahead)
 
     def step(self, seconds: float) -> None:
-        """From one moment to the next, as when somebody corrects a clock."""
+        """Set the wall clock forward or back, as when a clock is corrected."""
         self._ahead += seconds
         self.follow(self._now)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time leaps to the next thing that is due. No sockets, no threads."""
+    """An event loop whose time jumps to the next timer. It supports no sockets and no threads."""
 
     def __init__(self, calendar: Calendar) -> None:
         self.calendar = calendar
         self._now = 0.0
         super().__init__(_Leaps(self._leap))
-        # A nanosecond, asyncio's own, is lost in the rounding once some months have passed.
+        # asyncio's nanosecond is below the precision of a float once the loop's time is months.
         self._clock_resolution = 1e-6
         self.set_task_factory(_in_its_process)
 
     def time(self) -> float:
-        """Seconds since the loop was made."""
+        """Seconds since the loop was created."""
         return self._now
 
     def _leap(self, seconds: float) -> None:
@@ -55,7 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Leaps(selectors.SelectSelector):
-    """Where a loop would wait, time passes instead."""
+    """A selector that advances the time instead of waiting."""
 
     def __init__(self, leap: Callable[[float], None]) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class _Leaps(selectors.SelectSelector):
         ready = super().select(0)
         if not ready:
             if timeout is None:
-                raise RuntimeError("everybody waits for somebody else")
+                raise RuntimeError("every task waits, and no timer is set")
             self._leap(timeout)
         return ready
 
 
 def live_through(main: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run it in virtual time, the calendar included, from `BEGINNING` on."""
+    """Run `main` in virtual time. The wall clock begins at `BEGINNING`."""
     with time_machine.travel(BEGINNING, tick=False) as traveller:
         loop = VirtualLoop(Calendar(traveller))
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -79,7 +79,7 @@ def live_through(main: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A test that sleeps as long as it likes."""
+    """Run a test in virtual time."""
 
     @wraps(test)
     def lived(*given: Any, **named: Any) -> None:
@@ -89,22 +89,22 @@ def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
 
 
 def calendar() -> Calendar:
-    """That of the running loop."""
+    """The calendar of the running loop."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop.calendar
 
 
 def true_time() -> int:
-    """Milliseconds since 1970, whatever our own wall clock says."""
+    """The right time in milliseconds since 1970, even if the wall clock is wrong."""
     return round((BEGINNING.timestamp() + asyncio.get_running_loop().time()) * 1000)
 
 
 class Process:
-    """Tasks, with all that they start, which end together when the process is killed."""
+    """A group of tasks and of all tasks that they start. `kill` cancels them together."""
 
     def __init__(self) -> None:
-        # In order, so that the same seed kills in the same order.
+        # A dict keeps the order, so that the same seed cancels in the same order.
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._context = contextvars.copy_context()
         self._context.run(_process.set, self)
@@ -114,7 +114,7 @@ class Process:
         return loop.create_task(work, context=self._context.copy())
 
     def kill(self) -> None:
-        """At whatever await each task stands."""
+        """Cancel each task at its present await."""
         for task in list(self._tasks):
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""What lies between the parts of a world: it takes time, and it can be cut at either end."""
+"""The simulated network: messages take time, and can be lost before or after their effect."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 class ClerkWire(httpx.AsyncBaseTransport):
-    """From one process to Clerk. `on_call` hears the path of every call."""
+    """From one process to Clerk. `on_call` receives the path of every call."""
 
     def __init__(
         self,
@@ -42,21 +42,21 @@ class ClerkWire(httpx.AsyncBaseTransport):
 
     async def _pass(self, request: httpx.Request) -> None:
         await self._fortune.latency()
-        # The keys have an outage of their own elsewhere: here nobody's session may be in doubt.
+        # Outages of the signing keys have tests of their own; here every session can be verified.
         if self._fortune.is_cut_off("clerk") and not request.url.path.endswith("jwks.json"):
             raise httpx.ConnectError("out of reach", request=request)
 
 
 class Answering(Protocol):
-    """Whoever takes requests, as long as it lives."""
+    """A replica."""
 
     async def answer(self, request: httpx.Request) -> httpx.Response: ...
 
 
 class SvixWire(httpx.AsyncBaseTransport):
-    """From Svix to whichever replica comes next. An answer may be lost on its way back.
+    """From Svix to a random replica. The answer is lost with probability `lost`.
 
-    `lost` is how likely that is; `laws`, if any, judge the answers.
+    `laws`, if given, check the answers.
     """
 
     def __init__(self, fortune: Fortune, laws: Laws | None = None, lost: float = 0.0) -> None:
@@ -82,7 +82,7 @@ class SvixWire(httpx.AsyncBaseTransport):
 
 
 class StoreWire:
-    """From one process to the store. What was cut off at the end may have been committed."""
+    """From one process to the store. A call that fails on its way back may have been committed."""
 
     def __init__(
         self, store: Store, fortune: Fortune, on_write: Callable[[], None] = lambda: None

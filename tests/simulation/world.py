@@ -1,7 +1,7 @@
 """Clerk, Svix, a network, two replicas of the service, an operator and a store, in one loop.
 
-Everything but the wires between them is the real thing: the emulator, our whole application with
-its verification and translation, our client of Clerk, and the use cases.
+Only the network between them is simulated. The emulator, our whole application with its verification
+and translation, our Clerk client and the use cases are the real ones.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ A_WEEK = 7 * 24 * 3600.0
 
 
 class World:
-    """What a plan is carried out in."""
+    """Executes a plan."""
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self.fortune = Fortune(plan.chance)
@@ -58,7 +58,7 @@ class World:
         self._deeds = self._make_deeds()
 
     async def live(self) -> None:
-        """Every step of the plan."""
+        """Execute every step of the plan."""
         await self.clerk.start()
         for one in self._replicas:
             one.start()
@@ -68,7 +68,7 @@ class World:
             self._deeds[step.deed](step)
 
     async def heal(self) -> None:
-        """An end to all misfortune. Some messages are lost for good; Svix delivers the others."""
+        """End all failures. Some messages are lost for good; Svix delivers the others."""
         self.fortune.restore()
         self.clerk.faults.clear()
         self._lose()
@@ -87,9 +87,9 @@ class World:
         await self.clerk.stop()
 
     def differences(self) -> dict[str, Any]:
-        """Users who look otherwise in our table than at Clerk.
+        """The users whose contents at Clerk and in our table differ.
 
-        One who is not at Clerk is a tombstone, or was never heard of.
+        A user who is not at Clerk must be a tombstone or have no row.
         """
         ours = {row["clerk_id"]: in_our_table(row) for row in self._store.table()}
         looks = {user_id: at_clerk(self.clerk, user_id) for user_id in {*self._people, *ours}}
@@ -100,7 +100,7 @@ class World:
         }
 
     async def _welcome_a_newcomer(self) -> None:
-        """Nobody has told us of them, and they are served all the same."""
+        """Serve a user whose webhook is lost."""
         self.clerk.sender.plans.for_next(DeliveryPlan(drop=True))
         self._sign_up()
         await self._answer(self._people[-1])
@@ -124,7 +124,7 @@ class World:
                 self.fortune.note("lost for good", svix_id)
                 del messages[svix_id]
 
-    # The parts
+    # Parts
 
     def _make_clerk(self) -> ClerkEmulator:
         config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
@@ -163,7 +163,7 @@ class World:
     def _store_wire(self) -> StoreWire:
         return StoreWire(self._store, self.fortune, self.laws.look)
 
-    # What may happen
+    # Events
 
     def _make_deeds(self) -> Mapping[Deed, Callable[[Step], object]]:
         operator = self._operator
@@ -236,7 +236,7 @@ class World:
         self._ask(step)
 
     def _kill(self, step: Step) -> None:
-        """One of the replicas, or the operator's command."""
+        """Kill a replica or the operator's commands."""
         victims: list[Operator | Replica] = [self._operator, *self._replicas]
         victims[step.where % len(victims)].kill()
 
@@ -245,7 +245,7 @@ class World:
         self.clerk.faults.add(fault.model_copy(update={"times": 1 + step.where % 6}))
 
     def _record(self, user_id: str) -> None:
-        """Into the annals: how they look from now on, by the time that the event bears."""
+        """Record the contents that the user has from the event's time on."""
         look = at_clerk(self.clerk, user_id)
         assert look is not None
         now = max(self.clerk.clock(), self.clerk.users.get(user_id).updated_at)
@@ -256,7 +256,7 @@ class World:
         return present[-1 - step.who % len(present)] if present else None
 
     async def _me(self, replica: Replica, user_id: str) -> int | None:
-        """The status of the answer; None if there was none."""
+        """The status of the answer; None without an answer."""
         token = self.clerk.session_token(user_id)
         request = httpx.Request("GET", "http://service/v1/me", headers=bearer(token))
         was_gone = self.laws.is_gone(user_id)
