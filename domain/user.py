@@ -212,7 +212,7 @@ def _plain(value: Any) -> object:
     if kind is tuple:
         return [_address_parts(address) for address in value]
     if isinstance(value, Mapping):
-        return _sorted_json(dict(value)) if value else ""
+        return _sorted_json(value)
     return value
 
 
@@ -222,4 +222,15 @@ _FORMAT = bytes([DIGEST_FORMAT])
 
 _address_parts = attrgetter(*(part.name for part in fields(EmailAddress)))
 
-_sorted_json = JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+def _sorted_json(value: Mapping[str, Any]) -> str:
+    return _encode(dict(value)) if value else ""
+
+
+def _as_dict(value: object) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"no plain form for {type(value).__name__}")
+
+
+_encode = JSONEncoder(sort_keys=True, separators=(",", ":"), default=_as_dict).encode

@@ -2,8 +2,10 @@
 
 from hypothesis import strategies as st
 
-from domain.user import DeletedUser, User, UserChange, UserId
+from domain.user import DeletedUser, EmailAddress, User, UserChange, UserId
 from tests.people import at
+
+ADDRESSES = (EmailAddress(address="b@x.io", verified=True, primary=True),)
 
 moments = st.integers(0, 3).map(at)
 
@@ -16,6 +18,8 @@ def users(user_id: UserId) -> st.SearchStrategy[User]:
         observed_at=moments,
         email=st.sampled_from([None, "a@x.io", "b@x.io"]),
         public_metadata=st.sampled_from([{}, {"plan": "pro"}]),
+        email_addresses=st.sampled_from([(), ADDRESSES]),
+        last_sign_in_at=st.none() | moments,
     )
 
 

@@ -24,11 +24,13 @@ def new_id() -> UserId:
 def user(
     user_id: UserId, *, updated: float = 0, seen: float | None = None, **contents: Any
 ) -> User:
+    """Each version has contents of its own, unless they are given."""
+    named = {"first_name": f"Ada {updated}"} if updated else {}
     return User(
         clerk_id=user_id,
         clerk_updated_at=at(updated),
         observed_at=at(updated if seen is None else seen),
-        **{"email": "ada@example.com", "clerk_created_at": BASE, **contents},
+        **{"email": "ada@example.com", "clerk_created_at": BASE, **named, **contents},
     )
 
 

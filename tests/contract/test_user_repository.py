@@ -6,7 +6,17 @@ from itertools import permutations
 import pytest
 
 from domain.sync_user import SyncUser, UnreadableDelivery
-from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserChange, UserId
+from domain.user import (
+    KEPT_FIELDS,
+    DeletedUser,
+    EmailAddress,
+    LocalUser,
+    Outcome,
+    Source,
+    User,
+    UserChange,
+    UserId,
+)
 from tests.contract.conftest import Store
 from tests.people import at, deleted, delivered, new_id, observed, outcomes_of, user
 
@@ -72,6 +82,46 @@ async def test_newer_supersedes_older(store: Store) -> None:
     said = await outcomes(store, user(user_id, updated=1), user(user_id, updated=2, email="b@x.io"))
     assert said == ["created", "updated"]
     assert (await live(store, user_id)).email == "b@x.io"
+
+
+async def test_a_newer_version_with_the_same_contents_is_unchanged_and_keeps_the_activity(
+    store: Store,
+) -> None:
+    """Clerk may raise `updated_at` at each sign-in: that must not make each one a change."""
+    user_id = new_id()
+    first = user(user_id, first_name="Ada", updated=1)
+    signed_in = user(user_id, first_name="Ada", updated=2, last_sign_in_at=at(2))
+    assert await outcomes(store, first, signed_in, first) == ["created", "unchanged", "stale"]
+    record = await live(store, user_id)
+    assert (record.clerk_updated_at, record.last_sign_in_at) == (at(2), at(2))
+
+
+async def test_everything_that_is_kept_of_a_user_comes_back_as_it_was(store: Store) -> None:
+    addresses = (
+        EmailAddress(address="a@x.io", verified=True, primary=True),
+        EmailAddress(address="ä@x.io", verified=False, primary=False),
+    )
+    whole = user(
+        new_id(),
+        email_verified=True,
+        phone_number="+1",
+        username="ada",
+        last_name="Lovelace",
+        image_url="https://x.io/a.png",
+        external_id="1",
+        public_metadata={"a": {"b": [1, None, "ü"]}},
+        banned=True,
+        email_addresses=addresses,
+        two_factor_enabled=True,
+        locked=True,
+        legal_accepted_at=at(3),
+        last_sign_in_at=at(4),
+    )
+    await outcomes(store, whole)
+    record = await live(store, whole.clerk_id)
+    assert {name: getattr(record, name) for name in KEPT_FIELDS} == {
+        name: getattr(whole, name) for name in KEPT_FIELDS
+    }
 
 
 async def test_older_is_stale_and_changes_nothing(store: Store) -> None:

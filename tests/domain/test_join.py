@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from domain.user import (
     CONTENT_FIELDS,
+    DIGEST_FORMAT,
     DeletedUser,
+    EmailAddress,
     Outcome,
     Source,
     User,
@@ -91,6 +93,8 @@ OUTCOMES: list[tuple[UserState, UserChange, str]] = [
     (None, ADA_1, "created"),
     (None, GONE_1, "deleted"),
     (ADA_1, ADA_2, "updated"),
+    (ADA_1, replace(ADA_1, clerk_updated_at=at(2), last_sign_in_at=at(2)), "unchanged"),
+    (replace(ADA_1, clerk_updated_at=at(2)), ADA_1, "stale"),
     (ADA_1, user(ADA, updated=1, seen=2, first_name="Ada"), "updated"),
     (ADA_1, ADA_1, "unchanged"),
     (ADA_1, user(ADA, updated=1, seen=2), "unchanged"),
@@ -112,7 +116,7 @@ def test_the_outcome_is_the_word_for_what_happened(
 
 def _shown(state: UserState) -> object:
     """What anyone but the rule itself can see."""
-    return (state.clerk_updated_at, state.digest) if isinstance(state, User) else type(state)
+    return state.digest if isinstance(state, User) else type(state)
 
 
 NEWER: list[tuple[UserChange, UserChange]] = [
@@ -136,10 +140,17 @@ def test_the_greater_is_the_one_nearer_to_what_clerk_says_now(
 
 
 def test_the_digest_follows_the_contents_and_nothing_else() -> None:
-    one = user(ADA, updated=1, seen=1, public_metadata={"a": 1, "b": 2})
-    same = user(UserId("user_eve"), updated=2, seen=3, public_metadata={"b": 2, "a": 1})
+    one = user(ADA, updated=1, seen=1, first_name="A", public_metadata={"a": 1, "b": 2})
+    same = user(
+        UserId("user_eve"),
+        updated=2,
+        seen=3,
+        first_name="A",
+        public_metadata={"b": 2, "a": 1},
+        last_sign_in_at=at(1),
+    )
     assert one.digest == same.digest
-    assert len(one.digest) == 16
+    assert (len(one.digest), one.digest[0]) == (17, DIGEST_FORMAT)
 
 
 @pytest.mark.parametrize("name", CONTENT_FIELDS)
@@ -149,6 +160,10 @@ def test_the_digest_follows_every_content(name: str) -> None:
         "banned": True,
         "public_metadata": {"a": {"b": [1, None]}},
         "clerk_created_at": at(1),
+        "email_addresses": (EmailAddress(address="a@x.io", verified=True, primary=False),),
+        "two_factor_enabled": True,
+        "locked": True,
+        "legal_accepted_at": at(1),
     }
     assert user(ADA).digest != replace(user(ADA), **{name: other.get(name, "other")}).digest
 
@@ -174,7 +189,29 @@ def test_the_digest_of_the_same_contents_stays_the_same_for_ever() -> None:
     """Every row holds one: by another rule all users would look changed."""
     metadata = {"b": [1, None, 0.5, True], "a": {"é": '\u2028"\\'}}
     one = user(ADA, first_name="Ada\n", clerk_created_at=at(0.001), public_metadata=metadata)
-    assert one.digest.hex() == "b1f7373ed9d04ad795c6efc18facee08"
+    assert one.digest.hex() == "f11ff7f6278dab6a712921033f719b536f"
+
+
+FORMATS = {
+    0xF1: (
+        "clerk_created_at email email_verified phone_number username first_name last_name image_url"
+        " external_id public_metadata banned email_addresses two_factor_enabled locked"
+        " legal_accepted_at"
+    )
+}
+"""What each format of the digest covers. A release that covers other fields adds a line."""
+
+
+def test_another_set_of_fields_is_another_format() -> None:
+    """Otherwise the digests of two releases would be compared as if they covered the same."""
+    assert " ".join(CONTENT_FIELDS) == FORMATS[DIGEST_FORMAT]
+    assert max(FORMATS) == DIGEST_FORMAT
+
+
+def test_activity_settles_a_tie_and_is_no_change() -> None:
+    early, late = (user(ADA, updated=1, last_sign_in_at=at(when)) for when in (1, 2))
+    assert join(early, late) == join(late, early) == late
+    assert outcome_of(early, late) is Outcome.UNCHANGED
 
 
 def test_the_words_that_are_stored_stay_the_same_for_ever() -> None:

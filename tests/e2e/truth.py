@@ -14,7 +14,8 @@ from tests.e2e.load import Fate, Load
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = """
     email, email_verified, phone_number, username, first_name, last_name, image_url, external_id,
-    public_metadata, banned, clerk_created_at, clerk_updated_at
+    public_metadata, banned, email_addresses, two_factor_enabled, locked, legal_accepted_at,
+    last_sign_in_at, clerk_created_at, clerk_updated_at
 """
 
 
@@ -79,6 +80,7 @@ def at_clerk(clerk: ClerkEmulator, user_id: str) -> dict[str, Any] | None:
     user = clerk.users.find(user_id)
     if user is None:
         return None
+    payload = clerk.get_user(user_id)
     email = _primary(user, user.primary_email_address_id)
     phone = _primary(user, user.primary_phone_number_id)
     return {
@@ -88,13 +90,29 @@ def at_clerk(clerk: ClerkEmulator, user_id: str) -> dict[str, Any] | None:
         "username": user.username,
         "first_name": user.first_name,
         "last_name": user.last_name,
-        "image_url": clerk.get_user(user_id)["image_url"],
+        "image_url": payload["image_url"],
         "external_id": user.external_id,
         "public_metadata": dict(user.public_metadata),
         "banned": user.banned or user.deprovisioned,
+        "email_addresses": [
+            {
+                "address": one["email_address"],
+                "verified": (one["verification"] or {}).get("status") == "verified",
+                "primary": one["id"] == user.primary_email_address_id,
+            }
+            for one in payload["email_addresses"]
+        ],
+        "two_factor_enabled": payload["two_factor_enabled"],
+        "locked": payload["locked"],
+        "legal_accepted_at": _time(payload["legal_accepted_at"]),
+        "last_sign_in_at": _time(payload["last_sign_in_at"]),
         "clerk_created_at": _EPOCH + timedelta(milliseconds=user.created_at),
         "clerk_updated_at": _EPOCH + timedelta(milliseconds=user.updated_at),
     }
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _primary(user: User, chosen: str | None) -> Identification | None:
@@ -108,5 +126,6 @@ def in_our_table(row: Mapping[str, Any]) -> dict[str, Any] | None:
     if columns.pop("deleted_at") is not None:
         assert not any(columns.values()), "a tombstone keeps nothing"
         return None
-    columns["public_metadata"] = orjson.loads(columns["public_metadata"])
+    for name in ("public_metadata", "email_addresses"):
+        columns[name] = orjson.loads(columns[name])
     return columns

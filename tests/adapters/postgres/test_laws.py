@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from domain.user import (
-    CONTENT_FIELDS,
+    KEPT_FIELDS,
     DeletedUser,
     LocalUser,
     User,
@@ -40,7 +40,7 @@ def renamed(change: UserChange, user_id: UserId) -> UserChange:
 def as_observed(record: LocalUser | DeletedUser | None) -> UserState:
     if not isinstance(record, LocalUser):
         return record
-    names = ("clerk_id", "clerk_updated_at", "observed_at", *CONTENT_FIELDS)
+    names = ("clerk_id", "clerk_updated_at", "observed_at", *KEPT_FIELDS)
     return User(**{name: getattr(record, name) for name in names})
 
 

@@ -19,8 +19,8 @@ from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
 from tests.postgres_server import temporary_database
 
-LAST_WITHOUT_INDEXES = "0003"
-"""To build the next one's indexes, writers have to be kept out."""
+LAST_WITHOUT_INDEXES = "0007"
+"""The oldest schema that this release can write to. The next migration builds indexes."""
 
 LONGEST_WAIT = 5.0
 """Seconds: well within the 8 that a delivery may take in all."""
@@ -46,7 +46,7 @@ class Traffic:
 
 @pytest.fixture
 async def behind(postgres_url: str) -> AsyncIterator[str]:
-    """A store whose schema the last migrations are still to come to, one with a lock among them."""
+    """A store whose schema lacks the last migrations."""
     async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
         await migrate(url)
         engine = _engine(Servers(url))

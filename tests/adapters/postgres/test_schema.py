@@ -17,7 +17,7 @@ from adapters.postgres.migrate import migrate
 from adapters.postgres.schema import at_head
 from adapters.postgres.statements import BATCH_COLUMNS
 from adapters.postgres.tables import JournalRow, Table, UserRow
-from domain.user import CONTENT_FIELDS, LocalUser
+from domain.user import KEPT_FIELDS, LocalUser
 from tests.postgres_server import temporary_database
 
 CATALOG = """
@@ -97,7 +97,7 @@ def test_the_statement_brings_every_column_an_observation_has() -> None:
         for column in Table.metadata.tables[str(table.__tablename__)].columns
     }
     assert set(BATCH_COLUMNS) <= set(types)
-    assert set(CONTENT_FIELDS) <= set(BATCH_COLUMNS)
+    assert set(KEPT_FIELDS) <= set(BATCH_COLUMNS)
     same = {"TIMESTAMP WITH TIME ZONE": "timestamptz"}
     for name, kind in BATCH_COLUMNS.items():
         declared = types[name]
