@@ -22,6 +22,9 @@ from tests.postgres_server import temporary_database
 LAST_WITHOUT_INDEXES = "0007"
 """The oldest schema that this release can write to. The next migration builds indexes."""
 
+LAST_WITHOUT_COLUMNS = "0006"
+"""The next migration alters a table that traffic uses."""
+
 LONGEST_WAIT = 5.0
 """Seconds: well within the 8 that a delivery may take in all."""
 
@@ -48,16 +51,19 @@ class Traffic:
 async def behind(postgres_url: str) -> AsyncIterator[str]:
     """A store whose schema lacks the last migrations."""
     async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
-        await migrate(url)
-        engine = _engine(Servers(url))
-        async with engine.connect() as connection:
-            await connection.run_sync(step_back)
-        await engine.dispose()
+        await stepped_back(url, LAST_WITHOUT_INDEXES)
         yield url
 
 
-def step_back(connection: Connection) -> None:
-    command.downgrade(_config(connection), LAST_WITHOUT_INDEXES)
+async def stepped_back(url: str, revision: str) -> None:
+    def step_back(connection: Connection) -> None:
+        command.downgrade(_config(connection), revision)
+
+    await migrate(url)
+    engine = _engine(Servers(url))
+    async with engine.connect() as connection:
+        await connection.run_sync(step_back)
+    await engine.dispose()
 
 
 @asynccontextmanager
@@ -93,21 +99,36 @@ async def test_a_migration_holds_up_nobody(behind: str) -> None:
         assert await is_at_head(behind)
 
 
-async def test_a_migration_that_waits_for_a_long_transaction_gives_up_before_traffic_has_to(
+async def test_an_index_is_built_while_a_transaction_is_open_and_traffic_goes_on(
     behind: str,
 ) -> None:
     outsider = await asyncpg.connect(behind)
     async with traffic(behind) as flowing:
         async with outsider.transaction():
-            for table in ("users", "sync_journal"):
-                await outsider.execute(f"lock table {table} in row exclusive mode")
-            with pytest.raises(StorageUnavailable, match="55P03"):
-                await migrate(behind)
-        await so_many_more(flowing, 50)
+            await outsider.execute("lock table users in row exclusive mode")
+            migrating = asyncio.create_task(migrate(behind))
+            await so_many_more(flowing, 200)
+            assert not migrating.done()
+        await migrating
         assert flowing.longest < LONGEST_WAIT
-        await migrate(behind)
     assert await is_at_head(behind)
     await outsider.close()
+
+
+async def test_a_migration_gives_up_before_traffic_has_to_wait_for_its_lock(
+    postgres_url: str,
+) -> None:
+    """Behind a lock that is waited for, everybody else waits too."""
+    async with temporary_database(postgres_url, f"older_{new_id()}") as url:
+        await stepped_back(url, LAST_WITHOUT_COLUMNS)
+        outsider = await asyncpg.connect(url)
+        async with outsider.transaction():
+            await outsider.execute("lock table users in row exclusive mode")
+            with pytest.raises(StorageUnavailable, match="55P03"):
+                await migrate(url)
+        await migrate(url)
+        assert await is_at_head(url)
+        await outsider.close()
 
 
 async def so_many_more(flowing: Traffic, number: int) -> None:
