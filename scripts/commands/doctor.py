@@ -123,5 +123,5 @@ def _table(findings: list[Finding]) -> Table:
     table = Table("", "", "found", "what to do", title="doctor", title_justify="left")
     for one in findings:
         state = f"[{_COLOURS[one.state]}]{one.state}[/]"
-        table.add_row(state, one.about, escape(one.words), one.advice)
+        table.add_row(state, one.about.replace("_", " "), escape(one.words), one.advice)
     return table

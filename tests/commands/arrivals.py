@@ -8,7 +8,7 @@ from adapters.clerk.translate.delivery import read_delivery
 from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.users import PostgresUserRepository
-from domain.sync_user import SyncUser, UnreadableDelivery
+from domain.sync_user import FollowedDelivery, UnreadableDelivery
 from domain.user import Source, UserId
 from tests.adapters.clerk.payloads import ADA, SENT_AT, webhook_bytes
 
@@ -17,15 +17,15 @@ Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 async def happened(database: Database, name: str, *, svix_id: str = "msg_1") -> None:
     """A recorded delivery came in and was applied."""
-    command = read_delivery(
+    delivery = read_delivery(
         webhook_bytes(name),
         svix_id=svix_id,
         sent_at=SENT_AT,
         instance_id=None,
         source=Source.WEBHOOK,
     )
-    assert isinstance(command, SyncUser)
-    await PostgresUserRepository(database).sync(command)
+    assert isinstance(delivery, FollowedDelivery)
+    await PostgresUserRepository(database).sync(delivery.command)
 
 
 async def quarantined(

@@ -50,7 +50,9 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
 async def test_a_person_gets_a_table_with_advice(healthy: Operator) -> None:
     ended = await healthy.run("doctor")
     assert ended.code == 0
-    assert "last_delivery no webhook has arrived lately look at the endpoint" in ended.said
+    # The table may break a cell into several lines.
+    for part in ("last delivery", "no webhook has arrived", "look at the endpoint"):
+        assert part in ended.said
     assert "Traceback" not in ended.said
 
 

@@ -21,14 +21,14 @@ from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import Screen
 
 ENDINGS: dict[BaseException, tuple[int, str]] = {
-    AlreadyRunning("backfill"): (75, "Nothing was done: another run is under way: backfill"),
+    AlreadyRunning("backfill"): (75, "Another run is under way: backfill"),
     SecretKeyRefused("x"): (77, "Clerk refuses CLERK_SECRET_KEY: x"),
-    WrongInstance("x"): (77, "CLERK_SECRET_KEY is another instance's: x"),
+    WrongInstance("x"): (77, "CLERK_SECRET_KEY belongs to another Clerk instance: x"),
     Unstorable("x"): (65, "The store refuses the data: x"),
     StorageUnavailable("x"): (69, "The store is unavailable: x"),
     StorageUnavailable(): (69, "The store is unavailable"),
     IdentityProviderUnavailable("x"): (69, "Clerk is unavailable: x"),
-    FrontDoorUnavailable("x"): (69, "Nothing can be posted there: x"),
+    FrontDoorUnavailable("x"): (69, "The service to post to is unavailable: x"),
     Refusal(ExitCode.USAGE, "x"): (64, "x"),
     OSError(errno.ENOSPC, "No space left on device"): (
         74,

@@ -35,16 +35,18 @@ def compared(outcome: str, observed: float, stored: float) -> JournalEntry:
 
 
 WORDS = {
-    "created: there was no record of them": entry("created"),
+    "created: there was no record": entry("created"),
     "updated: 2 h newer than the row": compared("updated", 7200, 0),
     "updated: the same version, seen later": compared("updated", 1, 1),
-    "unchanged: we had that already": entry("unchanged"),
-    "unchanged: we had that already; delivered 3 times": entry("unchanged", deliveries=3),
+    "unchanged: the contents were there already": entry("unchanged"),
+    "unchanged: the contents were there already; delivered 3 times": entry(
+        "unchanged", deliveries=3
+    ),
     "stale: 12 s older than the row": compared("stale", 0, 12),
     "stale: the same version, seen earlier": compared("stale", 1, 1),
     "stale: older than the row": entry("stale"),
     "deleted: a tombstone from here on": entry("deleted"),
-    "gone: refused, for the tombstone stands": entry("gone"),
+    "gone: refused, because the tombstone stands": entry("gone"),
     "quarantined: not applied (wrong_type)": entry("quarantined", error="wrong_type"),
 }
 
@@ -84,7 +86,7 @@ def test_the_differences_are_found_field_by_field() -> None:
     user_id = new_id()
     ours, clerks = user(user_id, email="old@x.io"), user(user_id, updated=5, email="new@x.io")
     differing = [one.field for one in beside(ours, clerks) if not one.same]
-    assert differing == ["clerk_updated_at", "email"]
+    assert differing == ["clerk_updated_at", "email", "first_name"]
     assert "exists" in [one.field for one in beside(deleted(user_id), clerks) if not one.same]
 
 

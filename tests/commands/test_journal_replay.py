@@ -202,7 +202,7 @@ async def test_what_is_quarantined_over_there_is_said_to_be(
     async with listening_service(clerk, other_url) as there:
         ended = await operator.run("journal", "--post", there.url)
     assert ended.code == 65
-    assert ended.err == "msg_1: quarantined: taken in there, and not applied\n"
+    assert ended.err == "msg_1: quarantined: quarantined there\n"
 
 
 async def test_a_posted_deletion_needs_no_body_either(
@@ -243,4 +243,4 @@ async def test_nobody_at_the_front_door_is_69(operator: Operator, database: Data
     await happened(database, "user.created")
     ended = await operator.run("journal", "--post", "http://127.0.0.1:1")
     assert ended.code == 69
-    assert "Nothing can be posted there: ConnectError" in ended.said
+    assert "The service to post to is unavailable: ConnectError" in ended.said

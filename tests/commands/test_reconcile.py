@@ -17,6 +17,7 @@ from service.services import Operations
 from tests.commands.scenes import (
     TableInTheMiddle,
     UsersInTheMiddle,
+    backfill_of,
     contents,
     drift,
     ids_of,
@@ -227,9 +228,9 @@ async def test_a_key_that_knows_none_of_our_users_writes_nothing(
     clerk.create_users(3)
     before = await contents(sql)
     with pytest.raises(WrongInstance):
-        await reconcile_of(available, repair=True).full()
+        await reconcile_of(available, instance_id=None, repair=True).full()
     with pytest.raises(WrongInstance):
-        await run_backfill(available)
+        await backfill_of(available, instance_id=None).run(lambda _outcomes, _left_out: None)
     assert await contents(sql) == before
 
 

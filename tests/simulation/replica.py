@@ -1,7 +1,7 @@
 """One simulated process of the service: our whole application, which may be killed at any await."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -13,6 +13,7 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.replays import ClerkDeliveryReader
+from domain.ports import DeliveryWatch
 from domain.resolve_user import ResolveUser
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
@@ -86,7 +87,7 @@ class Replica:
                 journal=store,
                 journal_pages=store,
                 retention=store,
-                watch=store,
+                watch=AllIsWell(),
                 checkpoints=store,
                 exclusive=store,
                 audit=store,
@@ -115,6 +116,17 @@ class Replica:
             readiness=_always_ready(),
             metrics=Metrics(),
         )
+
+
+class AllIsWell(DeliveryWatch):
+    """A watch that finds nothing."""
+
+    async def silent_users(self, after: timedelta) -> int:
+        del after
+        return 0
+
+    async def last_delivery_at(self) -> datetime | None:
+        return None
 
 
 def application(clerk: ClerkEmulator) -> FastAPI:

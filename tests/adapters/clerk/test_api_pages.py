@@ -36,11 +36,11 @@ def listing(people: Sequence[dict[str, Any]], *, cursor: bool = True) -> Any:
 
 
 async def ids(pages: Any) -> list[str]:
-    return [user.clerk_id async for page in pages for user in page]
+    return [user.clerk_id async for page in pages for user in page.users]
 
 
 async def sizes(pages: Any) -> list[int]:
-    return [len(page) async for page in pages]
+    return [len(page.users) async for page in pages]
 
 
 PEOPLE = [person(number) for number in range(1203)]
@@ -177,7 +177,7 @@ async def test_unreadable_users_are_left_out_and_reported(
     ]
     assert [(one.clerk_id, one.reason) for one in page.left_out] == [
         ("user_00003", "no_updated_at"),
-        ("?", "no_user_id"),
+        ("?", "no_updated_at"),
         ("?", "not_an_object"),
     ]
 
@@ -190,11 +190,12 @@ async def test_an_unreadable_user_at_the_end_of_a_page_still_leads_to_the_next(
     assert len(await ids(provider(client).pages())) == 599
 
 
-async def test_a_page_of_the_unreadable_alone_is_not_handed_out(
+async def test_a_page_of_the_unreadable_alone_names_them(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     clerk.reply = json_reply([{}])
-    assert await sizes(provider(client).pages()) == []
+    [page] = [page async for page in provider(client).pages()]
+    assert (page.users, [one.reason for one in page.left_out]) == ([], ["no_updated_at"])
 
 
 @pytest.mark.parametrize("value", [{}, {"data": [USER]}, None, "x"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.clerk.translate.delivery import Unreadable, envelope_time, redacted
-from domain.sync_user import SyncUser
+from domain.sync_user import FollowedDelivery
 from domain.user import DeletedUser, Source, User
 from tests.adapters.clerk.payloads import (
     ADA,
@@ -106,11 +106,11 @@ class TestWhatIsIgnored:
     @pytest.mark.parametrize("instance_id", [MISSING, None, INSTANCE])
     def test_is_not_an_event_of_ours_or_of_no_instance(self, instance_id: Any) -> None:
         assert isinstance(
-            delivered(envelope(instance_id=instance_id), instance_id=INSTANCE), SyncUser
+            delivered(envelope(instance_id=instance_id), instance_id=INSTANCE), FollowedDelivery
         )
 
     def test_is_no_instance_when_none_is_configured(self) -> None:
-        assert isinstance(delivered(envelope(instance_id="ins_other")), SyncUser)
+        assert isinstance(delivered(envelope(instance_id="ins_other")), FollowedDelivery)
 
     @pytest.mark.parametrize(
         ("event_type", "shown"),

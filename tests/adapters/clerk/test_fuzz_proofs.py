@@ -18,7 +18,7 @@ from adapters.clerk.prove.signing_keys import PinnedKey
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSession, InvalidSignature, SessionPending
 from domain.ports import Session
-from domain.sync_user import SyncUser
+from domain.sync_user import FollowedDelivery
 from service.auth import unverified_token
 from tests.adapters.clerk.deliveries import SECRET, Headers, signed
 from tests.adapters.clerk.mutations import ANY_JSON, garbled, spoilt, written
@@ -179,14 +179,13 @@ def assert_genuine_or_refused(proofs: Proofs, headers: Headers, body: bytes) -> 
     except InvalidSignature:
         return
     assert body == BODY
-    assert isinstance(delivery, SyncUser)
-    assert delivery.delivery is not None
-    assert delivery.delivery.svix_id == "msg_1"
+    assert isinstance(delivery, FollowedDelivery)
+    assert delivery.svix_id == "msg_1"
 
 
 def test_the_genuine_ones_pass(proofs: Proofs) -> None:
     assert proofs.session_of(proofs.token) == proofs.session
-    assert isinstance(proofs.webhooks.verify(GENUINE, BODY), SyncUser)
+    assert isinstance(proofs.webhooks.verify(GENUINE, BODY), FollowedDelivery)
     signature = dict(GENUINE)[b"svix-signature"]
     assert base64.b64decode(signature.removeprefix(b"v1,"))
     assert json.loads(BODY)

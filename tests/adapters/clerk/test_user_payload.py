@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from adapters.clerk.translate.delivery import Unreadable, read_json, read_user
-from domain.user import User
+from domain.user import EmailAddress, User
 from tests.adapters.clerk.payloads import (
     ADA,
     MISSING,
@@ -55,6 +55,11 @@ def test_every_column_comes_from_the_user_object() -> None:
         external_id="42",
         public_metadata={"plan": "pro"},
         banned=False,
+        email_addresses=(EmailAddress(address="ada@example.com", verified=True, primary=True),),
+        two_factor_enabled=True,
+        locked=False,
+        legal_accepted_at=None,
+        last_sign_in_at=ms(1760000000120),
     )
 
 
@@ -179,9 +184,33 @@ class TestTimes:
         assert translated(created_at=MISSING).clerk_created_at is None
         assert translated(created_at=946684800000).clerk_created_at == ms(946684800000)
 
-    @pytest.mark.parametrize("value", ["x", 1760000000, -1, 10**15, 1.5, False])
-    def test_of_creation_is_refused_when_absurd(self, value: Any) -> None:
-        assert reason(created_at=value) == "created_at_absurd"
+    @pytest.mark.parametrize("value", ["x", 0, 1760000000, -1, 10**15, 1.5, False])
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("created_at", "clerk_created_at"),
+            ("legal_accepted_at", "legal_accepted_at"),
+            ("last_sign_in_at", "last_sign_in_at"),
+        ],
+    )
+    def test_that_take_no_part_in_the_order_are_left_out_when_absurd(
+        self, value: Any, name: str, field: str
+    ) -> None:
+        """Users may be imported with any `created_at`: it must not cost the user."""
+        assert getattr(translated(**{name: value}), field) is None
+
+
+class TestEmailAddresses:
+    def test_are_all_of_them_in_clerks_order(self) -> None:
+        data = envelope("user.updated.multi_email_primary_not_first")["data"]
+        user = read_user(data, observed_at=None, not_after=None)
+        assert [one.address for one in user.email_addresses] == [
+            one["email_address"] for one in data["email_addresses"]
+        ]
+        assert [one.address for one in user.email_addresses if one.primary] == [user.email]
+
+    def test_without_an_address_are_left_out(self) -> None:
+        assert translated(email_addresses=[None, 5, "x", {}]).email_addresses == ()
 
 
 class TestText:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSignature
-from domain.sync_user import IgnoredDelivery, SyncUser, UnreadableDelivery
+from domain.sync_user import FollowedDelivery, IgnoredDelivery, UnreadableDelivery
 from domain.user import Source
 from tests.adapters.clerk.deliveries import (
     OTHER_SECRET,
@@ -51,10 +51,9 @@ def padded(length: int) -> str:
 class TestGenuineDelivery:
     def test_becomes_its_command(self) -> None:
         delivery = verifier.verify(signed(BODY, at=NOW), BODY)
-        assert isinstance(delivery, SyncUser)
-        assert delivery.source is Source.WEBHOOK
-        assert delivery.delivery is not None
-        assert delivery.delivery.svix_id == "msg_1"
+        assert isinstance(delivery, FollowedDelivery)
+        assert delivery.command.source is Source.WEBHOOK
+        assert delivery.svix_id == "msg_1"
 
     def test_again_within_five_minutes_is_the_same(self) -> None:
         once = verifier.verify(signed(BODY, at=NOW), BODY)
@@ -85,9 +84,8 @@ class TestGenuineDelivery:
     def test_without_a_time_of_its_own_has_the_time_it_was_sent(self) -> None:
         body = json.dumps(envelope("user.deleted", timestamp=None)).encode()
         delivery = verifier.verify(signed(body, at=NOW - 200), body)
-        assert isinstance(delivery, SyncUser)
-        assert delivery.delivery is not None
-        assert delivery.delivery.occurred_at == ms((NOW - 200) * 1000)
+        assert isinstance(delivery, FollowedDelivery)
+        assert delivery.record.occurred_at == ms((NOW - 200) * 1000)
 
     @pytest.mark.parametrize(
         "body", [b"", b"not json", b"[]", b"null", b'"x"', b"5", b'{"type":"user.created"}']
@@ -168,7 +166,7 @@ class TestHeaders:
             (b"webhook-signature", b"v1,x"),
         ]
         delivery = verifier.verify([*decoys, *signed(BODY, at=NOW), *decoys], BODY)
-        assert isinstance(delivery, SyncUser)
+        assert isinstance(delivery, FollowedDelivery)
 
     def test_of_the_other_family_do_not_stand_in(self) -> None:
         renamed = [
