@@ -11,8 +11,10 @@ import sys
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from domain.errors import StorageUnavailable
-from service.bootstrap import migrate_store, read_settings
+from domain import health
+from domain.errors import SchemaRefused, StorageUnavailable
+from domain.schema import Standing
+from service.bootstrap import all_sql, migrate_store, missing_sql, read_settings
 from service.edge.server import serve
 from service.log import route_the_libraries
 from service.settings import Settings, mistakes, unknown
@@ -33,8 +35,10 @@ def main(arguments: list[str]) -> int:
             return _serve(settings)
         case ["migrate"]:
             return _migrate(settings)
+        case ["migrate", "--sql", *which] if which in ([], ["all"]):
+            return _write_sql(settings, of_all=bool(which))
         case _:
-            return _refuse(USAGE, "usage: python -m service [serve | migrate]")
+            return _refuse(USAGE, "usage: python -m service [serve | migrate [--sql [all]]]")
 
 
 def _serve(settings: Settings) -> int:
@@ -46,10 +50,27 @@ def _serve(settings: Settings) -> int:
 
 def _migrate(settings: Settings) -> int:
     try:
-        asyncio.run(migrate_store(settings))
+        state = asyncio.run(migrate_store(settings))
+    except SchemaRefused as error:
+        return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
     except StorageUnavailable as error:
         return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
-    print("The schema is at head.")  # noqa: T201 - the answer to a command
+    if state.standing is Standing.AHEAD:
+        print(f"Nothing was changed: {health.schema(state).words}.")  # noqa: T201 - the answer
+    else:
+        print("The schema is at head.")  # noqa: T201 - the answer to a command
+    return 0
+
+
+def _write_sql(settings: Settings, *, of_all: bool) -> int:
+    """What is missing, or all for a new database: for a database administrator to run."""
+    try:
+        text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
+    except SchemaRefused as error:
+        return _refuse(MISCONFIGURED, f"There is no SQL to run: {error}")
+    except StorageUnavailable as error:
+        return _refuse(UNREACHABLE, f"The store does not say what is missing: {error}")
+    print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
     return 0
 
 

@@ -27,6 +27,7 @@ from domain.ports import (
 )
 from domain.reconcile import Reconcile
 from domain.resolve_user import ResolveUser
+from domain.schema import SchemaState
 from domain.sync_now import SyncNow
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -49,7 +50,7 @@ class Store:
     exclusive: Exclusive
     audit: AuditTrail
     reads: ConsoleReads
-    schema_at_head: Callable[[], Awaitable[bool]]
+    schema: Callable[[], Awaitable[SchemaState]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
+    database_schema: str | None = None
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     database_statement_cache: int = Field(default=100, ge=0)
     data_dir: Path = Path(".data")

@@ -101,7 +101,7 @@ async def test_a_dead_store_is_noticed_within_the_second() -> None:
         return await asyncio.Event().wait()
 
     looking = Readiness(
-        schema_at_head=says_nothing,
+        schema=says_nothing,
         keys_loaded=lambda: True,
         clerk_answers=lambda: True,
         silent_users=says_nothing,
@@ -141,7 +141,7 @@ async def test_a_schema_of_another_revision_is_not_ready(
 ) -> None:
     await migrate(empty_url)
     connection = await asyncpg.connect(empty_url)
-    await connection.execute("update alembic_version set version_num = 'older'")
+    await connection.execute("update clerk_user_sync_version set version_num = 'older'")
     await connection.close()
     async with running_service(clerk, empty_url) as service:
         assert (await readiness(service))[1]["checks"]["schema"] is False

@@ -344,7 +344,7 @@ class TestCommand:
 
     def test_that_is_unknown_exits_with_64(self, danced: Ended) -> None:
         assert danced.returncode == 64
-        assert danced.stderr == "usage: python -m service [serve | migrate]\n"
+        assert danced.stderr == "usage: python -m service [serve | migrate [--sql [all]]]\n"
 
     def test_names_what_is_no_setting_and_shows_no_value(self, danced: Ended) -> None:
         told = json.loads(danced.stdout)

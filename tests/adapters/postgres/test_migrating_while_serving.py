@@ -4,23 +4,26 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 import pytest
-from alembic import command
-from sqlalchemy import Connection
 
 from adapters.postgres.database import Database
-from adapters.postgres.migrate import _config, _engine, migrate
-from adapters.postgres.schema import at_head
+from adapters.postgres.migrate import _run, migrate
+from adapters.postgres.schema import schema_state
 from adapters.postgres.servers import Servers
+from adapters.postgres.upgrade import step_back
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
 from tests.postgres_server import temporary_database
 
-LAST_WITHOUT_INDEXES = "0003"
-"""To build the next one's indexes, writers have to be kept out."""
+OLDEST_SERVED = "0007"
+"""The oldest schema that the statements of today work with."""
+
+BEFORE_A_LOCK = "0006"
+"""The next migration adds columns, which keeps everybody out for a moment."""
 
 LONGEST_WAIT = 5.0
 """Seconds: well within the 8 that a delivery may take in all."""
@@ -44,20 +47,13 @@ class Traffic:
                 self.written += 1
 
 
-@pytest.fixture
-async def behind(postgres_url: str) -> AsyncIterator[str]:
-    """A store whose schema the last migrations are still to come to, one with a lock among them."""
+@asynccontextmanager
+async def behind(postgres_url: str, revision: str) -> AsyncIterator[str]:
+    """The address of a store whose schema is at `revision`."""
     async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
         await migrate(url)
-        engine = _engine(Servers(url))
-        async with engine.connect() as connection:
-            await connection.run_sync(step_back)
-        await engine.dispose()
+        await _run(Servers(url), partial(step_back, revision=revision))
         yield url
-
-
-def step_back(connection: Connection) -> None:
-    command.downgrade(_config(connection), LAST_WITHOUT_INDEXES)
 
 
 @asynccontextmanager
@@ -79,35 +75,39 @@ async def is_at_head(url: str) -> bool:
     database = Database(url)
     await database.open()
     try:
-        return await at_head(database)
+        return (await schema_state(database)).is_usable
     finally:
         await database.close()
 
 
-async def test_a_migration_holds_up_nobody(behind: str) -> None:
-    async with traffic(behind) as flowing:
+async def test_a_migration_holds_up_nobody(postgres_url: str) -> None:
+    async with behind(postgres_url, OLDEST_SERVED) as url, traffic(url) as flowing:
         await so_many_more(flowing, 50)
-        assert not await is_at_head(behind)
-        await migrate(behind)
+        assert not await is_at_head(url)
+        await migrate(url)
         await so_many_more(flowing, 50)
-        assert await is_at_head(behind)
+        assert await is_at_head(url)
 
 
 async def test_a_migration_that_waits_for_a_long_transaction_gives_up_before_traffic_has_to(
-    behind: str,
+    postgres_url: str,
 ) -> None:
-    outsider = await asyncpg.connect(behind)
-    async with traffic(behind) as flowing:
+    async with behind(postgres_url, BEFORE_A_LOCK) as url:
+        outsider, writer = await asyncpg.connect(url), await asyncpg.connect(url)
         async with outsider.transaction():
-            for table in ("users", "sync_journal"):
-                await outsider.execute(f"lock table {table} in row exclusive mode")
+            await outsider.execute("lock table users in row exclusive mode")
+            migrating = asyncio.create_task(migrate(url))
+            began = time.monotonic()
+            while not migrating.done():
+                await writer.execute("update users set last_synced_at = now()", timeout=30)
+                assert time.monotonic() - began < LONGEST_WAIT
+                await asyncio.sleep(0.05)
             with pytest.raises(StorageUnavailable, match="55P03"):
-                await migrate(behind)
-        await so_many_more(flowing, 50)
-        assert flowing.longest < LONGEST_WAIT
-        await migrate(behind)
-    assert await is_at_head(behind)
-    await outsider.close()
+                await migrating
+        await outsider.close()
+        await writer.close()
+        await migrate(url)
+        assert await is_at_head(url)
 
 
 async def so_many_more(flowing: Traffic, number: int) -> None:

@@ -55,7 +55,7 @@ async def test_no_statement_is_kept_behind_a_pooler_whatever_the_setting(
 async def test_an_option_that_the_pooler_refuses_is_said_to_be_the_addresss_fault(
     pooler: str,
 ) -> None:
-    database = Database(f"{pooler}?schema=shop")
+    database = Database(f"{pooler}?search_path=shop")
     await database.open()
     with pytest.raises(StorageUnavailable, match="it refuses an option of the address"):
         await PostgresUserRepository(database).get(new_id())
