@@ -54,6 +54,7 @@ RELATIONS: Mapping[str, Relation] = {
     "operator_actions": Relation(
         "0004", frozenset({"who", "action", "target", "detail", "result"}), _WRITE
     ),
+    "users_live": Relation("0009", frozenset({"id", "clerk_id", "observed_at", "synced_by"}), ()),
 }
 """Every table and view of ours but the version table."""
 

@@ -202,7 +202,7 @@ async def test_a_schema_of_a_newer_release_is_ahead_and_stays(url: str, host: Sq
     ("damage", "names"),
     [
         ("drop table sync_checkpoints", ("sync_checkpoints",)),
-        ("alter table users drop column locked cascade", ("users.locked",)),
+        ("alter table users rename column locked to blocked", ("users.locked",)),
         ("delete from clerk_user_sync_version", ("clerk_user_sync_version",)),
         ("drop table clerk_user_sync_version", ("clerk_user_sync_version",)),
         ("update clerk_user_sync_version set version_num = 'older'", ("clerk_user_sync_version",)),
