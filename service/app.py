@@ -8,9 +8,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from service.bootstrap import bootstrap, read_settings
+from service.cors import with_cors
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.log import CanonicalLog, line_logger
 from service.metrics import Metrics
+from service.mounted import document_problems, settle
 from service.routes import health, me, webhooks
 from service.routes.plain import PlainRoutes
 from service.services import attach
@@ -61,25 +63,37 @@ def create_app(
         mount_console(app)
     answer_everything(app)
     app.put_in_front(
-        lambda framework: CanonicalLog(
-            PlainRoutes(
-                app,
-                framework,
-                routes=[route for part in parts for route in part.routes],
-                root_path=settings.root_path,
+        lambda framework: with_cors(
+            CanonicalLog(
+                PlainRoutes(
+                    app,
+                    framework,
+                    routes=[route for part in parts for route in part.routes],
+                    root_path=settings.root_path,
+                ),
+                internal_error=internal_error,
+                observe=metrics.request,
+                log=log,
             ),
-            internal_error=internal_error,
-            observe=metrics.request,
-            log=log,
+            settings.cors_origins,
         )
     )
     return app
 
 
 def mount(app: FastAPI) -> None:
-    """Put the webhook's way in, and the answers of `CurrentUser`, into your own application."""
+    """Put the webhook's way in, and the answers of `CurrentUser`, into your own application.
+
+    Its OpenAPI document then has these answers too.
+    """
     app.include_router(webhooks.router)
     answer_sync_errors(app)
+    document_problems(app)
+
+
+def mount_health(app: FastAPI, prefix: str = "") -> None:
+    """Put `/healthz`, `/readyz` and `/metrics` into your own application, under `prefix`."""
+    app.include_router(health.router, prefix=prefix)
 
 
 def mount_console(app: FastAPI) -> None:
@@ -92,9 +106,12 @@ def mount_console(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
-    """What your own lifespan enters, so that `CurrentUser` and the webhook work in `app`."""
+    """What your own lifespan enters, so that `CurrentUser` and the webhook work in `app`.
+
+    They work in the applications that are mounted into `app` by then, too.
+    """
     settings = settings or read_settings()
     log = line_logger(settings.log_level, settings.log_format)
     async with bootstrap(settings, Metrics(), log) as services:
-        attach(app, services)
+        settle(app, services)
         yield

@@ -127,5 +127,8 @@ def services_of(app: FastAPI) -> Services:
     """What `attach` put there. Raises `RuntimeError` where the lifespan was forgotten."""
     services: Services | None = getattr(app.state, "user_sync", None)
     if services is None:
-        raise RuntimeError("enter service.app.user_sync(app) in the application's lifespan")
+        raise RuntimeError(
+            "enter user_sync(app) in the lifespan of the application that is served; applications "
+            "that are mounted into it by then find the services too"
+        )
     return services

@@ -387,3 +387,24 @@ async def test_a_store_that_refuses_us_cannot_be_migrated(postgres_url: str) -> 
     with pytest.raises(StorageUnavailable) as caught:
         await migrate_store(settings(database_url=wrong))
     assert "canary" not in str(caught.value)
+
+
+def test_our_settings_may_have_a_prefix_which_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`PORT` may be a setting of the host's."""
+    monkeypatch.setenv("PORT", "1111")
+    assert settings().port == 1111
+    monkeypatch.setenv("CLERK_USER_SYNC_PORT", "2222")
+    assert settings().port == 2222
+    file = tmp_path / ".env"
+    file.write_text("CLERK_USER_SYNC_DATABASE_SCHEMA=clerk\nCLERK_USER_SYNC_PORT=3333\n")
+    told = read_settings(_env_file=file, **GOOD)
+    assert (told.database_schema, told.port) == ("clerk", 2222)
+    assert unknown(["CLERK_USER_SYNC_PORT", "CLERK_USER_SYNC_PROT"]) == ["CLERK_USER_SYNC_PROT"]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a'b", "a,b", "1a", "x" * 64])
+def test_a_schema_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name of one schema"):
+        settings(database_schema=name)
