@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from adapters.postgres.relations import found, look
 from adapters.postgres.servers import Servers
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, SyncError, Unstorable
@@ -130,9 +131,20 @@ class Database:
                 return await self._with_tries(work, deadline, self._limits.wait - waited)
         except SyncError:
             raise
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise StorageUnavailable(await self._rights_lacking() or _words(error)) from None
         except Exception as error:  # noqa: BLE001 - the one place where the driver's errors become words
             # Not chained: a driver's message may quote the row.
             raise translated(error) from None
+
+    async def _rights_lacking(self) -> str:
+        """Which rights the role does not have. The server's error names the table alone."""
+        rows = await self.run(lambda session: session.fetch(look(self.schema)))
+        there = found([dict(row) for row in rows])
+        if not there.rights_lacking:
+            return ""
+        rights = ", ".join(there.rights_lacking)
+        return f"the role {there.role} lacks {rights}: see docs/guides/rights.md"
 
     @property
     def in_use(self) -> int:

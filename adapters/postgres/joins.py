@@ -3,7 +3,7 @@
 from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.sql.schema import RETAIN_SCHEMA, SchemaItem
 
-from adapters.postgres.schema import RELATIONS, VERSION_TABLE
+from adapters.postgres.relations import RELATIONS, VERSION_TABLE
 from adapters.postgres.tables import UserRow
 
 _OURS = "clerk_user_sync"

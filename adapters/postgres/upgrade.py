@@ -15,18 +15,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from adapters.postgres.migration_step import Step
-from adapters.postgres.schema import (
+from adapters.postgres.relations import (
     HOST_VERSION_TABLE,
     RELATIONS,
-    VERSION,
     VERSION_TABLE,
     Found,
     found,
-    head,
-    judged,
     look,
-    may_read_version,
 )
+from adapters.postgres.schema import VERSION, head, judged, may_read_version
 from adapters.postgres.session import qualified
 from domain import health
 from domain.errors import SchemaRefused, StorageUnavailable

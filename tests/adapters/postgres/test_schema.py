@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.postgres.migrate import migrate
-from adapters.postgres.schema import VERSION_TABLE
+from adapters.postgres.relations import VERSION_TABLE
 from adapters.postgres.statements import BATCH_COLUMNS
 from adapters.postgres.tables import JournalRow, Table, UserRow
 from domain.user import CONTENT_FIELDS, LocalUser

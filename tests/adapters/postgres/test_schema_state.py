@@ -11,7 +11,8 @@ import pytest
 from adapters.postgres import upgrade
 from adapters.postgres.database import Database
 from adapters.postgres.migrate import _run, migrate, missing_sql
-from adapters.postgres.schema import RELATIONS, head, schema_state
+from adapters.postgres.relations import RELATIONS
+from adapters.postgres.schema import head, schema_state
 from adapters.postgres.servers import Servers
 from adapters.postgres.tables import Table
 from adapters.postgres.users import PostgresUserRepository
