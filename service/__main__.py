@@ -14,24 +14,32 @@ from pydantic import ValidationError
 from domain import health
 from domain.errors import SchemaRefused, StorageUnavailable
 from domain.schema import Standing
-from service.bootstrap import all_sql, migrate_store, missing_sql, read_settings
+from service.bootstrap import (
+    all_sql,
+    migrate_store,
+    missing_sql,
+    read_settings,
+    read_store_settings,
+)
 from service.edge.server import serve
 from service.log import route_the_libraries
-from service.settings import Settings, mistakes, unknown
+from service.settings import Settings, StoreSettings, mistakes, unknown
 
 USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
 
 
 def main(arguments: list[str]) -> int:
     try:
-        settings = read_settings()
+        # To migrate, the database is enough.
+        only_store = arguments[:1] == ["migrate"]
+        settings = read_store_settings() if only_store else read_settings()
     except ValidationError as error:
         return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
     route_the_libraries(settings.log_level, settings.log_format)
     if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
         logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
     match arguments:
-        case [] | ["serve"]:
+        case [] | ["serve"] if isinstance(settings, Settings):
             return _serve(settings)
         case ["migrate"]:
             return _migrate(settings)
@@ -48,7 +56,7 @@ def _serve(settings: Settings) -> int:
         return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 
 
-def _migrate(settings: Settings) -> int:
+def _migrate(settings: StoreSettings) -> int:
     try:
         state = asyncio.run(migrate_store(settings))
     except SchemaRefused as error:
@@ -62,7 +70,7 @@ def _migrate(settings: Settings) -> int:
     return 0
 
 
-def _write_sql(settings: Settings, *, of_all: bool) -> int:
+def _write_sql(settings: StoreSettings, *, of_all: bool) -> int:
     """What is missing, or all for a new database: for a database administrator to run."""
     try:
         text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))

@@ -46,7 +46,7 @@ from service.jobs import (
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Clerk, Operations, Services, Store, reconcile_of, sync_now_of
-from service.settings import Settings
+from service.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:
     from service.console.room import Room
@@ -55,7 +55,7 @@ OPERATOR_SHARE = 1 / 3
 """The part of Clerk's quota for operators and long runs. Requests have the rest."""
 
 
-class _CheckedSettings(Settings):
+class _CheckedStoreSettings(StoreSettings):
     """Also refuses what only an adapter can judge, before anything is opened."""
 
     @field_validator("database_url")
@@ -71,6 +71,15 @@ class _CheckedSettings(Settings):
         if value is not None and not is_schema_name(value):
             raise ValueError("give the name of one schema: letters, digits, _, $, - and spaces")
         return value
+
+
+class _CheckedSettings(_CheckedStoreSettings, Settings):
+    """All settings, checked in the same way."""
+
+
+def read_store_settings(**given: Any) -> StoreSettings:
+    """Those that `migrate` needs: a deploy step has no key of Clerk's. Raises `ValidationError`."""
+    return _CheckedStoreSettings(**given)
 
 
 def read_settings(**given: Any) -> Settings:
@@ -169,13 +178,13 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
         )
 
 
-async def migrate_store(settings: Settings) -> SchemaState:
+async def migrate_store(settings: StoreSettings) -> SchemaState:
     """The deploy step. Raises `StorageUnavailable`."""
     async with store_address(settings) as dsn:
         return await _migrate(dsn, settings)
 
 
-async def missing_sql(settings: Settings) -> str:
+async def missing_sql(settings: StoreSettings) -> str:
     """The SQL that `migrate_store` would run, if any. Raises `StorageUnavailable`."""
     from adapters.postgres import migrate  # noqa: PLC0415 - see `_migrate`
 
@@ -183,7 +192,7 @@ async def missing_sql(settings: Settings) -> str:
         return await migrate.missing_sql(dsn, settings.database_schema)
 
 
-def all_sql(settings: Settings) -> str:
+def all_sql(settings: StoreSettings) -> str:
     """The SQL of all migrations, for an empty database."""
     from adapters.postgres import upgrade  # noqa: PLC0415 - see `_migrate`
 
@@ -192,7 +201,7 @@ def all_sql(settings: Settings) -> str:
 
 @asynccontextmanager
 async def store_address(
-    settings: Settings, log: FilteringBoundLogger | None = None
+    settings: StoreSettings, log: FilteringBoundLogger | None = None
 ) -> AsyncIterator[str]:
     """`DATABASE_URL`, or the address of an embedded server that ends with the block.
 
@@ -221,7 +230,7 @@ async def store_address(
         yield server.url()
 
 
-async def _migrate(dsn: str, settings: Settings) -> SchemaState:
+async def _migrate(dsn: str, settings: StoreSettings) -> SchemaState:
     # Imported only here: Alembic takes half a second and 30 MB.
     from adapters.postgres.migrate import migrate  # noqa: PLC0415
 

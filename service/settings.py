@@ -38,8 +38,8 @@ PREFIX = "CLERK_USER_SYNC_"
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
-    """What the service is told. Times in seconds."""
+class StoreSettings(BaseSettings):
+    """What `migrate` is told: the store, and how to log."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -52,9 +52,39 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     database_schema: str | None = None
+    data_dir: Path = Path(".data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`CLERK_USER_SYNC_PORT` wins over `PORT`, which may be a setting of the host's."""
+        del file_secret_settings
+        return (
+            init_settings,
+            EnvSettingsSource(settings_cls, env_prefix=PREFIX),
+            env_settings,
+            DotEnvSettingsSource(
+                settings_cls,
+                env_file=getattr(dotenv_settings, "env_file", None),
+                env_prefix=PREFIX,
+            ),
+            dotenv_settings,
+        )
+
+
+class Settings(StoreSettings):
+    """What the service is told. Times in seconds."""
+
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     database_statement_cache: int = Field(default=100, ge=0)
-    data_dir: Path = Path(".data")
     migrate_on_start: bool = False
 
     clerk_secret_key: SecretStr
@@ -91,34 +121,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     cors_origins: CommaSeparated = ()
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
     docs: bool = False
     drain_seconds: float = Field(default=1.0, ge=0, le=60)
     shutdown_seconds: int = Field(default=20, ge=1, le=300)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """`CLERK_USER_SYNC_PORT` wins over `PORT`, which may be a setting of the host's."""
-        del file_secret_settings
-        return (
-            init_settings,
-            EnvSettingsSource(settings_cls, env_prefix=PREFIX),
-            env_settings,
-            DotEnvSettingsSource(
-                settings_cls,
-                env_file=getattr(dotenv_settings, "env_file", None),
-                env_prefix=PREFIX,
-            ),
-            dotenv_settings,
-        )
 
     @field_validator(
         "clerk_authorized_parties",
