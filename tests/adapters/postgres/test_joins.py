@@ -1,6 +1,7 @@
 """A host application that has SQLAlchemy models, an Alembic chain and foreign keys of its own."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -149,65 +150,14 @@ async def synced(url: str, schema: str | None) -> LocalUser:
     return found
 
 
-ENV = """
-import asyncio, os
-from alembic import context
-from sqlalchemy.ext.asyncio import create_async_engine
-from adapters.postgres.joins import ignore_ours
-from models import Base
-
-def run(connection):
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        include_object=ignore_ours,
-        include_schemas=os.environ.get("SCHEMAS") == "1",
-    )
-    with context.begin_transaction():
-        context.run_migrations()
-
-async def main():
-    engine = create_async_engine(os.environ["HOST_URL"])
-    async with engine.connect() as connection:
-        await connection.run_sync(run)
-        await connection.commit()
-    await engine.dispose()
-
-asyncio.run(main())
-"""
-
-MODELS = """
-import os
-from uuid import UUID
-from sqlalchemy import ForeignKey
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from adapters.postgres.joins import users_table
-
-class Base(DeclarativeBase):
-    pass
-
-users = users_table(Base.metadata, os.environ.get("DATABASE_SCHEMA"))
-
-class Order(Base):
-    __tablename__ = "orders"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey(users.c.id))
-"""
-
-WITH_OURS = """
-revision = "b2"
-down_revision = "a1"
-import os
-from alembic import op
-from adapters.postgres.upgrade import upgrade as bring_clerk_user_sync_to_head
-
-def upgrade():
-    bring_clerk_user_sync_to_head(op.get_bind(), os.environ.get("DATABASE_SCHEMA"))
-    op.execute("create table after_ours (id int)")  # their `op` still works
-
-def downgrade():
-    op.execute("drop table after_ours")
-"""
+GUIDE = (ROOT / "docs" / "guides" / "joins-and-migrations.md").read_text()
+MODELS, ENV, WITH_OURS = (
+    # The wheel exports these names; in the repository they are where they are written.
+    block.replace(
+        "from clerk_user_sync import upgrade", "from adapters.postgres.upgrade import upgrade"
+    ).replace("from clerk_user_sync import", "from adapters.postgres.joins import")
+    for block in re.findall(r"(?s)```python\n(.*?)```", GUIDE)
+)
 
 BEFORE_OURS = """
 revision = "a1"
@@ -233,7 +183,7 @@ class HostChain:
             "PATH": "",
             "PYTHONPATH": f"{ROOT}:{folder}",
             "HOST_URL": url.replace("postgresql://", "postgresql+asyncpg://"),
-            **({"DATABASE_SCHEMA": schema, "SCHEMAS": "1"} if schema else {}),
+            **({"DATABASE_SCHEMA": schema} if schema else {}),
         }
         (folder / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/chain\n")
         (folder / "chain" / "versions").mkdir(parents=True)
