@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from domain import health
 from domain.errors import SchemaRefused, StorageUnavailable
 from domain.schema import Standing
+from service.app import create_app
 from service.bootstrap import (
     all_sql,
     migrate_store,
@@ -22,7 +23,8 @@ from service.bootstrap import (
     read_store_settings,
 )
 from service.edge.server import serve
-from service.log import route_the_libraries
+from service.log import log_writer, route_the_libraries
+from service.log_writer import LogWriter
 from service.settings import Settings, StoreSettings, mistakes, unknown
 
 USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
@@ -35,12 +37,20 @@ def main(arguments: list[str]) -> int:
         settings = read_store_settings() if only_store else read_settings()
     except ValidationError as error:
         return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
-    route_the_libraries(settings.log_level, settings.log_format)
+    lines = log_writer(settings.log_format)
+    route_the_libraries(settings.log_level, settings.log_format, lines)
+    try:
+        return _run(arguments, settings, lines)
+    finally:
+        lines.close()
+
+
+def _run(arguments: list[str], settings: StoreSettings, lines: LogWriter) -> int:
     if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
         logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
     match arguments:
         case [] | ["serve"] if isinstance(settings, Settings):
-            return _serve(settings)
+            return _serve(settings, lines)
         case ["migrate"]:
             return _migrate(settings)
         case ["migrate", "--sql", *which] if which in ([], ["all"]):
@@ -49,9 +59,9 @@ def main(arguments: list[str]) -> int:
             return _refuse(USAGE, "usage: python -m service [serve | migrate [--sql [all]]]")
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, lines: LogWriter) -> int:
     try:
-        return serve(settings)
+        return serve(create_app(settings, lines), settings)
     except StorageUnavailable as error:
         return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 

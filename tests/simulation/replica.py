@@ -17,7 +17,6 @@ from domain.resolve_user import ResolveUser
 from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
-from service.log import line_logger
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Clerk, Services, Store, attach
@@ -120,7 +119,7 @@ class Replica:
 
 def application(clerk: ClerkEmulator) -> FastAPI:
     settings = settings_for(clerk, "postgresql://nowhere/nothing")
-    return create_app(settings, line_logger("error", "json", StringIO()))
+    return create_app(settings, StringIO())
 
 
 async def _nobody() -> int:
