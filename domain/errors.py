@@ -13,6 +13,7 @@ SyncError
 ├── WrongInstance               our key belongs to another Clerk instance
 └── Unavailable                 not now: try again after `retry_after` seconds
     ├── StorageUnavailable
+    │   └── SchemaRefused         its schema is not one that we can work with
     ├── IdentityProviderUnavailable
     │   ├── SecretKeyRefused      nor later, with this key
     │   ├── CursorRefused         nor later, from this place in the list
@@ -128,6 +129,12 @@ class StorageUnavailable(Unavailable):
 
     code = "storage_unavailable"
     words = "the store is unavailable"
+
+
+class SchemaRefused(StorageUnavailable):
+    """The schema cannot be brought to head without harm to somebody's tables. Nothing changed."""
+
+    words = "the store's schema cannot be used"
 
 
 class IdentityProviderUnavailable(Unavailable):

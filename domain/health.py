@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from domain.drift import Sweep
+from domain.schema import SchemaState, Standing
 from domain.words import count_of, span
 
 SKEW_NOTICED = timedelta(seconds=2)
@@ -41,7 +42,7 @@ class Finding:
     """One thing that was looked at. `advice` says what to do, where there is something to do.
 
     `words` and `advice` are clauses without a capital or a stop. `unready` findings keep the
-    service from serving; other bad ones are degradations.
+    service from serving; other bad ones are degradations, which `degrades` names.
     """
 
     about: str
@@ -50,6 +51,7 @@ class Finding:
     advice: str = ""
     unready: bool = False
     place: Place | None = None
+    degrades: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -63,12 +65,38 @@ def store(error: str | None) -> Finding:
     return _bad("store", f"the store cannot be reached: {error}", advice, unready=True)
 
 
-def schema(*, at_head: bool) -> Finding:
-    if at_head:
-        return _ok("schema", "the schema is at head")
-    return _bad(
-        "schema", "the store's schema is behind", "run: python -m service migrate", unready=True
-    )
+def schema(state: SchemaState) -> Finding:
+    names = ", ".join(state.names)
+    match state.standing:
+        case Standing.AT_HEAD:
+            return _ok("schema", "the schema is at head")
+        case Standing.AHEAD:
+            advice = "nothing needs to be done: this release works with it"
+            words = "the store's schema is ahead: a newer release has migrated it"
+            return _warn("schema", words, advice, degrades="schema_ahead")
+        case Standing.BEHIND:
+            words, advice = "the store's schema is behind", "run: python -m service migrate"
+        case Standing.INCOMPLETE:
+            words = f"the store's schema is incomplete: {names} is missing or empty"
+            advice = "restore it, or drop what is left of our tables and migrate"
+        case Standing.IN_THE_WAY:
+            words = f"another application has a table with the name of ours: {names}"
+            advice = "set DATABASE_SCHEMA to a schema for our tables alone, and migrate"
+        case Standing.WRONG_ENCODING:
+            words = f"the database's server_encoding is {names}, which cannot hold every name"
+            advice = "create the database with encoding 'UTF8'"
+        case Standing.UNREADABLE:
+            words = f"the role {state.role} lacks {', '.join(state.lacking)}"
+            advice = "grant what docs/guides/rights.md lists"
+    return _bad("schema", words, advice, unready=True)
+
+
+def rights(state: SchemaState) -> Finding:
+    """Whether the role may do everything that serving needs."""
+    if not state.lacking:
+        return _ok("rights", "the role has every right that serving needs")
+    words = f"the role {state.role} lacks {', '.join(state.lacking)}"
+    return _bad("rights", words, "grant what docs/guides/rights.md lists")
 
 
 def signing_keys(*, loaded: bool) -> Finding:
@@ -190,7 +218,7 @@ def configuration(wrong: Sequence[str], doubtful: Sequence[str]) -> Finding:
 def troubles(findings: Sequence[Finding]) -> list[Finding]:
     """What is not well, the worst first. Nothing else is known while the store is away."""
     found = [finding for finding in findings if not finding.is_ok]
-    store_is_away = [one for one in found if one.about in {"store", "schema"}]
+    store_is_away = [one for one in found if one.about in {"store", "schema"} and one.unready]
     return store_is_away or sorted(found, key=lambda one: one.state is not State.BAD)
 
 
@@ -226,8 +254,17 @@ def _ok(about: str, words: str) -> Finding:
     return Finding(about=about, state=State.OK, words=words)
 
 
-def _warn(about: str, words: str, advice: str, place: Place | None = None) -> Finding:
-    return Finding(about=about, state=State.WARN, words=words, advice=advice, place=place)
+def _warn(
+    about: str, words: str, advice: str, place: Place | None = None, degrades: str = ""
+) -> Finding:
+    return Finding(
+        about=about,
+        state=State.WARN,
+        words=words,
+        advice=advice,
+        place=place,
+        degrades=degrades or about,
+    )
 
 
 def _bad(
@@ -240,4 +277,5 @@ def _bad(
         advice=advice,
         unready=unready,
         place=place,
+        degrades="" if unready else about,
     )

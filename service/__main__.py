@@ -11,45 +11,84 @@ import sys
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
-from domain.errors import StorageUnavailable
-from service.bootstrap import migrate_store, read_settings
+from domain import health
+from domain.errors import SchemaRefused, StorageUnavailable
+from domain.schema import Standing
+from service.app import create_app
+from service.bootstrap import (
+    all_sql,
+    migrate_store,
+    missing_sql,
+    read_settings,
+    read_store_settings,
+)
 from service.edge.server import serve
-from service.log import route_the_libraries
-from service.settings import Settings, mistakes, unknown
+from service.log import log_writer, route_the_libraries
+from service.log_writer import LogWriter
+from service.settings import Settings, StoreSettings, mistakes, unknown
 
 USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
 
 
 def main(arguments: list[str]) -> int:
     try:
-        settings = read_settings()
+        # To migrate, the database is enough.
+        only_store = arguments[:1] == ["migrate"]
+        settings = read_store_settings() if only_store else read_settings()
     except ValidationError as error:
         return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
-    route_the_libraries(settings.log_level, settings.log_format)
+    lines = log_writer(settings.log_format)
+    route_the_libraries(settings.log_level, settings.log_format, lines)
+    try:
+        return _run(arguments, settings, lines)
+    finally:
+        lines.close()
+
+
+def _run(arguments: list[str], settings: StoreSettings, lines: LogWriter) -> int:
     if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
         logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
     match arguments:
-        case [] | ["serve"]:
-            return _serve(settings)
+        case [] | ["serve"] if isinstance(settings, Settings):
+            return _serve(settings, lines)
         case ["migrate"]:
             return _migrate(settings)
+        case ["migrate", "--sql", *which] if which in ([], ["all"]):
+            return _write_sql(settings, of_all=bool(which))
         case _:
-            return _refuse(USAGE, "usage: python -m service [serve | migrate]")
+            return _refuse(USAGE, "usage: python -m service [serve | migrate [--sql [all]]]")
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, lines: LogWriter) -> int:
     try:
-        return serve(settings)
+        return serve(create_app(settings, lines), settings)
     except StorageUnavailable as error:
         return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 
 
-def _migrate(settings: Settings) -> int:
+def _migrate(settings: StoreSettings) -> int:
     try:
-        asyncio.run(migrate_store(settings))
+        state = asyncio.run(migrate_store(settings))
+    except SchemaRefused as error:
+        return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
     except StorageUnavailable as error:
         return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
-    print("The schema is at head.")  # noqa: T201 - the answer to a command
+    if state.standing is Standing.AHEAD:
+        print(f"Nothing was changed: {health.schema(state).words}.")  # noqa: T201 - the answer
+    else:
+        print("The schema is at head.")  # noqa: T201 - the answer to a command
+    return 0
+
+
+def _write_sql(settings: StoreSettings, *, of_all: bool) -> int:
+    """What is missing, or all for a new database: for a database administrator to run."""
+    try:
+        text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
+    except SchemaRefused as error:
+        return _refuse(MISCONFIGURED, f"There is no SQL to run: {error}")
+    except StorageUnavailable as error:
+        return _refuse(UNREACHABLE, f"The store does not say what is missing: {error}")
+    print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
     return 0
 
 

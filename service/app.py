@@ -1,16 +1,19 @@
-"""The application, and how to put its parts into somebody else's."""
+"""Our own application, and how to put its parts into another one."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
-from structlog.typing import FilteringBoundLogger
 
 from service.bootstrap import bootstrap, read_settings
+from service.cors import with_cors
+from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error
-from service.log import CanonicalLog, line_logger
+from service.log import Lines, line_logger, log_writer
+from service.log_writer import LogWriter
 from service.metrics import Metrics
+from service.mounted import document_problems, settle
 from service.routes import health, me, webhooks
 from service.routes.plain import PlainRoutes
 from service.services import attach
@@ -18,10 +21,10 @@ from service.settings import Settings
 
 
 class Application(FastAPI):
-    """FastAPI with something in front of all of its layers."""
+    """FastAPI with an ASGI application of ours in front of all of its layers."""
 
     def put_in_front(self, front: Callable[[ASGIApp], ASGIApp]) -> None:
-        """`front` is given what the framework would do, and is asked instead of it."""
+        """`front` wraps the framework, and is called instead of it."""
         self._front = front(super().__call__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -29,19 +32,25 @@ class Application(FastAPI):
         await self._front(scope, receive, send)
 
 
-def create_app(
-    settings: Settings | None = None, log: FilteringBoundLogger | None = None
-) -> FastAPI:
-    """Our own application. Settings come from the environment unless given."""
+def create_app(settings: Settings | None = None, lines: Lines | None = None) -> FastAPI:
+    """Our own application. Settings come from the environment unless given.
+
+    Its log goes to `lines`, by default to standard output.
+    """
     settings = settings or read_settings()
-    log = log or line_logger(settings.log_level, settings.log_format)
+    lines = lines or log_writer(settings.log_format)
+    log = line_logger(settings.log_level, settings.log_format, lines)
     metrics = Metrics()
+    if isinstance(lines, LogWriter):
+        metrics.watch_log(lines)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with bootstrap(settings, metrics, log) as services:
             attach(app, services)
             yield
+        if isinstance(lines, LogWriter):
+            lines.flush()
 
     app = Application(
         title="clerk-user-sync",
@@ -61,30 +70,42 @@ def create_app(
         mount_console(app)
     answer_everything(app)
     app.put_in_front(
-        lambda framework: CanonicalLog(
-            PlainRoutes(
-                app,
-                framework,
-                routes=[route for part in parts for route in part.routes],
-                root_path=settings.root_path,
+        lambda framework: with_cors(
+            CanonicalLog(
+                PlainRoutes(
+                    app,
+                    framework,
+                    routes=[route for part in parts for route in part.routes],
+                    root_path=settings.root_path,
+                ),
+                internal_error=internal_error,
+                observe=metrics.request,
+                log=log,
             ),
-            internal_error=internal_error,
-            observe=metrics.request,
-            log=log,
+            settings.cors_origins,
         )
     )
     return app
 
 
 def mount(app: FastAPI) -> None:
-    """Put the webhook's way in, and the answers of `CurrentUser`, into your own application."""
+    """Put the webhook's route, and the answers to our errors, into your own application.
+
+    Its OpenAPI document then has these answers too.
+    """
     app.include_router(webhooks.router)
     answer_sync_errors(app)
+    document_problems(app)
+
+
+def mount_health(app: FastAPI, prefix: str = "") -> None:
+    """Put `/healthz`, `/readyz` and `/metrics` into your own application, under `prefix`."""
+    app.include_router(health.router, prefix=prefix)
 
 
 def mount_console(app: FastAPI) -> None:
-    """Put the console at `/console` of your own application; the settings say who is let in."""
-    # Loaded only where it is wanted: it would take a tenth of every start.
+    """Put the console at `/console` of your own application. The settings say who may use it."""
+    # Imported only where it is used: the import would take a tenth of every start.
     from service.console.routes import console_router  # noqa: PLC0415
 
     app.include_router(console_router())
@@ -92,9 +113,17 @@ def mount_console(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
-    """What your own lifespan enters, so that `CurrentUser` and the webhook work in `app`."""
+    """Enter this in your own lifespan, so that `CurrentUser` and the webhook work in `app`.
+
+    They work in the applications that are mounted into `app` by then, too.
+    """
     settings = settings or read_settings()
-    log = line_logger(settings.log_level, settings.log_format)
-    async with bootstrap(settings, Metrics(), log) as services:
-        attach(app, services)
-        yield
+    lines, metrics = log_writer(settings.log_format), Metrics()
+    metrics.watch_log(lines)
+    log = line_logger(settings.log_level, settings.log_format, lines)
+    try:
+        async with bootstrap(settings, metrics, log) as services:
+            settle(app, services)
+            yield
+    finally:
+        lines.close()

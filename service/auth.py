@@ -33,12 +33,16 @@ USER_ERRORS = (
 """The errors that `current_user` raises, with those of the session that it needs."""
 
 
+SCHEME, OPTIONAL_SCHEME = "ClerkSession", "OptionalClerkSession"
+"""Names of security schemes in OpenAPI. `service.mounted` makes one scheme of both."""
+
+
 class ClerkSession(SecurityBase):
     """A Clerk session token in the `Authorization` header, and nowhere else."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheme_name: str = SCHEME) -> None:
         self.model = HTTPBearer(bearerFormat="JWT", description="A Clerk session token.")
-        self.scheme_name = "ClerkSession"
+        self.scheme_name = scheme_name
 
     async def __call__(self, request: Request) -> Session:
         """The proven session. Raises one of `SESSION_ERRORS`."""
@@ -64,6 +68,33 @@ async def current_user(request: Request, session: CurrentSession) -> LocalUser:
 
 CurrentUser = Annotated[LocalUser, Depends(current_user)]
 """The live local record of the session's user."""
+
+
+class OptionalClerkSession(ClerkSession):
+    """The same for routes that a visitor without a token may call too."""
+
+    def __init__(self) -> None:
+        super().__init__(OPTIONAL_SCHEME)
+
+    async def __call__(self, request: Request) -> Session | None:  # type: ignore[override]
+        """None without an `Authorization` header. Raises one of `SESSION_ERRORS`."""
+        if "authorization" not in request.headers:
+            return None
+        return await super().__call__(request)
+
+
+async def optional_user(
+    request: Request, session: Annotated[Session | None, Depends(OptionalClerkSession())]
+) -> LocalUser | None:
+    """The session's user, or None without an `Authorization` header.
+
+    A token that is there must be good. Raises one of `USER_ERRORS`.
+    """
+    return None if session is None else await current_user(request, session)
+
+
+OptionalUser = Annotated[LocalUser | None, Depends(optional_user)]
+"""The live local record of the session's user, or None where there is no token."""
 
 
 def unverified_token(headers: list[tuple[bytes, bytes]]) -> str:

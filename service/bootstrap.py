@@ -19,7 +19,7 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.replays import ClerkDeliveryReader, SvixFrontDoor
-from adapters.postgres.address import parse_address
+from adapters.postgres.address import is_schema_name, parse_address
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
@@ -28,11 +28,12 @@ from adapters.postgres.delivery_watch import PostgresDeliveryWatch
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention
-from adapters.postgres.schema import at_head
+from adapters.postgres.schema import schema_state
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
+from domain.schema import SchemaState
 from service.jobs import (
     RETENTION_RESTS,
     Jobs,
@@ -45,7 +46,7 @@ from service.jobs import (
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Clerk, Operations, Services, Store, reconcile_of, sync_now_of
-from service.settings import Settings
+from service.settings import Settings, StoreSettings
 
 if TYPE_CHECKING:
     from service.console.room import Room
@@ -54,7 +55,7 @@ OPERATOR_SHARE = 1 / 3
 """The part of Clerk's quota for operators and long runs. Requests have the rest."""
 
 
-class _CheckedSettings(Settings):
+class _CheckedStoreSettings(StoreSettings):
     """Also refuses what only an adapter can judge, before anything is opened."""
 
     @field_validator("database_url")
@@ -63,6 +64,22 @@ class _CheckedSettings(Settings):
         if value is not None:
             parse_address(value.get_secret_value())
         return value
+
+    @field_validator("database_schema")
+    @classmethod
+    def _a_schema(cls, value: str | None) -> str | None:
+        if value is not None and not is_schema_name(value):
+            raise ValueError("give the name of one schema: letters, digits, _, $, - and spaces")
+        return value
+
+
+class _CheckedSettings(_CheckedStoreSettings, Settings):
+    """All settings, checked in the same way."""
+
+
+def read_store_settings(**given: Any) -> StoreSettings:
+    """Those that `migrate` needs: a deploy step has no key of Clerk's. Raises `ValidationError`."""
+    return _CheckedStoreSettings(**given)
 
 
 def read_settings(**given: Any) -> Settings:
@@ -87,9 +104,9 @@ async def bootstrap(
         jobs = Jobs(metrics, log)
         dsn = await stack.enter_async_context(store_address(settings, log))
         if settings.database_url is None:
-            await _migrate(dsn)
+            await _migrate(dsn, settings)
         elif settings.migrate_on_start:
-            jobs.start("migrate", lambda: _migrate(dsn))
+            jobs.start("migrate", lambda: _migrate(dsn, settings))
         database = await _open_database(stack, settings, dsn)
         store = _store(database, dsn)
         keys = await _signing_keys(stack, settings)
@@ -112,7 +129,7 @@ async def bootstrap(
             resolve_user=resolve_user,
             silence_after=silence_after,
             readiness=Readiness(
-                schema_at_head=store.schema_at_head,
+                schema=store.schema,
                 keys_loaded=lambda: keys.loaded,
                 clerk_answers=lambda: requests.answers,
                 silent_users=lambda: store.watch.silent_users(silence_after),
@@ -150,7 +167,7 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(store_address(settings))
         if settings.database_url is None:
-            await _migrate(dsn)
+            await _migrate(dsn, settings)
         secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
         client = await stack.enter_async_context(_http_client())
         yield Operations(
@@ -161,15 +178,30 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
         )
 
 
-async def migrate_store(settings: Settings) -> None:
+async def migrate_store(settings: StoreSettings) -> SchemaState:
     """The deploy step. Raises `StorageUnavailable`."""
     async with store_address(settings) as dsn:
-        await _migrate(dsn)
+        return await _migrate(dsn, settings)
+
+
+async def missing_sql(settings: StoreSettings) -> str:
+    """The SQL that `migrate_store` would run, if any. Raises `StorageUnavailable`."""
+    from adapters.postgres import migrate  # noqa: PLC0415 - see `_migrate`
+
+    async with store_address(settings) as dsn:
+        return await migrate.missing_sql(dsn, settings.database_schema)
+
+
+def all_sql(settings: StoreSettings) -> str:
+    """The SQL of all migrations, for an empty database."""
+    from adapters.postgres import upgrade  # noqa: PLC0415 - see `_migrate`
+
+    return upgrade.all_sql(settings.database_schema)
 
 
 @asynccontextmanager
 async def store_address(
-    settings: Settings, log: FilteringBoundLogger | None = None
+    settings: StoreSettings, log: FilteringBoundLogger | None = None
 ) -> AsyncIterator[str]:
     """`DATABASE_URL`, or the address of an embedded server that ends with the block.
 
@@ -198,18 +230,18 @@ async def store_address(
         yield server.url()
 
 
-async def _migrate(dsn: str) -> None:
+async def _migrate(dsn: str, settings: StoreSettings) -> SchemaState:
     # Imported only here: Alembic takes half a second and 30 MB.
     from adapters.postgres.migrate import migrate  # noqa: PLC0415
 
-    await migrate(dsn)
+    return await migrate(dsn, settings.database_schema)
 
 
 async def _open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> Database:
     limits = PoolLimits(
         size=settings.database_pool_size, statement_cache=settings.database_statement_cache
     )
-    database = Database(dsn, limits)
+    database = Database(dsn, limits, settings.database_schema)
     await database.open()
     stack.push_async_callback(database.close)
     return database
@@ -226,10 +258,10 @@ def _store(database: Database, dsn: str) -> Store:
         retention=PostgresRetention(database),
         watch=PostgresDeliveryWatch(database),
         checkpoints=PostgresCheckpoints(database),
-        exclusive=PostgresExclusive(dsn),
+        exclusive=PostgresExclusive(dsn, database.schema),
         audit=PostgresAuditTrail(database),
         reads=PostgresConsoleReads(database),
-        schema_at_head=lambda: at_head(database),
+        schema=lambda: schema_state(database),
     )
 
 

@@ -46,7 +46,7 @@ class Jobs:
         self._tasks: set[asyncio.Task[None]] = set()
         self.failing: set[str] = set()
 
-    def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def start(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.create_task(self._supervise(name, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -57,7 +57,7 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _supervise(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    async def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         pause = _SHORTEST_PAUSE
         while True:
             started = asyncio.get_running_loop().time()

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.drift import DriftKind
 from domain.sync_user import FOLLOWED_EVENTS
+from service.log_writer import LogWriter
 
 _DURATION_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10)
 _LOOP_BUCKETS = (0.01, 0.05, 0.25, 1, 5)
@@ -26,6 +27,15 @@ class _WithoutBirthdays(Collector):
         for metric in self._registry.collect():
             metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
             yield metric
+
+
+class _DroppedLines(Collector):
+    def __init__(self, lines: LogWriter) -> None:
+        self._lines = lines
+
+    def collect(self) -> Iterable[Metric]:
+        help_text = "Log lines that standard output did not take."
+        yield CounterMetricFamily("log_lines_dropped", help_text, value=self._lines.dropped)
 
 
 class Metrics:
@@ -136,6 +146,10 @@ class Metrics:
         """Read the pool when somebody scrapes, not on every request."""
         self._pool_size.set_function(size)
         self._pool_in_use.set_function(in_use)
+
+    def watch_log(self, lines: LogWriter) -> None:
+        """Count the log lines that were dropped, when somebody scrapes."""
+        self._registry.register(_DroppedLines(lines))
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

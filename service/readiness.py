@@ -8,6 +8,7 @@ from typing import Any
 from domain import health
 from domain.errors import StorageUnavailable
 from domain.health import Finding
+from domain.schema import SchemaState
 
 PATIENCE = 1.0
 """Seconds for the store's answer."""
@@ -25,16 +26,16 @@ class Report:
 
     @property
     def store_is_usable(self) -> bool:
-        return all(one.is_ok for one in self.findings if one.about in {"store", "schema"})
+        return not any(one.unready for one in self.findings if one.about in {"store", "schema"})
 
     def as_document(self) -> dict[str, Any]:
-        """`degraded` names what is down but does not keep the service from serving."""
+        """`degraded` names what is not well but does not keep the service from serving."""
         required = ("store", "schema", "signing_keys", "not_draining")
-        states = {finding.about: finding.is_ok for finding in self.findings}
+        fit = {finding.about: not finding.unready for finding in self.findings}
         return {
             "status": "ready" if self.ready else "not_ready",
-            "checks": {name: states.get(name, False) for name in required},
-            "degraded": [name for name, ok in states.items() if not ok and name not in required],
+            "checks": {name: fit.get(name, False) for name in required},
+            "degraded": [finding.degrades for finding in self.findings if finding.degrades],
         }
 
 
@@ -44,13 +45,13 @@ class Readiness:
     def __init__(
         self,
         *,
-        schema_at_head: Callable[[], Awaitable[bool]],
+        schema: Callable[[], Awaitable[SchemaState]],
         keys_loaded: Callable[[], bool],
         clerk_answers: Callable[[], bool],
         silent_users: Callable[[], Awaitable[int]],
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
-        self._schema_at_head = schema_at_head
+        self._schema = schema
         self._keys_loaded = keys_loaded
         self._clerk_answers = clerk_answers
         self._silent_users = silent_users
@@ -75,11 +76,13 @@ class Readiness:
     async def _look_at_the_store(self) -> list[Finding]:
         try:
             async with asyncio.timeout(PATIENCE):
-                at_head = await self._schema_at_head()
+                schema = await self._schema()
         except (StorageUnavailable, TimeoutError) as error:
             return [health.store(str(error) or "no answer in time")]
-        found = [health.store(None), health.schema(at_head=at_head)]
-        return [*found, *await self._look_at_webhooks()] if at_head else found
+        found = [health.store(None), health.schema(schema)]
+        if not schema.is_usable:
+            return found
+        return [*found, health.rights(schema), *await self._look_at_webhooks()]
 
     async def _look_at_webhooks(self) -> list[Finding]:
         """Nothing while the store does not tell."""

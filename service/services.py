@@ -27,6 +27,7 @@ from domain.ports import (
 )
 from domain.reconcile import Reconcile
 from domain.resolve_user import ResolveUser
+from domain.schema import SchemaState
 from domain.sync_now import SyncNow
 from service.metrics import Metrics
 from service.readiness import Readiness
@@ -49,7 +50,7 @@ class Store:
     exclusive: Exclusive
     audit: AuditTrail
     reads: ConsoleReads
-    schema_at_head: Callable[[], Awaitable[bool]]
+    schema: Callable[[], Awaitable[SchemaState]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,5 +127,8 @@ def services_of(app: FastAPI) -> Services:
     """What `attach` put there. Raises `RuntimeError` where the lifespan was forgotten."""
     services: Services | None = getattr(app.state, "user_sync", None)
     if services is None:
-        raise RuntimeError("enter service.app.user_sync(app) in the application's lifespan")
+        raise RuntimeError(
+            "enter user_sync(app) in the lifespan of the application that is served; applications "
+            "that are mounted into it by then find the services too"
+        )
     return services

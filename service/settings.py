@@ -13,7 +13,14 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from domain.retention import RetentionPeriods
 from domain.signing_secret import parse_signing_secret
@@ -21,14 +28,18 @@ from domain.user import USER_ID
 
 _PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
 _GRANT = re.compile(rf"{USER_ID}|org_[A-Za-z0-9]{{1,120}}:[a-z0-9_:-]{{1,120}}", re.ASCII)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d{1,5})?")
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CLERK_API = "https://api.clerk.com"
+
+PREFIX = "CLERK_USER_SYNC_"
+"""May stand before the name of every setting in the environment."""
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
-class Settings(BaseSettings):
-    """What the service is told. Times in seconds."""
+class StoreSettings(BaseSettings):
+    """What `migrate` is told: the store, and how to log."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -40,9 +51,40 @@ class Settings(BaseSettings):
     )
 
     database_url: SecretStr | None = None
+    database_schema: str | None = None
+    data_dir: Path = Path(".data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`CLERK_USER_SYNC_PORT` wins over `PORT`, which may be a setting of the host's."""
+        del file_secret_settings
+        return (
+            init_settings,
+            EnvSettingsSource(settings_cls, env_prefix=PREFIX),
+            env_settings,
+            DotEnvSettingsSource(
+                settings_cls,
+                env_file=getattr(dotenv_settings, "env_file", None),
+                env_prefix=PREFIX,
+            ),
+            dotenv_settings,
+        )
+
+
+class Settings(StoreSettings):
+    """What the service is told. Times in seconds."""
+
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     database_statement_cache: int = Field(default=100, ge=0)
-    data_dir: Path = Path(".data")
     migrate_on_start: bool = False
 
     clerk_secret_key: SecretStr
@@ -77,9 +119,8 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    cors_origins: CommaSeparated = ()
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
     docs: bool = False
     drain_seconds: float = Field(default=1.0, ge=0, le=60)
     shutdown_seconds: int = Field(default=20, ge=1, le=300)
@@ -89,6 +130,7 @@ class Settings(BaseSettings):
         "clerk_webhook_signing_secret",
         "console_readers",
         "console_operators",
+        "cors_origins",
         mode="before",
     )
     @classmethod
@@ -146,6 +188,15 @@ class Settings(BaseSettings):
     def _users_and_roles(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_GRANT.fullmatch(value) for value in values):
             raise ValueError("give user_… or org_…:role, comma-separated")
+        return values
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        # A browser sends an origin in lower case and without a path, and it is compared as text.
+        values = tuple(value.rstrip("/").lower() for value in values)
+        if not all(_ORIGIN.fullmatch(value) for value in values):
+            raise ValueError("give https://host or http://host:port, comma-separated")
         return values
 
     @field_validator("clerk_publishable_key")
@@ -214,7 +265,8 @@ def frontend_api(publishable_key: str) -> str:
 
 def unknown(names: Iterable[str]) -> list[str]:
     """Those that look like one of Clerk's settings and are none: a slip nobody would notice."""
-    known = {name.upper() for name in Settings.model_fields}
+    plain = {name.upper() for name in Settings.model_fields}
+    known = plain | {f"{PREFIX}{name}" for name in plain}
     return sorted(name for name in names if name.startswith("CLERK_") and name not in known)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`e2e` takes longest, so it starts first and the other workers run the rest meanwhile."""
     items.sort(key=lambda item: not item.nodeid.startswith(END_TO_END))
+    _one_service_for_each_lasting_store(items)
+
+
+def _one_service_for_each_lasting_store(items: list[pytest.Item]) -> None:
+    """Raises `UsageError` if a file shares two services: each would work on the other's rows."""
+    users: dict[Path, set[str]] = defaultdict(set)
+    for item in items:
+        fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - private to pytest
+        for name, (*_, fixture) in fixtures.items():
+            if fixture.scope != "function" and "lasting_store" in fixture.argnames:
+                users[item.path].add(name)
+    for path, names in users.items():
+        if len(names) > 1:
+            message = f"{path}: {', '.join(sorted(names))} share one database; give each its own"
+            raise pytest.UsageError(message)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TextIO
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
-from service.log import line_logger
+from service.log import Lines
 from service.settings import Settings
 
 WEBHOOKS = "/webhooks/clerk"
@@ -91,15 +91,16 @@ def settings_for(clerk: ClerkEmulator, database_url: str, **overrides: Any) -> S
 
 @asynccontextmanager
 async def running_service(
-    clerk: ClerkEmulator, database_url: str, *, log: TextIO | None = None, **overrides: Any
+    clerk: ClerkEmulator, database_url: str, *, log: Lines | None = None, **overrides: Any
 ) -> AsyncIterator[Service]:
     """The whole application in this process, without a socket. `log` receives JSON lines.
 
     The just-in-time deadline is 10 s, so that a busy machine fails no test; tests about the
     deadline set their own.
     """
-    settings = settings_for(clerk, database_url, **{"jit_deadline": 10, **overrides})
-    app = create_app(settings, None if log is None else line_logger("info", "json", log))
+    logging = {} if log is None else {"log_level": "info", "log_format": "json"}
+    settings = settings_for(clerk, database_url, **{"jit_deadline": 10, **logging, **overrides})
+    app = create_app(settings, log)
     async with app.router.lifespan_context(app), client_of(app) as http:
         yield Service(http, app, clerk.config.webhook_secrets[0])
 

@@ -83,15 +83,16 @@ class Address:
     """Where a session is opened, and how. None means the driver's default, which is libpq's.
 
     `hosts` are names, IP addresses or directories of Unix sockets; none at all is a default too.
-    `connect_timeout` is in seconds. `keeps_statements` is false where a pooler is known to lend a
-    server's sessions for one transaction. `driver` is passed on as it is. `notes` are sentences for
-    the log, without values.
+    `schema` is where our tables are. `connect_timeout` is in seconds. `keeps_statements` is false
+    where a pooler is known to lend a server's sessions for one transaction. `driver` is passed on
+    as it is. `notes` are sentences for the log, without values.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     database: str | None = None
+    schema: str | None = None
     tls: Tls = NO_TLS_ASKED
     target_session_attrs: str | None = None
     connect_timeout: float | None = None
@@ -125,6 +126,7 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
         user=options.pop("user", "") or _decoded(user) or None,
         password=options.pop("password", "") or _decoded(password) or None,
         database=options.pop("dbname", "") or _decoded(path) or None,
+        schema=_schema(options),
         tls=tls_from(options, environment, only_sockets=_all_sockets(servers)),
         target_session_attrs=_one_of(options, "target_session_attrs", _SESSIONS),
         connect_timeout=_seconds(options, "connect_timeout"),
@@ -221,14 +223,22 @@ def _server_settings(options: dict[str, str]) -> dict[str, str]:
     settings = {name: options.pop(name) for name in _SERVER_SETTINGS if name in options}
     if "options" in settings:
         settings["options"] = settings["options"].replace("+", " ")  # as SQLAlchemy writes it
-    schema = options.pop("schema", "public")
-    # Prisma writes schema=public everywhere; it is on the default path, and not every pooler takes
-    # a search_path.
-    if schema != "public":
-        settings.setdefault("search_path", '"' + schema.replace('"', '""') + '"')
     if options.pop("client_encoding", "utf8").lower().replace("-", "") not in {"utf8", "auto"}:
         raise AddressRefused("only UTF8 is supported", "client_encoding")
     return settings
+
+
+def _schema(options: dict[str, str]) -> str | None:
+    """Prisma's `schema` and JDBC's `currentSchema`: where the tables are, as `DATABASE_SCHEMA`."""
+    schema = options.pop("schema", "") or None
+    if schema is not None and not is_schema_name(schema):
+        raise AddressRefused("this is not the name of one schema", "schema")
+    return schema
+
+
+def is_schema_name(name: str) -> bool:
+    """Whether statements can hold the name, and Postgres keeps it whole (63 bytes)."""
+    return re.fullmatch(r"[^\W\d][\w$ -]*", name) is not None and len(name.encode()) <= 63
 
 
 def _seconds(options: dict[str, str], name: str) -> float | None:

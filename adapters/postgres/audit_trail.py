@@ -29,37 +29,35 @@ class PostgresAuditTrail(AuditTrail):
         self, *, who: str, action: str, target: str | None, detail: Mapping[str, Any]
     ) -> int:
         action_id: int = await self._database.run(
-            lambda connection: connection.fetchval(BEGIN_ACTION, who, action, target, _json(detail))
+            lambda session: session.fetchval(BEGIN_ACTION, who, action, target, _json(detail))
         )
         return action_id
 
     async def progress(self, action_id: int, detail: Mapping[str, Any]) -> None:
         await self._database.run(
-            lambda connection: connection.execute(PROGRESS_OF_ACTION, action_id, _json(detail))
+            lambda session: session.execute(PROGRESS_OF_ACTION, action_id, _json(detail))
         )
 
     async def end(self, action_id: int, *, result: str, detail: Mapping[str, Any]) -> None:
         await self._database.run(
-            lambda connection: connection.execute(END_ACTION, action_id, _json(detail), result)
+            lambda session: session.execute(END_ACTION, action_id, _json(detail), result)
         )
 
     async def latest(self, *, before: int | None = None) -> tuple[OperatorAction, ...]:
         records = await self._database.run(
-            lambda connection: connection.fetch(
-                LATEST_ACTIONS, before or HIGHEST, ACTIONS_ON_A_PAGE
-            )
+            lambda session: session.fetch(LATEST_ACTIONS, before or HIGHEST, ACTIONS_ON_A_PAGE)
         )
         return tuple(map(_action, records))
 
     async def last_of(self, *actions: str) -> OperatorAction | None:
         record = await self._database.run(
-            lambda connection: connection.fetchrow(LAST_ACTION_OF, list(actions))
+            lambda session: session.fetchrow(LAST_ACTION_OF, list(actions))
         )
         return None if record is None else _action(record)
 
     async def about(self, target: str) -> tuple[OperatorAction, ...]:
         records = await self._database.run(
-            lambda connection: connection.fetch(ACTIONS_ABOUT, target, ACTIONS_ON_A_PAGE)
+            lambda session: session.fetch(ACTIONS_ABOUT, target, ACTIONS_ON_A_PAGE)
         )
         return tuple(map(_action, records))
 

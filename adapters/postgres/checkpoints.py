@@ -5,16 +5,16 @@ from datetime import timedelta
 from adapters.postgres.database import Database
 from domain.ports import Checkpoints
 
-LOAD = "select cursor from sync_checkpoints where name = $1"
+LOAD = "select cursor from our.sync_checkpoints where name = $1"
 
 SAVE = """
-insert into sync_checkpoints (name, cursor) values ($1, $2)
+insert into our.sync_checkpoints (name, cursor) values ($1, $2)
 on conflict (name) do update set cursor = excluded.cursor, saved_at = now()
 """
 
-AGE = "select now() - saved_at from sync_checkpoints where name = $1"
+AGE = "select now() - saved_at from our.sync_checkpoints where name = $1"
 
-CLEAR = "delete from sync_checkpoints where name = $1"
+CLEAR = "delete from our.sync_checkpoints where name = $1"
 
 
 class PostgresCheckpoints(Checkpoints):
@@ -24,19 +24,17 @@ class PostgresCheckpoints(Checkpoints):
         self._database = database
 
     async def load(self, name: str) -> str | None:
-        cursor: str | None = await self._database.run(
-            lambda connection: connection.fetchval(LOAD, name)
-        )
+        cursor: str | None = await self._database.run(lambda session: session.fetchval(LOAD, name))
         return cursor
 
     async def save(self, name: str, cursor: str) -> None:
-        await self._database.run(lambda connection: connection.execute(SAVE, name, cursor))
+        await self._database.run(lambda session: session.execute(SAVE, name, cursor))
 
     async def clear(self, name: str) -> None:
-        await self._database.run(lambda connection: connection.execute(CLEAR, name))
+        await self._database.run(lambda session: session.execute(CLEAR, name))
 
     async def age(self, name: str) -> timedelta | None:
         age: timedelta | None = await self._database.run(
-            lambda connection: connection.fetchval(AGE, name)
+            lambda session: session.fetchval(AGE, name)
         )
         return age

@@ -16,8 +16,9 @@ from adapters.postgres.console_statements import (
     USERS_FOUND,
     blocks,
 )
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.database import Database
 from adapters.postgres.journal_statements import FIRST_ID_SINCE, OVERLAP
+from adapters.postgres.session import Session
 from domain.console import (
     Activity,
     Bucket,
@@ -38,7 +39,7 @@ class PostgresConsoleReads(ConsoleReads):
     async def activity(self, *, steps: int, step: timedelta, until: datetime) -> Activity:
         starts = [until - step * (steps - number) for number in range(steps)]
         records, weight = await self._database.run(
-            lambda connection: _counted(connection, starts[0], step)
+            lambda session: _counted(session, starts[0], step)
         )
         return Activity(
             step=step,
@@ -48,31 +49,29 @@ class PostgresConsoleReads(ConsoleReads):
         )
 
     async def quarantine_groups(self) -> tuple[QuarantineGroup, ...]:
-        records = await self._database.run(lambda connection: connection.fetch(QUARANTINE_GROUPS))
+        records = await self._database.run(lambda session: session.fetch(QUARANTINE_GROUPS))
         return tuple(map(_group, records))
 
     async def find_users(self, text: str) -> tuple[FoundUser, ...]:
         emails = [text, text.lower()]
         any_address = [orjson.dumps([{"address": email}]).decode() for email in emails]
         wanted = (text, _uuid(text), emails, any_address)
-        records = await self._database.run(
-            lambda connection: connection.fetch(USERS_FOUND, *wanted)
-        )
+        records = await self._database.run(lambda session: session.fetch(USERS_FOUND, *wanted))
         return tuple(map(_found_user, records))
 
     async def sizes(self) -> Sizes:
-        records = await self._database.run(lambda connection: connection.fetch(SIZES))
+        records = await self._database.run(lambda session: session.fetch(SIZES))
         return Sizes(**records[0])
 
 
 async def _counted(
-    connection: Connection, since: datetime, step: timedelta
+    session: Session, since: datetime, step: timedelta
 ) -> tuple[list[asyncpg.Record], float]:
     """The steps, and how many entries each one looked at stands for."""
-    first = await connection.fetchval(FIRST_ID_SINCE, since - OVERLAP)
-    last = await connection.fetchval(LAST_ID)
+    first = await session.fetchval(FIRST_ID_SINCE, since - OVERLAP)
+    last = await session.fetchval(LAST_ID)
     apart, length = blocks(first, last)
-    records = await connection.fetch(ACTIVITY, first, last, apart, length, step, since)
+    records = await session.fetch(ACTIVITY, first, last, apart, length, step, since)
     return records, apart / length
 
 

@@ -8,7 +8,7 @@ COUNTED = 12_000
 BLOCKS, BLOCK = 800, 10
 """Of more entries it samples so many blocks of ids, evenly apart, so many entries each."""
 
-LAST_ID = "select coalesce(max(id), 0) from sync_journal"
+LAST_ID = "select coalesce(max(id), 0) from our.sync_journal"
 
 ACTIVITY = """
 with looked_at as materialized (
@@ -16,7 +16,7 @@ with looked_at as materialized (
     from generate_series($1::bigint, $2::bigint, $3::bigint) as block (first)
     cross join lateral (
         select source, outcome, occurred_at, received_at
-        from sync_journal
+        from our.sync_journal
         where id >= block.first and id < block.first + $4::bigint
         order by id
         limit $4
@@ -51,7 +51,7 @@ select
     min(received_at) as first_at,
     max(last_received_at) as last_at
 from (
-    select error, event_type, received_at, last_received_at from sync_journal
+    select error, event_type, received_at, last_received_at from our.sync_journal
     where outcome = 'quarantined'
     order by id desc
     limit {COUNTED}
@@ -63,7 +63,7 @@ order by 2 desc, 1
 _FOUND_USER = """
 select id, clerk_id, email, first_name, last_name, external_id, deleted_at, created_at,
     last_synced_at, synced_by
-from users
+from our.users
 """
 
 USERS_FOUND = f"""
@@ -77,34 +77,35 @@ order by last_synced_at desc
 
 SIZES = """
 select
-    (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('users')) as users,
-    (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('sync_journal'))
+    (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.users'))
+        as users,
+    (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.sync_journal'))
         as entries,
-    (select max(id) from sync_journal) is not null as any_entries
+    (select max(id) from our.sync_journal) is not null as any_entries
 """
 """Not `exists`: it would start at the oldest pages, which retention has emptied."""
 
 _ACTION = "id, started_at, ended_at, who, action, target, detail, result"
 
 BEGIN_ACTION = """
-insert into operator_actions (who, action, target, detail) values ($1, $2, $3, $4) returning id
+insert into our.operator_actions (who, action, target, detail) values ($1, $2, $3, $4) returning id
 """
 
-PROGRESS_OF_ACTION = "update operator_actions set detail = $2 where id = $1"
+PROGRESS_OF_ACTION = "update our.operator_actions set detail = $2 where id = $1"
 
 END_ACTION = """
-update operator_actions set detail = $2, result = $3, ended_at = clock_timestamp() where id = $1
+update our.operator_actions set detail = $2, result = $3, ended_at = clock_timestamp() where id = $1
 """
 
 LATEST_ACTIONS = f"""
-select {_ACTION} from operator_actions where id < $1 order by id desc limit $2
+select {_ACTION} from our.operator_actions where id < $1 order by id desc limit $2
 """  # noqa: S608
 
 LAST_ACTION_OF = f"""
 select newest.*
 from unnest($1::text[]) as wanted (name)
 cross join lateral (
-    select {_ACTION} from operator_actions
+    select {_ACTION} from our.operator_actions
     where (action, id) <= (wanted.name, {HIGHEST})
     order by action desc, id desc
     limit 1
@@ -116,5 +117,5 @@ limit 1
 """In the order of one index: most of the trail are sign-ins, which must not be scanned."""
 
 ACTIONS_ABOUT = f"""
-select {_ACTION} from operator_actions where target = $1 order by id desc limit $2
+select {_ACTION} from our.operator_actions where target = $1 order by id desc limit $2
 """  # noqa: S608

@@ -10,7 +10,9 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from adapters.postgres.relations import found, look
 from adapters.postgres.servers import Servers
+from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, SyncError, Unstorable
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -44,9 +46,13 @@ _PLAINLY = {
     "SSLError": "TLS with it failed",
     "ConnectionError": "it ended the connection, or offers no TLS",
     "InvalidAuthorizationSpecificationError": "it refuses this user, this host or this sslmode",
-    "ProtocolViolationError": "it refuses an option of the address, as pgbouncer does search_path",
+    "ProtocolViolationError": "it refuses an option of the address, as pgbouncer does search_path: "
+    "set DATABASE_SCHEMA instead",
     "TooManyConnectionsError": "it has no connection left",
     "DiskFullError": "its disk is full",
+    "InvalidSchemaNameError": "there is no such schema: see DATABASE_SCHEMA",
+    "DuplicateTableError": "another application has a table, view or index with the name of ours: "
+    "set DATABASE_SCHEMA",
 }
 """What an operator meets most, in words."""
 
@@ -73,8 +79,11 @@ class PoolLimits:
 class Database:
     """Runs work on a pooled connection. The server need not be up yet, and may come back."""
 
-    def __init__(self, dsn: str, limits: PoolLimits | None = None) -> None:
-        self._servers = Servers(dsn)
+    def __init__(
+        self, dsn: str, limits: PoolLimits | None = None, schema: str | None = None
+    ) -> None:
+        self._servers = Servers(dsn, schema)
+        self.schema = self._servers.schema
         self._limits = limits or PoolLimits()
         self._keeps_statements = (
             self._limits.statement_cache > 0 and self._servers.address.keeps_statements
@@ -107,7 +116,7 @@ class Database:
             self._pool.terminate()
 
     async def run(
-        self, work: Callable[[Connection], Awaitable[Answer]], since: float | None = None
+        self, work: Callable[[Session], Awaitable[Answer]], since: float | None = None
     ) -> Answer:
         """`work` on one connection, repeated if the failure was a passing one.
 
@@ -122,9 +131,20 @@ class Database:
                 return await self._with_tries(work, deadline, self._limits.wait - waited)
         except SyncError:
             raise
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise StorageUnavailable(await self._rights_lacking() or _words(error)) from None
         except Exception as error:  # noqa: BLE001 - the one place where the driver's errors become words
             # Not chained: a driver's message may quote the row.
             raise translated(error) from None
+
+    async def _rights_lacking(self) -> str:
+        """Which rights the role does not have. The server's error names the table alone."""
+        rows = await self.run(lambda session: session.fetch(look(self.schema)))
+        there = found([dict(row) for row in rows])
+        if not there.rights_lacking:
+            return ""
+        rights = ", ".join(there.rights_lacking)
+        return f"the role {there.role} lacks {rights}: see docs/guides/rights.md"
 
     @property
     def in_use(self) -> int:
@@ -137,7 +157,7 @@ class Database:
         return 0 if self._pool is None else self._pool.get_size()
 
     async def _with_tries(
-        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float, wait: float
+        self, work: Callable[[Session], Awaitable[Answer]], deadline: float, wait: float
     ) -> Answer:
         for attempt in range(1, self._limits.tries):
             try:
@@ -149,7 +169,7 @@ class Database:
         return await self._once(work, deadline, wait)
 
     async def _once(
-        self, work: Callable[[Connection], Awaitable[Answer]], deadline: float, wait: float
+        self, work: Callable[[Session], Awaitable[Answer]], deadline: float, wait: float
     ) -> Answer:
         if self._pool is None:
             raise StorageUnavailable("the pool is not open")
@@ -159,7 +179,7 @@ class Database:
             deadline + self._limits.grace, connection.terminate
         )
         try:
-            return await work(connection)
+            return await work(Session(connection, self.schema))
         except asyncpg.ReadOnlySQLTransactionError:
             # After a failover our address leads to another server, but not on this connection.
             connection.terminate()

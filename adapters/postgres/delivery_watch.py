@@ -14,13 +14,11 @@ class PostgresDeliveryWatch(DeliveryWatch):
         self._database = database
 
     async def silent_users(self, after: timedelta) -> int:
-        count: int = await self._database.run(
-            lambda connection: connection.fetchval(SILENT_USERS, after)
-        )
+        count: int = await self._database.run(lambda session: session.fetchval(SILENT_USERS, after))
         return count
 
     async def last_delivery_at(self) -> datetime | None:
         moment: datetime | None = await self._database.run(
-            lambda connection: connection.fetchval(LAST_DELIVERY)
+            lambda session: session.fetchval(LAST_DELIVERY)
         )
         return moment

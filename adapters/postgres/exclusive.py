@@ -47,17 +47,20 @@ class PostgresExclusive(Exclusive):
     is open, the server calls its connection by the holder's name (of which it keeps 63 bytes).
     """
 
-    def __init__(self, dsn: str) -> None:
-        self._servers = Servers(dsn)
+    def __init__(self, dsn: str, schema: str | None = None) -> None:
+        self._servers = Servers(dsn, schema)
 
     def hold(self, name: str, holder: str) -> AbstractAsyncContextManager[None]:
         return self._hold(name, holder)
 
     @asynccontextmanager
     async def _hold(self, name: str, holder: str) -> AsyncIterator[None]:
+        # Two installations in one database have locks of their own.
+        schema = self._servers.schema
+        key = f"{schema}:{name}" if schema else name
         connection = await self._connect()
         try:
-            await _lock(connection, name, holder)
+            await _lock(connection, key, holder)
             async with _while_it_lasts(connection):
                 yield
         finally:

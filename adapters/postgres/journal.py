@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.database import Database
 from adapters.postgres.journal_statements import (
     ENTRY_BY_ID,
     FIRST_ID_SINCE,
@@ -19,6 +19,7 @@ from adapters.postgres.journal_statements import (
     entries_page,
     last_looked_at,
 )
+from adapters.postgres.session import Session
 from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINED
 from domain.journal import PAGE_SIZE, EntryPage, JournalEntry, JournalQuery
 from domain.ports import Journal, JournalPages
@@ -36,17 +37,15 @@ class PostgresJournal(Journal, JournalPages):
         self._database = database
 
     async def quarantine(self, delivery: UnreadableDelivery) -> None:
-        await self._database.run(lambda connection: _quarantine(connection, delivery))
+        await self._database.run(lambda session: _quarantine(session, delivery))
 
     async def quarantined(self) -> int:
-        count: int = await self._database.run(lambda connection: connection.fetchval(QUARANTINED))
+        count: int = await self._database.run(lambda session: session.fetchval(QUARANTINED))
         return count
 
     async def count(self, query: JournalQuery) -> int:
         text, parameters = deliveries_count(query)
-        number: int = await self._database.run(
-            lambda connection: connection.fetchval(text, *parameters)
-        )
+        number: int = await self._database.run(lambda session: session.fetchval(text, *parameters))
         return number
 
     async def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
@@ -62,38 +61,34 @@ class PostgresJournal(Journal, JournalPages):
             after, left = records[-1]["id"], None if left is None else left - size
 
     async def history(self, user_id: UserId) -> list[JournalEntry]:
-        records = await self._database.run(lambda connection: connection.fetch(HISTORY, user_id))
+        records = await self._database.run(lambda session: session.fetch(HISTORY, user_id))
         return [_entry(record) for record in records]
 
     async def page(self, query: JournalQuery, before: int | None = None) -> EntryPage:
-        return await self._database.run(lambda connection: _page(connection, query, before))
+        return await self._database.run(lambda session: _page(session, query, before))
 
     async def entry(self, entry_id: int) -> JournalEntry | None:
-        record = await self._database.run(
-            lambda connection: connection.fetchrow(ENTRY_BY_ID, entry_id)
-        )
+        record = await self._database.run(lambda session: session.fetchrow(ENTRY_BY_ID, entry_id))
         return None if record is None else _entry(record)
 
 
-async def _fetch(
-    connection: Connection, *, text: str, parameters: Sequence[Any]
-) -> list[asyncpg.Record]:
-    return await connection.fetch(text, *parameters)
+async def _fetch(session: Session, *, text: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
+    return await session.fetch(text, *parameters)
 
 
-async def _page(connection: Connection, query: JournalQuery, before: int | None) -> EntryPage:
+async def _page(session: Session, query: JournalQuery, before: int | None) -> EntryPage:
     limit = query.limit or PAGE_SIZE
     low, high = LOWEST, before or HIGHEST
     if query.since is not None:
-        low = await connection.fetchval(FIRST_ID_SINCE, query.since - OVERLAP)
+        low = await session.fetchval(FIRST_ID_SINCE, query.since - OVERLAP)
     if query.until is not None:
-        high = min(high, await connection.fetchval(FIRST_ID_SINCE, query.until + OVERLAP))
+        high = min(high, await session.fetchval(FIRST_ID_SINCE, query.until + OVERLAP))
     text, parameters = entries_page(query, low, high, limit + 1)
-    found = tuple(map(_entry, await connection.fetch(text, *parameters)))
+    found = tuple(map(_entry, await session.fetch(text, *parameters)))
     if len(found) > limit:
         return EntryPage(entries=found[:limit], older=found[limit - 1].id)
     text, parameters = last_looked_at(query, low, high)
-    last = await connection.fetchrow(text, *parameters)
+    last = await session.fetchrow(text, *parameters)
     if last is None:
         return EntryPage(entries=found)
     return EntryPage(entries=found, older=last["id"], looked_back_to=last["received_at"])
@@ -103,12 +98,12 @@ def _entry(record: asyncpg.Record) -> JournalEntry:
     return JournalEntry(**{**record, "source": Source(record["source"])})
 
 
-async def _quarantine(connection: Connection, delivery: UnreadableDelivery) -> None:
-    async with connection.transaction():
+async def _quarantine(session: Session, delivery: UnreadableDelivery) -> None:
+    async with session.transaction():
         if delivery.clerk_id is not None:
             # A deletion takes the same lock: either it erases this body, or we find its tombstone.
-            await connection.fetch(LOCK_USERS, [delivery.clerk_id])
-        await connection.execute(
+            await session.fetch(LOCK_USERS, [delivery.clerk_id])
+        await session.execute(
             QUARANTINE,
             delivery.svix_id,
             delivery.event_type,

@@ -33,7 +33,7 @@ ENTRY = """
     occurred_at, error, clerk_updated_at, stored_updated_at"""
 
 HISTORY = f"""
-select {ENTRY}, null::bytea as body from sync_journal where clerk_id = $1 order by id
+select {ENTRY}, null::bytea as body from our.sync_journal where clerk_id = $1 order by id
 """  # noqa: S608
 
 _CONDITIONS = {
@@ -52,7 +52,7 @@ def deliveries_page(query: JournalQuery, after: int, size: int) -> Statement:
     """The verified deliveries with an id above `after`, oldest first."""
     where, values = _where(query, first=3)
     text = f"""
-        select {ENTRY}, body from sync_journal
+        select {ENTRY}, body from our.sync_journal
         where id > $1 and svix_id is not null and {where}
         order by id
         limit $2
@@ -64,7 +64,7 @@ def deliveries_count(query: JournalQuery) -> Statement:
     where, values = _where(query, first=2)
     text = f"""
         select count(*)
-        from (select from sync_journal where svix_id is not null and {where} limit $1) as wanted
+        from (select from our.sync_journal where svix_id is not null and {where} limit $1) as wanted
     """  # noqa: S608
     return text, [query.limit, *values]
 
@@ -77,7 +77,7 @@ def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Stateme
     text = f"""
         select {ENTRY}, null::bytea as body
         from (
-            select * from sync_journal where id >= $1 and id < $2 and {walk}
+            select * from our.sync_journal where id >= $1 and id < $2 and {walk}
             order by id desc
             limit {_looked_at(query)}
         ) as looked_at
@@ -92,7 +92,7 @@ def last_looked_at(query: JournalQuery, low: int, high: int) -> Statement:
     """The oldest entry that such a page looks at; no row if it came to the end of the journal."""
     walk, walked = _walk(query)
     text = f"""
-        select id, received_at from sync_journal
+        select id, received_at from our.sync_journal
         where id >= $1 and id < $2 and $3::integer > 0 and {walk}
         order by id desc
         offset {_looked_at(query) - 1}
@@ -137,20 +137,20 @@ def _uncommon(query: JournalQuery) -> str | None:
 # Materialized: otherwise the plan may evaluate it again and skip the rows it has locked itself.
 EXPIRE_BODIES = """
 with due as materialized (
-    select id from sync_journal
+    select id from our.sync_journal
     where body is not null and received_at < now() - $1::interval
     order by received_at
     limit $2
     for update skip locked  -- an entry that a redelivery has locked is erased the next time
 )
-update sync_journal set body = null from due where sync_journal.id = due.id
+update our.sync_journal set body = null from due where sync_journal.id = due.id
 """
 
 EXPIRE_ENTRIES = """
-delete from sync_journal
+delete from our.sync_journal
 where id in (
     select id
-    from (select id, received_at from sync_journal order by id limit 10 * $2::integer) as oldest
+    from (select id, received_at from our.sync_journal order by id limit 10 * $2::integer) as oldest
     where received_at < now() - $1::interval
     limit $2::integer
 )
@@ -162,23 +162,23 @@ It looks at ten times as many as it removes, so as to pass over entries of a clo
 
 EXPIRED = """
 select
-    (select count(*) from sync_journal
+    (select count(*) from our.sync_journal
         where body is not null and received_at < now() - $1::interval),
-    (select count(*) from sync_journal where received_at < now() - $2::interval)
+    (select count(*) from our.sync_journal where received_at < now() - $2::interval)
 """
 
-BODIES_OF = "select count(*) from sync_journal where clerk_id = $1 and body is not null"
+BODIES_OF = "select count(*) from our.sync_journal where clerk_id = $1 and body is not null"
 
 SILENT_USERS = """
 select count(distinct arrival.clerk_id)
-from sync_journal as arrival
-join users on users.clerk_id = arrival.clerk_id
+from our.sync_journal as arrival
+join our.users on users.clerk_id = arrival.clerk_id
 where arrival.source = 'jit' and arrival.outcome = 'created'
     and arrival.received_at between now() - interval '1 day' and now() - $1::interval
     -- The user.created of an older user may have been sent before the endpoint existed.
     and users.clerk_created_at > now() - interval '1 day'
     and not exists (
-        select from sync_journal as webhook
+        select from our.sync_journal as webhook
         where webhook.clerk_id = arrival.clerk_id
             and webhook.event_type = 'user.created' and webhook.source = 'webhook'
     )
@@ -187,24 +187,24 @@ where arrival.source = 'jit' and arrival.outcome = 'created'
 LAST_DELIVERY = f"""
 select received_at
 from (
-    select source, received_at from sync_journal order by id desc limit {LOOKED_AT}
+    select source, received_at from our.sync_journal order by id desc limit {LOOKED_AT}
 ) as looked_at
 where source = 'webhook'
 limit 1
 """  # noqa: S608
 
-ENTRY_BY_ID = f"select {ENTRY}, body from sync_journal where id = $1"  # noqa: S608
+ENTRY_BY_ID = f"select {ENTRY}, body from our.sync_journal where id = $1"  # noqa: S608
 
 FIRST_ID_SINCE = """
 with recursive search (low, high) as (
-    select min(id), max(id) + 1 from sync_journal
+    select min(id), max(id) + 1 from our.sync_journal
     union all
     select
         case when received_at < $1 then id + 1 else low end,
         case when received_at < $1 then high else (low + high) / 2 end
     from search
     cross join lateral (
-        select id, received_at from sync_journal
+        select id, received_at from our.sync_journal
         where id >= (low + high) / 2
         order by id
         limit 1

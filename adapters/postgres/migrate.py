@@ -1,45 +1,57 @@
 """Brings the schema to head. Safe from several processes at once, and while traffic goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
+from functools import partial
+from typing import TypeVar
 
-from alembic import command
-from alembic.config import Config
+import asyncpg
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from adapters.postgres import upgrade
 from adapters.postgres.database import out_of_reach
 from adapters.postgres.servers import NO_SESSION, Servers
+from domain.errors import StorageUnavailable
+from domain.schema import SchemaState
 
-_LOCK = 0x636C65726B
-"""The advisory lock of a migration: any number, the same in every process."""
-
-_ASK_AGAIN = 0.2
-"""Seconds between two attempts to get that lock."""
+Answer = TypeVar("Answer")
 
 _LONGEST_WAIT = "2s"
 """How long a migration waits for a table's lock: all traffic waits behind it."""
 
 
-async def migrate(dsn: str) -> None:
+async def migrate(dsn: str, schema: str | None = None) -> SchemaState:
     """Apply every migration that is missing, each in a transaction of its own.
 
-    Raises `StorageUnavailable`, also when another transaction holds a table's lock for too long:
-    try again.
+    `schema` is made if it is missing. A schema that is ahead stays as it is. Raises
+    `SchemaRefused`, or `StorageUnavailable`, also when another transaction holds a table's lock
+    for too long: then try again.
     """
-    servers = Servers(dsn)
+    return await _run(Servers(dsn, schema), partial(upgrade.bring_to_head, commits=True))
+
+
+async def missing_sql(dsn: str, schema: str | None = None) -> str:
+    """The SQL that `migrate` would run now, for those whose database administrator runs it.
+
+    Empty if nothing is missing. Raises as `migrate` does.
+    """
+    return await _run(Servers(dsn, schema), upgrade.missing_sql)
+
+
+async def _run(servers: Servers, work: Callable[[Connection, str | None], Answer]) -> Answer:
     engine = _engine(servers)
     try:
         async with _locked(servers), engine.connect() as connection:
-            await connection.run_sync(_upgrade)
+            return await connection.run_sync(work, servers.schema)
     except DBAPIError as error:
-        raise out_of_reach(_driver_error(error)) from None
+        raise _in_words(_driver_error(error)) from None
     except NO_SESSION as error:
-        raise out_of_reach(error) from None
+        raise _in_words(error) from None
     finally:
         await engine.dispose()
 
@@ -56,10 +68,10 @@ async def _locked(servers: Servers) -> AsyncIterator[None]:
     try:
         while True:
             await connection.execute("begin")
-            if await connection.fetchval("select pg_try_advisory_xact_lock($1)", _LOCK):
+            if await connection.fetchval("select pg_try_advisory_xact_lock($1)", upgrade.LOCK):
                 break
             await connection.execute("rollback")
-            await asyncio.sleep(_ASK_AGAIN)
+            await asyncio.sleep(upgrade.ASK_AGAIN)
         await connection.execute("set local idle_in_transaction_session_timeout = 0")
         yield
     finally:
@@ -94,12 +106,15 @@ def _driver_error(error: DBAPIError) -> Exception:
     return cause if isinstance(cause, Exception) else error
 
 
-def _upgrade(connection: Connection) -> None:
-    command.upgrade(_config(connection), "head")
-
-
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    return config
+def _in_words(error: Exception) -> StorageUnavailable:
+    if not isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return out_of_reach(error)
+    # The server's message names no more than the object: no row is in it.
+    named = re.search(
+        r"(schema|database|table|relation|view|sequence) \"?([\w$ -]+)\"?", str(error)
+    )
+    what = " ".join(named.groups()) if named else "the schema"
+    return StorageUnavailable(
+        f"the role may not change {what}: it needs CREATE on the schema, and to own our tables "
+        "(InsufficientPrivilegeError 42501)"
+    )

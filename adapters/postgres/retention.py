@@ -29,7 +29,7 @@ class PostgresRetention(JournalRetention):
 
     async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
         record = await self._database.run(
-            lambda connection: connection.fetchrow(EXPIRED, bodies, entries)
+            lambda session: session.fetchrow(EXPIRED, bodies, entries)
         )
         due_bodies, due_entries = record or (0, 0)
         return due_bodies, due_entries
@@ -38,14 +38,10 @@ class PostgresRetention(JournalRetention):
         return await self._changed(ERASE_BODIES, [user_id])
 
     async def bodies_of(self, user_id: UserId) -> int:
-        count: int = await self._database.run(
-            lambda connection: connection.fetchval(BODIES_OF, user_id)
-        )
+        count: int = await self._database.run(lambda session: session.fetchval(BODIES_OF, user_id))
         return count
 
     async def _changed(self, statement: str, *parameters: Any) -> int:
         """How many rows, by the command's tag: `UPDATE 17`."""
-        tag: str = await self._database.run(
-            lambda connection: connection.execute(statement, *parameters)
-        )
+        tag: str = await self._database.run(lambda session: session.execute(statement, *parameters))
         return int(tag.rpartition(" ")[2])

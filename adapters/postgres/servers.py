@@ -24,9 +24,14 @@ class Servers:
     time: a machine that is gone does not even refuse.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises `AddressRefused`. Connects to nothing."""
+    def __init__(self, url: str, schema: str | None = None) -> None:
+        """`schema` is `DATABASE_SCHEMA`; without it, the address may name one.
+
+        Raises `AddressRefused`. Connects to nothing.
+        """
         self.address = parse_address(url)
+        self.schema = schema or self.address.schema
+        """Where our tables are. None: where the role's `search_path` says."""
         # No host at all: one place, which the driver chooses as libpq does.
         self._places: list[tuple[str | None, int | None]] = [*self.address.hosts] or [(None, None)]
 

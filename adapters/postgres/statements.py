@@ -69,7 +69,7 @@ stored as materialized (
     select
         clerk_id, clerk_updated_at, observed_at, deleted_at{_STORED_ACTIVITY},
         case when octet_length(digest) = 16 then '\\x00'::bytea || digest else digest end as digest
-    from users
+    from our.users
     where clerk_id = {_IDS}
     order by clerk_id  -- every writer locks in the same order: no deadlock
     {locking}  -- no key: an open insert that references users.id does not block it
@@ -100,7 +100,7 @@ decided as materialized (
     order by batch.clerk_id
 ),
 inserted as (
-    insert into users (
+    insert into our.users (
         clerk_id, clerk_updated_at, observed_at, digest, deleted_at, synced_by, {CONTENTS})
     select
         clerk_id, clerk_updated_at, observed_at, digest, deleted_at, source, {CONTENTS}
@@ -110,7 +110,7 @@ inserted as (
     returning clerk_id
 ),
 updated as (
-    update users
+    update our.users
     set ({CONTENTS}) = row ({", ".join(f"decided.{name}" for name in USER_COLUMNS)}),
         clerk_updated_at = decided.clerk_updated_at,
         observed_at = decided.observed_at,
@@ -126,7 +126,7 @@ settled as (
     where not is_new or clerk_id in (select clerk_id from inserted)
 ),
 journaled as (
-    insert into sync_journal (
+    insert into our.sync_journal (
         svix_id, event_type, clerk_id, source, occurred_at, outcome,
         clerk_updated_at, stored_updated_at, body)
     select
@@ -158,7 +158,7 @@ SYNC = _sync("for no key update", "is_new")
 
 SYNC_UNLOCKED = _sync(
     "for no key update skip locked",
-    "is_new and not exists (select from users where users.clerk_id = decided.clerk_id)",
+    "is_new and not exists (select from our.users where users.clerk_id = decided.clerk_id)",
 )
 """Skips rows that another writer has locked: those observations have no result.
 
@@ -173,12 +173,12 @@ _READING = ", ".join(
 GET_MANY = f"""
 select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
     created_at, last_synced_at, synced_by, {_READING}
-from users
+from our.users
 where clerk_id = {_IDS}
 """  # noqa: S608
 
 LIVE_IDS = """
-select clerk_id from users
+select clerk_id from our.users
 where deleted_at is null and clerk_id > $1
 order by clerk_id
 limit $2
@@ -190,19 +190,19 @@ from (select distinct clerk_id from unnest($1::text[]) as clerk_id order by cler
 """
 
 ERASE_BODIES = """
-update sync_journal set body = null where clerk_id = any ($1::text[]) and body is not null
+update our.sync_journal set body = null where clerk_id = any ($1::text[]) and body is not null
 """
 
 QUARANTINE = """
-insert into sync_journal (
+insert into our.sync_journal (
     svix_id, event_type, clerk_id, source, occurred_at, outcome, error, body)
 select $1, $2, $3, $4, $5, 'quarantined', $6,
     case when not exists (
-        select from users where clerk_id = $3 and deleted_at is not null
+        select from our.users where clerk_id = $3 and deleted_at is not null
     ) then $7::bytea end
 on conflict (svix_id) do update set
     deliveries = sync_journal.deliveries + 1,
     last_received_at = now()
 """
 
-QUARANTINED = "select count(*) from sync_journal where outcome = 'quarantined'"
+QUARANTINED = "select count(*) from our.sync_journal where outcome = 'quarantined'"

@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from adapters.postgres.batching import Batching
-from adapters.postgres.database import Connection, Database
+from adapters.postgres.database import Database
 from adapters.postgres.rows import LocalRecord, columns_of, local_record, result_of
+from adapters.postgres.session import Session
 from adapters.postgres.statements import (
     ERASE_BODIES,
     GET_MANY,
@@ -63,7 +64,7 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
         records = await self._database.run(
-            lambda connection: connection.fetch(LIVE_IDS, after or "", limit)
+            lambda session: session.fetch(LIVE_IDS, after or "", limit)
         )
         return [record["clerk_id"] for record in records]
 
@@ -79,14 +80,12 @@ class PostgresUserRepository(UserRepository, UserTable):
     async def _get_many(
         self, user_ids: Sequence[UserId], since: float | None = None
     ) -> Mapping[UserId, LocalRecord]:
-        records = await self._database.run(
-            lambda connection: connection.fetch(GET_MANY, user_ids), since
-        )
+        records = await self._database.run(lambda session: session.fetch(GET_MANY, user_ids), since)
         return {record["clerk_id"]: local_record(record) for record in records}
 
     async def _write(self, commands: Sequence[SyncUser], since: float) -> Mapping[int, SyncResult]:
         return await self._database.run(
-            lambda connection: _send(connection, SYNC_UNLOCKED, commands), since
+            lambda session: _send(session, SYNC_UNLOCKED, commands), since
         )
 
     async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:
@@ -108,40 +107,40 @@ class PostgresUserRepository(UserRepository, UserTable):
     async def _sync_all(
         self, commands: Sequence[SyncUser], since: float | None = None
     ) -> list[SyncResult]:
-        return await self._database.run(lambda connection: _sync(connection, commands), since)
+        return await self._database.run(lambda session: _sync(session, commands), since)
 
 
-async def _sync(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
+async def _sync(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult]:
     waves = _waves(commands)
     deleted = sorted({c.change.clerk_id for c in commands if isinstance(c.change, DeletedUser)})
     if len(waves) == 1 and not deleted:
-        return await _take_greater(connection, commands)
+        return await _take_greater(session, commands)
     results: dict[int, SyncResult] = {}
-    async with connection.transaction():
+    async with session.transaction():
         # Quarantine takes the same lock: no body slips in between the deletion and its erasure.
-        await connection.fetch(LOCK_USERS, deleted)
+        await session.fetch(LOCK_USERS, deleted)
         for wave in waves:
-            answers = await _take_greater(connection, [commands[index] for index in wave])
+            answers = await _take_greater(session, [commands[index] for index in wave])
             results.update(zip(wave, answers, strict=True))
         # A statement of its own, and after the rows are locked: it must see what others committed.
-        await connection.execute(ERASE_BODIES, deleted)
+        await session.execute(ERASE_BODIES, deleted)
     return [results[index] for index in range(len(commands))]
 
 
-async def _take_greater(connection: Connection, commands: Sequence[SyncUser]) -> list[SyncResult]:
-    results = await _send(connection, SYNC, commands)
+async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult]:
+    results = await _send(session, SYNC, commands)
     if len(results) < len(commands):
         # Another writer inserted these users at the same time. Now their rows are there.
         skipped = [index for index in range(len(commands)) if index not in results]
-        answers = await _take_greater(connection, [commands[index] for index in skipped])
+        answers = await _take_greater(session, [commands[index] for index in skipped])
         results.update(zip(skipped, answers, strict=True))
     return [results[index] for index in range(len(commands))]
 
 
 async def _send(
-    connection: Connection, statement: str, commands: Sequence[SyncUser]
+    session: Session, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
-    records = await connection.fetch(statement, *columns_of(commands))
+    records = await session.fetch(statement, *columns_of(commands))
     return {record["ordinal"] - 1: result_of(record) for record in records}
 
 

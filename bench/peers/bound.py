@@ -15,7 +15,11 @@ import uvicorn
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from svix.webhooks import Webhook, WebhookVerificationError
 
-from adapters.postgres.statements import BATCH_COLUMNS, GET_MANY, SYNC
+from adapters.postgres import statements
+from adapters.postgres.session import qualified
+from adapters.postgres.statements import BATCH_COLUMNS
+
+GET_MANY, SYNC = (qualified(one, None) for one in (statements.GET_MANY, statements.SYNC))
 
 CONTENTS = ("email", "phone_number", "username", "first_name", "last_name", "image_url")
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from domain import health
 from domain.ports import LeftOut
 from scripts.commands.ending import ending
 from scripts.commands.exit_codes import ExitCode, Refusal
@@ -142,8 +143,8 @@ def _settings() -> Settings:
 
 
 async def _require_schema(available: Operations) -> None:
-    if not await available.store.schema_at_head():
-        raise Refusal(
-            ExitCode.MISCONFIGURED,
-            "The store's schema is behind. Bring it to head: python -m service migrate",
-        )
+    state = await available.store.schema()
+    if not state.is_usable:
+        finding = health.schema(state)
+        words = f"{finding.words[0].upper()}{finding.words[1:]}"
+        raise Refusal(ExitCode.MISCONFIGURED, f"{words}. To do: {finding.advice}")

@@ -64,9 +64,11 @@ async def _of_all(settings: Settings, available: Operations) -> list[Finding]:
 
 async def _of_the_store(settings: Settings, available: Operations) -> list[Finding]:
     try:
-        at_head = await available.store.schema_at_head()
-        reached = [health.store(None), health.schema(at_head=at_head)]
-        return [*reached, *await _of_webhooks(settings, available)] if at_head else reached
+        schema = await available.store.schema()
+        reached = [health.store(None), health.schema(schema)]
+        if not schema.is_usable:
+            return reached
+        return [*reached, health.rights(schema), *await _of_webhooks(settings, available)]
     except StorageUnavailable as error:
         return [health.store(str(error))]
 

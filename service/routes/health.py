@@ -71,3 +71,7 @@ async def metrics(request: Request) -> Response:
     except (StorageUnavailable, TimeoutError):
         pass  # the last known figures stand
     return Response(services.metrics.exposition(), media_type=PROMETHEUS)
+
+
+HEALTH_PATHS = frozenset(route.path for route in router.routes if isinstance(route, PlainRoute))
+"""Answered whatever else is refused for want of room."""

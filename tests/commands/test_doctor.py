@@ -7,6 +7,7 @@ import pytest
 from adapters.postgres.database import Database
 from domain import health
 from domain.health import State
+from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.commands.arrivals import Sql, happened, quarantined
@@ -36,6 +37,7 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "configuration",
         "store",
         "schema",
+        "rights",
         "last_delivery",
         "quarantine",
         "webhooks",
@@ -133,7 +135,7 @@ def test_whatever_is_not_well_comes_with_advice() -> None:
     findings = [
         health.configuration(["x"], []),
         health.store("x"),
-        health.schema(at_head=False),
+        health.schema(SchemaState(standing=Standing.BEHIND)),
         health.signing_keys(loaded=False),
         health.clerk("x"),
         health.clerk(None, key_refused=True),

@@ -161,6 +161,7 @@ async def test_the_statement_is_answered_from_the_index(database: Database, sql:
     )
     await sql.execute("analyze sync_journal")
     from adapters.postgres.journal_statements import SILENT_USERS
+    from adapters.postgres.session import qualified
 
-    plan = await sql.fetch(f"explain {SILENT_USERS}", AFTER)
+    plan = await sql.fetch(f"explain {qualified(SILENT_USERS, None)}", AFTER)
     assert "Seq Scan on sync_journal" not in "\n".join(row[0] for row in plan)

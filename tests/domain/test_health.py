@@ -8,6 +8,7 @@ import pytest
 from domain import health
 from domain.drift import Sweep
 from domain.health import Finding, Place, State, sentence, troubles
+from domain.schema import SchemaState, Standing
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -20,7 +21,7 @@ def sweep(*, ago: timedelta = timedelta(hours=1), left: int = 0) -> Sweep:
 def found(
     *,
     store: str | None = None,
-    at_head: bool = True,
+    schema: Standing = Standing.AT_HEAD,
     keys: bool = True,
     clerk: str | None = None,
     quarantined: int = 0,
@@ -29,7 +30,7 @@ def found(
 ) -> list[Finding]:
     return [
         health.store(store),
-        health.schema(at_head=at_head),
+        health.schema(SchemaState(standing=schema)),
         health.signing_keys(loaded=keys),
         health.clerk(clerk),
         health.quarantine(quarantined),
@@ -75,7 +76,7 @@ def test_when_all_is_well_the_sentence_says_since_when(changes: dict[str, Any], 
     ("changes", "words"),
     [
         ({"store": "no such host"}, "The store cannot be reached: no such host."),
-        ({"at_head": False}, "The store's schema is behind."),
+        ({"schema": Standing.BEHIND}, "The store's schema is behind."),
         ({"clerk": ""}, "Clerk does not answer."),
         ({"quarantined": 1}, "1 delivery could not be applied."),
         ({"quarantined": 1200}, "1,200 deliveries could not be applied."),
@@ -106,5 +107,7 @@ def test_without_a_store_nothing_else_is_guessed() -> None:
 
 
 def test_what_keeps_the_service_from_serving_is_unready_and_nothing_else() -> None:
-    wrong = found(store="x", at_head=False, keys=False, clerk="x", quarantined=1, silent_users=1)
+    wrong = found(
+        store="x", schema=Standing.BEHIND, keys=False, clerk="x", quarantined=1, silent_users=1
+    )
     assert {one.about for one in wrong if one.unready} == {"store", "schema", "signing_keys"}

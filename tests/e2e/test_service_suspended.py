@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.edge.server import BoundedHeadProtocol
+from service.edge.budget import Budget
 from tests.e2e.processes import environment_for, running_process
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ async def test_whoever_asked_while_the_service_stood_still_is_answered(
         service.send_signal(signal.SIGSTOP)
         for _, writer in callers:
             writer.write(REQUEST)
-        await asyncio.sleep(BoundedHeadProtocol.head_seconds + 1)
+        await asyncio.sleep(Budget().head_seconds + 1)
         service.send_signal(signal.SIGCONT)
         answers = [await reader.read() for reader, _ in callers]
         for _, writer in callers:

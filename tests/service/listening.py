@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
-from service.edge.server import BoundedHeadProtocol, _config
+from service.edge.budget import Budget, Edge
+from service.edge.server import server_config
 from service.settings import Settings
 
 
@@ -23,6 +24,11 @@ class Answer:
     def status(self) -> int:
         """0 when there was no answer."""
         return int(self.raw.split(b" ", 2)[1]) if self.raw else 0
+
+    @property
+    def statuses(self) -> list[int]:
+        """Of all answers on the connection."""
+        return [int(one[:3]) for one in self.raw.split(b"HTTP/1.1 ")[1:]]
 
     @property
     def headers(self) -> dict[str, str]:
@@ -40,6 +46,7 @@ class Listening:
     """A port that is answered."""
 
     port: int
+    edge: Edge
 
     async def send(self, *chunks: bytes, pause: float = 0.0, end: bool = False) -> Answer:
         """Write the chunks, `pause` seconds apart, and read until the connection is closed.
@@ -90,18 +97,18 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
 
 @asynccontextmanager
 async def listening(
-    app: FastAPI, settings: Settings, http: type[BoundedHeadProtocol] = BoundedHeadProtocol
+    app: FastAPI, settings: Settings, budget: Budget | None = None
 ) -> AsyncIterator[Listening]:
     """`app` on a free port of loopback, its lifespan included."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1_000)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = _config(app, settings)
-    config.http = http
+    edge = Edge(budget or Budget())
+    config = server_config(app, settings, edge)
     server = _Server(config)
     async with app.router.lifespan_context(app):
         serving = asyncio.create_task(server.serve([listener]))
         await server.answering.wait()
-        yield Listening(listener.getsockname()[1])
+        yield Listening(listener.getsockname()[1], edge)
         server.should_exit = True
         await serving
 

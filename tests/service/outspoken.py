@@ -10,8 +10,8 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Tracer, Tra
 
 from service.app import create_app
 from service.bootstrap import read_settings
-from service.edge.server import DrainingServer, _config
-from service.log import route_the_libraries
+from service.edge.server import serve
+from service.log import log_writer, route_the_libraries
 
 
 class OutspokenSpan(NonRecordingSpan):
@@ -73,12 +73,14 @@ def main() -> int:
     trace.set_tracer_provider(OutspokenTracers())
     _logs.set_logger_provider(OutspokenLoggers())
     settings = read_settings()
-    route_the_libraries(settings.log_level, settings.log_format)
-    app = create_app(settings)
+    lines = log_writer(settings.log_format)
+    route_the_libraries(settings.log_level, settings.log_format, lines)
+    app = create_app(settings, lines)
     app.get("/failing")(failing)
-    server = DrainingServer(_config(app, settings), app, settings.drain_seconds)
-    server.run()
-    return 0 if server.started else 1
+    try:
+        return serve(app, settings)
+    finally:
+        lines.close()
 
 
 if __name__ == "__main__":

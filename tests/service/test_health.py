@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -101,7 +102,7 @@ async def test_a_dead_store_is_noticed_within_the_second() -> None:
         return await asyncio.Event().wait()
 
     looking = Readiness(
-        schema_at_head=says_nothing,
+        schema=says_nothing,
         keys_loaded=lambda: True,
         clerk_answers=lambda: True,
         silent_users=says_nothing,
@@ -141,10 +142,40 @@ async def test_a_schema_of_another_revision_is_not_ready(
 ) -> None:
     await migrate(empty_url)
     connection = await asyncpg.connect(empty_url)
-    await connection.execute("update alembic_version set version_num = 'older'")
+    await connection.execute("update clerk_user_sync_version set version_num = 'older'")
     await connection.close()
     async with running_service(clerk, empty_url) as service:
         assert (await readiness(service))[1]["checks"]["schema"] is False
+
+
+async def test_a_newer_releases_schema_is_ready_and_named(
+    clerk: ClerkEmulator, empty_url: str
+) -> None:
+    """After a rollback, or while two releases run side by side."""
+    await migrate(empty_url)
+    connection = await asyncpg.connect(empty_url)
+    await connection.execute("update clerk_user_sync_version set version_num = '9001'")
+    await connection.close()
+    async with running_service(clerk, empty_url, migrate_on_start=True) as service:
+        await eventually(lambda: is_ready(service))
+        report = (await readiness(service))[1]
+        assert (report["checks"], report["degraded"]) == (ALL_WELL, ["schema_ahead"])
+        assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
+
+
+async def test_a_hosts_table_in_the_way_is_logged_by_its_name_with_growing_pauses(
+    clerk: ClerkEmulator, empty_url: str
+) -> None:
+    connection = await asyncpg.connect(empty_url)
+    await connection.execute("create table users (id bigint)")
+    log = StringIO()
+    async with running_service(clerk, empty_url, log=log, migrate_on_start=True) as service:
+        await eventually(lambda: "DATABASE_SCHEMA" in log.getvalue())
+        assert (await readiness(service))[0] == 503
+    await connection.close()
+    lines = [line for line in log.getvalue().splitlines() if "job_failed" in line]
+    assert len(lines) == 1
+    assert "a table with the name of ours: users: set DATABASE_SCHEMA" in lines[0]
 
 
 async def test_an_empty_database_is_brought_to_head_when_asked_for(

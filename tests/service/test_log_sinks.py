@@ -2,12 +2,17 @@
 
 import asyncio
 import io
+import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,9 +20,13 @@ import httpx
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.log import line_logger
+from service.edge.budget import Budget, Edge
+from service.log import line_logger, log_writer
+from service.log_writer import PAUSE, LogWriter
 from tests.e2e.messages import sign_up
+from tests.e2e.processes import ServiceProcess, environment_for
 from tests.running import Service, running_service
+from tests.service.listening import Listening
 
 PROJECT = Path(__file__).parents[2]
 
@@ -51,9 +60,13 @@ async def test_a_service_that_cannot_write_its_log_serves(
     sink: Callable[[], TextIO], clerk: ClerkEmulator, store_url: str
 ) -> None:
     arrival, file = sign_up(clerk), sink()
-    async with running_service(clerk, store_url, log=file) as service, strict(service) as strictly:
+    lines = log_writer("json", file)
+    async with running_service(clerk, store_url, log=lines) as service, strict(service) as strictly:
         answers = [await strictly.deliver(arrival.body) for _ in range(3)]
         refused = await strictly.http.get("/v1/me")
+        assert lines.flush()
+        assert await service.metric("log_lines_dropped_total") == 4
+    lines.close()
     with suppress(OSError):
         file.close()
     assert [answer.status_code for answer in answers] == [204] * 3
@@ -78,26 +91,154 @@ def piped(pipe: Pipe) -> TextIO:
     return io.TextIOWrapper(io.BufferedWriter(pipe))
 
 
-async def test_the_lines_of_one_turn_go_out_together_in_the_next() -> None:
+async def test_the_lines_of_one_turn_are_one_write() -> None:
     pipe = Pipe()
-    file = piped(pipe)
-    log = line_logger("info", "json", file)
+    lines = log_writer("json", piped(pipe))
+    log = line_logger("info", "json", lines)
+    log.info("the thread starts")
+    assert lines.flush()
+    await asyncio.to_thread(asleep, lines)
+    del pipe.pieces[:]
     log.info("one")
     log.info("two")
-    assert pipe.pieces == []
     await asyncio.sleep(0)
+    assert lines.flush()
     assert [piece.count(b"\n") for piece in pipe.pieces] == [2]
+    lines.close()
 
 
-def test_a_line_goes_out_at_once_where_no_event_loop_runs() -> None:
+def asleep(lines: LogWriter) -> None:
+    """Wait until its thread waits for lines."""
+    while not lines._is_asleep:
+        threading.Event().wait(PAUSE)
+
+
+def test_a_line_is_written_where_no_event_loop_runs() -> None:
     pipe = Pipe()
-    file = piped(pipe)
-    line_logger("info", "json", file).info("one")
+    lines = log_writer("json", piped(pipe))
+    line_logger("info", "json", lines).info("one")
+    lines.close()
     assert [piece.count(b"\n") for piece in pipe.pieces] == [1]
 
 
+def test_a_closed_writer_may_be_used_again() -> None:
+    pipe = Pipe()
+    lines = log_writer("json", piped(pipe))
+    for word in ("one", "two"):
+        lines.write(f"{word}\n")
+        lines.close()
+    assert b"".join(pipe.pieces) == b"one\ntwo\n"
+
+
+@dataclass
+class Stuck:
+    """A pipe that is full, and that nobody reads yet."""
+
+    reader: int
+    file: TextIO
+    filled: int
+
+    def read(self) -> list[dict[str, Any]]:
+        """The lines that come out once somebody reads: all that there are, up to the last."""
+        self.file.close()
+        with os.fdopen(self.reader, "rb") as reader:
+            return [json.loads(line) for line in reader.read()[self.filled :].splitlines()]
+
+
+def stuck() -> Stuck:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filled = 0
+    with suppress(BlockingIOError):
+        while True:
+            filled += os.write(writer, b" " * 4096)
+    os.set_blocking(writer, True)
+    return Stuck(reader, os.fdopen(writer, "w"), filled)
+
+
+def test_lines_that_a_stuck_file_does_not_take_are_dropped_counted_and_told() -> None:
+    pipe = stuck()
+    lines = LogWriter(pipe.file, lambda count: f'{{"dropped": {count}}}\n', most_waiting=1_000)
+    started = time.monotonic()
+    for number in range(1_000):
+        lines.write(f'{{"number": {number}}}\n')
+    assert time.monotonic() - started < 1
+    assert not lines.flush(0.1)
+    dropped = lines.dropped
+    assert 0 < dropped < 1_000
+    reading = ThreadPoolExecutor(1)
+    first = reading.submit(os.read, pipe.reader, pipe.filled).result()
+    assert lines.flush(10)
+    lines.write('{"number": 1000}\n')
+    lines.close(10)
+    pipe.filled -= len(first)
+    told = pipe.read()
+    assert [one["dropped"] for one in told if "dropped" in one] == [dropped]
+    assert len(told) == 1_000 - dropped + 2
+    assert told[-1] == {"number": 1000}
+    assert lines.dropped == dropped
+
+
+def test_a_stuck_file_does_not_hold_up_the_end() -> None:
+    pipe = stuck()
+    lines = log_writer("json", pipe.file)
+    lines.write("{}\n")
+    started = time.monotonic()
+    lines.close(0.2)
+    assert time.monotonic() - started < 2
+    os.close(pipe.reader)
+    lines.close(10)
+    pipe.file.close()
+
+
+def test_dropped_lines_are_told_in_the_form_of_the_others() -> None:
+    pipe = Pipe()
+    lines = log_writer("json", piped(pipe))
+    told = json.loads(lines._tell(3))
+    assert told.pop("timestamp").endswith("Z")
+    assert told == {"event": "log lines dropped", "level": "warning", "lines": 3}
+
+
+class StuckProcess(ServiceProcess):
+    """Its standard output is a pipe that is full from the beginning."""
+
+    def spawn(self) -> None:
+        self.pipe = stuck()
+        with self._stderr.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service"],
+                cwd=self._directory,
+                env=self._environment,
+                stdout=self.pipe.file,
+                stderr=stderr,
+            )
+
+
+async def test_a_service_whose_output_is_stuck_serves_tells_and_stops(
+    clerk: ClerkEmulator, store_url: str, tmp_path: Path
+) -> None:
+    service = StuckProcess(environment_for(clerk, store_url), tmp_path)
+    try:
+        await service.start()
+        asked = f"GET /nope HTTP/1.1\r\nHost: a\r\nX-Request-Id: {'x' * 64}\r\n".encode()
+        while "log_lines_dropped_total 0.0" in (await service.http.get("/metrics")).text:
+            answer = await Listening(service.port, Edge(Budget())).send(
+                (asked + b"\r\n") * 499 + asked + b"Connection: close\r\n\r\n"
+            )
+            assert answer.statuses == [404] * 500
+        service.send_signal(signal.SIGTERM)
+        assert await service.ended(10) == 0
+        assert service.stderr == ""
+        service.pipe.read()
+    finally:
+        await service.close()
+
+
 def test_a_process_without_standard_output_has_a_logger_all_the_same() -> None:
-    program = "from service.log import line_logger; line_logger('info', 'auto').info('unheard')"
+    program = (
+        "from service.log import line_logger, log_writer; "
+        "line_logger('info', 'auto', log_writer('auto')).info('unheard')"
+    )
     closing = ["/bin/sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, program]
     ended = subprocess.run(closing, cwd=PROJECT, check=False, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")

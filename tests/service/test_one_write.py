@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from service.edge.server import MOST_HELD_BACK, OneWrite
+from service.edge.transport import MOST_HELD_BACK, OneWrite
 
 
 class Wire:

@@ -1,5 +1,6 @@
 """Settings: every mistake told at once and by name, and no value ever shown."""
 
+import asyncio
 import base64
 import json
 import os
@@ -7,13 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import uuid4
 
+import asyncpg
 import pytest
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
 from service.bootstrap import migrate_store, read_settings
 from service.settings import Settings, mistakes, unknown
+from tests.postgres_server import temporary_database
 
 ROOT = Path(__file__).parents[2]
 
@@ -344,7 +348,7 @@ class TestCommand:
 
     def test_that_is_unknown_exits_with_64(self, danced: Ended) -> None:
         assert danced.returncode == 64
-        assert danced.stderr == "usage: python -m service [serve | migrate]\n"
+        assert danced.stderr == "usage: python -m service [serve | migrate [--sql [all]]]\n"
 
     def test_names_what_is_no_setting_and_shows_no_value(self, danced: Ended) -> None:
         told = json.loads(danced.stdout)
@@ -387,3 +391,46 @@ async def test_a_store_that_refuses_us_cannot_be_migrated(postgres_url: str) -> 
     with pytest.raises(StorageUnavailable) as caught:
         await migrate_store(settings(database_url=wrong))
     assert "canary" not in str(caught.value)
+
+
+def test_our_settings_may_have_a_prefix_which_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`PORT` may be a setting of the host's."""
+    monkeypatch.setenv("PORT", "1111")
+    assert settings().port == 1111
+    monkeypatch.setenv("CLERK_USER_SYNC_PORT", "2222")
+    assert settings().port == 2222
+    file = tmp_path / ".env"
+    file.write_text("CLERK_USER_SYNC_DATABASE_SCHEMA=clerk\nCLERK_USER_SYNC_PORT=3333\n")
+    told = read_settings(_env_file=file, **GOOD)
+    assert (told.database_schema, told.port) == ("clerk", 2222)
+    assert unknown(["CLERK_USER_SYNC_PORT", "CLERK_USER_SYNC_PROT"]) == ["CLERK_USER_SYNC_PROT"]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a'b", "a,b", "1a", "x" * 64])
+def test_a_schema_that_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name of one schema"):
+        settings(database_schema=name)
+
+
+async def test_to_migrate_the_database_is_enough(postgres_url: str, tmp_path: Path) -> None:
+    async with temporary_database(postgres_url, f"alone_{uuid4().hex}") as url:
+        told = {"DATABASE_URL": url, "DATABASE_SCHEMA": "clerk"}
+        written = await asyncio.to_thread(run, "migrate", "--sql", cwd=tmp_path, **told)
+        assert (written.returncode, written.stderr) == (0, "")
+        assert 'create schema "clerk"' in written.stdout
+        done = await asyncio.to_thread(run, "migrate", cwd=tmp_path, **told)
+        assert (done.returncode, done.stdout) == (0, "The schema is at head.\n")
+        written = await asyncio.to_thread(run, "migrate", "--sql", cwd=tmp_path, **told)
+        assert written.stdout == "-- The schema is at head.\n"
+
+
+async def test_a_table_in_the_way_ends_migrate_with_78(postgres_url: str, tmp_path: Path) -> None:
+    async with temporary_database(postgres_url, f"taken_{uuid4().hex}") as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("create table users (id bigint)")
+        await connection.close()
+        ended = await asyncio.to_thread(run, "migrate", cwd=tmp_path, DATABASE_URL=url)
+        assert ended.returncode == 78
+        assert "name of ours: users: set DATABASE_SCHEMA" in ended.stderr

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
-from service.edge.server import BoundedHeadProtocol
+from service.edge.budget import Budget
 from service.errors import answer_everything
 from service.routes.body import json_bytes
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
@@ -165,12 +165,19 @@ GARBAGE = {
     "bare line ends in a header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n",
     "NUL in a header": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n",
     "a space in a name": b"GET /healthz HTTP/1.1\r\nHost: a\r\nX Y: a\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "the same host twice": b"GET /healthz HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n",
+    "two hosts in an old version": b"GET /healthz HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n",
+    "no host in an upgrade": b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
 }
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
 async def test_what_is_no_http_is_refused(served: Served, kind: str) -> None:
-    assert (await served.at.send(GARBAGE[kind])).status == 400
+    answer = await served.at.send(GARBAGE[kind])
+    assert (answer.status, told(answer)) == (400, problem(400, "bad_request"))
     assert await is_alive(served)
 
 
@@ -185,7 +192,7 @@ HEADS = {
 @pytest.mark.parametrize("kind", HEADS)
 async def test_too_large_a_head_is_refused(served: Served, sql: Sql, kind: str) -> None:
     answer = await served.at.send(served.post(*HEADS[kind]), BODY)
-    assert answer.status == 400
+    assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
     assert await count_rows(sql) == (0, 0)
     assert await is_alive(served)
 
@@ -194,12 +201,12 @@ async def test_too_large_a_head_is_refused(served: Served, sql: Sql, kind: str) 
 async def test_a_head_without_end_is_cut_off(served: Served, opening: bytes) -> None:
     begun = head("GET", "/v1/me").removesuffix(b"\r\n") + opening
     answer = await served.at.send(begun, *[b"x" * 8_192] * 100, pause=0.001)
-    assert answer.status == 400
+    assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
 
 
 async def test_an_address_without_end_is_cut_off(served: Served) -> None:
     answer = await served.at.send(b"GET /", *[b"x" * 8_192] * 100, pause=0.001)
-    assert answer.status == 400
+    assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
 
 
 ENDLESS = {
@@ -257,7 +264,7 @@ async def test_a_header_that_comes_twice_is_refused(served: Served, sql: Sql, na
     assert await count_rows(sql) == (0, 0)
 
 
-@pytest.mark.parametrize("host", ["a/?b", "/v1/session?", "evil.example", "[::1", "a b", ""])
+@pytest.mark.parametrize("host", ["evil.example", "", "a:1", "[::1]:80", "a_b.c%2e", "127.0.0.1:"])
 async def test_no_host_opens_what_is_protected(served: Served, sql: Sql, host: str) -> None:
     answer = await served.at.send(head("GET", "/v1/me", host=host))
     assert (answer.status, told(answer)) == (401, UNAUTHORIZED)
@@ -265,11 +272,98 @@ async def test_no_host_opens_what_is_protected(served: Served, sql: Sql, host: s
     assert (answer.status, told(answer)) == (400, REFUSED)
 
 
+@pytest.mark.parametrize("host", ["a/?b", "/v1/session?", "[::1", "a b", "a:b", "a@b", "a, b"])
+async def test_what_is_no_host_is_refused(served: Served, host: str) -> None:
+    answer = await served.at.send(head("GET", "/healthz", host=host))
+    assert (answer.status, told(answer)) == (400, problem(400, "bad_request"))
+
+
+async def test_an_old_version_needs_no_host(served: Served) -> None:
+    assert (await served.at.send(b"GET /healthz HTTP/1.0\r\n\r\n")).status == 200
+
+
 @pytest.mark.parametrize(
     "target", ["http://evil.example/v1/me", "/v1/me?x=/healthz", "/v1/%6de", "/v1/me;a=b#c"]
 )
 async def test_no_target_opens_what_is_protected(served: Served, target: str) -> None:
     assert (await served.at.send(head("GET", target))).status in (401, 404)
+
+
+SPELLINGS = [
+    *("/%6Detrics", "/%6detrics", "/metric%73", "/%2Fmetrics", "//metrics", "/metrics/"),
+    *("/%2e/metrics", "/./metrics", "/v1/../metrics", "/METRICS", "/metrics%00", "/metrics%20"),
+    *("/metrics;a", "/%25metrics", "/v1%2fme", "/%68ealthz", "/webhooks%2Fclerk"),
+]
+
+
+@pytest.mark.parametrize("target", SPELLINGS)
+async def test_a_path_has_one_spelling(served: Served, target: str) -> None:
+    """Or a proxy that closes `/metrics` would have to know all of them."""
+    for method in ("GET", "POST"):
+        answer = await served.at.send(head(method, target))
+        assert (answer.status, told(answer)) == (404, problem(404, "not_found"))
+
+
+async def test_every_answer_forbids_guessing_its_type(served: Served, clerk: ClerkEmulator) -> None:
+    authorized = f"Authorization: Bearer {clerk.session_token(ADA)}"
+    asked = [
+        *(head("GET", path) for path in ("/healthz", "/readyz", "/metrics", "/nope", "/%6Dope")),
+        *(head("GET", "/v1/session", authorized), head("GET", "/v1/me"), head("PUT", "/v1/me")),
+        *(served.post() + BODY, served.post("Content-Length: 1"), b"nonsense\r\n\r\n"),
+    ]
+    for one in asked:
+        answer = await served.at.send(one)
+        assert answer.raw.lower().count(b"x-content-type-options: nosniff\r\n") == 1
+
+
+UPGRADE = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"]
+"""What Java's HTTP client sends unless it is told not to."""
+
+
+def upgrading(asked: bytes) -> bytes:
+    """The same request, which would rather speak HTTP/2."""
+    lines = "\r\n".join(UPGRADE).encode()
+    return asked.replace(b"Connection: close", lines)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, -len(BODY), -len(BODY) - 1, -len(BODY) - 2, -1])
+async def test_an_upgrade_is_ignored_and_the_body_read(served: Served, sql: Sql, cut: int) -> None:
+    whole = upgrading(served.post()) + BODY
+    answer = await served.at.send(whole[:cut], whole[cut:], head("GET", "/v1/me"), pause=0.05)
+    assert answer.statuses == [204, 401]
+    assert await count_rows(sql) == (1, 1)
+
+
+async def test_an_upgrade_with_a_body_in_chunks_is_ignored(served: Served, sql: Sql) -> None:
+    post = upgrading(served.post("Transfer-Encoding: chunked", length=False))
+    parts = [BODY[start : start + 100] for start in range(0, len(BODY), 100)]
+    answer = await served.at.send(post, *chunked(*parts), head("GET", "/v1/me"), pause=0.001)
+    assert answer.statuses == [204, 401]
+    assert await count_rows(sql) == (1, 1)
+
+
+async def test_upgrades_sent_in_one_go_are_answered_in_turn(served: Served, sql: Sql) -> None:
+    get = upgrading(head("GET", "/healthz"))
+    post = upgrading(served.post()) + BODY
+    asked = [get, post, get, get, post, get * 80, head("GET", "/nope")]
+    answer = await served.at.send(b"".join(asked))
+    assert answer.statuses == [200, 204, 200, 200, 204, *[200] * 80, 404]
+    assert await count_rows(sql) == (1, 1)
+
+
+async def test_a_long_head_with_an_upgrade_is_refused(served: Served) -> None:
+    answer = await served.at.send(upgrading(served.post(*HEADS["headers of 70 kB"])) + BODY)
+    assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
+
+
+async def test_what_is_behind_a_body_is_no_header(served: Served, sql: Sql) -> None:
+    """RFC 9110 §6.5.1: a trailer counts for nothing, not even where a header is missing."""
+    signed = svix_headers(served.secret, BODY)
+    trailer = f"svix-id: {signed['svix-id']}\r\n\r\n".encode()
+    lines = [f"{name}: {value}" for name, value in signed.items() if name != "svix-id"]
+    post = head("POST", WEBHOOKS, *lines, "Transfer-Encoding: chunked")
+    answer = await served.at.send(post, *chunked(BODY)[:-1], b"0\r\n", trailer)
+    assert (answer.status, told(answer)) == (400, REFUSED)
 
 
 async def test_two_authorization_headers_are_unauthorized(
@@ -378,25 +472,20 @@ async def test_a_slow_body_in_time_is_read(reading: Listening) -> None:
     assert (answer.status, answer.body) == (200, b"1111")
 
 
-class InAHurry(BoundedHeadProtocol):
-    head_seconds = 1.0
-
-
-class Patient(BoundedHeadProtocol):
-    head_seconds = PATIENT
+HURRIED = Budget(head_seconds=1.0, body_seconds=3.0, write_seconds=1.0, linger_seconds=0.5)
 
 
 @pytest.fixture
 async def in_a_hurry(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Listening]:
     settings = settings_for(clerk, store_url)
-    async with listening(create_app(settings), settings, http=InAHurry) as at:
+    async with listening(create_app(settings), settings, HURRIED) as at:
         yield at
 
 
 @pytest.fixture
 async def patient(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Listening]:
     settings = settings_for(clerk, store_url)
-    async with listening(create_app(settings), settings, http=Patient) as at:
+    async with listening(create_app(settings), settings, Budget(head_seconds=PATIENT)) as at:
         yield at
 
 
@@ -422,7 +511,7 @@ async def test_too_slow_a_head_is_cut_off(in_a_hurry: Listening, kind: str) -> N
     started = time.monotonic()
     answer = await in_a_hurry.send(*SLOW_HEADS[kind], pause=0.2)
     assert answer.raw.count(b"HTTP/1.1 200") == SLOW_HEADS[kind].count(KEPT)
-    assert InAHurry.head_seconds * 0.9 <= time.monotonic() - started < 10
+    assert HURRIED.head_seconds * 0.9 <= time.monotonic() - started < 10
     assert (await in_a_hurry.send(head("GET", "/healthz"))).status == 200
 
 
@@ -440,9 +529,18 @@ async def test_a_body_may_take_longer_than_a_head(in_a_hurry: Listening) -> None
 async def test_requests_sent_in_one_go_are_answered_in_turn(served: Served, sql: Sql) -> None:
     kept = served.post().replace(b"Connection: close\r\n", b"") + BODY
     answer = await served.at.send(KEPT + kept + KEPT + kept + head("GET", "/nope"))
-    statuses = [int(line[:3]) for line in answer.raw.split(b"HTTP/1.1 ")[1:]]
-    assert statuses == [200, 204, 200, 204, 404]
+    assert answer.statuses == [200, 204, 200, 204, 404]
     assert await count_rows(sql) == (1, 1)
+
+
+async def test_a_refusal_comes_after_the_answers_before_it(served: Served, sql: Sql) -> None:
+    kept = served.post().replace(b"Connection: close\r\n", b"") + BODY
+    for nonsense in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
+        answer = await served.at.send(kept + KEPT + kept + nonsense + KEPT)
+        assert answer.statuses == [204, 200, 204, 400]
+    half = served.post("Transfer-Encoding: chunked", length=False) + b"nonsense"
+    answer = await served.at.send(kept + KEPT + half + KEPT)
+    assert answer.statuses == [204, 200, 400]
 
 
 @pytest.mark.slow

@@ -15,9 +15,9 @@ from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.replays import ClerkDeliveryReader
 from domain.ports import DeliveryWatch
 from domain.resolve_user import ResolveUser
+from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
-from service.log import line_logger
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Clerk, Services, Store, attach
@@ -92,7 +92,7 @@ class Replica:
                 exclusive=store,
                 audit=store,
                 reads=store,
-                schema_at_head=_yes,
+                schema=_at_head,
             ),
             clerk=Clerk(
                 webhooks=ClerkWebhookVerifier(
@@ -131,20 +131,20 @@ class AllIsWell(DeliveryWatch):
 
 def application(clerk: ClerkEmulator) -> FastAPI:
     settings = settings_for(clerk, "postgresql://nowhere/nothing")
-    return create_app(settings, line_logger("error", "json", StringIO()))
+    return create_app(settings, StringIO())
 
 
 async def _nobody() -> int:
     return 0
 
 
-async def _yes() -> bool:
-    return True
+async def _at_head() -> SchemaState:
+    return SchemaState(standing=Standing.AT_HEAD)
 
 
 def _always_ready() -> Readiness:
     return Readiness(
-        schema_at_head=_yes,
+        schema=_at_head,
         keys_loaded=lambda: True,
         clerk_answers=lambda: True,
         silent_users=_nobody,

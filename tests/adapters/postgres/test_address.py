@@ -71,16 +71,18 @@ FORMS: dict[str, dict[str, Any]] = {
         "server_settings": {},
     },
     "postgresql://u:p@h/d?schema=shop&pgbouncer=false": {
-        "server_settings": {"search_path": '"shop"'},
+        "schema": "shop",
+        "server_settings": {},
         "keeps_statements": True,
     },
-    'postgresql://u:p@h/d?schema=a"b': {"server_settings": {"search_path": '"a""b"'}},
+    "postgresql://u:p@h/d?schema=My%20app-1": {"schema": "My app-1"},
     # other clients
     "postgresql+asyncpg://u@h/d?prepared_statement_cache_size=0": {"keeps_statements": False},
     "postgresql://u@h/d?statement_cache_size=500": {"keeps_statements": True},
     "postgresql://u@h/d?prepareThreshold=0&ApplicationName=shop&currentSchema=shop": {
         "keeps_statements": False,
-        "server_settings": {"application_name": "shop", "search_path": '"shop"'},
+        "schema": "shop",
+        "server_settings": {"application_name": "shop"},
     },
     "postgresql://u@h/d?default_query_exec_mode=simple_protocol&pool_max_conns=9": {
         "keeps_statements": False
@@ -135,6 +137,8 @@ def test_an_address_is_read_as_its_provider_means_it(url: str) -> None:
 
 ESCAPES = "write % as %25, @ as %40"
 REFUSED = {
+    "postgresql://u:p@h/d?schema=a%22b": "schema",
+    "postgresql://u:p@h/d?currentSchema=shop,public": "schema",
     "": "not postgresql://",
     "canary": "not postgresql://",
     "mysql://u:canary@h/d": "not postgresql://",

@@ -4,16 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 import pytest
-from alembic import command
-from sqlalchemy import Connection
 
 from adapters.postgres.database import Database
-from adapters.postgres.migrate import _config, _engine, migrate
-from adapters.postgres.schema import at_head
+from adapters.postgres.migrate import _run, migrate
+from adapters.postgres.schema import schema_state
 from adapters.postgres.servers import Servers
+from adapters.postgres.upgrade import step_back
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
@@ -85,25 +85,25 @@ async def is_at_head(url: str) -> bool:
     database = Database(url)
     await database.open()
     try:
-        return await at_head(database)
+        return (await schema_state(database)).is_usable
     finally:
         await database.close()
 
 
-async def test_a_migration_holds_up_nobody(behind: str) -> None:
-    async with traffic(behind) as flowing:
+async def test_a_migration_holds_up_nobody(postgres_url: str) -> None:
+    async with behind(postgres_url, OLDEST_SERVED) as url, traffic(url) as flowing:
         await so_many_more(flowing, 50)
-        assert not await is_at_head(behind)
-        await migrate(behind)
+        assert not await is_at_head(url)
+        await migrate(url)
         await so_many_more(flowing, 50)
-        assert await is_at_head(behind)
+        assert await is_at_head(url)
 
 
 async def test_an_index_is_built_while_a_transaction_is_open_and_traffic_goes_on(
     behind: str,
 ) -> None:
-    outsider = await asyncpg.connect(behind)
-    async with traffic(behind) as flowing:
+    async with behind(postgres_url, BEFORE_A_LOCK) as url:
+        outsider, writer = await asyncpg.connect(url), await asyncpg.connect(url)
         async with outsider.transaction():
             await outsider.execute("lock table users in row exclusive mode")
             migrating = asyncio.create_task(migrate(behind))

@@ -1,6 +1,9 @@
 """A hot statement is planned once for a connection, not for every page."""
 
+import pytest
+
 from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.session import qualified
 from adapters.postgres.statements import GET_MANY, SYNC, SYNC_UNLOCKED
 from adapters.postgres.users import PostgresUserRepository
 from tests.people import delivered, new_id, user
@@ -10,8 +13,11 @@ TRIED = 5
 PLANS = "select statement, generic_plans from pg_prepared_statements"
 
 
-async def test_hot_statements_are_not_planned_anew_for_every_page(store_url: str) -> None:
-    database = Database(store_url, PoolLimits(size=1))
+@pytest.mark.parametrize("schema", [None, "public"])
+async def test_hot_statements_are_not_planned_anew_for_every_page(
+    store_url: str, schema: str | None
+) -> None:
+    database = Database(store_url, PoolLimits(size=1), schema)
     await database.open()
     users = PostgresUserRepository(database)
     for size in range(1, TRIED + 4):
@@ -22,4 +28,5 @@ async def test_hot_statements_are_not_planned_anew_for_every_page(store_url: str
     records = await database.run(lambda connection: connection.fetch(PLANS))
     await database.close()
     plans = {record["statement"]: record["generic_plans"] for record in records}
-    assert [plans[one] > 0 for one in (SYNC, SYNC_UNLOCKED, GET_MANY)] == [True, True, True]
+    hot = [qualified(one, schema) for one in (SYNC, SYNC_UNLOCKED, GET_MANY)]
+    assert [plans[one] > 0 for one in hot] == [True, True, True]

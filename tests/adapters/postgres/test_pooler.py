@@ -38,6 +38,21 @@ async def test_a_schema_is_migrated_through_a_pooler_by_many_at_once(pooler: str
     await asyncio.gather(*(migrate(pooler) for _ in range(6)))
 
 
+async def test_a_schema_of_its_own_works_through_a_pooler(pooler: str) -> None:
+    """Where no `search_path` can be set."""
+    await asyncio.gather(*(migrate(pooler, "apart") for _ in range(3)))
+    database = Database(pooler, PoolLimits(size=12), "apart")
+    await database.open()
+    users = PostgresUserRepository(database)
+    people = [new_id() for _ in range(40)]
+    await asyncio.gather(*(users.sync(delivered(user(user_id))) for user_id in people))
+    assert None not in [await users.get(user_id) for user_id in people]
+    count = "select count(*) from apart.users where clerk_id = any ($1::text[])"
+    assert await database.run(lambda session: session.fetchval(count, people)) == 40
+    await database.run(lambda session: session.execute("drop schema apart cascade"))
+    await database.close()
+
+
 @pytest.mark.parametrize("option", ["", "?pgbouncer=true"])
 async def test_no_statement_is_kept_behind_a_pooler_whatever_the_setting(
     pooler: str, option: str
@@ -55,7 +70,7 @@ async def test_no_statement_is_kept_behind_a_pooler_whatever_the_setting(
 async def test_an_option_that_the_pooler_refuses_is_said_to_be_the_addresss_fault(
     pooler: str,
 ) -> None:
-    database = Database(f"{pooler}?schema=shop")
+    database = Database(f"{pooler}?search_path=shop")
     await database.open()
     with pytest.raises(StorageUnavailable, match="it refuses an option of the address"):
         await PostgresUserRepository(database).get(new_id())

@@ -117,12 +117,12 @@ async def test_a_connect_timeout_cuts_the_wait_short(
 
 
 async def test_what_the_address_sets_is_set_in_the_session(store_url: str) -> None:
-    options = "application_name=shop&options=-c%20lock_timeout%3D7s&schema=Shop&pgbouncer=true"
+    options = "application_name=shop&options=-c%20lock_timeout%3D7s&search_path=Shop&pgbouncer=true"
     servers = Servers(f"{store_url}?{options}&keepalives=1&connection_limit=1")
     connection = await servers.connect(timeout=10, server_settings={"application_name": "ours"})
     settings = ("application_name", "lock_timeout", "search_path")
     shown = [await connection.fetchval(f"show {name}") for name in settings]
-    assert shown == ["shop", "7s", '"Shop"']
+    assert shown == ["shop", "7s", "Shop"]
     assert await connection.fetchval("select count(*) from pg_prepared_statements") == 0
     await connection.close()
 

@@ -1,14 +1,14 @@
 """The users table and the journal."""
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0001"
 down_revision = None
 
 
-def upgrade() -> None:
-    op.execute("""
-        create table users (
+def upgrade(step: Step) -> None:
+    step("""
+        create table our.users (
             id uuid not null default gen_random_uuid(),
             clerk_id text not null,
             email text,
@@ -40,9 +40,9 @@ def upgrade() -> None:
                 or num_nulls(clerk_updated_at, observed_at, digest) = 0)
         )
     """)
-    op.execute("create index users_email_idx on users (email)")
-    op.execute("""
-        create table sync_journal (
+    step("create index users_email_idx on our.users (email)")
+    step("""
+        create table our.sync_journal (
             id bigint generated always as identity,
             svix_id text,
             event_type text,
@@ -61,13 +61,13 @@ def upgrade() -> None:
             constraint sync_journal_svix_id_key unique (svix_id)
         )
     """)
-    op.execute("create index sync_journal_clerk_id_id_idx on sync_journal (clerk_id, id)")
-    op.execute("""
-        create index sync_journal_quarantined_idx on sync_journal (id)
+    step("create index sync_journal_clerk_id_id_idx on our.sync_journal (clerk_id, id)")
+    step("""
+        create index sync_journal_quarantined_idx on our.sync_journal (id)
         where outcome = 'quarantined'
     """)
 
 
-def downgrade() -> None:
-    op.execute("drop table sync_journal")
-    op.execute("drop table users")
+def downgrade(step: Step) -> None:
+    step("drop table our.sync_journal")
+    step("drop table our.users")

@@ -1,14 +1,14 @@
 """How far the long runs have come."""
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0002"
 down_revision = "0001"
 
 
-def upgrade() -> None:
-    op.execute("""
-        create table sync_checkpoints (
+def upgrade(step: Step) -> None:
+    step("""
+        create table our.sync_checkpoints (
             name text not null,
             cursor text not null,
             saved_at timestamptz not null default now(),
@@ -17,5 +17,5 @@ def upgrade() -> None:
     """)
 
 
-def downgrade() -> None:
-    op.execute("drop table sync_checkpoints")
+def downgrade(step: Step) -> None:
+    step("drop table our.sync_checkpoints")

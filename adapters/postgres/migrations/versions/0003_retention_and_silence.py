@@ -1,22 +1,22 @@
 """Find the bodies that are due, and the users created just in time, without reading the rest."""
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0003"
 down_revision = "0002"
 
 
-def upgrade() -> None:
-    op.execute("""
-        create index sync_journal_bodies_idx on sync_journal (received_at)
+def upgrade(step: Step) -> None:
+    step("""
+        create index sync_journal_bodies_idx on our.sync_journal (received_at)
         where body is not null
     """)
-    op.execute("""
-        create index sync_journal_just_in_time_idx on sync_journal (received_at)
+    step("""
+        create index sync_journal_just_in_time_idx on our.sync_journal (received_at)
         where source = 'jit' and outcome = 'created'
     """)
 
 
-def downgrade() -> None:
-    op.execute("drop index sync_journal_just_in_time_idx")
-    op.execute("drop index sync_journal_bodies_idx")
+def downgrade(step: Step) -> None:
+    step("drop index our.sync_journal_just_in_time_idx")
+    step("drop index our.sync_journal_bodies_idx")

@@ -3,15 +3,15 @@
 Both indexes are partial: a user without an external id and an ordinary delivery write nothing more.
 """
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0004"
 down_revision = "0003"
 
 
-def upgrade() -> None:
-    op.execute("""
-        create table operator_actions (
+def upgrade(step: Step) -> None:
+    step("""
+        create table our.operator_actions (
             id bigint generated always as identity,
             started_at timestamptz not null default now(),
             ended_at timestamptz,
@@ -23,16 +23,16 @@ def upgrade() -> None:
             constraint operator_actions_pkey primary key (id)
         )
     """)
-    op.execute("""
-        create index users_external_id_idx on users (external_id) where external_id is not null
+    step("""
+        create index users_external_id_idx on our.users (external_id) where external_id is not null
     """)
-    op.execute("""
-        create index sync_journal_uncommon_idx on sync_journal (outcome, id)
+    step("""
+        create index sync_journal_uncommon_idx on our.sync_journal (outcome, id)
         where outcome in ('stale', 'gone', 'deleted')
     """)
 
 
-def downgrade() -> None:
-    op.execute("drop index sync_journal_uncommon_idx")
-    op.execute("drop index users_external_id_idx")
-    op.execute("drop table operator_actions")
+def downgrade(step: Step) -> None:
+    step("drop index our.sync_journal_uncommon_idx")
+    step("drop index our.users_external_id_idx")
+    step("drop table our.operator_actions")

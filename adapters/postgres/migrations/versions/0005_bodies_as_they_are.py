@@ -4,15 +4,15 @@ They stand beside the journal, uncompressed, so its own rows stay narrow. What i
 already stays as it is.
 """
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0005"
 down_revision = "0004"
 
 
-def upgrade() -> None:
-    op.execute("alter table sync_journal alter column body set storage external")
+def upgrade(step: Step) -> None:
+    step("alter table our.sync_journal alter column body set storage external")
 
 
-def downgrade() -> None:
-    op.execute("alter table sync_journal alter column body set storage extended")
+def downgrade(step: Step) -> None:
+    step("alter table our.sync_journal alter column body set storage extended")

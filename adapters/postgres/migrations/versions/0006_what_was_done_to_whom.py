@@ -3,20 +3,20 @@
 The trail is never shortened, and most of it are sign-ins.
 """
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0006"
 down_revision = "0005"
 
 
-def upgrade() -> None:
-    op.execute("create index operator_actions_action_idx on operator_actions (action, id)")
-    op.execute("""
-        create index operator_actions_target_idx on operator_actions (target, id)
+def upgrade(step: Step) -> None:
+    step("create index operator_actions_action_idx on our.operator_actions (action, id)")
+    step("""
+        create index operator_actions_target_idx on our.operator_actions (target, id)
         where target is not null
     """)
 
 
-def downgrade() -> None:
-    op.execute("drop index operator_actions_target_idx")
-    op.execute("drop index operator_actions_action_idx")
+def downgrade(step: Step) -> None:
+    step("drop index our.operator_actions_target_idx")
+    step("drop index our.operator_actions_action_idx")

@@ -4,7 +4,7 @@ The columns are null in rows that an older release wrote. The check is validated
 migration: here that would hold a lock that stops all traffic.
 """
 
-from alembic import op
+from adapters.postgres.migration_step import Step
 
 revision = "0007"
 down_revision = "0006"
@@ -23,21 +23,21 @@ _BEFORE = (
 )
 
 
-def upgrade() -> None:
+def upgrade(step: Step) -> None:
     added = ", ".join(f"add column {name} {kind}" for name, kind in _COLUMNS.items())
-    op.execute(f"alter table users {added}")
-    _check_tombstones(f"{_BEFORE}, {', '.join(_COLUMNS)}", "not valid")
+    step(f"alter table our.users {added}")
+    _check_tombstones(step, f"{_BEFORE}, {', '.join(_COLUMNS)}", "not valid")
 
 
-def downgrade() -> None:
-    _check_tombstones(_BEFORE, "")
+def downgrade(step: Step) -> None:
+    _check_tombstones(step, _BEFORE, "")
     dropped = ", ".join(f"drop column {name}" for name in _COLUMNS)
-    op.execute(f"alter table users {dropped}")
+    step(f"alter table our.users {dropped}")
 
 
-def _check_tombstones(columns: str, validity: str) -> None:
-    op.execute(f"""
-        alter table users
+def _check_tombstones(step: Step, columns: str, validity: str) -> None:
+    step(f"""
+        alter table our.users
         drop constraint users_tombstone_is_empty_check,
         add constraint users_tombstone_is_empty_check
             check (deleted_at is null or num_nonnulls({columns}) = 0) {validity}

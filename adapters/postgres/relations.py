@@ -1,0 +1,147 @@
+"""Our tables and views, and what the catalogues say of them: who made them, who may use them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+VERSION_TABLE = "clerk_user_sync_version"
+"""Alembic's table of our revision. Its usual name, `alembic_version`, belongs to the host."""
+
+HOST_VERSION_TABLE = "alembic_version"
+"""Where releases before 0009 had the revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view of ours: the revision that made it, the columns that tell it from others'
+    (all of them as old as the table), and the rights that a serving role needs.
+    """
+
+    since: str
+    columns: frozenset[str]
+    rights: tuple[str, ...]
+
+
+_READ, _WRITE = ("SELECT",), ("SELECT", "INSERT", "UPDATE")
+
+RELATIONS: Mapping[str, Relation] = {
+    "users": Relation(
+        "0001",
+        frozenset({"id", "clerk_id", "clerk_updated_at", "observed_at", "digest", "synced_by"}),
+        _WRITE,
+    ),
+    "sync_journal": Relation(
+        "0001",
+        frozenset({"svix_id", "clerk_id", "source", "deliveries", "outcome", "body"}),
+        (*_WRITE, "DELETE"),
+    ),
+    "sync_checkpoints": Relation(
+        "0002", frozenset({"name", "cursor", "saved_at"}), (*_WRITE, "DELETE")
+    ),
+    "operator_actions": Relation(
+        "0004", frozenset({"who", "action", "target", "detail", "result"}), _WRITE
+    ),
+    "users_live": Relation("0009", frozenset({"id", "clerk_id", "observed_at", "synced_by"}), ()),
+}
+"""Every table and view of ours but the version table."""
+
+_VERSION_RELATIONS: Mapping[str, Relation] = {
+    name: Relation("", frozenset({"version_num"}), _READ)
+    for name in (VERSION_TABLE, HOST_VERSION_TABLE)
+}
+
+_NAMES = ", ".join(f"'{name}'" for name in (*RELATIONS, *_VERSION_RELATIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the catalogues say. `relations` are ours, `foreign` are others' with the same names.
+
+    `lacking` are the rights that the role does not have, by the name of the relation.
+    """
+
+    target: str | None
+    target_exists: bool
+    encoding: str
+    role: str
+    relations: Mapping[str, frozenset[str]]
+    foreign: tuple[str, ...]
+    lacking: Mapping[str, tuple[str, ...]]
+
+    @property
+    def tables(self) -> set[str]:
+        return set(RELATIONS) & set(self.relations)
+
+    @property
+    def rights_lacking(self) -> tuple[str, ...]:
+        """What the role cannot do and serving needs, like `DELETE on sync_journal`."""
+        return tuple(
+            f"{right} on {name}"
+            for name, rights in self.lacking.items()
+            if name != HOST_VERSION_TABLE
+            for right in rights
+        )
+
+
+def look(schema: str | None) -> str:
+    """The statement that `found` reads. It has no parameters, so that every driver takes it.
+
+    It reads catalogues only, so it needs no right to any table. One row at least.
+    """
+    given = f"'{schema}'" if schema else "null"
+    return f"""
+select facts.*, relation.*
+from (
+    select
+        coalesce({given}, current_schema()) as target,
+        exists (select from pg_namespace where nspname = {given}) as target_exists,
+        current_setting('server_encoding') as encoding,
+        current_user::text as role
+) as facts
+left join (
+    select
+        pg_namespace.nspname::text as schema,
+        pg_class.relname::text as name,
+        {given} is null and pg_table_is_visible(pg_class.oid) as is_visible,
+        array(
+            select attname::text from pg_attribute
+            where attrelid = pg_class.oid and attnum > 0 and not attisdropped
+        ) as columns,
+        array(
+            select wanted from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as wanted
+            where not has_table_privilege(pg_class.oid, wanted)
+                or not has_schema_privilege(pg_namespace.oid, 'USAGE')
+        ) as lacking
+    from pg_class
+    join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+    where pg_class.relname in ({_NAMES})
+) as relation on relation.schema = facts.target or relation.is_visible
+"""  # noqa: S608
+
+
+def found(rows: Sequence[Mapping[str, Any]]) -> Found:
+    """What the rows of `look` say."""
+    known = {**RELATIONS, **_VERSION_RELATIONS}
+    ours: dict[str, Mapping[str, Any]] = {}
+    foreign: list[str] = []
+    # The schema where we would make our tables comes first, as it does in the search path.
+    for row in sorted(rows, key=lambda row: row["schema"] != row["target"]):
+        name = row["name"]
+        if name is None or name in ours or name in foreign:
+            continue
+        if known[name].columns <= set(row["columns"]):
+            ours[name] = row
+        elif row["schema"] == row["target"] and name != HOST_VERSION_TABLE:
+            foreign.append(name)
+    return Found(
+        target=rows[0]["target"],
+        target_exists=rows[0]["target_exists"],
+        encoding=rows[0]["encoding"],
+        role=rows[0]["role"],
+        relations={name: frozenset(row["columns"]) for name, row in ours.items()},
+        foreign=tuple(sorted(foreign)),
+        lacking={
+            name: tuple(right for right in known[name].rights if right in row["lacking"])
+            for name, row in ours.items()
+        },
+    )

@@ -1,0 +1,49 @@
+"""A connection as our statements see it. A statement names each table as `our.users`.
+
+`our.` becomes the schema of `DATABASE_SCHEMA`, or nothing: then the role's `search_path` decides.
+The name stands in the text, because a pooler in transaction mode keeps no `search_path`.
+"""
+
+import re
+from collections.abc import Awaitable
+from functools import lru_cache
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
+
+_OURS = re.compile(r"\bour\.")
+
+
+@lru_cache(maxsize=512)
+def qualified(statement: str, schema: str | None) -> str:
+    """The statement with the schema's name in it. `schema` holds no quote: see `Servers`."""
+    return _OURS.sub(f'"{schema}".' if schema else "", statement)
+
+
+class Session:
+    """The methods of `asyncpg.Connection` that we use, with our tables in `schema`."""
+
+    __slots__ = ("_connection", "_schema")
+
+    def __init__(
+        self, connection: "PoolConnectionProxy[asyncpg.Record]", schema: str | None
+    ) -> None:
+        self._connection = connection
+        self._schema = schema
+
+    def fetch(self, statement: str, *parameters: Any) -> Awaitable[list[asyncpg.Record]]:
+        return self._connection.fetch(qualified(statement, self._schema), *parameters)
+
+    def fetchrow(self, statement: str, *parameters: Any) -> Awaitable[asyncpg.Record | None]:
+        return self._connection.fetchrow(qualified(statement, self._schema), *parameters)
+
+    def fetchval(self, statement: str, *parameters: Any) -> Awaitable[Any]:
+        return self._connection.fetchval(qualified(statement, self._schema), *parameters)
+
+    def execute(self, statement: str, *parameters: Any) -> Awaitable[str]:
+        return self._connection.execute(qualified(statement, self._schema), *parameters)
+
+    def transaction(self) -> Transaction:
+        return self._connection.transaction()

@@ -1,0 +1,220 @@
+"""What `migrate` does on one connection, whoever opened it: look, decide, run what is missing.
+
+Alembic is used without its command line and without its proxies `op` and `context`, so that
+`upgrade` can be called from a revision of the host's own Alembic chain, where these are taken.
+"""
+
+import time
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from adapters.postgres.migration_step import Step
+from adapters.postgres.relations import (
+    HOST_VERSION_TABLE,
+    RELATIONS,
+    VERSION_TABLE,
+    Found,
+    found,
+    look,
+)
+from adapters.postgres.schema import VERSION, head, judged, may_read_version
+from adapters.postgres.session import qualified
+from domain import health
+from domain.errors import SchemaRefused, StorageUnavailable
+from domain.schema import SchemaState, Standing
+
+LOCK = 0x636C65726B
+"""The advisory lock of a migration: any number, the same in every process."""
+
+ASK_AGAIN = 0.2
+"""Seconds between two attempts to get that lock."""
+
+_LONGEST_WAIT = 60.0
+"""Seconds that `upgrade` waits for another migration of ours."""
+
+_LAST_IN_HOST_TABLE = "0008"
+"""The newest revision that was ever kept in `alembic_version`."""
+
+_NOTE = """\
+-- Run this statement by statement, not as one transaction (psql: without --single-transaction):
+-- an index that is built CONCURRENTLY must stand outside of a transaction.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """`revision` is where the schema is; None: nowhere yet. `moves`: in the host's table still."""
+
+    state: SchemaState
+    revision: str | None
+    moves: bool
+    makes_schema: bool
+
+
+def upgrade(connection: Connection, schema: str | None = None) -> SchemaState:
+    """Bring our schema to head in a transaction of the host's, from a revision of their own chain:
+
+        def upgrade():
+            clerk_user_sync.upgrade(op.get_bind())
+
+    Nothing is committed; their transaction decides. `schema` is `DATABASE_SCHEMA`. Indexes are not
+    built concurrently: where our tables are large already, run `clerk-user-sync migrate` before.
+    Raises `SchemaRefused`, `StorageUnavailable`, or what the host's driver raises.
+    """
+    give_up_at = time.monotonic() + _LONGEST_WAIT
+    # Asked again and again: a statement that waits would keep a snapshot, and an index that another
+    # process builds concurrently waits for all snapshots.
+    while not connection.exec_driver_sql(f"select pg_try_advisory_xact_lock({LOCK})").scalar():
+        if time.monotonic() > give_up_at:
+            raise StorageUnavailable("another migration is under way")
+        time.sleep(ASK_AGAIN)
+    return bring_to_head(connection, schema, commits=False)
+
+
+def bring_to_head(connection: Connection, schema: str | None, *, commits: bool) -> SchemaState:
+    """With `commits` each migration has a transaction of its own. Raises `SchemaRefused`."""
+    plan = _plan(connection, schema)
+    if plan.state.is_usable:
+        return plan.state
+    for statement in _preparing(plan, schema):
+        connection.exec_driver_sql(statement)
+    if commits:
+        connection.commit()
+    context = _context(schema, head(), connection=connection)
+    with context.begin_transaction():
+        context.run_migrations(step=Step(context, schema, commits=commits))
+    return _state(connection, schema)
+
+
+def step_back(connection: Connection, schema: str | None, revision: str) -> None:
+    """Undo the migrations after `revision`, and what they keep is lost. For tests."""
+    context = _context(schema, revision, connection=connection, back=True)
+    with context.begin_transaction():
+        context.run_migrations(step=Step(context, schema, commits=True))
+
+
+def missing_sql(connection: Connection, schema: str | None) -> str:
+    """The SQL that `bring_to_head` would run; empty if there is none. Raises `SchemaRefused`."""
+    plan = _plan(connection, schema)
+    return "" if plan.state.is_usable else _written(plan, schema)
+
+
+def all_sql(schema: str | None) -> str:
+    """The SQL of all migrations, for an empty database."""
+    state = SchemaState(standing=Standing.BEHIND)
+    return _written(_Plan(state, None, moves=False, makes_schema=schema is not None), schema)
+
+
+def _written(plan: _Plan, schema: str | None) -> str:
+    text = StringIO(_NOTE)
+    text.seek(0, 2)
+    if preparing := _preparing(plan, schema):
+        text.write("\n".join(["\nBEGIN;", *(f"{one};" for one in preparing), "COMMIT;\n"]))
+    text.write("\n")
+    context = _context(schema, head(), as_sql=True, output_buffer=text, starting_rev=plan.revision)
+    with context.begin_transaction():
+        context.run_migrations(step=Step(context, schema, commits=True))
+    return text.getvalue()
+
+
+def _plan(connection: Connection, schema: str | None) -> _Plan:
+    there, version = _look(connection, schema)
+    state = judged(there, version)
+    old = None if version else _revision_in_host_table(connection, schema, there)
+    if version is None and old is None and there.tables:
+        state = SchemaState(standing=Standing.INCOMPLETE, names=(VERSION_TABLE,))
+    if state.standing is not Standing.BEHIND and not state.is_usable:
+        finding = health.schema(state)
+        raise SchemaRefused(f"{finding.words}: {finding.advice}")
+    makes_schema = schema is not None and not there.target_exists
+    return _Plan(state, version or old, moves=old is not None, makes_schema=makes_schema)
+
+
+def _state(connection: Connection, schema: str | None) -> SchemaState:
+    return judged(*_look(connection, schema))
+
+
+def _look(connection: Connection, schema: str | None) -> tuple[Found, str | None]:
+    there = found([dict(row) for row in connection.exec_driver_sql(look(schema)).mappings()])
+    if not may_read_version(there):
+        return there, None
+    return there, connection.exec_driver_sql(qualified(VERSION, schema)).scalar()
+
+
+def _revision_in_host_table(connection: Connection, schema: str | None, there: Found) -> str | None:
+    """Ours is there only if our tables are those that this revision had.
+
+    A number alone may be a revision of the host's own.
+    """
+    if HOST_VERSION_TABLE not in there.relations or there.lacking[HOST_VERSION_TABLE]:
+        return None
+    statement = qualified(f"select version_num from our.{HOST_VERSION_TABLE}", schema)  # noqa: S608
+    revisions = set(connection.exec_driver_sql(statement).scalars())
+    ours = [
+        script.revision
+        for script in _scripts().walk_revisions()
+        if script.revision in revisions and script.revision <= _LAST_IN_HOST_TABLE
+    ]
+    return ours[0] if len(ours) == 1 and _had(ours[0], there) else None
+
+
+def _had(revision: str, there: Found) -> bool:
+    tables = {name for name, relation in RELATIONS.items() if relation.since <= revision}
+    return there.tables == tables and (revision >= "0007") == (
+        "email_addresses" in there.relations["users"]
+    )
+
+
+def _preparing(plan: _Plan, schema: str | None) -> list[str]:
+    statements = [f'create schema "{schema}"'] if plan.makes_schema else []
+    if not plan.moves:
+        return statements
+    # Where ours was the only row of the host's table, we had made that table.
+    moving = f"""
+create table our.{VERSION_TABLE} (
+    version_num varchar(32) not null constraint {VERSION_TABLE}_pkc primary key
+)
+~
+insert into our.{VERSION_TABLE} values ('{plan.revision}')
+~
+delete from our.{HOST_VERSION_TABLE} where version_num = '{plan.revision}'
+~
+do $$ begin if not exists (select from our.{HOST_VERSION_TABLE})
+then drop table our.{HOST_VERSION_TABLE}; end if; end $$
+"""  # noqa: S608
+    return statements + [qualified(one.strip(), schema) for one in moving.split("~")]
+
+
+def _context(
+    schema: str | None,
+    revision: str,
+    *,
+    connection: Connection | None = None,
+    back: bool = False,
+    **options: Any,
+) -> MigrationContext:
+    scripts = _scripts()
+    # Private, and yet what Alembic's documentation of `EnvironmentContext` tells to call.
+    steps = scripts._downgrade_revs if back else scripts._upgrade_revs  # noqa: SLF001
+    return MigrationContext.configure(
+        connection,
+        dialect_name="postgresql",
+        opts={
+            "script": scripts,
+            "fn": lambda current, _: steps(revision, current),
+            "version_table": VERSION_TABLE,
+            "version_table_schema": schema,
+            "transaction_per_migration": True,
+            **options,
+        },
+    )
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent / "migrations"))

@@ -1,0 +1,104 @@
+"""What one server gives to its peers: every figure of the edge. Sizes in bytes, times in seconds.
+
+Why these, and what is done with what exceeds them: docs/decisions/0010-one-budget-at-the-edge.md.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+if sys.platform != "win32":
+    import resource
+
+MOST_CONNECTIONS = 4_000
+FEWEST_CONNECTIONS = 16
+OTHER_DESCRIPTORS = 100
+"""Files, pipes and connections to Clerk. Those to the store come on top."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The limits of one server. The defaults are those that it runs with."""
+
+    connections: int = MOST_CONNECTIONS
+    health_connections: int = 32
+    """On top of `connections`, and good for nothing but a question about health."""
+
+    requests_waiting: int = 16
+    """Requests of one connection that wait for an answer to an earlier one, about."""
+
+    bytes_in_hand: int = 32 * 1024 * 1024
+    """Requests that are not answered yet, and answers that are not sent yet, over all."""
+
+    bytes_for_large: int = 24 * 1024 * 1024
+    """The part of it that connections with more than `small` bytes in hand may use."""
+
+    small: int = 16 * 1024
+    """More than a usual webhook has."""
+
+    request_overhead: int = 2 * 1024
+    """What a request takes beside its own bytes."""
+
+    piece: int = 4 * 1024
+    """Bytes that are parsed at once: what bounds the requests that begin in one piece."""
+
+    head_bytes: int = 32 * 1024
+    """Of a request line and its headers. Usual proxies let a quarter of it pass."""
+
+    headers: int = 100
+    head_seconds: float = 15.0
+    body_seconds: float = 30.0
+    """For the whole body. Our routes are stricter with theirs: `service/routes/body.py`."""
+
+    write_seconds: float = 20.0
+    """For bytes that the peer does not take."""
+
+    idle_seconds: int = 65
+    """Between two requests. Longer than the 60 seconds of usual proxies, who reuse connections."""
+
+    linger_seconds: float = 1.0
+    """For a refused peer to read its answer, while the rest of its request is dropped."""
+
+
+def budget_of_this_process(store_connections: int) -> Budget:
+    """The budget whose connections fit under the limit of descriptors (`ulimit -n`)."""
+    if sys.platform == "win32":
+        return Budget()
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return Budget()
+    free = descriptors - OTHER_DESCRIPTORS - store_connections - Budget().health_connections
+    return Budget(connections=min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, free)))
+
+
+class Connection(Protocol):
+    """What `Edge` asks of a connection."""
+
+    def cut(self) -> None: ...
+
+
+class Edge:
+    """What all connections of one server have in hand together."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.bytes_in_hand = 0
+        self.idle: dict[Connection, None] = {}
+        """Connections without a request, the one that is idle for longest first."""
+
+    def admit(self, newcomer: Connection, connections: int) -> bool:
+        """Whether it is good for more than health. `connections` are open, with this one.
+
+        Beyond the budget, the connection that is idle for longest is cut. If all others are at
+        work, some more are taken, so that health is answered; beyond them the newcomer is cut.
+        """
+        self.idle[newcomer] = None
+        if connections <= self.budget.connections:
+            return True
+        longest = next(iter(self.idle))
+        if longest is not newcomer:
+            longest.cut()
+            return True
+        if connections > self.budget.connections + self.budget.health_connections:
+            newcomer.cut()
+        return False

@@ -1,0 +1,307 @@
+"""HTTP within a budget. All that leans on attributes of uvicorn's protocol is in this file.
+
+tests/service/test_uvicorn.py names every attribute; pyproject.toml bounds uvicorn's version.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from contextlib import suppress
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.edge.budget import Edge
+from service.edge.deadline import Deadline
+from service.edge.head import check_head, without_upgrade
+from service.edge.refusals import BAD_REQUEST, HEAD_TOO_LONG, NO_TUNNEL, OVERLOADED, as_sent
+from service.edge.transport import OneWrite
+from service.errors import Rejected
+from service.routes.health import HEALTH_PATHS
+
+_HEALTH_PATHS = frozenset(path.encode() for path in HEALTH_PATHS)
+
+_logger = logging.getLogger("service.edge")
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """One connection, which takes no more than its part of the budget.
+
+    A head that is too long is answered with 431, one that is not HTTP with 400, what exceeds the
+    budget with 503, each after the answers that are due before it, and the connection is closed.
+    """
+
+    def __init__(self, *, edge: Edge, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self._edge = edge
+        self._budget = edge.budget
+        self._is_extra = False
+        self._head_is_open = False
+        self._unfinished = 0
+        """Bytes since the last head, or part of a body, that was complete."""
+        self._unparsed: memoryview | None = None
+        self._unparsed_size = 0
+        """Of the whole buffer that `_unparsed` is the end of."""
+        self._head_in_hand = 0
+        self._in_hand: deque[int] = deque()
+        """The bytes of each request that is not answered, in the order of their answers."""
+        self._unsent = 0
+        self._ending: bytes | None = None
+        """What is written after the answers that are due. Nothing is parsed once it is there."""
+        self._reading = Deadline(self.loop, self._stop_reading)
+        self._writing = Deadline(self.loop, self.cut)
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # Every byte that the peer does not take pauses writing, and starts the deadline for it.
+        transport.set_write_buffer_limits(high=0)
+        self._wire = OneWrite(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._wire))
+        self._is_extra = not self._edge.admit(self, len(self.connections))
+        self._reading.start(self._budget.head_seconds)
+
+    def cut(self) -> None:
+        self._edge.idle.pop(self, None)
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._edge.idle.pop(self, None)
+        self._reading.stop()
+        self._writing_is_done()
+        self._drop_unparsed()
+        self._edge.bytes_in_hand -= self._head_in_hand + sum(self._in_hand)
+        self._head_in_hand = 0
+        self._in_hand.clear()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        self._drop_unparsed()
+        super().shutdown()
+
+    def eof_received(self) -> None:
+        """The event loop closes the connection now: what is written already goes out before."""
+        self._wire.send_now()
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending is not None:
+            return
+        may_wait = len(self.pipeline) < self._budget.requests_waiting
+        if may_wait and self._unparsed is None and len(data) <= self._budget.piece:
+            self._parse(data)
+        else:
+            self._unparsed = memoryview(bytes(self._unparsed or b"") + data)
+            self._edge.bytes_in_hand += len(self._unparsed) - self._unparsed_size
+            self._unparsed_size = len(self._unparsed)
+            self._parse_pieces()
+
+    def _parse_pieces(self) -> None:
+        """As much as may wait; the peer can send on once all of it is parsed."""
+        size = self._budget.piece
+        while self._unparsed is not None and len(self.pipeline) < self._budget.requests_waiting:
+            piece, rest = self._unparsed[:size], self._unparsed[size:]
+            if rest:
+                self._unparsed = rest
+            else:
+                self._drop_unparsed()
+            self._parse(piece)
+        if self._unparsed is not None:
+            self._wire.hold_reading()
+
+    def _drop_unparsed(self) -> None:
+        if self._unparsed is not None:
+            self._edge.bytes_in_hand -= self._unparsed_size
+            self._unparsed, self._unparsed_size = None, 0
+            self._wire.release_reading()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        self._unset_keepalive_if_required()
+        size = len(data)
+        self._unfinished += size
+        self._edge.bytes_in_hand += size
+        if self._in_hand:
+            self._in_hand[-1] += size
+        else:
+            self._head_in_hand += size
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._parse_without_upgrade(bytes(data[upgrade.args[0] :]))
+        except httptools.HttpParserError as error:
+            cause = error.__context__  # what one of the callbacks below raised
+            if isinstance(cause, Rejected):
+                self._refuse((cause.status, cause.code))
+            else:
+                self._refuse(BAD_REQUEST)
+        else:
+            self._after_a_piece()
+
+    def _after_a_piece(self) -> None:
+        """A header is told when it is complete, and so is a trailer: here the rest is bounded."""
+        if self._unfinished > self._budget.head_bytes:
+            self._refuse(HEAD_TOO_LONG if self._head_is_open else BAD_REQUEST)
+        elif self._edge.bytes_in_hand > self._budget.bytes_for_large and self._has_much():
+            self._refuse(OVERLOADED)
+        elif not self._reading.is_running:
+            self._await_the_rest()
+
+    def _has_much(self) -> bool:
+        return self._unparsed_size + self._head_in_hand + sum(self._in_hand) > self._budget.small
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        """Begin again: the parser would take what follows the head for another protocol."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        head = without_upgrade(method, self.url, version, self.headers)
+        self._edge.bytes_in_hand -= self._head_in_hand
+        self._head_in_hand = 0
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parse(head + rest)
+
+    # What the parser finds
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_is_open = True
+
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        check_head(self.url, version, self.headers, self._unfinished, self._budget)
+        if self.parser.should_upgrade():  # the parser stops behind this head
+            if self.parser.get_method() == b"CONNECT":
+                raise Rejected(*NO_TUNNEL)
+            return
+        self._reading.stop()
+        self._head_is_open = False
+        self._unfinished = 0
+        self._admit()
+        super().on_headers_complete()
+        self._edge.idle.pop(self, None)
+        self._in_hand.append(self._head_in_hand + self._budget.request_overhead)
+        self._edge.bytes_in_hand += self._budget.request_overhead
+        self._head_in_hand = 0
+        if self._is_extra:
+            self.cycle.keep_alive = False
+        self.headers = []  # trailers are no headers (RFC 9110 §6.5.1)
+
+    def _admit(self) -> None:
+        is_over = self._edge.bytes_in_hand > self._budget.bytes_in_hand or (
+            self._is_extra and len(self.connections) > self._budget.connections
+        )
+        if is_over and self.url.partition(b"?")[0] not in _HEALTH_PATHS:
+            raise Rejected(*OVERLOADED)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._unfinished = 0
+        if not self._in_hand:  # answered already: this is dropped
+            self._edge.bytes_in_hand -= self._head_in_hand
+            self._head_in_hand = 0
+
+    def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
+        if len(self.headers) > self._budget.headers:  # trailers by now
+            raise Rejected(*BAD_REQUEST)
+        super().on_message_complete()
+        self.cycle.more_body = False
+        self._unfinished = 0
+        self._reading.stop()
+
+    # Answers
+
+    def on_response_complete(self) -> None:
+        if self._in_hand:
+            self._edge.bytes_in_hand -= self._in_hand.popleft()
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._unparsed is not None:
+            self._parse_pieces()
+        if self._in_hand:
+            return
+        if self._ending is not None:
+            self._end()
+        else:
+            self._edge.idle[self] = None
+            if self._head_is_open and not self._reading.is_running:
+                self._await_the_rest()
+
+    def _refuse(self, refusal: tuple[int, str]) -> None:
+        """Answer with a problem document and close, after the answers that are due before it."""
+        if self._ending is not None or self.transport.is_closing():
+            return
+        _logger.info("refused: %s", refusal[1])
+        self._end_with(as_sent(refusal, self.server_state.default_headers))
+
+    def _end_with(self, last: bytes) -> None:
+        self._ending = last
+        self._drop_unparsed()
+        self._reading.stop()
+        if self.cycle is not None and self.cycle.more_body and self._in_hand:
+            self._give_up_the_newest()
+        if not self._in_hand:
+            self._end()
+
+    def _give_up_the_newest(self) -> None:
+        """The request whose body will never be complete."""
+        self._edge.bytes_in_hand -= self._in_hand.pop()
+        if self._in_hand:
+            self.pipeline.popleft()
+            return
+        if self.cycle.response_started:  # another answer would be read as a part of this one
+            self._ending = b""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def _end(self) -> None:
+        """Say that nothing follows, and drop what comes for a moment.
+
+        To close at once would reset a peer that still sends, before it has read its answer.
+        """
+        self._edge.idle[self] = None
+        self._unset_keepalive_if_required()
+        self.transport.write(self._ending or b"")
+        if self._is_extra:
+            self.transport.close()
+            return
+        with suppress(OSError, RuntimeError):  # the peer is gone already
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self._reading.start(self._budget.linger_seconds)
+
+    # Deadlines
+
+    def _await_the_rest(self) -> None:
+        """A request that came whole needs no deadline."""
+        is_body = self.cycle is not None and self.cycle.more_body and not self._head_is_open
+        if is_body:
+            self._reading.start(self._budget.body_seconds)
+        elif self._head_is_open or not self._in_hand:
+            self._reading.start(self._budget.head_seconds)
+
+    def _stop_reading(self) -> None:
+        if self._ending is not None:
+            self.cut()
+        elif self._unparsed is not None:  # the peer waits for us
+            self._await_the_rest()
+        else:
+            self._end_with(b"")
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._edge.bytes_in_hand += self._unsent
+        self._writing.start(self._budget.write_seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._writing_is_done()
+
+    def _writing_is_done(self) -> None:
+        self._edge.bytes_in_hand -= self._unsent
+        self._unsent = 0
+        self._writing.stop()

@@ -1,0 +1,89 @@
+"""Our parts in an application that is not ours, and in the applications mounted into it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Host, Mount
+
+from domain.errors import SyncError
+from service.auth import OPTIONAL_SCHEME, SCHEME, USER_ERRORS
+from service.errors import answer_sync_errors, documented
+from service.services import Services, attach
+
+
+def settle(app: FastAPI, services: Services) -> None:
+    """Let `CurrentUser` and `CurrentSession` work in `app`, and in what is mounted into it by now.
+
+    A mounted application does not see the one above it while it answers, so each is given the
+    services, the answers to our errors and the words for its OpenAPI document.
+    """
+    for one in _applications(app):
+        attach(one, services)
+        if SyncError not in one.exception_handlers:
+            answer_sync_errors(one)
+        document_problems(one)
+
+
+def document_problems(app: FastAPI) -> None:
+    """Add the 401, 403 and 503 of our dependencies to the OpenAPI document of `app`.
+
+    A second call changes nothing.
+    """
+    if isinstance(app.openapi, _Documenting):
+        return
+    # FastAPI's own way to extend it: https://fastapi.tiangolo.com/how-to/extending-openapi/
+    app.openapi = _Documenting(app.openapi)  # type: ignore[method-assign]
+
+
+class _Documenting:
+    def __init__(self, original: Any) -> None:
+        self._original = original
+
+    def __call__(self) -> dict[str, Any]:
+        document: dict[str, Any] = self._original()
+        for path in document.get("paths", {}).values():
+            for operation in path.values():
+                if isinstance(operation, dict):
+                    _add_problems(operation)
+        _name_one_scheme(document.get("components", {}).get("securitySchemes", {}))
+        return document
+
+
+def _add_problems(operation: dict[str, Any]) -> None:
+    """Where the operation asks for our session. What the route itself documents stands."""
+    security: list[dict[str, Any]] = operation.get("security", [])
+    is_optional = {OPTIONAL_SCHEME: []} in security
+    if is_optional:
+        security.remove({OPTIONAL_SCHEME: []})
+        security += [{SCHEME: []}, {}]
+    if any(SCHEME in one for one in security):
+        for status, answer in documented(*USER_ERRORS).items():
+            operation["responses"].setdefault(str(status), answer)
+
+
+def _name_one_scheme(schemes: dict[str, Any]) -> None:
+    if optional := schemes.pop(OPTIONAL_SCHEME, None):
+        schemes.setdefault(SCHEME, optional)
+
+
+def _applications(app: FastAPI) -> Iterator[FastAPI]:
+    yield app
+    yield from _mounted(app.routes)
+
+
+def _mounted(routes: list[BaseRoute]) -> Iterator[FastAPI]:
+    for route in routes:
+        if isinstance(route, Mount | Host):
+            inner = _without_middleware(route.app)
+            if isinstance(inner, FastAPI):
+                yield from _applications(inner)
+            else:
+                yield from _mounted(getattr(inner, "routes", []))
+
+
+def _without_middleware(app: Any) -> Any:
+    """What a middleware wraps is its `app`, by Starlette's convention."""
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app
+    return app

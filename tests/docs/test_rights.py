@@ -1,0 +1,171 @@
+"""The SQL of docs/guides/rights.md, as it stands there, and the whole product on its rights."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from adapters.postgres.database import Database
+from adapters.postgres.migrate import migrate
+from adapters.postgres.schema import schema_state
+from domain.errors import StorageUnavailable
+from domain.schema import Standing
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from tests.adapters.clerk.payloads import ADA, INSTANCE, webhook_bytes
+from tests.commands.commands import Operator
+from tests.console.visitors import OPERATOR, TOKENS, visitor_of
+from tests.people import new_id
+from tests.postgres_server import temporary_database
+from tests.running import running_service
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "rights.md"
+ONCE, AFTER_MIGRATE, FOR_A_HOST = re.findall(r"(?s)```sql\n(.*?)```", GUIDE.read_text())
+PASSWORDS = {
+    "clerk_migrator": "change-me-1",
+    "clerk_service": "change-me-2",
+    "clerk_reports": "change-me-3",
+}
+SCHEMA = "clerk"
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The guide's roles, with names of this test's own: roles belong to the whole server."""
+
+    database: str
+    mark: str
+
+    def named(self, text: str) -> str:
+        return re.sub(rf"\b({'|'.join(PASSWORDS)})\b", rf"\1_{self.mark}", text)
+
+    def url(self, role: str) -> str:
+        parts = urlsplit(self.database)
+        place = f"{self.named(role)}:{PASSWORDS[role]}@{parts.netloc.rpartition('@')[2]}"
+        return urlunsplit(parts._replace(netloc=place))
+
+    async def run(self, role: str, sql: str) -> None:
+        connection: Sql = await asyncpg.connect(self.url(role) if role else self.database)
+        try:
+            await connection.execute(self.named(sql))
+        finally:
+            await connection.close()
+
+
+@pytest.fixture
+async def roles(postgres_url: str) -> AsyncIterator[Roles]:
+    mark = uuid4().hex[:8]
+    async with temporary_database(postgres_url, f"rights_{mark}") as url:
+        roles = Roles(url, mark)
+        await roles.run("", ONCE)
+        await migrate(roles.url("clerk_migrator"), SCHEMA)
+        await roles.run("clerk_migrator", AFTER_MIGRATE)
+        yield roles
+        await roles.run("", f"drop owned by {', '.join(PASSWORDS)} cascade")
+    admin: Sql = await asyncpg.connect(postgres_url)
+    await admin.execute(roles.named(f"drop role {', '.join(PASSWORDS)}"))
+    await admin.close()
+
+
+@pytest.fixture
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
+    async with running_emulator(config, signing_key=signing_key) as clerk:
+        yield clerk
+
+
+async def test_the_whole_product_works_without_the_right_to_change_a_table(
+    roles: Roles, clerk: ClerkEmulator
+) -> None:
+    url = roles.url("clerk_service")
+    person = clerk.create_user(email_address=[f"{new_id()}@example.com"])
+    settings = {**TOKENS, "clerk_rate_limit": 10_000, "database_schema": SCHEMA}
+    async with running_service(clerk, url, **settings) as service:
+        assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
+        assert (await service.deliver(webhook_bytes("user.updated"))).status_code == 204
+        assert (await service.deliver(b'{"type":"user.created","data":{}}')).status_code == 202
+        assert (await service.me(clerk.session_token(person["id"]))).status_code == 200
+        report = (await service.http.get("/readyz")).json()
+        assert (report["checks"]["schema"], report["degraded"]) == (True, [])
+        async with visitor_of(service.app) as visitor:
+            await visitor.sign_in(OPERATOR)
+            for page in ("", "/users", "/deliveries", "/quarantine", "/drift", "/audit"):
+                assert (await visitor.get(page)).status_code == 200, page
+        assert (await service.deliver(webhook_bytes("user.deleted"))).status_code == 204
+    operator = Operator(
+        {
+            **clerk.config.environment(),
+            "DATABASE_URL": url,
+            "DATABASE_SCHEMA": SCHEMA,
+            "CLERK_INSTANCE_ID": INSTANCE,
+            "CLERK_RATE_LIMIT": "100000",
+        }
+    )
+    for command in (
+        ["backfill", "--restart"],
+        ["reconcile", "--full", "--repair"],
+        ["retain"],
+        ["journal", "--yes"],
+        ["explain", ADA],
+        ["erase", ADA],
+    ):
+        ended = await operator.run(*command)
+        # The delivery in quarantine is as unreadable as before.
+        assert ended.code == (65 if command[0] == "journal" else 0), (command, ended.said)
+
+
+async def test_the_serving_role_changes_no_table(roles: Roles) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await roles.run("clerk_service", "alter table clerk.users add column nickname text")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await roles.run("clerk_service", "delete from clerk.users")
+    state = await migrate(roles.url("clerk_service"), SCHEMA)
+    assert state.standing is Standing.AT_HEAD
+
+
+async def test_the_reporting_role_reads_who_is_not_deleted_and_nothing_else(roles: Roles) -> None:
+    await roles.run("clerk_reports", "select count(*) from clerk.users_live")
+    for table in ("users", "sync_journal", "operator_actions"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await roles.run("clerk_reports", f"select count(*) from clerk.{table}")
+
+
+async def test_a_host_may_reference_a_user(roles: Roles) -> None:
+    await roles.run("", FOR_A_HOST.replace("your_application", "clerk_reports"))
+    await roles.run("", "create schema shop authorization clerk_reports")
+    made = "create table shop.orders (user_id uuid references clerk.users (id))"
+    await roles.run("clerk_reports", made)
+
+
+async def test_a_right_that_is_missing_is_named(roles: Roles) -> None:
+    await roles.run("clerk_migrator", "revoke delete on clerk.sync_journal from clerk_service")
+    role = roles.named("clerk_service")
+    database = Database(roles.url("clerk_service"), schema=SCHEMA)
+    await database.open()
+    state = await schema_state(database)
+    assert (state.standing, state.lacking) == (Standing.AT_HEAD, ("DELETE on sync_journal",))
+    words = f"the role {role} lacks DELETE on sync_journal: see docs/guides/rights.md"
+    with pytest.raises(StorageUnavailable, match=words):
+        await database.run(lambda session: session.execute("delete from our.sync_journal"))
+    await roles.run(
+        "clerk_migrator", "revoke select on clerk.clerk_user_sync_version from clerk_service"
+    )
+    state = await schema_state(database)
+    assert state.standing is Standing.UNREADABLE
+    assert "SELECT on clerk_user_sync_version" in state.lacking
+    await database.close()
+
+
+async def test_a_role_that_may_not_migrate_is_told_what_it_needs(
+    roles: Roles,
+) -> None:
+    with pytest.raises(StorageUnavailable, match=r"may not change database .*: it needs CREATE"):
+        await migrate(roles.url("clerk_service"), "another")

@@ -1,0 +1,136 @@
+"""More of ours in an application that is not ours: health, documents, sub-applications, visitors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount, Router
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.app import mount, mount_health, user_sync
+from service.auth import CurrentSession, CurrentUser, OptionalUser
+from service.settings import Settings
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.postgres_server import TemporaryStore
+from tests.running import UNAUTHORIZED, Service, bearer, client_of, problem, settings_for
+
+
+def host(settings: Settings) -> FastAPI:
+    """An application with a sub-application, one in a middleware, and one in a plain router."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with user_sync(app, settings):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+    mount(app)
+    mount_health(app, prefix="/sync")
+    app.mount("/sub", with_routes())
+    app.mount("/zipped", GZipMiddleware(with_routes()))
+    app.router.routes.append(Mount("/outer", Router([Mount("/inner", with_routes())])))
+    app.include_router(with_routes().router)
+    return app
+
+
+def with_routes() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/profile")
+    async def profile(user: CurrentUser) -> str | None:
+        return user.email
+
+    @app.get("/session")
+    async def session(session: CurrentSession) -> str:
+        return session.user_id
+
+    @app.get("/front-page")
+    async def front_page(user: OptionalUser) -> str | None:
+        return user.email if user else "a visitor"
+
+    @app.get("/public")
+    async def public() -> str:
+        return "everybody"
+
+    return app
+
+
+@pytest.fixture(scope="module")
+async def running_host(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Service]:
+    app = host(settings_for(shared_clerk, lasting_store.url))
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        yield Service(http, app, shared_clerk.config.webhook_secrets[0])
+
+
+@pytest.fixture
+def service(running_host: Service, clerk: ClerkEmulator, store_url: str) -> Service:
+    """The host's service, its users unknown."""
+    return running_host
+
+
+PLACES = ["", "/sub", "/zipped", "/outer/inner"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_user_is_found_in_a_mounted_application(
+    service: Service, clerk: ClerkEmulator, place: str
+) -> None:
+    await service.deliver(webhook_bytes("user.created"))
+    headers = bearer(clerk.session_token(ADA))
+    assert (await service.http.get(f"{place}/profile", headers=headers)).json() == "ada@example.com"
+    assert (await service.http.get(f"{place}/session", headers=headers)).json() == ADA
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_mounted_application_answers_as_ours(
+    service: Service, clerk: ClerkEmulator, place: str
+) -> None:
+    answer = await service.http.get(f"{place}/profile")
+    assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
+    await service.deliver(webhook_bytes("user.updated.banned"))
+    banned = await service.http.get(f"{place}/profile", headers=bearer(clerk.session_token(ADA)))
+    assert (banned.status_code, banned.json()) == (403, problem(403, "user_banned"))
+
+
+async def test_a_visitor_is_no_user_and_a_bad_token_is_refused(
+    service: Service, clerk: ClerkEmulator
+) -> None:
+    assert (await service.http.get("/front-page")).json() == "a visitor"
+    bad = await service.http.get("/front-page", headers=bearer("nonsense"))
+    assert (bad.status_code, bad.json()) == (401, UNAUTHORIZED)
+    await service.deliver(webhook_bytes("user.created"))
+    known = await service.http.get("/front-page", headers=bearer(clerk.session_token(ADA)))
+    assert known.json() == "ada@example.com"
+
+
+async def test_health_is_where_the_host_wants_it(service: Service) -> None:
+    assert (await service.http.get("/sync/healthz")).json() == {"status": "ok"}
+    assert (await service.http.get("/sync/readyz")).json()["checks"]["schema"] is True
+    assert "webhook_deliveries_total" in (await service.http.get("/sync/metrics")).text
+    assert (await service.http.get("/readyz")).status_code == 404
+
+
+@pytest.mark.parametrize("place", ["", "/sub", "/outer/inner"])
+async def test_the_documents_have_the_answers_of_our_dependencies(
+    service: Service, place: str
+) -> None:
+    for _ in range(2):
+        document = (await service.http.get(f"{place}/openapi.json")).json()
+        paths = document["paths"]
+        for path in ("/profile", "/session", "/front-page"):
+            answers = paths[path]["get"]["responses"]
+            assert set(answers) == {"200", "401", "403", "503"}
+            assert "application/problem+json" in answers["401"]["content"]
+        assert set(paths["/public"]["get"]["responses"]) == {"200"}
+        assert paths["/profile"]["get"]["security"] == [{"ClerkSession": []}]
+        assert paths["/front-page"]["get"]["security"] == [{"ClerkSession": []}, {}]
+        assert set(document["components"]["securitySchemes"]) == {"ClerkSession"}
+
+
+def test_the_documents_can_be_written_without_a_running_service(clerk: ClerkEmulator) -> None:
+    app = host(settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere"))
+    assert "503" in app.openapi()["paths"]["/profile"]["get"]["responses"]
