@@ -242,7 +242,9 @@ async def test_a_run_that_fails_says_so(
 ) -> None:
     own_clerk.keys.rotate("ins_another")
     await run(own_operator, sql, "/drift/check")
-    assert (await trail(sql))[0][3].startswith("failed: CLERK_SECRET_KEY belongs to another Clerk instance")
+    assert (await trail(sql))[0][3].startswith(
+        "failed: CLERK_SECRET_KEY belongs to another Clerk instance"
+    )
     page = (await own_operator.get("/drift")).text
     assert "Failed: CLERK_SECRET_KEY is another instance" in page
 

@@ -4,16 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
-from adapters.postgres.migrate import _run, migrate
+from adapters.postgres.migrate import migrate
 from adapters.postgres.schema import schema_state
 from adapters.postgres.servers import Servers
-from adapters.postgres.upgrade import step_back
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
