@@ -14,7 +14,7 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
     """
     if not origins:
         return app
-    return CORSMiddleware(
+    middleware = CORSMiddleware(
         app,
         allow_origins=origins,
         allow_methods=["GET"],
@@ -22,3 +22,6 @@ def with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
         max_age=600,
     )
+    # A preflight is answered before the layer that adds this to every other answer.
+    middleware.preflight_headers["X-Content-Type-Options"] = "nosniff"
+    return middleware

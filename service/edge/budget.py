@@ -5,7 +5,6 @@ Why these, and what is done with what exceeds them: docs/decisions/0010-one-budg
 
 import sys
 from dataclasses import dataclass
-from typing import Protocol
 
 if sys.platform != "win32":
     import resource
@@ -42,6 +41,9 @@ class Budget:
     piece: int = 4 * 1024
     """Bytes that are parsed at once: what bounds the requests that begin in one piece."""
 
+    pieces_in_a_turn: int = 16
+    """Of one connection, so that the others have their turn."""
+
     head_bytes: int = 32 * 1024
     """Of a request line and its headers. Usual proxies let a quarter of it pass."""
 
@@ -59,6 +61,9 @@ class Budget:
     linger_seconds: float = 1.0
     """For a refused peer to read its answer, while the rest of its request is dropped."""
 
+    linger_bytes: int = 2 * 1024 * 1024
+    """Of a request that is answered already, and dropped: twice the largest body we take."""
+
 
 def budget_of_this_process(store_connections: int) -> Budget:
     """The budget whose connections fit under the limit of descriptors (`ulimit -n`)."""
@@ -69,36 +74,3 @@ def budget_of_this_process(store_connections: int) -> Budget:
         return Budget()
     free = descriptors - OTHER_DESCRIPTORS - store_connections - Budget().health_connections
     return Budget(connections=min(MOST_CONNECTIONS, max(FEWEST_CONNECTIONS, free)))
-
-
-class Connection(Protocol):
-    """What `Edge` asks of a connection."""
-
-    def cut(self) -> None: ...
-
-
-class Edge:
-    """What all connections of one server have in hand together."""
-
-    def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.bytes_in_hand = 0
-        self.idle: dict[Connection, None] = {}
-        """Connections without a request, the one that is idle for longest first."""
-
-    def admit(self, newcomer: Connection, connections: int) -> bool:
-        """Whether it is good for more than health. `connections` are open, with this one.
-
-        Beyond the budget, the connection that is idle for longest is cut. If all others are at
-        work, some more are taken, so that health is answered; beyond them the newcomer is cut.
-        """
-        self.idle[newcomer] = None
-        if connections <= self.budget.connections:
-            return True
-        longest = next(iter(self.idle))
-        if longest is not newcomer:
-            longest.cut()
-            return True
-        if connections > self.budget.connections + self.budget.health_connections:
-            newcomer.cut()
-        return False

@@ -5,17 +5,24 @@ tests/service/test_uvicorn.py names every attribute; pyproject.toml bounds uvico
 
 import asyncio
 import logging
-from collections import deque
+import sys
 from contextlib import suppress
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.edge.budget import Edge
+from service.edge.account import Account, Edge
 from service.edge.deadline import Deadline
 from service.edge.head import check_head, without_upgrade
-from service.edge.refusals import BAD_REQUEST, HEAD_TOO_LONG, NO_TUNNEL, OVERLOADED, as_sent
+from service.edge.refusals import (
+    BAD_REQUEST,
+    HEAD_TOO_LONG,
+    NO_TUNNEL,
+    OVERLOADED,
+    as_sent,
+    refusal_of,
+)
 from service.edge.transport import OneWrite
 from service.errors import Rejected
 from service.routes.health import HEALTH_PATHS
@@ -35,22 +42,18 @@ class EdgeProtocol(HttpToolsProtocol):
     def __init__(self, *, edge: Edge, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
         self._edge = edge
+        self._account = Account(edge)
         self._budget = edge.budget
         self._is_extra = False
         self._head_is_open = False
         self._unfinished = 0
         """Bytes since the last head, or part of a body, that was complete."""
         self._unparsed: memoryview | None = None
-        self._unparsed_size = 0
-        """Of the whole buffer that `_unparsed` is the end of."""
-        self._head_in_hand = 0
-        self._in_hand: deque[int] = deque()
-        """The bytes of each request that is not answered, in the order of their answers."""
-        self._unsent = 0
         self._ending: bytes | None = None
         """What is written after the answers that are due. Nothing is parsed once it is there."""
-        self._reading = Deadline(self.loop, self._stop_reading)
-        self._writing = Deadline(self.loop, self.cut)
+        self._dropped = 0
+        self._reading = Deadline(self.loop)
+        self._writing = Deadline(self.loop)
 
     # The connection
 
@@ -60,7 +63,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._wire = OneWrite(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", self._wire))
         self._is_extra = not self._edge.admit(self, len(self.connections))
-        self._reading.start(self._budget.head_seconds)
+        self._reading.start(self._budget.head_seconds, self._stop_reading)
 
     def cut(self) -> None:
         self._edge.idle.pop(self, None)
@@ -69,11 +72,9 @@ class EdgeProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._edge.idle.pop(self, None)
         self._reading.stop()
-        self._writing_is_done()
-        self._drop_unparsed()
-        self._edge.bytes_in_hand -= self._head_in_hand + sum(self._in_hand)
-        self._head_in_hand = 0
-        self._in_hand.clear()
+        self._writing.stop()
+        self._unparsed = None
+        self._account.close()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -88,78 +89,79 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._ending is not None:
+            self._drop(len(data))
             return
-        may_wait = len(self.pipeline) < self._budget.requests_waiting
-        if may_wait and self._unparsed is None and len(data) <= self._budget.piece:
+        if self._unparsed is None and len(data) <= self._budget.piece and self._may_wait():
             self._parse(data)
         else:
             self._unparsed = memoryview(bytes(self._unparsed or b"") + data)
-            self._edge.bytes_in_hand += len(self._unparsed) - self._unparsed_size
-            self._unparsed_size = len(self._unparsed)
             self._parse_pieces()
 
     def _parse_pieces(self) -> None:
-        """As much as may wait; the peer can send on once all of it is parsed."""
+        """As much as may wait, and as one turn of the event loop may take."""
         size = self._budget.piece
-        while self._unparsed is not None and len(self.pipeline) < self._budget.requests_waiting:
+        for _ in range(self._budget.pieces_in_a_turn):
+            if self._unparsed is None or not self._may_wait():
+                break
             piece, rest = self._unparsed[:size], self._unparsed[size:]
-            if rest:
-                self._unparsed = rest
-            else:
-                self._drop_unparsed()
+            self._unparsed = rest or None
             self._parse(piece)
-        if self._unparsed is not None:
+        self._hold_unparsed()
+        if self._unparsed is not None and self._may_wait():
+            self.loop.call_soon(self._parse_pieces)
+
+    def _may_wait(self) -> bool:
+        return len(self.pipeline) < self._budget.requests_waiting
+
+    def _hold_unparsed(self) -> None:
+        """Count the buffer that is kept for its end, and read no more as long as there is one."""
+        size = 0 if self._unparsed is None else sys.getsizeof(self._unparsed.obj)
+        self._account.keeps_unparsed(size)
+        if size:
             self._wire.hold_reading()
+        else:
+            self._wire.release_reading()
 
     def _drop_unparsed(self) -> None:
-        if self._unparsed is not None:
-            self._edge.bytes_in_hand -= self._unparsed_size
-            self._unparsed, self._unparsed_size = None, 0
-            self._wire.release_reading()
+        self._unparsed = None
+        self._hold_unparsed()
 
     def _parse(self, data: bytes | memoryview) -> None:
         self._unset_keepalive_if_required()
-        size = len(data)
-        self._unfinished += size
-        self._edge.bytes_in_hand += size
-        if self._in_hand:
-            self._in_hand[-1] += size
-        else:
-            self._head_in_hand += size
+        self._unfinished += len(data)
+        self._account.received(len(data))
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._parse_without_upgrade(bytes(data[upgrade.args[0] :]))
         except httptools.HttpParserError as error:
-            cause = error.__context__  # what one of the callbacks below raised
-            if isinstance(cause, Rejected):
-                self._refuse((cause.status, cause.code))
-            else:
-                self._refuse(BAD_REQUEST)
+            # Named here, the cause would keep this connection until the garbage collector runs.
+            self._refuse(refusal_of(error))
         else:
             self._after_a_piece()
 
     def _after_a_piece(self) -> None:
-        """A header is told when it is complete, and so is a trailer: here the rest is bounded."""
+        """Bound what is incomplete, and what the parser therefore has not called us for."""
         if self._unfinished > self._budget.head_bytes:
             self._refuse(HEAD_TOO_LONG if self._head_is_open else BAD_REQUEST)
-        elif self._edge.bytes_in_hand > self._budget.bytes_for_large and self._has_much():
+        elif self._account.exceeds_the_budget:
             self._refuse(OVERLOADED)
         elif not self._reading.is_running:
             self._await_the_rest()
-
-    def _has_much(self) -> bool:
-        return self._unparsed_size + self._head_in_hand + sum(self._in_hand) > self._budget.small
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
         """Begin again: the parser would take what follows the head for another protocol."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         head = without_upgrade(method, self.url, version, self.headers)
-        self._edge.bytes_in_hand -= self._head_in_hand
-        self._head_in_hand = 0
+        self._account.dropped()
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._parse(head + rest)
+
+    def _drop(self, size: int) -> None:
+        self._dropped += size
+        if self._dropped > self._budget.linger_bytes:
+            self.cut()
 
     # What the parser finds
 
@@ -180,9 +182,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._admit()
         super().on_headers_complete()
         self._edge.idle.pop(self, None)
-        self._in_hand.append(self._head_in_hand + self._budget.request_overhead)
-        self._edge.bytes_in_hand += self._budget.request_overhead
-        self._head_in_hand = 0
+        self._account.began()
+        self._dropped = 0
         if self._is_extra:
             self.cycle.keep_alive = False
         self.headers = []  # trailers are no headers (RFC 9110 §6.5.1)
@@ -197,9 +198,8 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._unfinished = 0
-        if not self._in_hand:  # answered already: this is dropped
-            self._edge.bytes_in_hand -= self._head_in_hand
-            self._head_in_hand = 0
+        if not self._account.requests:  # it is answered already
+            self._drop(self._account.dropped())
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
@@ -214,14 +214,13 @@ class EdgeProtocol(HttpToolsProtocol):
     # Answers
 
     def on_response_complete(self) -> None:
-        if self._in_hand:
-            self._edge.bytes_in_hand -= self._in_hand.popleft()
+        self._account.answered()
         super().on_response_complete()
         if self.transport.is_closing():
             return
         if self._unparsed is not None:
             self._parse_pieces()
-        if self._in_hand:
+        if self._account.requests:
             return
         if self._ending is not None:
             self._end()
@@ -241,15 +240,15 @@ class EdgeProtocol(HttpToolsProtocol):
         self._ending = last
         self._drop_unparsed()
         self._reading.stop()
-        if self.cycle is not None and self.cycle.more_body and self._in_hand:
+        if self.cycle is not None and self.cycle.more_body and self._account.requests:
             self._give_up_the_newest()
-        if not self._in_hand:
+        if not self._account.requests:
             self._end()
 
     def _give_up_the_newest(self) -> None:
         """The request whose body will never be complete."""
-        self._edge.bytes_in_hand -= self._in_hand.pop()
-        if self._in_hand:
+        self._account.gave_up()
+        if self._account.requests:
             self.pipeline.popleft()
             return
         if self.cycle.response_started:  # another answer would be read as a part of this one
@@ -271,17 +270,16 @@ class EdgeProtocol(HttpToolsProtocol):
         with suppress(OSError, RuntimeError):  # the peer is gone already
             self.transport.write_eof()
         self.flow.resume_reading()
-        self._reading.start(self._budget.linger_seconds)
+        self._reading.start(self._budget.linger_seconds, self._stop_reading)
 
     # Deadlines
 
     def _await_the_rest(self) -> None:
         """A request that came whole needs no deadline."""
-        is_body = self.cycle is not None and self.cycle.more_body and not self._head_is_open
-        if is_body:
-            self._reading.start(self._budget.body_seconds)
-        elif self._head_is_open or not self._in_hand:
-            self._reading.start(self._budget.head_seconds)
+        if self.cycle is not None and self.cycle.more_body and not self._head_is_open:
+            self._reading.start(self._budget.body_seconds, self._stop_reading)
+        elif self._head_is_open or not self._account.requests:
+            self._reading.start(self._budget.head_seconds, self._stop_reading)
 
     def _stop_reading(self) -> None:
         if self._ending is not None:
@@ -293,15 +291,10 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
-        self._edge.bytes_in_hand += self._unsent
-        self._writing.start(self._budget.write_seconds)
+        self._account.keeps_unsent(self.transport.get_write_buffer_size())
+        self._writing.start(self._budget.write_seconds, self.cut)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._writing_is_done()
-
-    def _writing_is_done(self) -> None:
-        self._edge.bytes_in_hand -= self._unsent
-        self._unsent = 0
+        self._account.keeps_unsent(0)
         self._writing.stop()

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
+import httptools
+
 from service.edge.canonical_log import NOSNIFF
-from service.errors import problem
+from service.errors import Rejected, problem
 
 BAD_REQUEST = (400, "bad_request")
 NO_TUNNEL = (405, "method_not_allowed")
@@ -22,3 +24,9 @@ def as_sent(refusal: tuple[int, str], default_headers: Iterable[tuple[bytes, byt
     lines = b"".join(b"%b: %b\r\n" % header for header in headers)
     start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     return start + lines + b"\r\n" + bytes(response.body)
+
+
+def refusal_of(error: httptools.HttpParserError) -> tuple[int, str]:
+    """What a callback of the parser raised; otherwise the request is not HTTP."""
+    cause = error.__context__
+    return (cause.status, cause.code) if isinstance(cause, Rejected) else BAD_REQUEST

@@ -13,7 +13,8 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
-from service.edge.budget import Edge, budget_of_this_process
+from service.edge.account import Edge
+from service.edge.budget import budget_of_this_process
 from service.edge.protocol import EdgeProtocol
 from service.services import services_of
 from service.settings import Settings

@@ -25,7 +25,11 @@ GONE_WITHIN = 30.0
 SENDERS = 8
 REST = 0.02
 """Seconds between a sender's messages: somebody else is to be heard as well."""
-SIGNALS = [pytest.param(signal.SIGTERM), pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+SIGNALS = [
+    pytest.param(signal.SIGTERM),
+    pytest.param(signal.SIGHUP),
+    pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture

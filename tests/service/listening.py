@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import uvicorn
 from fastapi import FastAPI
 
-from service.edge.budget import Budget, Edge
+from service.edge.account import Edge
+from service.edge.budget import Budget
 from service.edge.server import server_config
 from service.settings import Settings
 

@@ -31,6 +31,7 @@ async def test_a_listed_origin_may_ask_with_a_token(service: Service, clerk: Cle
     )
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == SHOP
+    assert preflight.headers["x-content-type-options"] == "nosniff"
     assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
     person = clerk.create_user(email_address=[f"{new_id()}@example.com"])
     token = clerk.session_token(person["id"])

@@ -1,7 +1,10 @@
 """Much of the same nuisance: nothing leaks, nothing piles up, and the store is not asked."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,3 +191,80 @@ async def _half_a_delivery(at: Listening, head: bytes) -> asyncio.StreamWriter:
     _, writer = await asyncio.open_connection("127.0.0.1", at.port)
     writer.write(head + BODY[:100])
     return writer
+
+
+BLANK = b" " * MEBIBYTE
+PIPELINED = b"GET /v1/me HTTP/1.1\r\nHost: a\r\n\r\n" * 10_000
+UNSIGNED = b"POST /webhooks/clerk HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % MEBIBYTE
+ENDLESS = b"GET / HTTP/1.1\r\nHost: a\r\nX: "
+CHUNKED = b"POST /webhooks/clerk HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+ATTACKS: dict[str, tuple[bytes, bytes]] = {
+    "requests whose answers are not read": (b"", PIPELINED),
+    "unsigned bodies whose answers are not read": (b"", UNSIGNED + BLANK),
+    "a head without end": (ENDLESS, b"x" * 8_192),
+    "headers without end": (ENDLESS, b"y\r\nX: " * 1_000),
+    "a body in chunks of a byte": (CHUNKED, b"1\r\n \r\n" * 1_000),
+}
+"""What is sent once, and what is sent again and again."""
+CONNECTIONS = 10
+
+
+async def attack(port: int, begun: bytes, more: bytes) -> None:
+    """One connection, made anew whenever it is cut, which sends as fast as it can and never reads."""
+    loop = asyncio.get_running_loop()
+    while True:
+        with socket.socket() as peer, suppress(OSError):
+            peer.setblocking(False)
+            await loop.sock_connect(peer, ("127.0.0.1", port))
+            await loop.sock_sendall(peer, begun)
+            while True:
+                await loop.sock_sendall(peer, more)
+                await asyncio.sleep(0)  # sent at once, it would keep the event loop
+
+
+@dataclass
+class Watched:
+    """How the service fared while it was attacked."""
+
+    slowest: float = 0.0
+    most_memory: int = 0
+
+
+async def watch(service: ServiceProcess, seconds: float) -> Watched:
+    seen, until = Watched(), time.monotonic() + seconds
+    while time.monotonic() < until:
+        started = time.monotonic()
+        assert await service.status("/healthz") == 200
+        seen.slowest = max(seen.slowest, time.monotonic() - started)
+        seen.most_memory = max(seen.most_memory, service.memory)
+        await asyncio.sleep(0.1)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "seconds", [1.5, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
+async def test_an_edge_under_attack_stays_small_and_answers_for_its_health(
+    clerk: ClerkEmulator,
+    store_url: str,
+    tmp_path: Path,
+    seconds: float,
+    record_property: Callable[[str, object], None],
+) -> None:
+    environment = environment_for(clerk, store_url, LOG_LEVEL="error")
+    async with running_process(environment, tmp_path) as service:
+        before = service.memory
+        for kind, (begun, more) in ATTACKS.items():
+            attackers = [
+                asyncio.create_task(attack(service.port, begun, more)) for _ in range(CONNECTIONS)
+            ]
+            seen = await watch(service, seconds)
+            for attacker in attackers:
+                attacker.cancel()
+            await asyncio.wait(attackers)
+            grown = (seen.most_memory - before) / MEBIBYTE
+            record_property(kind, f"grown by {grown:.0f} MiB, slowest {seen.slowest:.2f} s")
+            assert grown < 64, kind
+            assert seen.slowest < 1, kind
+        assert service.stderr == ""

@@ -20,7 +20,8 @@ import httpx
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.edge.budget import Budget, Edge
+from service.edge.account import Edge
+from service.edge.budget import Budget
 from service.log import line_logger, log_writer
 from service.log_writer import PAUSE, LogWriter
 from tests.e2e.messages import sign_up

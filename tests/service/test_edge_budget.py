@@ -1,0 +1,365 @@
+"""The edge has one budget: what exceeds it is refused, and health is answered all the same."""
+
+import asyncio
+import gc
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+from fastapi import FastAPI, Request, Response
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.app import create_app
+from service.edge.budget import FEWEST_CONNECTIONS, MOST_CONNECTIONS, Budget
+from service.edge.protocol import EdgeProtocol
+from service.errors import answer_everything
+from service.routes.health import HEALTH_PATHS
+from tests.e2e.processes import ServiceProcess, environment_for, eventually
+from tests.running import WEBHOOKS, problem, settings_for
+from tests.service.listening import Listening, listening
+from tests.service.tables import Sql, count_rows
+from tests.service.test_sockets import BODY, KEPT, Served, head, told
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+NOWHERE = "postgresql://u:p@127.0.0.1:1/nowhere"
+HALF = head("POST", WEBHOOKS, "Content-Length: 1000") + b"{"
+"""A request that keeps its connection at work."""
+
+
+@asynccontextmanager
+async def served_within(
+    clerk: ClerkEmulator, budget: Budget, store_url: str = NOWHERE
+) -> AsyncIterator[Served]:
+    """Our application with another budget. At the end nothing is left in hand."""
+    settings = settings_for(clerk, store_url)
+    async with listening(create_app(settings), settings, budget) as at:
+        yield Served(at, clerk.config.webhook_secrets[0])
+        await eventually(lambda: at.edge.bytes_in_hand == 0)
+        assert len(at.edge.idle) <= budget.connections
+
+
+class Peer:
+    """A connection that is open until it is left."""
+
+    def __init__(self, at: Listening, *chunks: bytes) -> None:
+        self._at = at
+        self._chunks = chunks
+
+    async def __aenter__(self) -> Self:
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._at.port)
+        self.writer.writelines(self._chunks)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.transport.abort()
+
+    async def answer(self) -> bytes:
+        """What comes up to the end of the connection; nothing where it is cut."""
+        with suppress(ConnectionError):
+            return await self.reader.read()
+        return b""
+
+
+@asynccontextmanager
+async def peers(at: Listening, count: int, *chunks: bytes) -> AsyncIterator[list[Peer]]:
+    made = [Peer(at, *chunks) for _ in range(count)]
+    try:
+        yield [await peer.__aenter__() for peer in made]
+    finally:
+        for peer in made:
+            await peer.__aexit__()
+
+
+async def assert_healthy(at: Listening, *statuses: int) -> None:
+    for path in sorted(HEALTH_PATHS):
+        assert (await at.send(head("GET", path))).status in (statuses or (200, 503))
+
+
+async def test_the_connections_that_are_idle_longest_make_room(clerk: ClerkEmulator) -> None:
+    async with (
+        served_within(clerk, Budget(connections=10)) as served,
+        peers(served.at, 30, b"GET /he") as idle,
+    ):
+        await assert_healthy(served.at)
+        assert (await served.at.send(head("GET", "/v1/me"))).status == 401
+        assert [await peer.answer() for peer in idle[:15]] == [b""] * 15
+        idle[-1].writer.write(b"althz HTTP/1.0\r\n\r\n")
+        assert (await idle[-1].answer()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_connection_at_work_is_never_cut_for_another(
+    clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    async with served_within(clerk, Budget(connections=4), store_url) as served:
+        whole = served.post() + BODY
+        async with Peer(served.at, whole[:-1]) as working, peers(served.at, 30):
+            await assert_healthy(served.at, 200)
+            working.writer.write(whole[-1:])
+            assert (await working.answer()).startswith(b"HTTP/1.1 204")
+    assert await count_rows(sql) == (1, 1)
+
+
+async def test_where_all_are_at_work_health_is_answered_and_nothing_else(
+    clerk: ClerkEmulator,
+) -> None:
+    async with served_within(clerk, Budget(connections=4, health_connections=3)) as served:
+        async with peers(served.at, 4, HALF):
+            await eventually(lambda: served.at.edge.idle == {})
+            for _ in range(3):
+                await assert_healthy(served.at)
+                answer = await served.at.send(head("GET", "/v1/me"))
+                assert told(answer) == problem(503, "overloaded")
+                assert answer.headers["retry-after"] == "1"
+            kept = await served.at.send(KEPT)
+            assert (kept.status, kept.headers["connection"]) == (200, "close")
+            async with peers(served.at, 20, HALF):
+                await assert_healthy(served.at)
+        answer = await served.at.send(head("GET", "/v1/me"))
+        assert answer.status == 401
+
+
+async def test_idle_ones_beyond_the_last_are_cut_too(clerk: ClerkEmulator) -> None:
+    budget = Budget(connections=2, health_connections=2)
+    async with (
+        served_within(clerk, budget) as served,
+        peers(served.at, 2, HALF),
+        peers(served.at, 40),
+    ):
+        await eventually(lambda: len(served.at.edge.idle) <= 2)
+        await assert_healthy(served.at)
+
+
+LITTLE = Budget(bytes_in_hand=256 * KIBIBYTE, bytes_for_large=128 * KIBIBYTE, small=8 * KIBIBYTE)
+
+
+async def test_bodies_beyond_the_budget_are_refused_and_small_ones_are_not(
+    clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    large = head("POST", WEBHOOKS, "Content-Length: 100000") + b" " * 60_000
+    async with served_within(clerk, LITTLE, store_url) as served, peers(served.at, 2, large):
+        await eventually(lambda: served.at.edge.bytes_in_hand > 110_000, 10)
+        for _ in range(5):
+            answer = await served.at.send(large)
+            assert told(answer) == problem(503, "overloaded")
+            assert answer.headers["retry-after"] == "1"
+        assert (await served.at.send(served.post(), BODY)).status == 204
+        await assert_healthy(served.at, 200)
+    assert await count_rows(sql) == (1, 1)
+
+
+async def test_where_the_whole_budget_is_used_health_is_answered_and_nothing_else(
+    clerk: ClerkEmulator,
+) -> None:
+    budget = Budget(bytes_in_hand=64 * KIBIBYTE, bytes_for_large=MEBIBYTE)
+    large = head("POST", WEBHOOKS, "Content-Length: 99999") + b" " * 70_000
+    async with served_within(clerk, budget) as served, peers(served.at, 1, large):
+        await eventually(lambda: served.at.edge.bytes_in_hand > 64 * KIBIBYTE)
+        await assert_healthy(served.at)
+        answer = await served.at.send(head("GET", "/v1/me"))
+        assert told(answer) == problem(503, "overloaded")
+
+
+async def test_thousands_of_requests_in_one_connection_are_answered_in_turn(
+    clerk: ClerkEmulator,
+) -> None:
+    async with served_within(clerk, Budget()) as served:
+        answer = await served.at.send(KEPT * 4_999 + head("GET", "/nope"))
+        assert answer.statuses == [200] * 4_999 + [404]
+
+
+async def test_requests_whose_answers_are_never_read_are_not_taken_in(
+    clerk: ClerkEmulator,
+) -> None:
+    async with served_within(clerk, Budget(write_seconds=60)) as served:
+        async with peers(served.at, 10) as pushing:
+            for peer in pushing:
+                peer.writer.transport.set_write_buffer_limits(high=0)
+            pushed = [asyncio.create_task(push(peer)) for peer in pushing]
+            most = 0
+            for _ in range(100):
+                await asyncio.sleep(0.02)
+                most = max(most, served.at.edge.bytes_in_hand)
+            for task in pushed:
+                task.cancel()
+        assert 0 < most < 10 * 600 * KIBIBYTE
+
+
+async def push(peer: Peer) -> None:
+    while True:
+        peer.writer.write(KEPT * 1_000)
+        await peer.writer.drain()
+
+
+PIECE = b"x" * MEBIBYTE
+
+
+@pytest.fixture
+async def talking(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
+    """An application with an answer that fits into no buffer, and a writer in a hurry."""
+    app = FastAPI()
+    answer_everything(app)
+
+    @app.get("/much")
+    async def much() -> Response:
+        return Response(PIECE * 16)
+
+    @app.post("/never")
+    async def never(request: Request) -> Response:
+        await request.body()
+        return Response()
+
+    budget = Budget(write_seconds=0.5, body_seconds=0.5, linger_seconds=0.2)
+    async with listening(app, settings_for(clerk, NOWHERE), budget) as at:
+        yield at
+        await eventually(lambda: at.edge.bytes_in_hand == 0)
+
+
+async def deaf(at: Listening, asked: bytes) -> socket.socket:
+    """A connection that reads nothing."""
+    peer = socket.socket()
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    peer.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(peer, ("127.0.0.1", at.port))
+    await asyncio.get_running_loop().sock_sendall(peer, asked)
+    return peer
+
+
+async def test_a_peer_that_does_not_read_its_answer_is_cut(talking: Listening) -> None:
+    peer = await deaf(talking, head("GET", "/much"))
+    await eventually(lambda: talking.edge.bytes_in_hand > MEBIBYTE)
+    took = await eventually(lambda: talking.edge.bytes_in_hand == 0, 10)
+    assert took < 5
+    assert await received(peer) < 16 * MEBIBYTE
+    peer.close()
+
+
+async def received(peer: socket.socket) -> int:
+    """Bytes up to the end of the connection."""
+    count = 0
+    with suppress(ConnectionError):
+        while piece := await asyncio.get_running_loop().sock_recv(peer, MEBIBYTE):
+            count += len(piece)
+    return count
+
+
+async def test_a_peer_that_reads_a_large_answer_gets_it(talking: Listening) -> None:
+    answer = await talking.send(head("GET", "/much"))
+    assert len(answer.body) == 16 * MEBIBYTE
+
+
+async def test_a_body_that_never_ends_in_a_route_of_any_kind_is_cut(talking: Listening) -> None:
+    started = time.monotonic()
+    answer = await talking.send(head("POST", "/never", "Content-Length: 100"), b"x", pause=0.1)
+    assert (answer.statuses, time.monotonic() - started < 5) == ([], True)
+
+
+async def test_the_rest_of_a_body_that_was_refused_is_not_awaited(talking: Listening) -> None:
+    started = time.monotonic()
+    kept = b"POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+    answer = await talking.send(kept, *[b"x"] * 200, pause=0.05)
+    assert (answer.statuses, time.monotonic() - started < 5) == ([404], True)
+
+
+@pytest.mark.parametrize("descriptors", [64, 256, 1_024, 5_000])
+def test_the_connections_follow_the_limit_of_descriptors(descriptors: int) -> None:
+    program = (
+        "from service.edge.budget import budget_of_this_process as of; print(of(10).connections)"
+    )
+    told = subprocess.run(
+        ["/bin/sh", "-c", f'ulimit -n {descriptors} && exec "$0" -c "$1"', sys.executable, program],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    connections = int(told.stdout)
+    assert connections == max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, descriptors - 142))
+
+
+class Poor(ServiceProcess):
+    """Its process may open 256 files."""
+
+    def spawn(self) -> None:
+        with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", 'ulimit -n 256 && exec "$0" -m service', sys.executable],
+                cwd=self._directory,
+                env=self._environment,
+                stdout=stdout,
+                stderr=stderr,
+            )
+
+
+async def test_more_connections_than_descriptors_leave_health_answered(
+    clerk: ClerkEmulator, store_url: str, tmp_path: Path
+) -> None:
+    service = Poor(environment_for(clerk, store_url), tmp_path)
+    try:
+        await service.start()
+        idle = await asyncio.gather(
+            *(asyncio.open_connection("127.0.0.1", service.port) for _ in range(900))
+        )
+        for _ in range(20):
+            started = time.monotonic()
+            assert await service.status("/healthz") == 200
+            assert await service.status("/readyz") == 200
+            assert time.monotonic() - started < 1
+        assert service.descriptors < 256
+        for _, writer in idle:
+            writer.transport.abort()
+        assert service.stderr == ""
+    finally:
+        await service.close()
+
+
+ENDS: dict[str, bytes] = {
+    "answered": head("GET", "/healthz"),
+    "kept and left": KEPT,
+    "left idle": b"",
+    "left in a head": b"GET /healthz HTTP/1.1\r\nX: ",
+    "left in a body": HALF,
+    "left with requests waiting": HALF + b" " * 999 + KEPT * 1_000,
+    "refused for its form": b"nonsense\r\n\r\n",
+    "refused for its length": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,
+    "refused for its host": b"GET / HTTP/1.1\r\n\r\n",
+    "refused behind others": KEPT * 3 + b"nonsense\r\n\r\n",
+    "an upgrade": b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+}
+
+
+@pytest.fixture
+async def kept(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
+    async with served_within(clerk, Budget(linger_seconds=0.1)) as served:
+        yield served.at
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(
+    kept: Listening, end: str
+) -> None:
+    """It may hold a quarter of a MiB, and the collector does not know of bytes."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with peers(kept, 5, ENDS[end]) as left:
+            await asyncio.gather(*(partly(peer) for peer in left))
+        await eventually(lambda: connections_in_memory() == 0, 5)
+    finally:
+        gc.enable()
+
+
+async def partly(peer: Peer) -> None:
+    """What comes of its answers within a moment."""
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(0.3):
+            await peer.reader.read()
+
+
+def connections_in_memory() -> int:
+    return sum(isinstance(one, EdgeProtocol) for one in gc.get_objects())
