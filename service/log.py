@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from io import StringIO
 from typing import Any, Protocol, TextIO
 
@@ -43,7 +42,7 @@ def log_writer(fmt: str, file: TextIO | None = None) -> LogWriter:
 
 
 def line_logger(level: str, fmt: str, lines: Lines) -> FilteringBoundLogger:
-    """A logger that writes its lines there. A file that refuses a line loses it."""
+    """A logger that writes its lines there, one call for each."""
     return _logger(level, _renderer(fmt, is_terminal=_is_terminal(lines)), lines)
 
 
@@ -99,8 +98,7 @@ class _Logger:
         self._lines = lines
 
     def write(self, line: str) -> None:
-        with suppress(OSError, ValueError):
-            self._lines.write(f"{line}\n")
+        self._lines.write(f"{line}\n")
 
     debug = info = warning = error = critical = msg = write
 

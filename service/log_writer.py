@@ -35,7 +35,8 @@ class LogWriter:
         self._waiting: list[str] = []
         self._size = 0
         self._untold = 0
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
         self._is_asleep = False
         self._is_writing = False
@@ -48,7 +49,7 @@ class LogWriter:
         """Leave a line, with its line end, to the thread. Never blocks, never raises."""
         if self._file is None:
             return
-        with self._changed:
+        with self._lock:
             if self._size + len(line) > self._most_waiting:
                 self._drop(1)
                 return

@@ -1,7 +1,7 @@
 """The head of a request: what is checked of it, beyond what the parser checks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from service.edge.budget import Budget
 from service.edge.refusals import BAD_REQUEST, HEAD_TOO_LONG
@@ -14,7 +14,9 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)
 """RFC 9110 §7.2, RFC 3986 §3.2.2."""
 
 
-def check_head(url: bytes, version: str, headers: Headers, came: int, budget: Budget) -> None:
+def check_head(
+    url: bytes, version: Callable[[], str], headers: Headers, came: int, budget: Budget
+) -> None:
     """Raises `Rejected` where the head is too long, or does not name one host.
 
     `came` is no less than its bytes. They are counted one by one only if that is too much.
@@ -24,7 +26,7 @@ def check_head(url: bytes, version: str, headers: Headers, came: int, budget: Bu
     if came > budget.head_bytes and _length(url, headers) > budget.head_bytes:
         raise Rejected(*HEAD_TOO_LONG)
     hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and version != "1.0"):  # RFC 9112 §3.2
+    if len(hosts) > 1 or (not hosts and version() != "1.0"):  # RFC 9112 §3.2
         raise Rejected(*BAD_REQUEST)
     if hosts and _HOST.fullmatch(hosts[0]) is None:
         raise Rejected(*BAD_REQUEST)

@@ -138,7 +138,9 @@ class EdgeProtocol(HttpToolsProtocol):
             # Named here, the cause would keep this connection until the garbage collector runs.
             self._refuse(refusal_of(error))
         else:
-            self._after_a_piece()
+            # A request that came whole has nothing that could be too much, and needs no deadline.
+            if self._unfinished or self.cycle.more_body or not self._account.requests:
+                self._after_a_piece()
 
     def _after_a_piece(self) -> None:
         """Bound what is incomplete, and what the parser therefore has not called us for."""
@@ -170,7 +172,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._head_is_open = True
 
     def on_headers_complete(self) -> None:
-        version = self.parser.get_http_version()
+        version = self.parser.get_http_version
         check_head(self.url, version, self.headers, self._unfinished, self._budget)
         if self.parser.should_upgrade():  # the parser stops behind this head
             if self.parser.get_method() == b"CONNECT":
@@ -275,7 +277,6 @@ class EdgeProtocol(HttpToolsProtocol):
     # Deadlines
 
     def _await_the_rest(self) -> None:
-        """A request that came whole needs no deadline."""
         if self.cycle is not None and self.cycle.more_body and not self._head_is_open:
             self._reading.start(self._budget.body_seconds, self._stop_reading)
         elif self._head_is_open or not self._account.requests:
