@@ -14,7 +14,7 @@ LENGTH_INVALID = (400, "body_length_invalid")
 TOO_LARGE = (413, "body_too_large")
 TOO_SLOW = (408, "body_too_slow")
 REFUSALS = (LENGTH_INVALID, TOO_SLOW, TOO_LARGE, NOT_JSON)
-"""The statuses and words that `json_bytes` refuses with."""
+"""The statuses and codes that `json_bytes` refuses with."""
 
 _JSON = b"application/json"
 _IDENTITY = b"identity"
@@ -24,7 +24,7 @@ MAX_BYTES = 1024 * 1024
 """Svix's own limit on a payload."""
 
 MAX_SECONDS = 10.0
-"""Within Svix's 15 s; a sender slower than this holds a connection for nothing."""
+"""Within Svix's 15 s, after which nobody waits for the answer."""
 
 
 async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> bytes:

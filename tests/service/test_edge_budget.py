@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request, Response
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
+from service.edge.account import Edge
 from service.edge.budget import FEWEST_CONNECTIONS, MOST_CONNECTIONS, Budget
 from service.edge.protocol import EdgeProtocol
 from service.errors import answer_everything
@@ -134,6 +135,38 @@ async def test_idle_ones_beyond_the_last_are_cut_too(clerk: ClerkEmulator) -> No
     ):
         await eventually(lambda: len(served.at.edge.idle) <= 2)
         await assert_healthy(served.at)
+
+
+class Worker:
+    """A connection that knows whether it was cut."""
+
+    was_cut = False
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+
+def test_beyond_those_for_health_a_connection_is_cut_at_once() -> None:
+    edge = Edge(Budget(connections=2, health_connections=1))
+    connections = [Worker() for _ in range(4)]
+    admitted = []
+    for number, one in enumerate(connections, start=1):
+        admitted.append(edge.admit(one, number))
+        edge.idle.clear()  # it is at work
+    assert admitted == [True, True, False, False]
+    assert [one.was_cut for one in connections] == [False, False, False, True]
+
+
+async def test_a_refused_peer_that_sends_on_is_cut_before_its_time(clerk: ClerkEmulator) -> None:
+    budget = Budget(linger_seconds=60, linger_bytes=MEBIBYTE)
+    async with served_within(clerk, budget) as served:
+        started = time.monotonic()
+        async with Peer(served.at, b"nonsense\r\n\r\n") as peer:
+            with suppress(ConnectionError):
+                while True:
+                    peer.writer.write(b"x" * 65_536)
+                    await peer.writer.drain()
+        assert time.monotonic() - started < 10
 
 
 LITTLE = Budget(bytes_in_hand=256 * KIBIBYTE, bytes_for_large=128 * KIBIBYTE, small=8 * KIBIBYTE)

@@ -3,6 +3,8 @@
 import asyncio
 from typing import cast
 
+import pytest
+
 from service.edge.transport import MOST_HELD_BACK, OneWrite
 
 
@@ -12,6 +14,7 @@ class Wire:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.closed = False
+        self.reading = True
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -21,6 +24,12 @@ class Wire:
 
     def is_closing(self) -> bool:
         return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
 
 def transport_of(wire: Wire) -> OneWrite:
@@ -74,3 +83,17 @@ async def test_nothing_is_lost_by_closing_and_nothing_is_written_after() -> None
     transport.write(b"too late")
     await asyncio.sleep(0)
     assert (wire.writes, wire.closed) == ([b"the end"], True)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_it_reads_while_neither_switch_is_off(order: int) -> None:
+    wire = Wire()
+    transport = transport_of(wire)
+    for switch_off in (transport.pause_reading, transport.hold_reading):
+        switch_off()
+        assert not wire.reading
+    first, last = [transport.resume_reading, transport.release_reading][::order]
+    first()
+    assert not wire.reading
+    last()
+    assert wire.reading
