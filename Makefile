@@ -18,7 +18,7 @@ VENV = .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header $(LOCK_ARGS) pyproject.toml
+	--no-emit-index-url --no-header $(LOCK_ARGS) --extra service pyproject.toml
 
 .PHONY: help run demo test test-slow test-mutants bench bench-peers bench-growth bench-memory check lock image clean
 

@@ -9,13 +9,13 @@ says. `doctor`: 1 where something is bad.
 """
 
 import os
+import signal
 import sys
+from pathlib import Path
 
 if not __package__:
-    # Run by its path: Python would look here first, and take our `operator` for its own.
-    sys.path[0] = os.path.dirname(sys.path[0])  # noqa: PTH120 - pathlib already needs `operator`
-
-import signal
+    # Run by its path: Python looks in this folder, and the packages are beside it.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Ctrl-C while all this is imported: there is nothing to save and nothing to explain.
@@ -56,12 +56,17 @@ def _of_several() -> None:
 
 
 def main() -> int:
+    return run(command_line())
+
+
+def run(app: typer.Typer) -> int:
+    """Run a command line. Answers with the exit code; Ctrl-C ends in words, not a traceback."""
     _open_what_is_closed()
     was_deadly = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     if was_deadly:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        command_line()()
+        app()
     except SystemExit as ended:
         return ExitCode.USAGE if ended.code == _TYPERS_USAGE else int(ended.code or 0)
     finally:

@@ -1,12 +1,20 @@
 """`python -m service` serves; `python -m service migrate` brings the schema to head.
 
-Exit codes: 0 stopped as asked, 64 unknown command, 69 store unreachable, 78 settings wrong.
+`migrate` needs the settings of the database alone. `migrate --sql` writes the SQL that is missing,
+`migrate --sql all` all of it. In the package: `python -m clerk_user_sync`, or the command
+`clerk-user-sync`.
+
+Exit codes: 0 stopped as asked, 64 wrong usage, 69 the store is unreachable, 78 settings are wrong,
+the schema cannot be migrated, or a library is not installed.
 """
 
 import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
@@ -22,57 +30,57 @@ from service.bootstrap import (
     read_settings,
     read_store_settings,
 )
-from service.edge.server import serve
+from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter
-from service.settings import Settings, StoreSettings, mistakes, unknown
+from service.settings import StoreSettings, mistakes, unknown
 
 USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
 
+SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
+
 
 def main(arguments: list[str]) -> int:
+    """Returns the exit code."""
     try:
-        # To migrate, the database is enough.
-        only_store = arguments[:1] == ["migrate"]
-        settings = read_store_settings() if only_store else read_settings()
+        return _run(arguments)
     except ValidationError as error:
         return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
-    lines = log_writer(settings.log_format)
-    route_the_libraries(settings.log_level, settings.log_format, lines)
-    try:
-        return _run(arguments, settings, lines)
-    finally:
-        lines.close()
+    except MissingExtra as error:
+        return _refuse(MISCONFIGURED, str(error))
 
 
-def _run(arguments: list[str], settings: StoreSettings, lines: LogWriter) -> int:
-    if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
-        logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
+def _run(arguments: list[str]) -> int:
     match arguments:
-        case [] | ["serve"] if isinstance(settings, Settings):
-            return _serve(settings, lines)
+        case [] | ["serve"]:
+            return _serve()
         case ["migrate"]:
-            return _migrate(settings)
+            return _migrate()
         case ["migrate", "--sql", *which] if which in ([], ["all"]):
-            return _write_sql(settings, of_all=bool(which))
+            return _write_sql(of_all=bool(which))
         case _:
             return _refuse(USAGE, "usage: python -m service [serve | migrate [--sql [all]]]")
 
 
-def _serve(settings: Settings, lines: LogWriter) -> int:
-    try:
-        return serve(create_app(settings, lines), settings)
-    except StorageUnavailable as error:
-        return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
+def _serve() -> int:
+    with extra("server", "The server"):
+        from service.edge.server import serve  # noqa: PLC0415 - only the extra has uvicorn
+
+    with _configured(read_settings) as (settings, lines):
+        try:
+            return serve(create_app(settings, lines), settings)
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 
 
-def _migrate(settings: StoreSettings) -> int:
-    try:
-        state = asyncio.run(migrate_store(settings))
-    except SchemaRefused as error:
-        return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
-    except StorageUnavailable as error:
-        return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
+def _migrate() -> int:
+    with _configured(read_store_settings) as (settings, _):
+        try:
+            state = asyncio.run(migrate_store(settings))
+        except SchemaRefused as error:
+            return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
     if state.standing is Standing.AHEAD:
         print(f"Nothing was changed: {health.schema(state).words}.")  # noqa: T201 - the answer
     else:
@@ -80,20 +88,35 @@ def _migrate(settings: StoreSettings) -> int:
     return 0
 
 
-def _write_sql(settings: StoreSettings, *, of_all: bool) -> int:
+def _write_sql(*, of_all: bool) -> int:
     """What is missing, or all for a new database: for a database administrator to run."""
-    try:
-        text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
-    except SchemaRefused as error:
-        return _refuse(MISCONFIGURED, f"There is no SQL to run: {error}")
-    except StorageUnavailable as error:
-        return _refuse(UNREACHABLE, f"The store does not say what is missing: {error}")
+    with _configured(read_store_settings) as (settings, _):
+        try:
+            text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
+        except SchemaRefused as error:
+            return _refuse(MISCONFIGURED, f"There is no SQL to run: {error}")
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The store does not say what is missing: {error}")
     print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
     return 0
 
 
+@contextmanager
+def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings, LogWriter]]:
+    """The settings, and the log they ask for. Raises `ValidationError`."""
+    settings = read()
+    lines = log_writer(settings.log_format)
+    route_the_libraries(settings.log_level, settings.log_format, lines)
+    if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
+        logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
+    try:
+        yield settings, lines
+    finally:
+        lines.close()
+
+
 def _refuse(code: int, *lines: str) -> int:
-    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201 - said before there is a log
+    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201 - there may be no log yet
     return code
 
 

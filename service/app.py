@@ -10,6 +10,7 @@ from service.bootstrap import bootstrap, read_settings
 from service.cors import with_cors
 from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error
+from service.extras import extra
 from service.log import Lines, line_logger, log_writer
 from service.log_writer import LogWriter
 from service.metrics import Metrics
@@ -106,7 +107,8 @@ def mount_health(app: FastAPI, prefix: str = "") -> None:
 def mount_console(app: FastAPI) -> None:
     """Put the console at `/console` of your own application. The settings say who may use it."""
     # Imported only where it is used: the import would take a tenth of every start.
-    from service.console.routes import console_router  # noqa: PLC0415
+    with extra("console", "The console"):
+        from service.console.routes import console_router  # noqa: PLC0415
 
     app.include_router(console_router())
 

@@ -34,6 +34,7 @@ from domain.errors import StorageUnavailable
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
 from domain.schema import SchemaState
+from service.extras import extra
 from service.jobs import (
     RETENTION_RESTS,
     Jobs,
@@ -280,11 +281,12 @@ async def _clerk(stack: AsyncExitStack, settings: Settings) -> Clerk:
 def _console(
     stack: AsyncExitStack, settings: Settings, services: Services, log: FilteringBoundLogger
 ) -> "Room":
-    # Loaded only where there is a console.
-    from service.console.access.access import Access  # noqa: PLC0415
-    from service.console.rendering import Templates  # noqa: PLC0415
-    from service.console.room import Room  # noqa: PLC0415
-    from service.console.runs import Runs  # noqa: PLC0415
+    # Imported only where there is a console.
+    with extra("console", "The console"):
+        from service.console.access.access import Access  # noqa: PLC0415
+        from service.console.rendering import Templates  # noqa: PLC0415
+        from service.console.room import Room  # noqa: PLC0415
+        from service.console.runs import Runs  # noqa: PLC0415
 
     store = services.store
     runs = Runs(audit=store.audit, exclusive=store.exclusive, log=log)

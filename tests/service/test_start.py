@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-SEEN = "import sys, service.__main__; print(*sorted(sys.modules))"
+SEEN = "import sys, service.__main__, service.edge.server; print(*sorted(sys.modules))"
 NOT_NEEDED_TO_SERVE = ("alembic", "sqlalchemy", "sqlmodel", "jinja2", "service.console")
 
 

@@ -1,0 +1,128 @@
+"""Every command of `clerk-user-sync`, with examples and exit codes in its help."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from scripts.commands.backfill import backfill
+from scripts.commands.doctor import doctor
+from scripts.commands.exit_codes import ExitCode
+from scripts.commands.explain import explain
+from scripts.commands.files import export, file
+from scripts.commands.journal import journal
+from scripts.commands.reconcile import reconcile
+from scripts.commands.retention import erase, retain
+from service import __main__ as service
+from service import healthcheck as health
+from service.extras import extra
+
+NAME = "clerk-user-sync"
+
+MEANINGS = {
+    ExitCode.OK: "done",
+    ExitCode.NOT_WELL: "not well",
+    ExitCode.USAGE: "wrong usage, or not agreed to",
+    ExitCode.BAD_DATA: "bad data",
+    ExitCode.UNAVAILABLE: "the database or Clerk is unavailable",
+    ExitCode.IO_ERROR: "input or output failed",
+    ExitCode.ALREADY_RUNNING: "another run is under way",
+    ExitCode.NOT_PERMITTED: "the key is wrong or another instance's",
+    ExitCode.MISCONFIGURED: "settings are wrong, or the schema is behind",
+    ExitCode.INTERRUPTED: "stopped by Ctrl-C",
+    ExitCode.NOBODY_READS: "the reader of the output went away",
+}
+_STARTS = (ExitCode.OK, ExitCode.USAGE, ExitCode.UNAVAILABLE, ExitCode.MISCONFIGURED)
+_CHECKS = (ExitCode.OK, ExitCode.NOT_WELL, ExitCode.USAGE)
+_OPERATES = tuple(code for code in ExitCode if code is not ExitCode.NOT_WELL)
+
+
+def serve() -> None:
+    """Run the service until SIGTERM or Ctrl-C. Settings come from the environment and .env."""
+    raise typer.Exit(service.main(["serve"]))
+
+
+def migrate() -> None:
+    """Bring the schema to this release's. It needs the settings of the database alone."""
+    raise typer.Exit(service.main(["migrate"]))
+
+
+def healthcheck() -> None:
+    """Exit with 0 when the service on this machine's PORT answers, else with 1."""
+    raise typer.Exit(health.main())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command of the command line. `examples`: what follows the program's name."""
+
+    function: Callable[..., None]
+    examples: tuple[str, ...]
+    exit_codes: tuple[ExitCode, ...] = _OPERATES
+
+
+ENTRIES: Mapping[str, Entry] = {
+    "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _STARTS),
+    "migrate": Entry(migrate, ("migrate  # with DATABASE_URL, once per release",), _STARTS),
+    "doctor": Entry(doctor, ("doctor", "doctor --json"), (*_CHECKS, ExitCode.INTERRUPTED)),
+    "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),
+    "reconcile": Entry(reconcile, ("reconcile", "reconcile --full --repair")),
+    "journal": Entry(journal, ("journal --outcome quarantined --dry-run",)),
+    "file": Entry(file, ("file deliveries.jsonl --dry-run",)),
+    "export": Entry(export, ("export --since 2d > deliveries.jsonl",)),
+    "explain": Entry(explain, ("explain user_2abc", "explain user_2abc --live")),
+    "retain": Entry(retain, ("retain --dry-run",)),
+    "erase": Entry(erase, ("erase user_2abc --dry-run",)),
+    "healthcheck": Entry(healthcheck, ("healthcheck",), _CHECKS),
+}
+
+
+def program() -> typer.Typer:
+    """All of it as one."""
+    app = typer.Typer(
+        name=NAME,
+        help="Keeps your own Postgres users table in agreement with Clerk.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    for name, entry in ENTRIES.items():
+        app.command(name, epilog=_epilog(entry))(entry.function)
+    _add_emulator(app)
+    return app
+
+
+def _add_emulator(app: typer.Typer) -> None:
+    """Not where it is left out, as in the image."""
+    try:
+        with extra("server", "The emulator"):
+            from scripts.clerk_emulator.__main__ import main  # noqa: PLC0415
+    except ImportError:
+        return
+    examples = ("emulator --port 8401 --webhook-url http://127.0.0.1:8000/webhooks/clerk",)
+    app.command("emulator", epilog=_epilog(Entry(main, examples, _CHECKS)))(main)
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if asked:
+        print(f"{NAME} {version(NAME)}")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def _epilog(entry: Entry) -> str:
+    """Typer sets each paragraph on a line of its own."""
+    codes = ", ".join(f"{code:d} {MEANINGS[code]}" for code in entry.exit_codes)
+    examples = (f"{NAME} {example}" for example in entry.examples)
+    return "\n\n".join(("Examples:", *examples, f"Exit codes: {codes}."))

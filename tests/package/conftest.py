@@ -1,0 +1,86 @@
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Built:
+    sdist: Path
+    wheel: Path
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A virtual environment that holds the wheel, and the libraries of the one of the tests."""
+
+    python: Path
+    site_packages: Path
+
+    @property
+    def command(self) -> Path:
+        return self.python.with_name("clerk-user-sync")
+
+    def run(
+        self, *command: str | Path, cwd: Path, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        kept = {"PATH": os.environ["PATH"], "HOME": str(cwd), "COLUMNS": "200", "TERM": "dumb"}
+        return subprocess.run(
+            list(map(str, command)),
+            cwd=cwd,
+            env={**kept, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The sdist, and the wheel that is built from that sdist."""
+    there = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(there)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Built(next(there.glob("*.tar.gz")), next(there.glob("*.whl")))
+
+
+@pytest.fixture(scope="session")
+def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    there = tmp_path_factory.mktemp("venv")
+
+    def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(command, check=True, capture_output=True)
+
+    run(sys.executable, "-m", "venv", "--without-pip", there)
+    python = there / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    run(*pip, "install", "--quiet", "--no-deps", "--no-index", built.wheel)
+    asked = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    site_packages = Path(asked.stdout.decode().strip())
+    (site_packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    return Installed(python, site_packages)
+
+
+@pytest.fixture
+def in_host(installed: Installed, tmp_path: Path) -> Callable[[str], str]:
+    """Runs a program of a host application that has packages of the same names as ours."""
+    for name in ("domain", "adapters", "service", "scripts"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"OWNER = 'the host'  # {name}\n")
+
+    def run(program: str) -> str:
+        (tmp_path / "host.py").write_text(program)
+        done = installed.run(installed.python, "-W", "error", "host.py", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

