@@ -1,6 +1,5 @@
 """Pages of 500 users straight into the store: our statement beside COPY and a merge."""
 
-import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,14 +8,16 @@ from statistics import median
 from uuid import uuid4
 
 import asyncpg
+import orjson
 from rich.table import Table
 
+from adapters.postgres.columns import JSON_COLUMNS
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from bench.report import spread
 from bench.rounds import from_the
 from domain.sync_user import SyncUser
-from domain.user import CONTENT_FIELDS, Source, User, UserId
+from domain.user import KEPT_FIELDS, Source, User, UserId
 
 PAGE = 500
 PAGES = 20
@@ -25,7 +26,7 @@ THEN = datetime(2026, 1, 1, tzinfo=UTC)
 Page = Sequence[User]
 Write = Callable[[Page], Awaitable[object]]
 
-COLUMNS = ("clerk_id", "clerk_updated_at", "observed_at", "digest", *CONTENT_FIELDS)
+COLUMNS = ("clerk_id", "clerk_updated_at", "observed_at", "digest", *KEPT_FIELDS)
 STAGE = f"""
 create temporary table stage as select {", ".join(COLUMNS)} from users limit 0
 """  # noqa: S608 - our own column names
@@ -128,8 +129,9 @@ def _commands(page: Page) -> list[SyncUser]:
 
 
 def _record(user: User) -> tuple[object, ...]:
-    contents = {name: getattr(user, name) for name in CONTENT_FIELDS}
-    contents["public_metadata"] = json.dumps(dict(user.public_metadata))
+    contents = {name: getattr(user, name) for name in KEPT_FIELDS}
+    for name in JSON_COLUMNS:
+        contents[name] = orjson.dumps(contents[name]).decode()
     version = (user.clerk_id, user.clerk_updated_at, user.observed_at, user.digest)
     return (*version, *contents.values())
 

@@ -119,11 +119,9 @@ async def test_whom_it_cannot_read_is_told_by_the_log(
     clerk.edit_user(unreadable, first_name="\x00")
     log = StringIO()
 
-    async def ended() -> bool:
-        return await available.store.checkpoints.load(LAST_FULL) is not None
-
     async with running_service(clerk, store_url, reconcile_every=1, log=log):
-        await eventually(ended)
+        await eventually(lambda: '"reconciled"' in log.getvalue())
+    assert await available.store.checkpoints.load(LAST_FULL) is not None
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     told = [line for line in lines if line["event"] == "user_unreadable"]
     assert {line["user_id"] for line in told} == {unreadable}

@@ -246,7 +246,7 @@ async def test_a_run_that_fails_says_so(
         "failed: CLERK_SECRET_KEY belongs to another Clerk instance"
     )
     page = (await own_operator.get("/drift")).text
-    assert "Failed: CLERK_SECRET_KEY is another instance" in page
+    assert "Failed: CLERK_SECRET_KEY belongs to another Clerk instance" in page
 
 
 async def test_a_run_that_ended_with_its_process_is_told_as_such(

@@ -328,11 +328,8 @@ ENVIRONMENT = {name.upper(): value for name, value in GOOD.items()}
 
 @pytest.fixture(scope="module")
 def danced(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    """A command that there is not, with two settings that there are not."""
-    directory = tmp_path_factory.mktemp("danced")
-    (directory / ".env").write_text("CLERK_WEBHOOK_SECRET=canary\n")
-    slips = {"CLERK_AUTHORIZED_PARTY": "canary", "LOG_FORMAT": "json"}
-    return run("dance", cwd=directory, **ENVIRONMENT, **slips)
+    """A command that does not exist."""
+    return run("dance", cwd=tmp_path_factory.mktemp("danced"), **ENVIRONMENT)
 
 
 class TestCommand:
@@ -350,8 +347,12 @@ class TestCommand:
         assert danced.returncode == 64
         assert danced.stderr == "usage: python -m service [serve | migrate [--sql [all]]]\n"
 
-    def test_names_what_is_no_setting_and_shows_no_value(self, danced: Ended) -> None:
-        told = json.loads(danced.stdout)
+    def test_names_what_is_no_setting_and_shows_no_value(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("CLERK_WEBHOOK_SECRET=canary\n")
+        slips = {"CLERK_AUTHORIZED_PARTY": "canary", "LOG_FORMAT": "json"}
+        nowhere = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+        ended = run("migrate", cwd=tmp_path, DATABASE_URL=nowhere, **ENVIRONMENT, **slips)
+        told = json.loads(ended.stdout)
         assert told["level"] == "warning"
         assert told["event"] == (
             "these are no settings: CLERK_AUTHORIZED_PARTY, CLERK_WEBHOOK_SECRET"
