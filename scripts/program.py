@@ -21,19 +21,6 @@ from service.extras import extra
 
 NAME = "clerk-user-sync"
 
-MEANINGS = {
-    ExitCode.OK: "done",
-    ExitCode.NOT_WELL: "not well",
-    ExitCode.USAGE: "wrong usage, or not agreed to",
-    ExitCode.BAD_DATA: "bad data",
-    ExitCode.UNAVAILABLE: "the database or Clerk is unavailable",
-    ExitCode.IO_ERROR: "input or output failed",
-    ExitCode.ALREADY_RUNNING: "another run is under way",
-    ExitCode.NOT_PERMITTED: "the key is wrong or another instance's",
-    ExitCode.MISCONFIGURED: "settings are wrong, or the schema is behind",
-    ExitCode.INTERRUPTED: "stopped by Ctrl-C",
-    ExitCode.NOBODY_READS: "the reader of the output went away",
-}
 _STARTS = (ExitCode.OK, ExitCode.USAGE, ExitCode.UNAVAILABLE, ExitCode.MISCONFIGURED)
 _CHECKS = (ExitCode.OK, ExitCode.NOT_WELL, ExitCode.USAGE)
 _OPERATES = tuple(code for code in ExitCode if code is not ExitCode.NOT_WELL)
@@ -123,6 +110,6 @@ def _options(
 
 def _epilog(entry: Entry) -> str:
     """Typer sets each paragraph on a line of its own."""
-    codes = ", ".join(f"{code:d} {MEANINGS[code]}" for code in entry.exit_codes)
+    codes = ", ".join(f"{code:d} {code.meaning}" for code in entry.exit_codes)
     examples = (f"{NAME} {example}" for example in entry.examples)
     return "\n\n".join(("Examples:", *examples, f"Exit codes: {codes}."))

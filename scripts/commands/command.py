@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from domain import health
 from domain.ports import LeftOut
-from scripts.commands.ending import ending
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen, Tally
 from service.bootstrap import operations, read_settings
 from service.jobs import OPERATOR_LOCK, holder

@@ -15,8 +15,7 @@ from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
 from domain.health import Finding, State
 from scripts.commands.command import AsJson
-from scripts.commands.ending import ending
-from scripts.commands.exit_codes import ExitCode
+from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
 from service.bootstrap import notes_on, operations, read_settings
 from service.services import Operations

@@ -1,27 +1,50 @@
-"""How a run ends, as a number: BSD's sysexits, and 128 + a signal as every shell has it."""
+"""How a run ends: in words and an exit code, never a traceback.
 
+The codes are BSD's sysexits, and 128 + the signal as in every shell.
+"""
+
+from collections.abc import Callable
 from enum import IntEnum
+from typing import Self
 
-from domain.errors import AlreadyRunning, SecretKeyRefused, SyncError, Unstorable, WrongInstance
+from domain.errors import (
+    AlreadyRunning,
+    SchemaRefused,
+    SecretKeyRefused,
+    SyncError,
+    Unstorable,
+    WrongInstance,
+)
+from scripts.commands.screen import Screen
 
 
 class ExitCode(IntEnum):
-    OK = 0
-    NOT_WELL = 1
-    """`doctor` found something bad."""
-    USAGE = 64
-    BAD_DATA = 65
-    UNAVAILABLE = 69
-    IO_ERROR = 74
-    ALREADY_RUNNING = 75
-    NOT_PERMITTED = 77
-    MISCONFIGURED = 78
-    INTERRUPTED = 130
-    NOBODY_READS = 141
+    """`meaning` is for the help of the commands."""
+
+    meaning: str
+
+    OK = 0, "done"
+    NOT_WELL = 1, "something is not well, or differs from Clerk"
+    USAGE = 64, "wrong usage, or not agreed to"
+    BAD_DATA = 65, "bad data"
+    UNAVAILABLE = 69, "the store or Clerk is unavailable"
+    IO_ERROR = 74, "input or output failed"
+    ALREADY_RUNNING = 75, "another run is under way"
+    NOT_PERMITTED = 77, "the key is wrong, or of another Clerk instance"
+    MISCONFIGURED = 78, "settings are wrong, or the schema does not fit"
+    INTERRUPTED = 130, "stopped by Ctrl-C"
+    NOBODY_READS = 141, "the reader of the output has gone"
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
 
 
 _OF_ERRORS = {
     AlreadyRunning: ExitCode.ALREADY_RUNNING,
+    SchemaRefused: ExitCode.MISCONFIGURED,
     SecretKeyRefused: ExitCode.NOT_PERMITTED,
     WrongInstance: ExitCode.NOT_PERMITTED,
     Unstorable: ExitCode.BAD_DATA,
@@ -36,8 +59,36 @@ class Refusal(Exception):
         self.code = code
 
 
-def refusal(error: SyncError) -> Refusal:
+def ending(screen: Screen, work: Callable[[], ExitCode], *, if_stopped: str) -> ExitCode:
+    """The exit code of `work`. `if_stopped` says how to go on after Ctrl-C."""
+    try:
+        return work()
+    except KeyboardInterrupt:
+        screen.say(f"Stopped. {if_stopped}")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        screen.close()
+        return ExitCode.NOBODY_READS
+    except OSError as error:
+        screen.close_if_full()
+        return _refused(screen, Refusal(ExitCode.IO_ERROR, f"Input or output: {_words(error)}"))
+    except SyncError as error:
+        return _refused(screen, _refusal(error))
+    except Refusal as refused:
+        return _refused(screen, refused)
+
+
+def _refusal(error: SyncError) -> Refusal:
     """A named error as the operator sees it. What may pass by itself is `UNAVAILABLE`."""
     code = next((_OF_ERRORS[k] for k in type(error).__mro__ if k in _OF_ERRORS), None)
     words = f"{error.words}: {error}" if str(error) else error.words
     return Refusal(code or ExitCode.UNAVAILABLE, f"{words[0].upper()}{words[1:]}")
+
+
+def _refused(screen: Screen, refused: Refusal) -> ExitCode:
+    screen.say(str(refused))
+    return refused.code
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or type(error).__name__

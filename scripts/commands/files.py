@@ -15,7 +15,7 @@ from domain.journal import JournalQuery
 from domain.replay import RecordedDelivery, Replayed, Verdict, recorded
 from scripts.commands.command import ASKED_ABOVE, AsJson, Command, DryRun, Run, Yes
 from scripts.commands.exit_codes import ExitCode, Refusal
-from scripts.commands.filters import Limit, Outcomes, Since, SvixId, Types, Until, User, chosen
+from scripts.commands.filters import with_filters
 from scripts.commands.journal import here
 from scripts.commands.jsonl import BadLine, numbered_lines, read_line, write_line
 from scripts.commands.replaying import AFTER_A_REPLAY, replay
@@ -39,28 +39,9 @@ def file(
     command(partial(_replay_file, path=path))
 
 
-def export(
-    path: Target = STANDARD,
-    *,
-    outcome: Outcomes = None,
-    event_type: Types = None,
-    user: User = None,
-    svix_id: SvixId = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
-    dry_run: DryRun = False,
-) -> None:
-    """Write deliveries of our journal as JSON Lines. They are people's data: keep them safe."""
-    wanted = chosen(
-        outcome=outcome,
-        event_type=event_type,
-        user=user,
-        svix_id=svix_id,
-        since=since,
-        until=until,
-        limit=limit,
-    )
+@with_filters
+def export(path: Target = STANDARD, *, wanted: JournalQuery, dry_run: DryRun = False) -> None:
+    """Write deliveries of our journal as JSON Lines. They hold personal data: keep them safe."""
     command = Command(
         name="export",
         if_stopped="What is written ends with a whole line or with a cut one; export it again.",

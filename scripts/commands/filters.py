@@ -1,13 +1,16 @@
-"""The options by which `journal` and `export` choose deliveries."""
+"""The options by which `journal` and `export` choose deliveries, stated once."""
 
-from datetime import datetime
-from typing import Annotated
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
+from domain import words
 from domain.journal import JOURNAL_OUTCOMES, JournalQuery
 from domain.user import UserId, parse_user_id
-from scripts.commands.times import check_order, past_moment
 
 
 def _outcome(text: str) -> str:
@@ -16,59 +19,65 @@ def _outcome(text: str) -> str:
     return text
 
 
-def user_id(text: str) -> UserId:
-    """Raises `typer.BadParameter` for what has not the shape of one."""
+def _user_id(text: str) -> UserId:
     try:
         return parse_user_id(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a Clerk user id (user_…)") from None
 
 
-Outcomes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--outcome",
-        "--status",
-        parser=_outcome,
-        metavar="OUTCOME",
-        help="Only what did that, such as quarantined; may be repeated.",
-    ),
-]
-Types = Annotated[
-    list[str] | None,
-    typer.Option("--type", help="Only that event type, such as user.updated; may be repeated."),
-]
-User = Annotated[
-    str | None, typer.Option("--user", parser=user_id, metavar="USER", help="Only of that user.")
-]
-SvixId = Annotated[str | None, typer.Option("--svix-id", help="Only that delivery.")]
-Since = Annotated[
-    datetime | None,
-    typer.Option(
-        parser=past_moment,
-        metavar="TIME",
-        help="Only what we first saw since then: ISO with a zone, or 2h, 3d for as long ago.",
-    ),
-]
-Until = Annotated[
-    datetime | None,
-    typer.Option(parser=past_moment, metavar="TIME", help="Only what we first saw before then."),
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many, the oldest first.")]
+def past_moment(text: str) -> datetime:
+    """Raises `typer.BadParameter`, with words, for garbage, a missing zone and the future."""
+    try:
+        return words.past_moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from None
 
 
-def chosen(
+def _query(
     *,
-    outcome: list[str] | None,
-    event_type: list[str] | None,
-    user: str | None,
-    svix_id: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    limit: int | None,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--outcome",
+            "--status",
+            parser=_outcome,
+            metavar="OUTCOME",
+            help="Only deliveries with that outcome, such as quarantined. Repeatable.",
+        ),
+    ] = None,
+    event_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type", metavar="TYPE", help="Only that event type, such as user.updated. Repeatable."
+        ),
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(parser=_user_id, metavar="USER", help="Only deliveries about that user."),
+    ] = None,
+    svix_id: Annotated[str | None, typer.Option(metavar="ID", help="Only that delivery.")] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=past_moment,
+            metavar="TIME",
+            help="Only what first arrived since then: ISO with a zone, or an age such as 2h or 3d.",
+        ),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            parser=past_moment, metavar="TIME", help="Only what first arrived before then."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="At most so many, the oldest first.")
+    ] = None,
 ) -> JournalQuery:
-    """The filter. Raises `typer.BadParameter`."""
-    check_order(since, until)
+    """Raises `typer.BadParameter`."""
+    if since and until and since >= until:
+        raise typer.BadParameter("--since must be before --until")
     return JournalQuery(
         outcomes=frozenset(outcome or ()),
         event_types=frozenset(event_type or ()),
@@ -78,3 +87,26 @@ def chosen(
         until=until,
         limit=limit,
     )
+
+
+_FILTERS = inspect.signature(_query).parameters
+
+
+def with_filters(command: Callable[..., None]) -> Callable[..., None]:
+    """`command` with these options instead of its parameter `wanted`, a `JournalQuery`.
+
+    Typer reads the options from the signature.
+    """
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in _FILTERS if name in given}
+        command(wanted=_query(**chosen), **given)
+
+    own = inspect.signature(command)
+    kept = [one for one in own.parameters.values() if one.name != "wanted"]
+    first = [one for one in kept if one.kind is not one.KEYWORD_ONLY]
+    rest = [one for one in kept if one.kind is one.KEYWORD_ONLY]
+    parameters = [*first, *_FILTERS.values(), *rest]
+    with_options.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return with_options

@@ -16,7 +16,7 @@ from domain.replay import (
 )
 from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
 from scripts.commands.exit_codes import ExitCode
-from scripts.commands.filters import Limit, Outcomes, Since, SvixId, Types, Until, User, chosen
+from scripts.commands.filters import with_filters
 from scripts.commands.replaying import AFTER_A_REPLAY, Destination, replay
 from service.routes.webhooks import PATH
 from service.settings import trusted_address
@@ -29,7 +29,7 @@ def _front_door(text: str) -> str:
         raise typer.BadParameter(f"{error}") from None
     parts = urlsplit(url)
     if parts.username or parts.password:
-        raise typer.BadParameter("no credentials in the address: every process can read them")
+        raise typer.BadParameter("no credentials in the address: every process can read it")
     return url if parts.path else f"{url}{PATH}"
 
 
@@ -44,30 +44,16 @@ Post = Annotated[
 ]
 
 
+@with_filters
 def journal(
     *,
-    outcome: Outcomes = None,
-    event_type: Types = None,
-    user: User = None,
-    svix_id: SvixId = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Limit = None,
+    wanted: JournalQuery,
     post: Post = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Replay verified deliveries from our own journal, oldest first."""
-    wanted = chosen(
-        outcome=outcome,
-        event_type=event_type,
-        user=user,
-        svix_id=svix_id,
-        since=since,
-        until=until,
-        limit=limit,
-    )
     command = Command(
         name="journal", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
     )
@@ -89,7 +75,7 @@ def _destination(run: Run, post: str | None) -> Destination:
 
 
 def here(run: Run) -> Destination:
-    """Our own store, or what it would do."""
+    """Our own store; in a dry run, what it would do."""
     available = run.operations
     if run.dry_run:
         return RehearseDelivery(available.clerk.delivery_reader, available.store.users)

@@ -16,8 +16,7 @@ from domain.errors import (
     WrongInstance,
 )
 from scripts.commands.command import Command
-from scripts.commands.ending import ending
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen
 
 ENDINGS: dict[BaseException, tuple[int, str]] = {
