@@ -1,21 +1,31 @@
+# The image is made of the wheel. Stages: `production` (the default) and `demo`, which also holds
+# the Clerk emulator.
+
 FROM python:3.11-slim AS builder
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/venv
-COPY requirements/service.txt /build/
+COPY requirements/service.txt requirements/build.txt /build/requirements/
 RUN pip --python /opt/venv/bin/python install --quiet --no-cache-dir --no-compile \
-        --require-hashes -r /build/service.txt \
- && python -m compileall -q /opt/venv
+        --require-hashes -r /build/requirements/service.txt \
+ && pip install --quiet --no-cache-dir --require-hashes -r /build/requirements/build.txt
 
-WORKDIR /app
+WORKDIR /build
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY domain domain
 COPY adapters adapters
 COPY service service
 COPY scripts scripts
-RUN python -m compileall -q .
+RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
+ && pip --python /opt/venv/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
+ && python -m compileall -q /opt/venv
 
 
-FROM python:3.11-slim
+FROM builder AS without-emulator
+RUN rm -r /opt/venv/lib/python3.11/site-packages/clerk_user_sync/scripts/clerk_emulator
+
+
+FROM python:3.11-slim AS runtime
 
 LABEL org.opencontainers.image.title="clerk-user-sync" \
       org.opencontainers.image.description="Keeps your own Postgres users table in agreement with Clerk." \
@@ -27,12 +37,18 @@ ENV PATH=/opt/venv/bin:$PATH \
     HOST=0.0.0.0 \
     PORT=8000
 
-COPY --from=builder /opt/venv /opt/venv
-COPY --from=builder /app /app
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-    CMD ["python", "-m", "service.healthcheck"]
-CMD ["python", "-m", "service"]
+    CMD ["python", "-m", "clerk_user_sync.service.healthcheck"]
+CMD ["python", "-m", "clerk_user_sync"]
+
+
+FROM runtime AS demo
+COPY --from=builder /opt/venv /opt/venv
+
+
+FROM runtime AS production
+COPY --from=without-emulator /opt/venv /opt/venv

@@ -66,6 +66,9 @@ lock: ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 		--output-file requirements/dev.txt
 	$(LOCK) --extra embedded --extra bench --constraint requirements/run.txt \
 		--output-file requirements/bench.txt
+	echo hatchling | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --constraint requirements/dev.txt $(LOCK_ARGS) - \
+		--output-file requirements/build.txt
 
 image: ## build the Docker image
 	DOCKER_BUILDKIT=1 $(DOCKER) build --tag $(IMAGE) .

@@ -111,7 +111,7 @@ async def test_a_run_that_failed_is_tried_again(
         await eventually(repaired)
 
 
-async def test_whom_it_cannot_read_is_told_by_the_log(
+async def test_the_log_names_the_user_that_cannot_be_read(
     clerk: ClerkEmulator, store_url: str, available: Operations
 ) -> None:
     clerk.create_users(2)

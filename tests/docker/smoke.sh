@@ -74,13 +74,16 @@ size=$("$docker" image inspect --format '{{.Size}}' "$image")
 user=$(in_image id -u)
 [ "$user" -ne 0 ] || fail "the image runs as root"
 public_key=$(client public-key)
+files=$(in_image find / -xdev -name clerk_emulator -o -xdev -name '*_build.py' -path '/app/*')
+[ -z "$files" ] || fail "the image holds $files"
+in_image clerk-user-sync --version >/dev/null || fail "the command does not run"
 
 until_true 60 postgres_answers || fail "Postgres did not start"
-run_service --rm "$image" python -m service migrate || fail "the migration failed"
+run_service --rm "$image" clerk-user-sync migrate || fail "the migration failed"
 run_service --detach --name "$name" --network-alias service --health-interval 1s "$image" >/dev/null
 
 client ready || fail "not ready"
-"$docker" exec "$name" python -m service.healthcheck || fail "/healthz does not answer"
+"$docker" exec "$name" clerk-user-sync healthcheck || fail "/healthz does not answer"
 until_true 30 healthy || fail "the container did not become healthy"
 
 client deliver || fail "the webhook was not accepted"

@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ PROJECT = Path(__file__).parents[2]
 
 
 @contextmanager
-def answering(status: int) -> Iterator[int]:
-    """The port of a service that answers every request so."""
+def answering(status: int, host: str = "127.0.0.1") -> Iterator[int]:
+    """The port of a service that answers every request with that status."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -26,15 +27,19 @@ def answering(status: int) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+    class Server(HTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    with Server((host, 0), Answer) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
 
 
-def check(port: int, *options: str) -> subprocess.CompletedProcess[str]:
+def check(port: int, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *options, "-m", "service.healthcheck"]
     environment = {**os.environ, "PORT": str(port), "http_proxy": "http://127.0.0.1:9"}
+    environment |= settings
     return subprocess.run(
         command, cwd=PROJECT, env=environment, check=False, capture_output=True, text=True
     )
@@ -44,6 +49,13 @@ def check(port: int, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_exit_code_says_what_healthz_says(status: int, exit_code: int) -> None:
     with answering(status) as port:
         assert check(port).returncode == exit_code
+
+
+@pytest.mark.parametrize("host", ["::", "::1", "0.0.0.0", "127.0.0.1"])
+def test_it_asks_where_the_service_listens(host: str) -> None:
+    with answering(200, host) as port:
+        assert check(port, HOST=host).returncode == 0
+        assert check(1, CLERK_USER_SYNC_PORT=str(port), HOST=host).returncode == 0
 
 
 def test_a_service_that_is_not_there_is_not_healthy() -> None:
