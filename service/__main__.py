@@ -29,6 +29,7 @@ from service.bootstrap import (
     missing_sql,
     read_settings,
     read_store_settings,
+    works_on,
 )
 from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
@@ -75,6 +76,7 @@ def _serve() -> int:
 
 def _migrate() -> int:
     with _configured(read_store_settings) as (settings, _):
+        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - not the answer
         try:
             state = asyncio.run(migrate_store(settings))
         except SchemaRefused as error:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr, field_validator
@@ -92,6 +93,27 @@ def notes_on(settings: Settings) -> tuple[str, ...]:
     """What an operator should know of settings that are accepted. No value is in it."""
     url = settings.database_url
     return () if url is None else parse_address(url.get_secret_value()).notes
+
+
+def works_on(settings: StoreSettings) -> str:
+    """The database and the Clerk instance of these settings, without a user or a password."""
+    return ", ".join([_database_of(settings), *_instance_of(settings)])
+
+
+def _database_of(settings: StoreSettings) -> str:
+    if settings.database_url is None:
+        return f"the embedded database in {settings.data_dir}"
+    address = parse_address(settings.database_url.get_secret_value())
+    hosts = ",".join(f"{host}:{port}" for host, port in address.hosts) or "the default host"
+    schema = settings.database_schema or address.schema
+    name = f"database {address.database or 'of the default name'} on {hosts}"
+    return f"{name}, schema {schema}" if schema else name
+
+
+def _instance_of(settings: StoreSettings) -> list[str]:
+    if not isinstance(settings, Settings):
+        return []
+    return [f"Clerk instance {settings.clerk_instance_id or urlsplit(settings.issuer).netloc}"]
 
 
 @asynccontextmanager

@@ -20,6 +20,8 @@ def backfill(*, restart: Restart = False, dry_run: DryRun = False, as_json: AsJs
     """Bring in every user of the Clerk instance; an interrupted run is taken up again."""
     command = Command(
         name="backfill",
+        action="backfill",
+        options={"restart": restart},
         if_stopped="Every page written is saved; the same command goes on from there.",
         dry_run=dry_run,
         as_json=as_json,

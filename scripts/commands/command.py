@@ -1,25 +1,28 @@
-"""What every operator's command shares: its options, the lock, the schema, and how a run ends."""
+"""What every operator's command shares: its options, the lock, the schema, the audit trail."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from getpass import getuser
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from domain import health
+from domain.errors import StorageUnavailable, SyncError
 from domain.ports import LeftOut
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
-from scripts.commands.screen import Screen, Tally
-from service.bootstrap import operations, read_settings
+from scripts.commands.screen import Screen, Tally, would_be
+from service.bootstrap import operations, read_settings, works_on
 from service.jobs import OPERATOR_LOCK, holder
 from service.services import Operations
 from service.settings import Settings, mistakes
 
 ASKED_ABOVE = 1000
-"""So many deliveries are replayed unasked."""
+"""More writes than this need the operator's consent."""
 
 _ENDED_WELL = (ExitCode.OK, ExitCode.INTERRUPTED)
 
@@ -42,17 +45,20 @@ class Run:
     yes: bool
 
     def report_left_out(self, users: Sequence[LeftOut]) -> None:
-        """Users of Clerk's that cannot be kept: counted as failed, and named."""
+        """Count and name users whom Clerk has in a form that cannot be kept."""
         for user in users:
             self.tally["failed"] += 1
             self.screen.say(f"{user.clerk_id}: cannot be kept: {user.reason}")
 
     def require_consent(self, count: int, what: str) -> None:
-        """Ask before more than `ASKED_ABOVE` writes. Raises `Refusal` for a no, and for nobody."""
+        """Ask before more than `ASKED_ABOVE` writes.
+
+        Raises `Refusal` if the operator does not agree, or if there is no terminal to ask at.
+        """
         if count <= ASKED_ABOVE or self.dry_run or self.yes:
             return
         if not self.screen.can_ask:
-            words = f"{count} {what}: say --yes if that is right, or --dry-run to see what it does."
+            words = f"{count} {what}: add --yes to agree, or --dry-run to see what it does."
             raise Refusal(ExitCode.USAGE, words)
         if not self.screen.ask(f"{count} {what}. Go on?"):
             raise Refusal(ExitCode.USAGE, "Nothing was done.")
@@ -66,9 +72,9 @@ Work = Callable[[Run], Awaitable[ExitCode]]
 class Command:
     """A command as the command line calls it.
 
-    `exclusive`: not beside another run. `counted`: ends with the table of outcomes.
-    `needs_schema`: not on a schema that is behind. `if_stopped`: how to go on after Ctrl-C.
-    `spared`: what its table says of a run that writes nothing.
+    `exclusive`: not beside another run. `counted`: it ends with the table of outcomes.
+    `if_stopped`: how to go on after Ctrl-C. `spared`: the words for a run that writes nothing.
+    `action`, `target` and `options` are for the audit trail; without `action` it writes nothing.
     """
 
     name: str
@@ -78,13 +84,15 @@ class Command:
     as_json: bool = False
     exclusive: bool = True
     counted: bool = True
-    needs_schema: bool = True
+    action: str | None = None
+    target: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     spared: str = "dry run: nothing was written"
     tally: Tally = field(default_factory=Tally)
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, work: Work) -> None:
-        """Do it. Always raises `typer.Exit` with the exit code."""
+        """Run it. Always raises `typer.Exit` with the exit code."""
         screen = Screen(as_json=self.as_json)
         if_stopped = "Nothing was written." if self.dry_run else self.if_stopped
         code = ending(screen, lambda: asyncio.run(self._run(work, screen)), if_stopped=if_stopped)
@@ -93,34 +101,62 @@ class Command:
 
     async def _run(self, work: Work, screen: Screen) -> ExitCode:
         settings = _settings()
+        screen.say(f"{self.name}: {works_on(settings)}")
         async with AsyncExitStack() as stack:
             available = await stack.enter_async_context(operations(settings))
-            if self.needs_schema:
-                await _require_schema(available)
+            await _require_schema(available)
             if self.exclusive:
                 await stack.enter_async_context(
                     available.store.exclusive.hold(OPERATOR_LOCK, holder(self.name))
                 )
-            return await work(
-                Run(
-                    name=self.name,
-                    operations=available,
-                    settings=settings,
-                    screen=screen,
-                    tally=self.tally,
-                    facts=self.facts,
-                    dry_run=self.dry_run,
-                    yes=self.yes,
-                )
+            run = Run(
+                name=self.name,
+                operations=available,
+                settings=settings,
+                screen=screen,
+                tally=self.tally,
+                facts=self.facts,
+                dry_run=self.dry_run,
+                yes=self.yes,
             )
+            if self.action is None or self.dry_run:
+                return await work(run)
+            return await self._on_the_trail(self.action, work, run)
+
+    async def _on_the_trail(self, action: str, work: Work, run: Run) -> ExitCode:
+        """The action is on the audit trail before it begins, and its result however it ends."""
+        audit = run.operations.store.audit
+        action_id = await audit.begin(
+            who=f"cli:{_account()}", action=action, target=self.target, detail=self.options
+        )
+        result = "broken off"
+        try:
+            code = await work(run)
+            counts = ", ".join(f"{count} {word}" for word, count in self.tally.items() if count)
+            result = f"{code.meaning}: {counts}" if counts else code.meaning
+        except SyncError as error:
+            result = f"failed: {error.explained}"
+            raise
+        except Refusal as refused:
+            result = f"failed: {refused}"
+            raise
+        finally:
+            # A store that is away must not hide why the run ended.
+            with suppress(StorageUnavailable):
+                counted = {str(word): count for word, count in self.tally.items()}
+                detail = {**self.options, **counted, **self.facts}
+                await audit.end(action_id, result=result, detail=detail)
+        return code
 
     def _show_table(self, screen: Screen, code: ExitCode) -> ExitCode:
-        """Not of a run that never began."""
+        """A run that never began has no table."""
         if not self.counted or not (self.tally or self.facts or code in _ENDED_WELL):
             return ExitCode.OK
         outcomes = self.tally.as_table()
         title = f"{self.name}, {self.spared}" if self.dry_run else self.name
-        screen.table(title, {**outcomes, **self.facts})
+        shown = {would_be(word): count for word, count in outcomes.items()}
+        facts = {name.replace("_", " "): fact for name, fact in self.facts.items()}
+        screen.table(title, {**(shown if self.dry_run else outcomes), **facts})
         screen.record(
             {
                 "command": self.name,
@@ -147,3 +183,11 @@ async def _require_schema(available: Operations) -> None:
         finding = health.schema(state)
         words = f"{finding.words[0].upper()}{finding.words[1:]}"
         raise Refusal(ExitCode.MISCONFIGURED, f"{words}. To do: {finding.advice}")
+
+
+def _account() -> str:
+    """The operating system's user. A container may run under a number without a name."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -1,4 +1,4 @@
-"""`doctor`: looks at everything that has to be well, and says what to do where it is not."""
+"""`doctor`: checks everything that must be well, and says what to do where it is not."""
 
 import asyncio
 import os
@@ -17,34 +17,35 @@ from domain.health import Finding, State
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
-from service.bootstrap import notes_on, operations, read_settings
+from service.bootstrap import notes_on, operations, read_settings, works_on
 from service.services import Operations
 from service.settings import Settings, mistakes, unknown
 
 PATIENCE = 10.0
-"""Seconds for Clerk, who is asked twice."""
+"""Seconds for Clerk's answers."""
 
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
 
 
 def doctor(*, as_json: AsJson = False) -> None:
-    """Look at settings, store, Clerk and webhooks. Exit code 1 if anything is bad."""
+    """Check settings, store, Clerk and webhooks. Exit code 1 if anything is bad."""
     screen = Screen(as_json=as_json)
     raise typer.Exit(ending(screen, lambda: _doctor(screen), if_stopped="It writes nothing."))
 
 
 def _doctor(screen: Screen) -> ExitCode:
-    findings = asyncio.run(_examine())
+    findings = asyncio.run(_examine(screen))
     _show(screen, findings)
     is_bad = any(finding.state is State.BAD for finding in findings)
     return ExitCode.NOT_WELL if is_bad else ExitCode.OK
 
 
-async def _examine() -> list[Finding]:
+async def _examine(screen: Screen) -> list[Finding]:
     try:
         settings = read_settings()
     except ValidationError as error:
         return [health.configuration(mistakes(error), [])]
+    screen.say(f"doctor: {works_on(settings)}")
     findings = [health.configuration([], _doubts(settings, os.environ))]
     try:
         async with operations(settings) as available:
@@ -101,9 +102,9 @@ async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
 
 
 def _doubts(settings: Settings, environment: Mapping[str, str]) -> list[str]:
-    """What is allowed, and yet may not be meant."""
+    """Settings that are allowed, and may yet be a mistake."""
     strange = [f"{name} is no setting" for name in unknown(environment)]
-    anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES lists nobody"]
+    anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES is empty"]
     return [*anyone, *strange, *notes_on(settings)]
 
 

@@ -1,9 +1,9 @@
-"""`explain`: one user's story, and Clerk's present answer beside ours."""
+"""`explain`: one user's history, and Clerk's present answer beside our record."""
 
 import asyncio
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,16 +12,22 @@ from domain.explain import Comparison, TimelineEvent, beside, standing, timeline
 from domain.user import User, UserId, parse_user_id
 from scripts.commands.command import AsJson, Command, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.screen import written
 
 PATIENCE = 15.0
-"""Seconds for Clerk's answer: somebody is waiting."""
+"""Seconds for Clerk's answer."""
 
-UserArgument = Annotated[str, typer.Argument(metavar="USER", help="A Clerk user id, user_….")]
+UserArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="USER", help="A Clerk user id, an id of ours, an e-mail address or an external id."
+    ),
+]
 Live = Annotated[bool, typer.Option("--live", help="Ask Clerk too, and compare field by field.")]
 
 
 def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) -> None:
-    """Tell what arrived about one user, what it did, and why."""
+    """Show what arrived about one user, what it did, and why."""
     command = Command(
         name="explain",
         if_stopped="It writes nothing.",
@@ -33,7 +39,7 @@ def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) 
 
 
 async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
-    user_id = checked_id(user)
+    user_id = await found_user(run, user)
     record = await run.operations.store.users.get(user_id)
     events = timeline(await run.operations.store.journal.history(user_id))
     clerks = await _ask_clerk(run, user_id) if live else None
@@ -48,13 +54,23 @@ async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
     return ExitCode.OK
 
 
-def checked_id(unverified: str) -> UserId:
-    """Raises `Refusal`."""
+async def found_user(run: Run, unverified: str) -> UserId:
+    """The Clerk id of the user that the operator names. It need not be in our table.
+
+    Raises `Refusal` if there is no such user, or more than one.
+    """
     try:
         return parse_user_id(unverified)
     except ValueError:
-        words = f"{unverified!r} is not a Clerk user id: those are user_ and letters or digits."
-        raise Refusal(ExitCode.BAD_DATA, words) from None
+        found = await run.operations.store.reads.find_users(unverified)
+    if len(found) == 1:
+        return found[0].clerk_id
+    if not found:
+        words = f"No user here has {unverified!r} as own id, e-mail address or external id."
+        raise Refusal(ExitCode.BAD_DATA, words)
+    listed = [f"{one.clerk_id}  {written(one.email)}" for one in found]
+    first = f"{unverified!r} is {len(found)} users. Give one of these ids:"
+    raise Refusal(ExitCode.USAGE, "\n  ".join([first, *listed]))
 
 
 async def _ask_clerk(run: Run, user_id: UserId) -> User | None:
@@ -90,7 +106,7 @@ def _show_event(run: Run, event: TimelineEvent) -> None:
 
 def _show_comparison(run: Run, comparison: Comparison) -> None:
     mark = "=" if comparison.same else "≠"
-    ours, clerks = _value(comparison.ours), _value(comparison.clerks)
+    ours, clerks = written(comparison.ours), written(comparison.clerks)
     beside = ours if comparison.same else f"{ours}  at Clerk: {clerks}"
     run.screen.line(f"  {mark} {comparison.field}: {beside}")
     run.screen.record(
@@ -105,8 +121,3 @@ def _show_comparison(run: Run, comparison: Comparison) -> None:
 
 def _time(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
-
-
-def _value(value: Any) -> str:
-    """As text that no terminal takes for a command."""
-    return value.isoformat() if isinstance(value, datetime) else ascii(value)

@@ -25,8 +25,10 @@ STANDARD = "-"
 
 Source = Annotated[str, typer.Argument(metavar="PATH", help="JSON Lines; - is standard input.")]
 Target = Annotated[
-    str, typer.Argument(metavar="PATH", help="Where to; - is standard output. Kept to its owner.")
+    str,
+    typer.Argument(metavar="PATH", help="- is standard output. Only its owner may read the file."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
 
 
 def file(
@@ -34,13 +36,25 @@ def file(
 ) -> None:
     """Replay deliveries from a file that `export` wrote, of this environment or another."""
     command = Command(
-        name="file", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
+        name="file",
+        action="replay",
+        options={"from": "standard input" if path == STANDARD else "a file"},
+        if_stopped=AFTER_A_REPLAY,
+        dry_run=dry_run,
+        yes=yes,
+        as_json=as_json,
     )
     command(partial(_replay_file, path=path))
 
 
 @with_filters
-def export(path: Target = STANDARD, *, wanted: JournalQuery, dry_run: DryRun = False) -> None:
+def export(
+    path: Target = STANDARD,
+    *,
+    wanted: JournalQuery,
+    force: Force = False,
+    dry_run: DryRun = False,
+) -> None:
     """Write deliveries of our journal as JSON Lines. They hold personal data: keep them safe."""
     command = Command(
         name="export",
@@ -49,7 +63,7 @@ def export(path: Target = STANDARD, *, wanted: JournalQuery, dry_run: DryRun = F
         exclusive=False,
         counted=False,
     )
-    command(partial(_export, wanted=wanted, path=path))
+    command(partial(_export, wanted=wanted, path=path, force=force))
 
 
 async def _replay_file(run: Run, *, path: str) -> ExitCode:
@@ -68,7 +82,7 @@ def _number_of_lines(stream: BinaryIO) -> int:
 
 
 def _read_once(run: Run, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """A pipe, or a terminal: how many come shows only when they come."""
+    """The lines of a pipe or a terminal, whose number is not known before."""
     lines = numbered_lines(stream)
     while numbered := _next(lines):
         run.require_consent(numbered[0], f"lines or more, of which {ASKED_ABOVE} are replayed")
@@ -85,7 +99,7 @@ async def _deliveries(
 ) -> AsyncIterator[RecordedDelivery | Replayed]:
     """Every line as a delivery, or as a failure that names it.
 
-    Raises `Refusal` for what is empty, or no text at all.
+    Raises `Refusal` for an empty or a binary file.
     """
     number = 0
     for number, line in lines:
@@ -103,12 +117,12 @@ def _read(number: int, line: bytes) -> RecordedDelivery | Replayed:
         return Replayed(svix_id=f"line {number}", verdict=Verdict.FAILED, reason=str(bad))
 
 
-async def _export(run: Run, *, wanted: JournalQuery, path: str) -> ExitCode:
+async def _export(run: Run, *, wanted: JournalQuery, path: str, force: bool) -> ExitCode:
     journal = run.operations.store.journal
     deliveries = recorded(journal, wanted, run.operations.clerk.delivery_reader)
     total = await journal.count(wanted)
     with (
-        _created(os.devnull if run.dry_run else path) as stream,
+        _created(os.devnull if run.dry_run else path, force=force) as stream,
         run.screen.progress("deliveries", total) as advance,
     ):
         async for delivery in deliveries:
@@ -142,15 +156,18 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _created(path: str) -> Iterator[BinaryIO]:
+def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
     """A file that only its owner may read, or standard output."""
     if path == STANDARD:
-        with _until_nobody_reads():
+        with _until_the_reader_has_gone():
             yield sys.stdout.buffer
         return
     try:
-        with open(path, "wb", opener=_private) as stream:
+        with open(path, "wb", opener=partial(_private, force=force)) as stream:
             yield stream
+    except FileExistsError:
+        words = f"{path} is there already, and --force was not given to overwrite it"
+        raise Refusal(ExitCode.USAGE, words) from None
     except OSError as error:
         raise Refusal(
             ExitCode.BAD_DATA, f"{path} cannot be written: {error.strerror or error}"
@@ -158,8 +175,8 @@ def _created(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _until_nobody_reads() -> Iterator[None]:
-    """`export | head` is no mistake: when the reader has enough, so have we."""
+def _until_the_reader_has_gone() -> Iterator[None]:
+    """`export | head` is no mistake: the reader may stop early."""
     try:
         yield
         sys.stdout.buffer.flush()
@@ -167,9 +184,17 @@ def _until_nobody_reads() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _private(path: str, flags: int) -> int:
-    """Also where there is a file already that others may read."""
-    descriptor = os.open(path, flags, 0o600)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+def _private(path: str, flags: int, *, force: bool) -> int:
+    """Opened for its owner alone, also if it was there. Raises `FileExistsError` without `force`.
+
+    A device or a pipe is written to as it is, and an empty file holds nothing to lose.
+    """
+    descriptor = os.open(path, flags & ~os.O_TRUNC, 0o600)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        if found.st_size and not force:
+            os.close(descriptor)
+            raise FileExistsError(path)
         os.fchmod(descriptor, 0o600)
+        os.truncate(descriptor, 0)
     return descriptor

@@ -55,7 +55,14 @@ def journal(
 ) -> None:
     """Replay verified deliveries from our own journal, oldest first."""
     command = Command(
-        name="journal", if_stopped=AFTER_A_REPLAY, dry_run=dry_run, yes=yes, as_json=as_json
+        name="journal",
+        action="replay",
+        target=wanted.svix_id or wanted.user_id,
+        options={"from": "the journal", "to": post or "here"},
+        if_stopped=AFTER_A_REPLAY,
+        dry_run=dry_run,
+        yes=yes,
+        as_json=as_json,
     )
     command(partial(_work, wanted=wanted, post=post))
 

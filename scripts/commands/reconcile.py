@@ -1,4 +1,4 @@
-"""`reconcile`: both sides held against each other."""
+"""`reconcile`: our table compared with Clerk."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,8 +10,10 @@ import typer
 from domain.drift import Drift, DriftKind, Findings
 from domain.reconcile import Brake, ReconcileOptions
 from domain.user import LocalUser
+from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode
+from scripts.commands.screen import written
 from service.services import reconcile_of
 
 Full = Annotated[
@@ -23,7 +25,11 @@ ShowValues = Annotated[
 ]
 AllowDeletions = Annotated[
     int | None,
-    typer.Option(min=0, help="Tombstone up to so many rows, instead of 50 or 1 % of the live."),
+    typer.Option(
+        min=0,
+        metavar="NUMBER",
+        help="Tombstone up to so many rows, not 50 or 1 % of the live ones.",
+    ),
 ]
 
 
@@ -36,9 +42,11 @@ def reconcile(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Report where the table and Clerk disagree, and make it right with --repair."""
+    """Report where the table and Clerk differ; with --repair, write what Clerk says."""
     command = Command(
         name="reconcile",
+        action="reconcile",
+        options={"full": full, "allow_deletions": allow_deletions},
         if_stopped="What is repaired stays so; the same command begins anew and finds the rest.",
         dry_run=dry_run or not repair,
         spared=Command.spared if dry_run else "without --repair: no user was written",
@@ -68,14 +76,24 @@ async def _work(run: Run, *, full: bool, show_values: bool, options: ReconcileOp
 
 
 def _verdict(run: Run, findings: Findings) -> ExitCode:
-    """What was to be repaired and is not, or could not be read at all, is bad data."""
+    """Differences that are left are bad data after a repair, and not well in a report."""
     if findings.held_back:
         run.screen.say(
-            f"{findings.held_back} rows are not at Clerk any more: too many to tombstone unasked. "
-            f"If that is right: --full --repair --allow-deletions {findings.held_back}"
+            f"{findings.held_back} rows are no longer at Clerk, more than are tombstoned without "
+            f"consent. If that is right: --full --repair --allow-deletions {findings.held_back}"
         )
-    unrepaired = not run.dry_run and findings.left
-    return ExitCode.BAD_DATA if unrepaired or run.tally["failed"] else ExitCode.OK
+    for kind, why in _NOT_REPAIRED.items():
+        if left := findings.found[kind] - findings.repaired[kind]:
+            run.screen.say(f"{count_of(left, 'row')} cannot be repaired: {why}")
+    if run.tally["failed"] or (findings.left and not run.dry_run):
+        return ExitCode.BAD_DATA
+    return ExitCode.NOT_WELL if findings.left else ExitCode.OK
+
+
+_NOT_REPAIRED = {
+    DriftKind.AHEAD: "our version is newer than Clerk's, and the newer one stands",
+    DriftKind.TOMBSTONED: "a tombstone stands, though Clerk has the user",
+}
 
 
 def _facts(findings: Findings) -> dict[str, Any]:
@@ -115,6 +133,7 @@ def _words(document: Mapping[str, Any]) -> str:
     parts = [str(document["drift"]), document["clerk_id"], ", ".join(document["fields"])]
     values = document.get("values", {})
     lines = [
-        f"    {name}: here {v['here']!r}, at Clerk {v['at_clerk']!r}" for name, v in values.items()
+        f"    {name}: here {written(v['here'])}, at Clerk {written(v['at_clerk'])}"
+        for name, v in values.items()
     ]
     return "\n".join(["  ".join(filter(None, parts)), *lines])

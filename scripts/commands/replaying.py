@@ -1,4 +1,4 @@
-"""Sends deliveries on, one after the other, and keeps count."""
+"""Replays deliveries, one after the other, and counts what each came to."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,7 +9,7 @@ from scripts.commands.exit_codes import ExitCode
 AFTER_A_REPLAY = (
     "What is replayed is saved; the same command begins anew, and replaying twice changes nothing."
 )
-"""How to go on after Ctrl-C: there is no cursor, nor need of one."""
+"""How to go on after Ctrl-C."""
 
 Destination = Callable[[RecordedDelivery], Awaitable[Replayed]]
 
@@ -35,7 +35,7 @@ async def _sent_on(delivery: RecordedDelivery | Replayed, destination: Destinati
 
 
 def report(run: Run, replayed: Replayed) -> None:
-    """Count it, and say what went wrong, if anything did."""
+    """Count it, and report what went wrong, if anything did."""
     word = replayed.verdict.value
     if replayed.verdict in _BESIDE_THE_OUTCOMES:
         run.facts[word] = run.facts.get(word, 0) + 1

@@ -1,18 +1,19 @@
-"""`retain` makes the journal forget what is due; `erase` what it holds of one user."""
+"""`retain` erases what the journal need not keep; `erase` the bodies about one user."""
 
 from functools import partial
 
 from domain.retention import Retain
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode
-from scripts.commands.explain import UserArgument, checked_id
+from scripts.commands.explain import UserArgument, found_user
 
 
 def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Erase bodies after JOURNAL_BODY_DAYS and remove entries after JOURNAL_DAYS."""
     command = Command(
         name="retain",
-        if_stopped="What is forgotten stays so; the same command forgets the rest.",
+        action="retain",
+        if_stopped="What is erased stays erased; the same command erases the rest.",
         dry_run=dry_run,
         as_json=as_json,
         counted=False,
@@ -24,7 +25,9 @@ def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = Fals
     """Erase the bodies of one user's journal entries now. Deleting a user at Clerk does it too."""
     command = Command(
         name="erase",
-        if_stopped="All is erased or nothing; the same command makes sure.",
+        action="erase",
+        target=user,
+        if_stopped="Everything is erased or nothing; run the same command again to be sure.",
         dry_run=dry_run,
         as_json=as_json,
         counted=False,
@@ -40,7 +43,7 @@ async def _retain(run: Run) -> ExitCode:
 
 
 async def _erase(run: Run, *, user: str) -> ExitCode:
-    user_id = checked_id(user)
+    user_id = await found_user(run, user)
     journal = run.operations.store.retention
     bodies = await (journal.bodies_of if run.dry_run else journal.erase_bodies)(user_id)
     _show(run, {"bodies_erased": bodies})
@@ -48,6 +51,9 @@ async def _erase(run: Run, *, user: str) -> ExitCode:
 
 
 def _show(run: Run, counts: dict[str, int]) -> None:
+    run.facts.update(counts)
     title = f"{run.name}, dry run: nothing was written" if run.dry_run else run.name
-    run.screen.table(title, {name.replace("_", " "): count for name, count in counts.items()})
+    would = "to be " if run.dry_run else ""
+    rows = {name.replace("_", f" {would}"): count for name, count in counts.items()}
+    run.screen.table(title, rows)
     run.screen.record({"command": run.name, "dry_run": run.dry_run, **counts})

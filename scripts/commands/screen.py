@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -26,16 +27,41 @@ from rich.text import Text
 from domain.user import Outcome
 
 OUTCOMES = (*(outcome.value for outcome in Outcome), "quarantined", "failed")
-"""What can become of an observation or a delivery, in the order of the final table."""
+"""What an observation or a delivery can come to, in the order of the final table."""
 
+_WRITTEN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED)
 
 _WIDE = 200
+
+
+def would_be(outcome: str) -> str:
+    """The word for an outcome in a run that writes nothing."""
+    return f"would be {outcome}" if outcome in _WRITTEN else outcome
+
+
+def written(value: object) -> str:
+    """A value as people write it, in characters that no terminal takes for a command."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.isoformat()
+        case str():
+            return _visible(value) if value else '""'
+        case _:
+            return _visible(orjson.dumps(value, default=str).decode())
+
+
+def _visible(text: str) -> str:
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class Screen:
     """`as_json`: one object a line on stdout, and nothing for people.
 
-    Whatever writes to stdout raises `BrokenPipeError` when nobody reads it any more.
+    What writes to stdout raises `BrokenPipeError` when its reader has gone.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -44,16 +70,16 @@ class Screen:
         self._err = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def say(self, words: str) -> None:
-        """Something about the run, not of its result: on stderr, if that can be written to."""
+        """Write something about the run, not of its result, to stderr if that is open."""
         with suppress(OSError):
             self._err.print(words, markup=False)
 
     def close(self) -> None:
-        """Nobody reads: from here on nothing is written, not even what is left in a buffer."""
+        """The reader of stdout has gone: write nothing more, not even what is in a buffer."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def close_if_full(self) -> None:
-        """Or Python would try once more at its end, and complain."""
+        """Python would try once more at its end, and print a traceback."""
         try:
             sys.stdout.flush()
         except OSError:
@@ -61,7 +87,7 @@ class Screen:
 
     @property
     def can_ask(self) -> bool:
-        """Whether a person is there to answer."""
+        """Whether there is a terminal to ask at."""
         return sys.stdin.isatty() and self._err.is_terminal
 
     def ask(self, question: str) -> bool:

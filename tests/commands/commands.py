@@ -1,7 +1,8 @@
-"""`scripts/replay_webhooks.py` as an operator runs it, without the wait for another Python."""
+"""`scripts/replay_webhooks.py` as an operator runs it, in the process of the test."""
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,20 +17,24 @@ TYPERS_USAGE = 2
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended, and what it said."""
+    """How a command ended, and what it wrote.
+
+    `works_on` is the first line on stderr, which names the database and the instance.
+    """
 
     code: int
     out: str
     err: str
+    works_on: str = ""
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """What it said with `--json`."""
+        """What it wrote with `--json`."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     @property
     def said(self) -> str:
-        """All of it on one line, without the frames around it."""
+        """Everything it wrote on one line, without the frames of tables."""
         return " ".join((self.out + self.err).replace("│", " ").split())
 
 
@@ -62,6 +67,9 @@ class Operator:
         )
         assert not ended.exception or isinstance(ended.exception, SystemExit), ended.exception
         code = ExitCode.USAGE if ended.exit_code == TYPERS_USAGE else ended.exit_code
+        first, newline, rest = ended.stderr.partition("\n")
+        if re.match(rf"{arguments[0] if arguments else ''}: (the embedded )?database ", first):
+            return Ended(code, ended.stdout, rest, first + newline)
         return Ended(code, ended.stdout, ended.stderr)
 
 

@@ -1,7 +1,8 @@
-"""The command line as an operator has it: a process, its exit code, and what it said."""
+"""The command line as an operator has it: a process, its exit code and its output."""
 
 import asyncio
 import os
+import re
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """How a command ended. The first line on stderr, which names the database, is left out."""
 
     code: int
     stdout: str
@@ -29,7 +30,7 @@ class Ended:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """The outcomes that came at all."""
+        """The outcomes whose count is not 0."""
         return {name: count for name, count in self.records[-1]["outcomes"].items() if count}
 
 
@@ -66,4 +67,5 @@ class Terminal:
 async def ended(process: Process) -> Ended:
     """Wait for it."""
     stdout, stderr = await process.communicate()
-    return Ended(process.returncode or 0, stdout.decode(), stderr.decode())
+    said = re.sub(r"\A\w+: database .*\n", "", stderr.decode())
+    return Ended(process.returncode or 0, stdout.decode(), said)

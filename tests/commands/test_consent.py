@@ -45,7 +45,7 @@ async def test_without_a_terminal_many_are_refused_with_64_and_words(
     assert (ended.code, ended.err) == (
         64,
         (
-            f"{many} deliveries would be replayed: say --yes if that is right, "
+            f"{many} deliveries would be replayed: add --yes to agree, "
             "or --dry-run to see what it does.\n"
         ),
     )
@@ -94,7 +94,7 @@ async def test_a_pipe_stops_when_more_come_than_are_replayed_unasked(
     ended = await operator.run("file", str(pipe), "--json")
     await asyncio.gather(writing, return_exceptions=True)
     assert ended.code == 64
-    assert f"1001 lines or more, of which {ASKED_ABOVE} are replayed: say --yes" in ended.said
+    assert f"1001 lines or more, of which {ASKED_ABOVE} are replayed: add --yes" in ended.said
     *replayed, summary = ended.records
     assert [one["verdict"] for one in replayed] == ["ignored"] * ASKED_ABOVE
     assert summary["exit_code"] == 64

@@ -1,0 +1,171 @@
+"""What people expect of any command line: names they know, words they write, a trail of actions."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database
+from domain.errors import IdentityProviderUnavailable
+from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from scripts.commands.screen import written
+from tests.adapters.clerk.payloads import ADA
+from tests.commands.arrivals import Sql, happened
+from tests.commands.commands import Operator
+from tests.commands.scenes import ids_of
+from tests.people import at
+
+WRITES = ("backfill", "reconcile --repair", "journal", "file -", "retain", f"erase {ADA}")
+
+
+@pytest.fixture
+def sure(clerk: ClerkEmulator, operator: Operator) -> Operator:
+    """An operator with the key and the id of this instance."""
+    return operator.told({"CLERK_INSTANCE_ID": clerk.config.instance_id})
+
+
+@pytest.mark.parametrize("name", ["email", "external_id", "id", "clerk_id"])
+async def test_a_user_is_found_by_any_name(
+    operator: Operator, database: Database, sql: Sql, name: str
+) -> None:
+    await happened(database, "user.created")
+    await sql.execute("update users set external_id = 'customer-1'")
+    known_as = str(await sql.fetchval(f"select {name} from users"))
+    told = await operator.run("explain", known_as)
+    assert (told.code, "created: there was no record" in told.out) == (0, True)
+    erased = await operator.run("erase", known_as, "--json")
+    assert (erased.code, erased.records[-1]["bodies_erased"]) == (0, 1)
+
+
+@pytest.mark.parametrize("command", ["explain", "erase"])
+async def test_a_name_of_several_users_lists_them(
+    clerk: ClerkEmulator, sure: Operator, sql: Sql, command: str
+) -> None:
+    clerk.create_users(2)
+    await sure.run("backfill")
+    await sql.execute("update users set external_id = 'both'")
+    ended = await sure.run(command, "both")
+    assert (ended.code, "'both' is 2 users" in ended.said) == (64, True)
+    assert all(user_id in ended.said for user_id in ids_of(clerk))
+
+
+WRITTEN = {
+    "none": None,
+    "yes": True,
+    "no": False,
+    "Zoë": "Zoë",
+    '""': "",
+    "\\x1b[31mred": "\x1b[31mred",
+    "one\\ntwo": "one\ntwo",
+    "1970-01-01T00:00:00+00:00": at(0).fromtimestamp(0, at(0).tzinfo),
+    '{"plan":"pro"}': {"plan": "pro"},
+    "[1,2]": (1, 2),
+    "7": 7,
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_values_are_written_as_people_write_them(text: str) -> None:
+    assert written(WRITTEN[text]) == text
+
+
+async def test_a_dry_run_says_what_would_be(clerk: ClerkEmulator, sure: Operator) -> None:
+    clerk.create_users(1)
+    assert "would be created 1" in (await sure.run("backfill", "--dry-run")).said
+    done = await sure.run("backfill")
+    assert ("created 1" in done.said, "would be" in done.said) == (True, False)
+
+
+@pytest.mark.parametrize("command", [*WRITES, "export", f"explain {ADA}", "doctor"])
+async def test_each_command_names_its_database_and_instance_first(
+    sure: Operator, store_url: str, clerk: ClerkEmulator, command: str
+) -> None:
+    ended = await sure.run(*command.split())
+    server, _, name = store_url.rpartition("@")[2].partition("/")
+    where = f"database {name} on {server}, Clerk instance {clerk.config.instance_id}"
+    assert ended.works_on == f"{command.split(maxsplit=1)[0]}: {where}\n"
+
+
+async def test_no_password_is_printed(sure: Operator) -> None:
+    nowhere = "postgresql://me:hidden@127.0.0.1:1/app"
+    ended = await sure.run("backfill", DATABASE_URL=nowhere, CLERK_INSTANCE_ID=None)
+    assert ended.works_on.startswith("backfill: database app on 127.0.0.1:1, Clerk instance 127.")
+    assert "hidden" not in ended.works_on + ended.said
+    assert "me" not in ended.works_on.split()
+
+
+async def test_export_overwrites_only_by_force(
+    operator: Operator, database: Database, tmp_path: Path
+) -> None:
+    await happened(database, "user.created")
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text("of value")
+    refused = await operator.run("export", str(kept))
+    assert (refused.code, "is there already" in refused.said) == (64, True)
+    assert kept.read_text() == "of value"
+    assert (await operator.run("export", str(kept), "--force")).code == 0
+    assert kept.read_text().startswith('{"svix_id":"msg_1"')
+    assert (await operator.run("export", os.devnull)).code == 0
+    empty = tmp_path / "empty.jsonl"
+    empty.touch(0o644)
+    assert (await operator.run("export", str(empty))).code == 0
+    assert (empty.stat().st_mode & 0o777, empty.read_text()) == (0o600, kept.read_text())
+
+
+async def trail(sql: "asyncpg.Connection[Any]") -> list[tuple[str, str, str | None, str | None]]:
+    rows = await sql.fetch("select who, action, target, result from operator_actions order by id")
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize("command", WRITES)
+async def test_what_writes_is_on_the_audit_trail(sure: Operator, sql: Sql, command: str) -> None:
+    words = command.split()
+    await sure.run(*words, "--dry-run", stdin=b"\n")
+    assert await trail(sql) == []
+    await sure.run(*words, stdin=b"{}\n")
+    ((who, action, target, result),) = await trail(sql)
+    assert who.startswith("cli:")
+    assert len(who) > len("cli:")
+    assert action == {"journal": "replay", "file": "replay"}.get(words[0], words[0])
+    assert target == (ADA if words[0] == "erase" else None)
+    assert result == ("bad data: 1 failed" if words[0] == "file" else "done")
+
+
+async def test_the_trail_has_the_counts_and_the_failures(
+    clerk: ClerkEmulator, sure: Operator, sql: Sql
+) -> None:
+    clerk.create_users(2)
+    await sure.run("backfill")
+    clerk.faults.add(ApiFault(kind=FaultKind.REDIRECT))
+    await sure.run("backfill", "--restart")
+    done, failed = await trail(sql)
+    assert done[-1] == "done: 2 created"
+    assert failed[-1] is not None
+    assert failed[-1].startswith(f"failed: {IdentityProviderUnavailable.words}")
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"], ["--repair", "--dry-run"]])
+async def test_drift_that_is_reported_ends_with_1(
+    clerk: ClerkEmulator, sure: Operator, options: list[str]
+) -> None:
+    assert (await sure.run("reconcile", "--full", *options)).code == 0
+    clerk.create_users(1)
+    assert (await sure.run("reconcile", "--full", *options)).code == 1
+    assert (await sure.run("reconcile", "--full", "--repair")).code == 0
+    assert (await sure.run("reconcile", "--full", *options)).code == 0
+
+
+async def test_a_row_ahead_of_clerk_is_named_as_what_no_repair_changes(
+    clerk: ClerkEmulator, sure: Operator, sql: Sql
+) -> None:
+    clerk.create_users(1)
+    await sure.run("backfill")
+    await sql.execute("update users set clerk_updated_at = clerk_updated_at + interval '1 day'")
+    ended = await sure.run("reconcile", "--full", "--repair")
+    assert (ended.code, "1 row cannot be repaired: our version is newer" in ended.said) == (
+        65,
+        True,
+    )
