@@ -2,6 +2,7 @@
 
 import asyncio
 from itertools import permutations
+from secrets import token_urlsafe
 
 import pytest
 
@@ -352,3 +353,10 @@ async def test_of_what_comes_without_a_delivery_only_changes_are_journaled(store
 async def test_what_comes_without_a_delivery_counts_none(store: Store) -> None:
     result = await store.users.sync(observed(user(new_id())))
     assert (result.deliveries, result.conflicting) == (0, False)
+
+
+async def test_an_external_id_may_be_longer_than_an_index_entry(store: Store) -> None:
+    """Clerk sets no limit. 4,000 random characters do not compress below the 2,704 of a b-tree."""
+    ada = user(new_id(), external_id=token_urlsafe(3000))
+    assert await outcomes(store, ada) == ["created"]
+    assert (await live(store, ada.clerk_id)).external_id == ada.external_id

@@ -1,0 +1,78 @@
+"""Two releases side by side over the same rows: the richer reading of a version always stands."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from adapters.postgres.database import Database
+from adapters.postgres.users import PostgresUserRepository
+from domain.user import DIGEST_FORMAT, LocalUser, User
+from tests.people import new_id, observed, outcomes_of, user
+
+MANY = 200
+"""Users: by the toss of a coin, some of them would come out otherwise."""
+
+
+class UserOfTheNextRelease(User):
+    """A user read by a release that keeps one more field, and so has the next format."""
+
+    @property
+    def digest(self) -> bytes:
+        return bytes([DIGEST_FORMAT + 1]) + user(self.clerk_id, last_name="more").digest[1:]
+
+
+def read_by_the_next_release(one: User) -> User:
+    fields = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    return UserOfTheNextRelease(**fields)
+
+
+@pytest.fixture
+def users(database: Database) -> PostgresUserRepository:
+    return PostgresUserRepository(database)
+
+
+async def outcomes(users: PostgresUserRepository, people: list[User]) -> set[Any]:
+    return set(outcomes_of(await users.sync_many([observed(one) for one in people])))
+
+
+async def test_a_richer_reading_stands_and_a_poorer_one_is_stale_for_every_user(
+    users: PostgresUserRepository,
+) -> None:
+    """As while a deployment rolls: Svix redelivers to replicas of both releases, in any order."""
+    here = [user(new_id(), updated=1, email=f"{number}@x.io") for number in range(MANY)]
+    there = [read_by_the_next_release(one) for one in here]
+    assert await outcomes(users, here) == {"created"}
+    assert await outcomes(users, there) == {"updated"}
+    assert await outcomes(users, here) == {"stale"}
+    assert await outcomes(users, there) == {"unchanged"}
+
+
+async def test_a_newer_version_read_by_the_older_release_stands_all_the_same(
+    users: PostgresUserRepository,
+) -> None:
+    """The format settles ties of one version. It never outweighs Clerk's own time."""
+    first = user(new_id(), updated=1)
+    newer = user(first.clerk_id, updated=2, email="new@x.io")
+    assert await outcomes(users, [read_by_the_next_release(first)]) == {"created"}
+    assert await outcomes(users, [newer]) == {"updated"}
+    record = await users.get(first.clerk_id)
+    assert isinstance(record, LocalUser)
+    assert record.email == "new@x.io"
+
+
+async def test_rows_of_release_1_0_are_read_anew_once_and_then_known(
+    users: PostgresUserRepository, sql: "asyncpg.Connection[Any]"
+) -> None:
+    """Their digests are 16 random bytes without a format, and their new columns are null."""
+    people = [user(new_id(), updated=1, email=f"{number}@x.io") for number in range(MANY)]
+    await outcomes(users, people)
+    await sql.execute(
+        "update users set digest = decode(md5(clerk_id), 'hex'), email_addresses = null, "
+        "two_factor_enabled = null, locked = null"
+    )
+    record = await users.get(people[0].clerk_id)
+    assert isinstance(record, LocalUser)
+    assert (record.email_addresses, record.two_factor_enabled, record.locked) == ((), False, False)
+    assert await outcomes(users, people) == {"updated"}
+    assert await outcomes(users, people) == {"unchanged"}
