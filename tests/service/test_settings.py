@@ -362,8 +362,10 @@ class TestCommand:
         nowhere = "postgresql://nobody:canary@127.0.0.1:1/nowhere"
         ended = run("migrate", cwd=tmp_path, DATABASE_URL=nowhere, **ENVIRONMENT)
         assert (ended.returncode, ended.stdout) == (69, ""), ended.stderr
-        assert len(ended.stderr.splitlines()) == 1
-        assert "canary" not in ended.stderr
+        assert ended.stderr.splitlines() == [
+            "migrate: database nowhere on 127.0.0.1:1",
+            "The store cannot be migrated now: nobody listens there (ConnectionRefusedError)",
+        ]
 
     @pytest.mark.parametrize("command", [["serve"], ["migrate"]])
     @pytest.mark.parametrize(
