@@ -15,11 +15,12 @@ from pydantic import SecretStr, field_validator
 from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
+from adapters.clerk.api.front_door import SvixFrontDoor
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
-from adapters.clerk.translate.replays import ClerkDeliveryReader, SvixFrontDoor
+from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from adapters.postgres.address import is_schema_name, parse_address
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints

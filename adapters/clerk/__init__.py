@@ -1,5 +1,5 @@
-"""Clerk: what it says about users, and how we know that it is Clerk who says so.
+"""Clerk: users, deliveries and session tokens.
 
-Deliveries (`webhooks`), session tokens (`sessions`, `signing_keys`) and the Backend API (`api`)
-each prove their source first; one translator (`payload`) then turns what they say into our words.
+`prove/` verifies where something comes from, `translate/` turns Clerk's JSON into the domain's
+words, and `api/` makes the calls.
 """

@@ -1,4 +1,4 @@
-"""One bounded GET, and the headers we read of its answer."""
+"""One GET, limited in time and size, and the response headers that are used."""
 
 import asyncio
 import re
@@ -9,19 +9,19 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-# Compressed answers could not be bounded: a few kilobytes can become gigabytes within one read.
+# A compressed response cannot be limited: one read of a few kilobytes can become gigabytes.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "clerk-user-sync"}
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class UnusableAnswer(Exception):
-    """Too large, or compressed although we asked for it plain."""
+    """The response is too large, or compressed although an uncompressed one was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. `seconds` is how long it took, from the first byte sent to the last read."""
+    """A response. `seconds` is the time from the first byte sent to the last byte read."""
 
     status: int
     headers: httpx.Headers
@@ -30,12 +30,12 @@ class Answer:
 
     @property
     def date(self) -> datetime | None:
-        """The server's clock when it answered, in whole seconds."""
+        """The server's clock when it responded, in whole seconds."""
         return _http_date(self.headers.get("date"))
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait as the server asks, or None when it does not or makes no sense."""
+        """The server's `Retry-After` in seconds; None when it is missing or not valid."""
         value = self.headers.get("retry-after", "")
         if _SECONDS.fullmatch(value):
             return float(value)
@@ -59,7 +59,7 @@ async def bounded_get(
     """
     clock = asyncio.get_running_loop().time
     started = clock()
-    # httpx's own timeouts start anew with every byte that arrives: only this one ends a slow drip.
+    # httpx's own timeouts restart with every byte that arrives: only this one ends a slow drip.
     async with (
         asyncio.timeout(seconds),
         client.stream(

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 
 from adapters.clerk.api.calls import BULK_LIMITS
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
-from adapters.clerk.translate.replays import ClerkDeliveryReader
+from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from domain.backfill import Backfill
 from domain.drift import Findings
 from domain.errors import Unavailable

@@ -12,7 +12,7 @@ from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
-from adapters.clerk.translate.replays import ClerkDeliveryReader
+from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from domain.ports import DeliveryWatch
 from domain.resolve_user import ResolveUser
 from domain.schema import SchemaState, Standing

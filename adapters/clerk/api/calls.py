@@ -1,6 +1,6 @@
-"""Calls to Clerk's Backend API that always end in time and never make matters worse for Clerk.
+"""Calls to Clerk's Backend API, limited in time, in number and in retries.
 
-Each is under a total deadline, a client-side rate limit, a circuit breaker and a retry policy.
+Each call is under a total deadline, a client-side rate limit, a circuit breaker and a retry policy.
 Sources: Clerk, "System limits" (1,000 requests in 10 s in production, 100 in development, 429
 with `Retry-After`) and "Backend API" (error bodies).
 """
@@ -26,22 +26,22 @@ from adapters.clerk.http import Answer, UnusableAnswer, bounded_get
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused
 
 Report = Callable[[str, str], None]
-"""Takes the operation and how one HTTP attempt ended, both from closed vocabularies."""
+"""Called after every HTTP attempt with the operation and the result: a status or a word."""
 
 QUOTA_SECONDS = 10.0
 
 DEFAULT_PAUSE = 1.0
-"""Seconds to leave Clerk alone after a 429 that does not say for how long."""
+"""Seconds without a call after a 429 that has no `Retry-After`."""
 
 _NAMED_STATUSES = (200, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClerkLimits:
-    """What one call may cost: all its tries within `deadline`, each within `attempt` seconds.
+    """The limits of one call: all its tries within `deadline`, each within `attempt` seconds.
 
-    Between tries it waits a random time of up to `first_wait`, twice that, … `longest_wait`
-    seconds, or for as long as Clerk asks, if that still fits into the deadline.
+    The wait between two tries is random, up to `first_wait`, twice that, … `longest_wait` seconds,
+    plus the `Retry-After` of Clerk. There is no further try when it would exceed the deadline.
     """
 
     deadline: float = 3.0
@@ -53,7 +53,7 @@ class ClerkLimits:
 
 
 REQUEST_LIMITS = ClerkLimits()
-"""Somebody is waiting for the answer."""
+"""For a call that a request waits for."""
 
 BULK_LIMITS = ClerkLimits(
     deadline=300.0,
@@ -63,11 +63,11 @@ BULK_LIMITS = ClerkLimits(
     longest_wait=30.0,
     max_bytes=32 * 1024 * 1024,
 )
-"""A backfill has time, and does as Clerk asks."""
+"""For a long run."""
 
 
 class ClerkCalls:
-    """GETs to Clerk. `max_rate` requests in any 10 seconds at most, all operations together.
+    """GETs to Clerk: at most `max_rate` in any 10 seconds, all operations together.
 
     `clock` counts seconds and never goes back.
     """
@@ -81,8 +81,8 @@ class ClerkCalls:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        # The bucket lets a burst through and refills meanwhile: a third at once and two thirds
-        # over the ten seconds together never exceed the quota.
+        # The bucket allows a burst and refills meanwhile: a third at once and two thirds over the
+        # ten seconds never exceed the quota together.
         self._limiter = AsyncLimiter(max_rate / 3, QUOTA_SECONDS / 2)
         self._circuit = CircuitBreaker(clock=clock)
         self._report = report
@@ -94,9 +94,9 @@ class ClerkCalls:
     async def get(
         self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
     ) -> Answer:
-        """What Clerk answered: 200, or a 4xx that is about this request alone.
+        """Clerk's response: 200, or a 4xx that concerns this request alone.
 
-        Raises `IdentityProviderUnavailable` for everything else, and when time runs out.
+        Raises `IdentityProviderUnavailable` for any other, and when the deadline has passed.
         """
         try:
             async with asyncio.timeout(limits.deadline):
@@ -116,7 +116,7 @@ class ClerkCalls:
 
     def _refuse_while_open(self) -> None:
         if wait := self._circuit.wait():
-            raise _TryAgain("left alone for now, after failures or at its own wish", asked=wait)
+            raise _TryAgain("no calls for now, after failures or a Retry-After", asked=wait)
 
     async def _exchange(
         self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
@@ -161,7 +161,7 @@ class ClerkCalls:
 
 
 class _TryAgain(IdentityProviderUnavailable):
-    """Worth another try, not before `asked` seconds where the server said so."""
+    """Another try may succeed, after `asked` seconds where the server gave a `Retry-After`."""
 
     def __init__(self, message: str, *, asked: float | None) -> None:
         super().__init__(message, retry_after=asked or 1.0)
@@ -178,7 +178,7 @@ def _retrying(limits: ClerkLimits) -> AsyncRetrying:
 
 
 def _wait(limits: ClerkLimits) -> Callable[[RetryCallState], float]:
-    """Full jitter, on top of what the server asked for."""
+    """Full jitter, on top of the server's `Retry-After`."""
     jitter = wait_random_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
 
     def seconds(state: RetryCallState) -> float:

@@ -1,4 +1,4 @@
-"""Stops asking Clerk when that is pointless, and notices when it no longer is."""
+"""A circuit breaker: stops calls to Clerk after failures, and lets one through to probe."""
 
 import math
 import time
@@ -9,9 +9,8 @@ from collections.abc import Callable
 class CircuitBreaker:
     """Closed until `failures` in a row within `window` seconds; then open for `pause` seconds.
 
-    After the pause one call in every `pause` may try, until one succeeds. A server that names a
-    time (`Retry-After`) is left alone until then, but for no longer than `longest_hold`: one odd
-    header must not stop us for a day. `clock` counts seconds and never goes back.
+    After the pause one call in every `pause` may try, until one succeeds. `Retry-After` is obeyed,
+    but for no longer than `longest_hold`: one odd header must not stop calls for a day. `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class CircuitBreaker:
         return max(0.0, max(self._open_until, self._held_until) - self._clock())
 
     def entered(self) -> None:
-        """A call is under way. While open it is the one probe: the others wait another pause."""
+        """A call begins. While open it is the only probe: other calls wait for another pause."""
         if self.is_open:
             self._open_until = self._clock() + self._pause
 
@@ -54,11 +53,11 @@ class CircuitBreaker:
             self.trip()
 
     def trip(self) -> None:
-        """Open at once: asking again will not help."""
+        """Open at once: another call will not help."""
         self.is_open = True
         self._open_until = self._clock() + self._pause
 
     def hold(self, seconds: float) -> None:
-        """Nobody asks for this long: the server said so."""
+        """No calls for this long: the server sent a `Retry-After`."""
         until = self._clock() + min(seconds, self._longest_hold)
         self._held_until = max(self._held_until, until)

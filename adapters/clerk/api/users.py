@@ -13,7 +13,8 @@ import httpx
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkCalls, ClerkLimits, Report
 from adapters.clerk.api.paging import PAGE_SIZE, Position
 from adapters.clerk.http import Answer
-from adapters.clerk.translate.delivery import Unreadable, read_json, read_user
+from adapters.clerk.translate.json import Unreadable, read_json
+from adapters.clerk.translate.user import read_user
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
 from domain.ports import IdentityProvider, IdentityProviderClock, LeftOut, UserPage
 from domain.user import User, UserId, parse_user_id

@@ -1,4 +1,4 @@
-"""RSA public keys out of a JWKS (RFC 7517) or a PEM. Whatever else is in there is left out."""
+"""RSA public keys from a JWKS (RFC 7517) or a PEM."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ from adapters.clerk.translate.json import Unreadable, json_object, read_json
 
 SHORTEST_KEY = 2048
 LONGEST_KEY = 8192
-"""Bits. The cost of a check grows with the square of them."""
+"""Bits. The cost of a verification grows with their square."""
 
 
 def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPublicKey]:
     """The RS256 signing keys by `kid`; of two with one `kid`, the later. Raises `Unreadable`.
 
-    A key that is broken, too short or of another kind does not spoil the others.
+    A key that is broken, too short or of another kind is left out.
     """
     entries = json_object(read_json(unverified_body)).get("keys")
     if not isinstance(entries, list):
@@ -39,7 +39,7 @@ def read_pem(pem: str) -> RSAPublicKey:
     try:
         key = load_pem_public_key(pem.replace("\\n", "\n").encode())
     except (ValueError, UnsupportedAlgorithm):
-        # The cause could quote what was pasted here: a private key, say.
+        # The cause could quote the input, which may be a private key pasted by mistake.
         raise ValueError("not a PEM of an RSA public key") from None
     if not isinstance(key, RSAPublicKey) or not _fitting(key):
         raise ValueError("not an RSA public key of 2,048 to 8,192 bits")

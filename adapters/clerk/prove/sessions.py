@@ -1,7 +1,7 @@
-"""Proves session tokens without a network call.
+"""Verifies session tokens without a network call.
 
-Rules from Clerk, "Manual JWT verification" and "Session tokens", and from what its own backend
-SDK checks; where those leave a gap, RFC 8725. The same key also signs tokens from JWT templates,
+Sources: Clerk, "Manual JWT verification" and "Session tokens", and the checks of its own backend
+SDK; RFC 8725 where those leave a gap. The same key also signs tokens from JWT templates,
 OAuth and machine tokens, which may outlive a session: `typ` and `cat` tell them apart.
 """
 
@@ -38,10 +38,10 @@ _MALFORMED = (jwt.PyJWTError, Unreadable, ValueError, TypeError, OverflowError, 
 class ClerkSessionVerifier(SessionVerifier):
     """Session tokens of one Clerk instance.
 
-    `issuer` is its Frontend API address. `authorized_parties` are the origins (`azp`) whose tokens
-    we take, compared as they stand; none means any. Clerk leaves `azp` out where there is no
-    origin, as in native apps: `allow_missing_azp` says whether that passes. `aud` is checked only
-    against an `audience`. `clock` counts seconds and never goes back.
+    `issuer` is its Frontend API address. `authorized_parties` are the accepted origins (`azp`),
+    compared as text; none means any. Clerk leaves `azp` out where there is no origin, as in native
+    apps: `allow_missing_azp` says whether such tokens are accepted. `aud` is checked only when
+    `audience` is set. `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -134,13 +134,13 @@ def _digest(unverified_token: str) -> bytes:
 
 
 def _header(unverified_token: str) -> Mapping[str, Any]:
-    # PyJWT's own function decodes all three segments, for most of the price of the proof itself.
+    # PyJWT's own function decodes all three segments, which costs nearly as much as verifying.
     segment = unverified_token.partition(".")[0]
     return json_object(read_json(base64url_decode(segment)))
 
 
 def _check_header(unverified_header: Mapping[str, Any]) -> None:
-    """`jku`, `jwk` and `x5u` are not looked at: keys come from where we were told to get them."""
+    """`jku`, `jwk` and `x5u` are ignored: keys come only from the configured place."""
     if unverified_header.get("alg") != "RS256":
         raise InvalidSession("alg")
     if unverified_header.get("typ", "JWT") != "JWT":
@@ -154,7 +154,7 @@ def _check_header(unverified_header: Mapping[str, Any]) -> None:
 
 
 def _check_times(claims: Mapping[str, Any]) -> None:
-    # PyJWT also takes 1e300, "1760000000" and true.
+    # PyJWT also accepts 1e300, "1760000000" and true.
     if any(type(claims[name]) is not int for name in ("exp", "iat", "nbf")):
         raise InvalidSession("a time is no whole number")
     if claims["exp"] - claims["iat"] > LONGEST_LIFE:

@@ -1,24 +1,18 @@
-"""Tokens already proven. Checking one again gives the same answer until it expires."""
+"""A cache of verified tokens: verifying one again gives the same result until it expires."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from cachetools import FIFOCache
 
 from domain.ports import Session
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    session: Session
-    refused_at: float
-    forgotten_at: float
-
-
 class TokenMemory:
-    """Bounded, oldest first out. Keyed by a digest of the token, so that no token is kept.
+    """Sessions by a digest of their token, so that no token is kept. At most `size` of them.
 
-    An entry is good until the token expires, `leeway` included, and for `seconds` at most: the
-    signing keys want to be looked at once in a while. All of them go when the keys change.
+    An entry is valid until its token expires, `leeway` included, and for at most `seconds`, so that
+    signing keys are checked again now and then. All entries are dropped when the keys change.
     `clock` counts seconds and never goes back.
     """
 
@@ -31,30 +25,25 @@ class TokenMemory:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._leeway = leeway
-        self._size = size
         self._seconds = seconds
         self._clock = clock
         self._version = 0
-        self._entries: dict[bytes, _Entry] = {}
+        self._entries: FIFOCache[bytes, tuple[Session, float, float]] = FIFOCache(size)
 
     def recall(self, digest: bytes, version: int) -> Session | None:
-        """The session of a token proven under this version of the keys, unless it has expired."""
+        """The session of a token verified under this version of the keys, unless it has expired."""
         entry = self._entries.get(digest)
         if entry is None or version != self._version:
             return None
-        if entry.refused_at <= time.time() or entry.forgotten_at <= self._clock():
+        session, expires_at, dropped_at = entry
+        # Both clocks: a monotonic one may stand still while the machine sleeps, tokens expire.
+        if expires_at <= time.time() or dropped_at <= self._clock():
             return None
-        return entry.session
+        return session
 
     def remember(self, digest: bytes, version: int, session: Session) -> None:
         if version != self._version:
             self._entries.clear()
             self._version = version
-        self._entries.pop(digest, None)
-        if len(self._entries) >= self._size:
-            del self._entries[next(iter(self._entries))]
-        self._entries[digest] = _Entry(
-            session,
-            refused_at=session.expires_at.timestamp() + self._leeway,
-            forgotten_at=self._clock() + self._seconds,
-        )
+        expires_at = session.expires_at.timestamp() + self._leeway
+        self._entries[digest] = (session, expires_at, self._clock() + self._seconds)

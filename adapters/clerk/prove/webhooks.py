@@ -1,4 +1,4 @@
-"""Proves webhook deliveries with Svix's own library, strictly where that library is lenient.
+"""Verifies webhook deliveries with Svix's own library, and strictly where it is lenient.
 
 Sources: Svix, "Verifying webhooks manually"; Standard Webhooks 1.0; Clerk, "Sync data with
 webhooks".
@@ -40,7 +40,7 @@ class ClerkWebhookVerifier(WebhookVerifier):
     def verify(
         self, unverified_headers: Sequence[tuple[bytes, bytes]], unverified_body: bytes
     ) -> VerifiedDelivery:
-        """Takes ASGI headers, names in lower case. Raises `InvalidSignature` for every cause."""
+        """`unverified_headers` are ASGI's, names in lower case. Raises `InvalidSignature` for every cause."""
         headers = _svix_headers(unverified_headers)
         if not any(_signed(webhook, headers, unverified_body) for webhook in self._webhooks):
             raise InvalidSignature("no secret matches, or the timestamp is off")
@@ -54,10 +54,10 @@ class ClerkWebhookVerifier(WebhookVerifier):
 
 
 def _svix_headers(unverified_headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The three headers as the library takes them, and nothing else.
+    """The three headers for the library, and no others.
 
-    Exactly one of each: of two `svix-id` the library would verify one and we might keep the other.
-    `webhook-*` never reaches the library, which would mix the two families.
+    Exactly one of each: of two `svix-id` the library might verify one and the journal keep the
+    other. `webhook-*` is left out, because the library would mix the two families.
     """
     found = [pair for pair in unverified_headers if pair[0] in _NAMES]
     headers = dict(found)
@@ -78,6 +78,6 @@ def _signed(webhook: Webhook, headers: dict[str, str], unverified_body: bytes) -
     try:
         webhook.verify(unverified_body, headers)
     except (WebhookVerificationError, ValueError):
-        # ValueError: how the library says malformed base64, a missing comma, a body not in UTF-8.
+        # The library raises ValueError for malformed base64, a missing comma, a body not in UTF-8.
         return False
     return True

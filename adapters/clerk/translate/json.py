@@ -1,4 +1,4 @@
-"""Values out of JSON from outside: exact, and such that Postgres can keep them."""
+"""Values out of JSON from outside, limited to what Postgres can keep."""
 
 import re
 from collections.abc import Mapping
@@ -27,13 +27,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_1971 = 31_536_000_000
 YEAR_2015 = 1_420_070_400_000
 YEAR_2100 = 4_102_444_800_000
+"""Milliseconds since `EPOCH`."""
 
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_ROOM = 10
+_SPARE_LEVELS = 10
 
 
 class Unreadable(Exception):
-    """Something we cannot store. `reason` is our own word, never text from the payload."""
+    """A value that cannot be stored. `reason` is one of our own words, never payload text."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -41,61 +42,15 @@ class Unreadable(Exception):
 
 
 def read_json(unverified_body: bytes) -> Any:
-    """The JSON in the bytes. Raises `Unreadable` for whatever is not strict JSON in UTF-8.
+    """Parse strict JSON in UTF-8. Raises `Unreadable` for anything else.
 
-    That includes NaN and Infinity, lone surrogates, a byte order mark and more than 1,024 levels.
-    Of duplicate keys the last one counts, and integers beyond 64 bits become floats.
+    NaN, Infinity, lone surrogates, a byte order mark and more than 1,024 levels are refused. Of
+    duplicate keys the last one counts, and integers beyond 64 bits become floats.
     """
     try:
         return orjson.loads(unverified_body)
     except orjson.JSONDecodeError:
         raise Unreadable("not_json") from None
-
-
-def json_object(value: object) -> Mapping[str, Any]:
-    if isinstance(value, dict):
-        return value
-    raise Unreadable("not_an_object")
-
-
-def moment(unverified: object, earliest: int, reason: Reason) -> datetime:
-    """A time in whole milliseconds since 1970, from `earliest` up to the year 2100, exactly."""
-    if not isinstance(unverified, int) or not earliest <= unverified < YEAR_2100:
-        raise Unreadable(reason)
-    return EPOCH + timedelta(milliseconds=unverified)
-
-
-def text(fields: Mapping[str, Any], name: str) -> str | None:
-    """A text field just as it came, or None. Raises `Unreadable` for what Postgres refuses."""
-    value = fields.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise Unreadable("wrong_type")
-    if "\x00" in value:
-        raise Unreadable("nul_character")
-    if not value.isascii():
-        _require_utf8(value)
-    return value
-
-
-def flag(fields: Mapping[str, Any], name: str) -> bool:
-    """A true-or-false field; null or missing is false."""
-    value = fields.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise Unreadable("wrong_type")
-
-
-def require_storable(value: object) -> None:
-    """Raise `Unreadable` for JSON that `jsonb` refuses, or that we could not write again.
-
-    `jsonb` has no NUL. What can be written must leave some levels for the documents it will be
-    part of.
-    """
-    written = write_json(_nested(value))
-    if b"\\u0000" in written and _NUL_ESCAPE.search(written):
-        raise Unreadable("nul_character")
 
 
 def write_json(value: object) -> bytes:
@@ -109,14 +64,63 @@ def write_json(value: object) -> bytes:
         raise Unreadable("not_storable") from None
 
 
-def _nested(value: object) -> object:
-    for _ in range(_ROOM):
-        value = [value]
+def json_object(value: object) -> Mapping[str, Any]:
+    """The value, if it is a JSON object. Raises `Unreadable`."""
+    if isinstance(value, dict):
+        return value
+    raise Unreadable("not_an_object")
+
+
+def moment(unverified: object, earliest: int, reason: Reason) -> datetime:
+    """A time in whole milliseconds since 1970, from `earliest` up to the year 2100, exactly.
+
+    Raises `Unreadable` with `reason`.
+    """
+    if not isinstance(unverified, int) or not earliest <= unverified < YEAR_2100:
+        raise Unreadable(reason)
+    return EPOCH + timedelta(milliseconds=unverified)
+
+
+def text(fields: Mapping[str, Any], name: str) -> str | None:
+    """A text field unchanged, or None. Raises `Unreadable` for text that Postgres refuses."""
+    value = fields.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise Unreadable("wrong_type")
+    if "\x00" in value:
+        raise Unreadable("nul_character")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise Unreadable("lone_surrogate") from None
     return value
 
 
-def _require_utf8(value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise Unreadable("lone_surrogate") from None
+def flag(fields: Mapping[str, Any], name: str) -> bool:
+    """A true-or-false field; null or missing is false. Raises `Unreadable`."""
+    value = fields.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise Unreadable("wrong_type")
+
+
+def storable_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A field that is kept as `jsonb`; null or missing is `{}`.
+
+    Raises `Unreadable` for what `jsonb` refuses (NUL), and for what is too deep to be written as
+    part of another document.
+    """
+    value = fields.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Unreadable("wrong_type")
+    nested: object = value
+    for _ in range(_SPARE_LEVELS):
+        nested = [nested]
+    written = write_json(nested)
+    if b"\\u0000" in written and _NUL_ESCAPE.search(written):
+        raise Unreadable("nul_character")
+    return value

@@ -1,6 +1,10 @@
-"""Clerk's User object in our words: the same in webhooks and in the Backend API."""
+"""Clerk's User object as a `User`: the same in webhooks and in the Backend API.
 
-from collections.abc import Mapping
+Source: Clerk, Backend API, "The User object". Unknown fields are ignored; null or missing is
+accepted wherever Clerk's own schema allows it.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,52 +15,52 @@ from adapters.clerk.translate.json import (
     flag,
     json_object,
     moment,
-    require_storable,
+    storable_object,
     text,
 )
 from domain.user import EmailAddress, User, UserId, parse_user_id
 
 AHEAD = timedelta(minutes=5)
-"""How far a time may lie ahead of one we trust: Svix's own tolerance."""
+"""How far a time may lie ahead of one that is trusted: Svix's own tolerance."""
 
 LONGEST_EMAIL = 600
-"""Characters. Far above RFC 5321's 254, and an index entry of Postgres still holds it."""
-
-_NOBODY: Mapping[str, Any] = {}
+"""Characters. Far above RFC 5321's 254, and still small enough for an index entry in Postgres."""
 
 
 def read_user(data: object, *, observed_at: datetime | None, not_after: datetime | None) -> User:
     """Clerk's User object (webhook `data`, `GET /v1/users/{id}`) as an observation.
 
-    `observed_at` None means `updated_at`. An `updated_at` more than five minutes after
-    `not_after`, in seconds, or not an integer is not believed: it would freeze the row.
+    `observed_at` None means `updated_at`. An `updated_at` that is not an integer, in seconds, or
+    more than five minutes after `not_after` is refused: it would freeze the row.
     Raises `Unreadable`.
     """
     fields = json_object(data)
-    address = _primary(fields, "email_addresses", "primary_email_address_id")
-    phone = _primary(fields, "phone_numbers", "primary_phone_number_id")
-    email = _email(address)
     updated_at = _updated_at(fields, not_after)
+    address = _primary(fields, "email_addresses", "primary_email_address_id")
+    email = text(address, "email_address")
+    if email is not None and len(email) > LONGEST_EMAIL:
+        raise Unreadable("too_large")
+    phone = _primary(fields, "phone_numbers", "primary_phone_number_id")
     return User(
         clerk_id=user_id(fields),
         clerk_updated_at=updated_at,
         observed_at=observed_at or updated_at,
-        clerk_created_at=_time(fields, "created_at"),
+        clerk_created_at=_optional_time(fields, "created_at"),
         email=email,
-        email_verified=email is not None and _verified(address),
+        email_verified=email is not None and _is_verified(address),
         phone_number=text(phone, "phone_number"),
         username=text(fields, "username"),
         first_name=text(fields, "first_name"),
         last_name=text(fields, "last_name"),
         image_url=text(fields, "image_url"),
         external_id=text(fields, "external_id"),
-        public_metadata=_public_metadata(fields),
+        public_metadata=storable_object(fields, "public_metadata"),
         banned=flag(fields, "banned") or flag(fields, "deprovisioned"),
         email_addresses=_email_addresses(fields),
         two_factor_enabled=flag(fields, "two_factor_enabled"),
         locked=flag(fields, "locked"),
-        legal_accepted_at=_time(fields, "legal_accepted_at"),
-        last_sign_in_at=_time(fields, "last_sign_in_at"),
+        legal_accepted_at=_optional_time(fields, "legal_accepted_at"),
+        last_sign_in_at=_optional_time(fields, "last_sign_in_at"),
     )
 
 
@@ -78,8 +82,8 @@ def _updated_at(data: Mapping[str, Any], not_after: datetime | None) -> datetime
     return updated_at
 
 
-def _time(data: Mapping[str, Any], name: str) -> datetime | None:
-    """A time that takes no part in the order. An absurd one is left out: it must not cost the user.
+def _optional_time(data: Mapping[str, Any], name: str) -> datetime | None:
+    """A time that takes no part in the order. An absurd one is None: the user matters more.
 
     Users may be imported with any `created_at`, even 0.
     """
@@ -90,51 +94,37 @@ def _time(data: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def _email_addresses(data: Mapping[str, Any]) -> tuple[EmailAddress, ...]:
-    primary = data.get("primary_email_address_id")
-    entries = data.get("email_addresses") or ()
-    if not isinstance(entries, list | tuple):
-        raise Unreadable("wrong_type")
-    addresses = []
-    for entry in entries:
-        if isinstance(entry, dict) and (address := text(entry, "email_address")) is not None:
-            is_primary = primary is not None and entry.get("id") == primary
-            addresses.append(
-                EmailAddress(address=address, verified=_verified(entry), primary=is_primary)
-            )
-    return tuple(addresses)
+    primary_id = data.get("primary_email_address_id")
+    return tuple(
+        EmailAddress(
+            address=address,
+            verified=_is_verified(entry),
+            primary=primary_id is not None and entry.get("id") == primary_id,
+        )
+        for entry in _entries(data, "email_addresses")
+        if (address := text(entry, "email_address")) is not None
+    )
 
 
-def _primary(data: Mapping[str, Any], addresses: str, primary_id: str) -> Mapping[str, Any]:
-    """The primary address, or nobody's: never just the first one."""
+def _primary(data: Mapping[str, Any], name: str, primary_id: str) -> Mapping[str, Any]:
+    """The entry that is named primary, or an empty one: never just the first."""
     wanted = data.get(primary_id)
-    candidates = data.get(addresses)
-    if wanted is None or candidates is None:
-        return _NOBODY
-    if not isinstance(candidates, list):
+    if wanted is not None:
+        for entry in _entries(data, name):
+            if entry.get("id") == wanted:
+                return entry
+    return {}
+
+
+def _entries(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    entries = data.get(name)
+    if entries is None:
+        return ()
+    if not isinstance(entries, list):
         raise Unreadable("wrong_type")
-    for candidate in candidates:
-        if isinstance(candidate, dict) and candidate.get("id") == wanted:
-            return candidate
-    return _NOBODY
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
-def _email(address: Mapping[str, Any]) -> str | None:
-    email = text(address, "email_address")
-    if email is not None and len(email) > LONGEST_EMAIL:
-        raise Unreadable("too_large")
-    return email
-
-
-def _verified(address: Mapping[str, Any]) -> bool:
+def _is_verified(address: Mapping[str, Any]) -> bool:
     verification = address.get("verification")
     return isinstance(verification, dict) and verification.get("status") == "verified"
-
-
-def _public_metadata(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    metadata = data.get("public_metadata")
-    if metadata is None:
-        return {}
-    if not isinstance(metadata, dict):
-        raise Unreadable("wrong_type")
-    require_storable(metadata)
-    return metadata

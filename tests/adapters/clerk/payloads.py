@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from adapters.clerk.translate.delivery import read_delivery, read_user
+from adapters.clerk.translate.delivery import read_delivery
+from adapters.clerk.translate.user import read_user
 from domain.sync_user import (
     FollowedDelivery,
     IgnoredDelivery,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
-from adapters.clerk.translate.delivery import read_user
+from adapters.clerk.translate.user import read_user
 from domain.errors import IdentityProviderUnavailable
 from domain.user import User, UserId
 from tests.adapters.clerk.http_server import HttpServer, Reply, http_date, json_reply

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from adapters.clerk.translate.delivery import Unreadable, envelope_time, redacted
+from adapters.clerk.translate.delivery import envelope_time, redacted
+from adapters.clerk.translate.json import Unreadable
 from domain.sync_user import FollowedDelivery
 from domain.user import DeletedUser, Source, User
 from tests.adapters.clerk.payloads import (

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from adapters.clerk.http import Answer
 from adapters.clerk.prove.key_set import read_key_set
-from adapters.clerk.translate.delivery import read_user
 from adapters.clerk.translate.json import YEAR_2015, YEAR_2100, Reason, Unreadable
+from adapters.clerk.translate.user import read_user
 from domain.sync_user import IgnoredDelivery, SyncUser, UnreadableDelivery
 from domain.user import CONTENT_FIELDS, DeletedUser, User
 from tests.adapters.clerk.mutations import ANY_JSON, BODIES, spoilt, written

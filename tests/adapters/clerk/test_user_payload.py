@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from adapters.clerk.translate.delivery import Unreadable, read_json, read_user
+from adapters.clerk.translate.json import Unreadable, read_json
+from adapters.clerk.translate.user import read_user
 from domain.user import EmailAddress, User
 from tests.adapters.clerk.payloads import (
     ADA,

@@ -1,0 +1,52 @@
+"""Deliveries posted to the webhook endpoint of another service, signed as Svix signs them."""
+
+from datetime import UTC, datetime
+
+import httpx
+from svix.webhooks import Webhook
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from domain.errors import FrontDoorUnavailable
+from domain.ports import FrontDoor
+
+_TRIES = 5
+_SECONDS = 15.0
+"""Svix's own timeout for an endpoint."""
+
+
+class SvixFrontDoor(FrontDoor):
+    """Posts to `url`, signed with `secret`. The caller closes the client."""
+
+    def __init__(self, client: httpx.AsyncClient, *, url: str, secret: str) -> None:
+        self._client = client
+        self._url = url
+        self._webhook = Webhook(secret)
+
+    async def post(self, svix_id: str, body: bytes) -> int:
+        """Also raises `ValueError` for a body that is not text: Svix signs text only."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(FrontDoorUnavailable),
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_exponential(multiplier=0.2, max=5),
+            reraise=True,
+        )
+        return await retrying(self._post_once, svix_id, body)
+
+    async def _post_once(self, svix_id: str, body: bytes) -> int:
+        now = datetime.now(UTC)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "clerk-user-sync",
+            "svix-id": svix_id,
+            "svix-timestamp": str(int(now.timestamp())),
+            "svix-signature": self._webhook.sign(svix_id, now, body.decode()),
+        }
+        try:
+            answer = await self._client.post(
+                self._url, content=body, headers=headers, timeout=_SECONDS
+            )
+        except httpx.TransportError as error:
+            raise FrontDoorUnavailable(type(error).__name__) from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            raise FrontDoorUnavailable(f"it answers {answer.status_code}")
+        return answer.status_code
