@@ -10,7 +10,8 @@ class CircuitBreaker:
     """Closed until `failures` in a row within `window` seconds; then open for `pause` seconds.
 
     After the pause one call in every `pause` may try, until one succeeds. `Retry-After` is obeyed,
-    but for no longer than `longest_hold`: one odd header must not stop calls for a day. `clock` counts seconds and never goes back.
+    but for no longer than `longest_hold`: one odd header must not stop calls for a day. `clock`
+    counts seconds and never goes back.
     """
 
     def __init__(

@@ -40,7 +40,7 @@ class ClerkWebhookVerifier(WebhookVerifier):
     def verify(
         self, unverified_headers: Sequence[tuple[bytes, bytes]], unverified_body: bytes
     ) -> VerifiedDelivery:
-        """`unverified_headers` are ASGI's, names in lower case. Raises `InvalidSignature` for every cause."""
+        """Takes ASGI headers, names in lower case. Raises `InvalidSignature` for every cause."""
         headers = _svix_headers(unverified_headers)
         if not any(_signed(webhook, headers, unverified_body) for webhook in self._webhooks):
             raise InvalidSignature("no secret matches, or the timestamp is off")

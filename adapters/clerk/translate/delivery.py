@@ -118,21 +118,25 @@ def _translated(
     occurred_at = envelope_time(envelope.get("timestamp"))
     if occurred_at is not None and occurred_at > sent_at + AHEAD:
         raise Unreadable("timestamp_absurd")
+    # Read before it is written: of two causes, the field's own says more than "not_storable".
+    change = _change(event_type, envelope.get("data"), occurred_at, sent_at)
     record = DeliveryRecord(
         svix_id=svix_id,
         event_type=event_type,
         occurred_at=occurred_at or sent_at,
         body=write_json(redacted(envelope)),
     )
-    return followed(record, _change(record, envelope.get("data"), occurred_at), source)
+    return followed(record, change, source)
 
 
-def _change(record: DeliveryRecord, data: object, observed_at: datetime | None) -> UserChange:
+def _change(
+    event_type: str, data: object, occurred_at: datetime | None, sent_at: datetime
+) -> UserChange:
     if data is None:
         raise Unreadable("no_data")
-    if record.event_type == DELETION:
-        return DeletedUser(clerk_id=user_id(json_object(data)), deleted_at=record.occurred_at)
-    return read_user(data, observed_at=observed_at, not_after=record.occurred_at)
+    if event_type == DELETION:
+        return DeletedUser(clerk_id=user_id(json_object(data)), deleted_at=occurred_at or sent_at)
+    return read_user(data, observed_at=occurred_at, not_after=occurred_at or sent_at)
 
 
 def _ignored(svix_id: str, event_type: str, reason: str) -> IgnoredDelivery:
