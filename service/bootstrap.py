@@ -126,12 +126,13 @@ async def bootstrap(
         for note in notes_on(settings):
             log.warning("database_url", note=note)
         jobs = Jobs(metrics, log)
-        dsn = await stack.enter_async_context(store_address(settings, log))
+        dsn = await stack.enter_async_context(store_address(settings, jobs))
+        database = await _open_database(stack, settings, dsn)
+        stack.push_async_callback(jobs.close)  # before the store that they use is closed
         if settings.database_url is None:
             await _migrate(dsn, settings)
         elif settings.migrate_on_start:
             jobs.start("migrate", lambda: _migrate(dsn, settings))
-        database = await _open_database(stack, settings, dsn)
         store = _store(database, dsn)
         keys = await _signing_keys(stack, settings)
         requests = await _identity_provider(
@@ -144,7 +145,6 @@ async def bootstrap(
         clerk = await _clerk(stack, settings)
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
-        stack.push_async_callback(jobs.close)
         silence_after = timedelta(seconds=settings.silence_after)
         services = Services(
             store=store,
@@ -224,12 +224,10 @@ def all_sql(settings: StoreSettings) -> str:
 
 
 @asynccontextmanager
-async def store_address(
-    settings: StoreSettings, log: FilteringBoundLogger | None = None
-) -> AsyncIterator[str]:
+async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> AsyncIterator[str]:
     """`DATABASE_URL`, or the address of an embedded server that ends with the block.
 
-    With `log` that server is started again when it dies. Its data is kept under `DATA_DIR`.
+    With `jobs` that server is started again when it dies. Its data is kept under `DATA_DIR`.
     Raises `StorageUnavailable` when it cannot be started.
     """
     if settings.database_url is not None:
@@ -246,12 +244,13 @@ async def store_address(
         await asyncio.to_thread(server.start)
     except EmbeddedPostgresUnavailable as error:
         raise StorageUnavailable(str(error)) from error
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(asyncio.to_thread, server.stop)
-        if log is not None:
-            keeping = asyncio.create_task(keep_running(server, EmbeddedPostgresUnavailable, log))
-            stack.callback(keeping.cancel)
+    try:
+        if jobs is not None:
+            unavailable, log = EmbeddedPostgresUnavailable, jobs.log
+            jobs.start("embedded postgres", lambda: keep_running(server, unavailable, log))
         yield server.url()
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 async def _migrate(dsn: str, settings: StoreSettings) -> SchemaState:

@@ -42,7 +42,7 @@ class Jobs:
 
     def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
         self._metrics = metrics
-        self._log = log
+        self.log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self.failing: set[str] = set()
 
@@ -64,9 +64,9 @@ class Jobs:
             try:
                 await work()
             except SyncError as error:
-                self._log.warning("job_failed", job=name, cause=error.explained)
-            except Exception as error:  # noqa: BLE001 - nothing in this process ends in silence
-                self._log.error("job_failed", job=name, exc_info=error)
+                self.log.warning("job_failed", job=name, cause=error.explained)
+            except Exception:
+                self.log.exception("job_failed", job=name)
             else:
                 self.failing.discard(name)
                 return

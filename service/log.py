@@ -130,6 +130,8 @@ def _frames_without_locals(
 ) -> MutableMapping[str, Any]:
     """A traceback as places in the code. Messages and variables may hold a person's data."""
     raised = event.pop("exc_info", None)
+    if raised is True:  # what `log.exception` passes
+        raised = sys.exc_info()
     error = raised[1] if isinstance(raised, tuple) else raised
     if isinstance(error, BaseException):
         event["error"] = type(error).__name__

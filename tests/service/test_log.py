@@ -202,6 +202,18 @@ async def test_an_unforeseen_error_is_told_by_its_name_and_places(
     assert "canary" not in file.getvalue()
 
 
+async def test_an_error_in_hand_is_told_by_its_name_and_places_too() -> None:
+    """As a background job or a run of the console logs it."""
+    file = StringIO()
+    try:
+        await failing()
+    except RuntimeError:
+        line_logger("info", "json", file).exception("job_failed")
+    told = json.loads(file.getvalue())
+    assert (told["error"], told["frames"][-1].endswith(" failing")) == ("RuntimeError", True)
+    assert "canary" not in file.getvalue()
+
+
 def test_a_person_at_a_terminal_reads_the_same_without_escapes() -> None:
     file = StringIO()
     line_logger("info", "console", file).info("request", route="/v1/me", cause="a\x1b[31m\r\nb")

@@ -1,0 +1,93 @@
+"""A background job that fails is logged, named as failing, counted, and started again."""
+
+import asyncio
+import json
+from io import StringIO
+
+import pytest
+
+from domain.errors import StorageUnavailable
+from service.jobs import Jobs
+from service.log import line_logger
+from service.metrics import Metrics
+from tests.simulation.virtual_time import in_virtual_time
+
+
+class Job:
+    """Fails a number of times before it returns. `starts` are the times at which it began."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.starts: list[float] = []
+
+    async def __call__(self) -> None:
+        self.starts.append(asyncio.get_running_loop().time())
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+def supervisor() -> tuple[Jobs, Metrics, StringIO]:
+    log, metrics = StringIO(), Metrics()
+    return Jobs(metrics, line_logger("info", "json", log)), metrics, log
+
+
+@in_virtual_time
+async def test_it_is_started_again_after_pauses_that_grow_up_to_a_minute() -> None:
+    jobs, metrics, _ = supervisor()
+    job = Job(*(StorageUnavailable("away") for _ in range(8)))
+    jobs.start("a job", job)
+    await asyncio.sleep(1000)
+    pauses = [round(b - a, 3) for a, b in zip(job.starts, job.starts[1:], strict=False)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert b'job_failures_total{job="a job"} 8.0' in metrics.exposition()
+    assert jobs.failing == set()
+
+
+@in_virtual_time
+async def test_meanwhile_it_is_named_as_failing() -> None:
+    jobs, _, _ = supervisor()
+    jobs.start("a job", Job(StorageUnavailable("away")))
+    await asyncio.sleep(0.5)
+    assert jobs.failing == {"a job"}
+    await jobs.close()
+
+
+@in_virtual_time
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (
+            StorageUnavailable("away"),
+            {"level": "warning", "cause": "the store is unavailable (away)"},
+        ),
+        (KeyError("a secret"), {"level": "error", "error": "KeyError"}),
+    ],
+)
+async def test_it_is_logged_in_words_or_by_its_places(
+    failure: Exception, told: dict[str, str]
+) -> None:
+    jobs, _, log = supervisor()
+    jobs.start("a job", Job(failure))
+    await asyncio.sleep(0.5)
+    await jobs.close()
+    line = json.loads(log.getvalue())
+    assert told.items() <= line.items()
+    assert ("frames" in line) == (line["level"] == "error")
+    assert "secret" not in log.getvalue()
+
+
+@in_virtual_time
+async def test_closing_ends_every_job() -> None:
+    jobs, _, _ = supervisor()
+    ended = asyncio.Event()
+
+    async def endless() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    jobs.start("endless", endless)
+    await asyncio.sleep(0)
+    await jobs.close()
+    assert ended.is_set()
