@@ -23,14 +23,8 @@ from domain import health
 from domain.errors import SchemaRefused, StorageUnavailable
 from domain.schema import Standing
 from service.app import create_app
-from service.bootstrap import (
-    all_sql,
-    migrate_store,
-    missing_sql,
-    read_settings,
-    read_store_settings,
-    works_on,
-)
+from service.bootstrap.settings import read_settings, read_store_settings, works_on
+from service.bootstrap.store import all_sql, migrate_store, missing_sql
 from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.bootstrap import bootstrap, read_settings
+from service.bootstrap import bootstrap
+from service.bootstrap.settings import read_settings
 from service.cors import with_cors
 from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error

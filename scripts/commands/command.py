@@ -16,7 +16,8 @@ from domain.errors import StorageUnavailable, SyncError
 from domain.ports import LeftOut
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen, Tally, would_be
-from service.bootstrap import operations, read_settings, works_on
+from service.bootstrap import operations
+from service.bootstrap.settings import read_settings, works_on
 from service.jobs import OPERATOR_LOCK, holder
 from service.services import Operations
 from service.settings import Settings, mistakes

@@ -17,7 +17,8 @@ from domain.health import Finding, State
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
-from service.bootstrap import notes_on, operations, read_settings, works_on
+from service.bootstrap import operations
+from service.bootstrap.settings import notes_on, read_settings, works_on
 from service.services import Operations
 from service.settings import Settings, mistakes, unknown
 

@@ -9,7 +9,7 @@ from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Tracer, TracerProvider
 
 from service.app import create_app
-from service.bootstrap import read_settings
+from service.bootstrap.settings import read_settings
 from service.edge.server import serve
 from service.log import log_writer, route_the_libraries
 

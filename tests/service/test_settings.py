@@ -15,7 +15,8 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
-from service.bootstrap import migrate_store, read_settings
+from service.bootstrap.settings import read_settings
+from service.bootstrap.store import migrate_store
 from service.settings import Settings, mistakes, unknown
 from tests.postgres_server import temporary_database
 

@@ -1,0 +1,159 @@
+"""The composition root: the one room that knows every name. Read it top to bottom."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from structlog.typing import FilteringBoundLogger
+
+from adapters.clerk.api.front_door import SvixFrontDoor
+from adapters.clerk.prove.signing_keys import SigningKeys
+from domain.resolve_user import JitLimits, ResolveUser
+from domain.retention import Retain
+from service.bootstrap.clerk import (
+    OPERATOR_SHARE,
+    clerk_of,
+    http_client,
+    identity_provider,
+    keys_can_be_loaded,
+    request_limits,
+    session_verifier,
+    signing_keys,
+)
+from service.bootstrap.settings import notes_on
+from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.extras import extra
+from service.jobs import (
+    RETENTION_RESTS,
+    Jobs,
+    load_signing_keys,
+    reconcile_regularly,
+    retain_by_the_hour,
+    watch_event_loop,
+)
+from service.metrics import Metrics
+from service.readiness import Readiness
+from service.services import Operations, Services, reconcile_of, sync_now_of
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.console.room import Room
+
+
+@asynccontextmanager
+async def bootstrap(
+    settings: Settings, metrics: Metrics, log: FilteringBoundLogger
+) -> AsyncIterator[Services]:
+    """Everything built and wired, and taken down again in the opposite order."""
+    async with AsyncExitStack() as stack:
+        for note in notes_on(settings):
+            log.warning("database_url", note=note)
+        jobs = Jobs(metrics, log)
+        dsn = await stack.enter_async_context(store_address(settings, jobs))
+        database = await open_database(stack, settings, dsn)
+        stack.push_async_callback(jobs.close)  # before the store that they use is closed
+        if settings.database_url is None:
+            await migrate_at(dsn, settings)
+        elif settings.migrate_on_start:
+            jobs.start("migrate", lambda: migrate_at(dsn, settings))
+        store = store_of(database, dsn)
+        keys = await signing_keys(stack, settings)
+        requests = await identity_provider(
+            stack,
+            settings,
+            share=1 - OPERATOR_SHARE,
+            limits=request_limits(settings),
+            report=metrics.clerk_call,
+        )
+        clerk = await clerk_of(stack, settings)
+        resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
+        stack.push_async_callback(resolve_user.drain)
+        silence_after = timedelta(seconds=settings.silence_after)
+        services = Services(
+            store=store,
+            clerk=clerk,
+            sessions=session_verifier(settings, keys),
+            resolve_user=resolve_user,
+            silence_after=silence_after,
+            readiness=Readiness(
+                schema=store.schema,
+                keys_loaded=lambda: keys.loaded,
+                clerk_answers=lambda: requests.answers,
+                silent_users=lambda: store.watch.silent_users(silence_after),
+                failing_jobs=lambda: frozenset(jobs.failing),
+            ),
+            metrics=metrics,
+        )
+        metrics.watch_pool(lambda: database.size, lambda: database.in_use)
+        _start_jobs(jobs, settings, services, keys)
+        if settings.has_console:
+            services = replace(services, console=_console(stack, settings, services, log))
+        yield services
+
+
+@asynccontextmanager
+async def operations(settings: Settings) -> AsyncIterator[Operations]:
+    """What an operator's command works with. Asks neither Clerk nor the store anything yet."""
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(store_address(settings))
+        if settings.database_url is None:
+            await migrate_at(dsn, settings)
+        secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
+        client = await stack.enter_async_context(http_client())
+        yield Operations(
+            store=store_of(await open_database(stack, settings, dsn), dsn),
+            clerk=await clerk_of(stack, settings),
+            signing_keys_can_be_loaded=lambda: keys_can_be_loaded(settings),
+            front_door=lambda url: SvixFrontDoor(client, url=url, secret=secret.get_secret_value()),
+        )
+
+
+def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: SigningKeys) -> None:
+    store, metrics, log = services.store, services.metrics, jobs.log
+    jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
+    jobs.start("signing keys", lambda: load_signing_keys(keys, log))
+    retain = Retain(store.retention, settings.retention, rests=RETENTION_RESTS)
+    jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
+    if settings.reconcile_every is None:
+        return
+    every = timedelta(seconds=settings.reconcile_every)
+    reconcile = reconcile_of(store, services.clerk)
+    jobs.start(
+        "reconcile",
+        lambda: reconcile_regularly(
+            reconcile, store.exclusive, store.checkpoints, every=every, metrics=metrics, log=log
+        ),
+    )
+
+
+def _console(
+    stack: AsyncExitStack, settings: Settings, services: Services, log: FilteringBoundLogger
+) -> "Room":
+    # Imported only where there is a console.
+    with extra("console", "The console"):
+        from service.console.access.access import Access  # noqa: PLC0415
+        from service.console.rendering import Templates  # noqa: PLC0415
+        from service.console.room import Room  # noqa: PLC0415
+        from service.console.runs import Runs  # noqa: PLC0415
+
+    store = services.store
+    runs = Runs(audit=store.audit, exclusive=store.exclusive, log=log)
+    stack.push_async_callback(runs.close)
+    return Room(
+        access=Access(settings),
+        templates=Templates(),
+        runs=runs,
+        services=services,
+        sync_now=sync_now_of(store, services.clerk),
+        reconcile=reconcile_of(store, services.clerk),
+    )
+
+
+def _jit_limits(settings: Settings) -> JitLimits:
+    return JitLimits(
+        deadline=settings.jit_deadline,
+        max_fetches=settings.jit_max_fetches,
+        unknown_for=settings.jit_unknown_for,
+    )

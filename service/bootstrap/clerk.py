@@ -1,0 +1,93 @@
+"""Clerk: its Backend API, its signing keys, and what proves its words."""
+
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import cache
+
+import httpx
+
+from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
+from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
+from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
+from adapters.clerk.translate.delivery import ClerkDeliveryReader
+from service.services import Clerk
+from service.settings import Settings
+
+OPERATOR_SHARE = 1 / 3
+"""The part of Clerk's quota for operators and long runs. Requests have the rest."""
+
+
+async def clerk_of(stack: AsyncExitStack, settings: Settings) -> Clerk:
+    secrets = [s.get_secret_value() for s in settings.clerk_webhook_signing_secret]
+    bulk = await identity_provider(stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS)
+    return Clerk(
+        webhooks=ClerkWebhookVerifier(secrets, instance_id=settings.clerk_instance_id),
+        delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
+        bulk=bulk,
+        clock=bulk,
+        instance_id=settings.clerk_instance_id,
+    )
+
+
+async def keys_can_be_loaded(settings: Settings) -> bool:
+    async with AsyncExitStack() as stack:
+        keys = await signing_keys(stack, settings)
+        await keys.load()
+        return keys.loaded
+
+
+async def signing_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
+    if settings.clerk_jwt_key is not None:
+        return PinnedKey(settings.clerk_jwt_key.get_secret_value())
+    client = await stack.enter_async_context(http_client())
+    keys = JwksKeys(client, settings.jwks_url)
+    stack.push_async_callback(keys.close)
+    return keys
+
+
+async def identity_provider(
+    stack: AsyncExitStack,
+    settings: Settings,
+    *,
+    share: float,
+    limits: ClerkLimits,
+    report: Report = lambda _operation, _status: None,
+) -> ClerkIdentityProvider:
+    """`share` is the part of Clerk's quota that this one may use."""
+    secret_key = settings.clerk_secret_key.get_secret_value()
+    client = clerk_client(secret_key, settings.clerk_api_url, verify=_authorities())
+    return ClerkIdentityProvider(
+        await stack.enter_async_context(client),
+        max_rate=(settings.clerk_rate_limit or default_rate(secret_key)) * share,
+        limits=limits,
+        report=report,
+    )
+
+
+def http_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(follow_redirects=False, verify=_authorities())
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """One for all clients: to read it takes as long as to open the store."""
+    return httpx.create_ssl_context()
+
+
+def request_limits(settings: Settings) -> ClerkLimits:
+    """A longer deadline for first requests is a longer deadline for Clerk; a try has half of it."""
+    allowed = settings.jit_deadline
+    return replace(REQUEST_LIMITS, deadline=allowed, attempt=allowed / 2)
+
+
+def session_verifier(settings: Settings, keys: SigningKeys) -> ClerkSessionVerifier:
+    return ClerkSessionVerifier(
+        keys,
+        issuer=settings.issuer,
+        authorized_parties=frozenset(settings.clerk_authorized_parties),
+        allow_missing_azp=settings.clerk_missing_azp == "allow",
+        audience=settings.clerk_audience,
+    )

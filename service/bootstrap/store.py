@@ -1,0 +1,108 @@
+"""Postgres: its address, its schema, and the ports that stand on one pool."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from adapters.postgres.audit_trail import PostgresAuditTrail
+from adapters.postgres.checkpoints import PostgresCheckpoints
+from adapters.postgres.console import PostgresConsoleReads
+from adapters.postgres.database import Database, PoolLimits
+from adapters.postgres.delivery_watch import PostgresDeliveryWatch
+from adapters.postgres.exclusive import PostgresExclusive
+from adapters.postgres.journal import PostgresJournal
+from adapters.postgres.retention import PostgresRetention
+from adapters.postgres.schema import schema_state
+from adapters.postgres.users import PostgresUserRepository
+from domain.errors import StorageUnavailable
+from domain.schema import SchemaState
+from service.jobs import Jobs, keep_running
+from service.services import Store
+from service.settings import Settings, StoreSettings
+
+
+@asynccontextmanager
+async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> AsyncIterator[str]:
+    """`DATABASE_URL`, or the address of an embedded server that ends with the block.
+
+    With `jobs` that server is started again when it dies. Its data is kept under `DATA_DIR`.
+    Raises `StorageUnavailable` when it cannot be started.
+    """
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    # Here, because nothing else needs it, and it does not run everywhere.
+    from adapters.embedded_postgres import (  # noqa: PLC0415
+        EmbeddedPostgres,
+        EmbeddedPostgresUnavailable,
+    )
+
+    server = EmbeddedPostgres(data_dir=settings.data_dir)
+    try:
+        await asyncio.to_thread(server.start)
+    except EmbeddedPostgresUnavailable as error:
+        raise StorageUnavailable(str(error)) from error
+    try:
+        if jobs is not None:
+            unavailable, log = EmbeddedPostgresUnavailable, jobs.log
+            jobs.start("embedded postgres", lambda: keep_running(server, unavailable, log))
+        yield server.url()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> Database:
+    limits = PoolLimits(
+        size=settings.database_pool_size, statement_cache=settings.database_statement_cache
+    )
+    database = Database(dsn, limits, settings.database_schema)
+    await database.open()
+    stack.push_async_callback(database.close)
+    return database
+
+
+def store_of(database: Database, dsn: str) -> Store:
+    users = PostgresUserRepository(database)
+    journal = PostgresJournal(database)
+    return Store(
+        users=users,
+        user_table=users,
+        journal=journal,
+        journal_pages=journal,
+        retention=PostgresRetention(database),
+        watch=PostgresDeliveryWatch(database),
+        checkpoints=PostgresCheckpoints(database),
+        exclusive=PostgresExclusive(dsn, database.schema),
+        audit=PostgresAuditTrail(database),
+        reads=PostgresConsoleReads(database),
+        schema=lambda: schema_state(database),
+    )
+
+
+async def migrate_store(settings: StoreSettings) -> SchemaState:
+    """The deploy step. Raises `StorageUnavailable`."""
+    async with store_address(settings) as dsn:
+        return await migrate_at(dsn, settings)
+
+
+async def migrate_at(dsn: str, settings: StoreSettings) -> SchemaState:
+    """Bring the schema at `dsn` to head. Raises `StorageUnavailable`."""
+    # Imported only here: Alembic takes half a second and 30 MB.
+    from adapters.postgres.migrate import migrate  # noqa: PLC0415
+
+    return await migrate(dsn, settings.database_schema)
+
+
+async def missing_sql(settings: StoreSettings) -> str:
+    """The SQL that `migrate_store` would run, if any. Raises `StorageUnavailable`."""
+    from adapters.postgres import migrate  # noqa: PLC0415 - see `migrate_at`
+
+    async with store_address(settings) as dsn:
+        return await migrate.missing_sql(dsn, settings.database_schema)
+
+
+def all_sql(settings: StoreSettings) -> str:
+    """The SQL of all migrations, for an empty database."""
+    from adapters.postgres import upgrade  # noqa: PLC0415 - see `migrate_at`
+
+    return upgrade.all_sql(settings.database_schema)
