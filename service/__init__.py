@@ -1,1 +1,1 @@
-"""The running thing. FastAPI faces the world; `bootstrap.py` ties the knot."""
+"""The running thing. FastAPI faces the world; `bootstrap/` ties the knot."""
