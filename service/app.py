@@ -20,6 +20,7 @@ from service.routes import health, me, webhooks
 from service.routes.plain import PlainRoutes
 from service.services import attach
 from service.settings import Settings
+from service.stand_in import stand_in_of
 
 
 class Application(FastAPI):
@@ -118,14 +119,17 @@ def mount_console(app: FastAPI) -> None:
 async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
     """Enter this in your own lifespan, so that `CurrentUser` and the webhook work in `app`.
 
-    They work in the applications that are mounted into `app` by then, too.
+    They work in the applications that are mounted into `app` by then, too. Settings come from the
+    environment unless given. What tests let stand in for Clerk goes before both.
     """
-    settings = settings or read_settings()
+    stand_in = stand_in_of(app)
+    settings = stand_in.settings if stand_in else settings or read_settings()
+    transport = stand_in.transport if stand_in else None
     lines, metrics = log_writer(settings.log_format), Metrics()
     metrics.watch_log(lines)
     log = line_logger(settings.log_level, settings.log_format, lines)
     try:
-        async with bootstrap(settings, metrics, log) as services:
+        async with bootstrap(settings, metrics, log, transport) as services:
             settle(app, services)
             yield
     finally:

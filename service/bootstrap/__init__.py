@@ -14,6 +14,7 @@ from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
 from service.bootstrap.clerk import (
     OPERATOR_SHARE,
+    Transport,
     clerk_of,
     http_client,
     identity_provider,
@@ -44,9 +45,15 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def bootstrap(
-    settings: Settings, metrics: Metrics, log: FilteringBoundLogger
+    settings: Settings,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
+    transport: Transport = None,
 ) -> AsyncIterator[Services]:
-    """Everything built and wired, and taken down again in the opposite order."""
+    """Everything built and wired, and taken down again in the opposite order.
+
+    `transport` takes the place of the network to Clerk.
+    """
     async with AsyncExitStack() as stack:
         for note in notes_on(settings):
             log.warning("database_url", note=note)
@@ -59,15 +66,16 @@ async def bootstrap(
         elif settings.migrate_on_start:
             jobs.start("migrate", lambda: migrate_at(dsn, settings))
         store = store_of(database, dsn)
-        keys = await signing_keys(stack, settings)
+        keys = await signing_keys(stack, settings, transport)
         requests = await identity_provider(
             stack,
             settings,
             share=1 - OPERATOR_SHARE,
             limits=request_limits(settings),
             report=metrics.clerk_call,
+            transport=transport,
         )
-        clerk = await clerk_of(stack, settings)
+        clerk = await clerk_of(stack, settings, transport)
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
         silence_after = timedelta(seconds=settings.silence_after)

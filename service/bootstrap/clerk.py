@@ -16,13 +16,18 @@ from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from service.services import Clerk
 from service.settings import Settings
 
+Transport = httpx.AsyncBaseTransport | None
+"""What takes the place of the network to Clerk, in tests."""
+
 OPERATOR_SHARE = 1 / 3
 """The part of Clerk's quota for operators and long runs. Requests have the rest."""
 
 
-async def clerk_of(stack: AsyncExitStack, settings: Settings) -> Clerk:
+async def clerk_of(stack: AsyncExitStack, settings: Settings, transport: Transport = None) -> Clerk:
     secrets = [s.get_secret_value() for s in settings.clerk_webhook_signing_secret]
-    bulk = await identity_provider(stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS)
+    bulk = await identity_provider(
+        stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, transport=transport
+    )
     return Clerk(
         webhooks=ClerkWebhookVerifier(secrets, instance_id=settings.clerk_instance_id),
         delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
@@ -39,10 +44,12 @@ async def keys_can_be_loaded(settings: Settings) -> bool:
         return keys.loaded
 
 
-async def signing_keys(stack: AsyncExitStack, settings: Settings) -> SigningKeys:
+async def signing_keys(
+    stack: AsyncExitStack, settings: Settings, transport: Transport = None
+) -> SigningKeys:
     if settings.clerk_jwt_key is not None:
         return PinnedKey(settings.clerk_jwt_key.get_secret_value())
-    client = await stack.enter_async_context(http_client())
+    client = await stack.enter_async_context(http_client(transport))
     keys = JwksKeys(client, settings.jwks_url)
     stack.push_async_callback(keys.close)
     return keys
@@ -55,10 +62,13 @@ async def identity_provider(
     share: float,
     limits: ClerkLimits,
     report: Report = lambda _operation, _status: None,
+    transport: Transport = None,
 ) -> ClerkIdentityProvider:
     """`share` is the part of Clerk's quota that this one may use."""
     secret_key = settings.clerk_secret_key.get_secret_value()
-    client = clerk_client(secret_key, settings.clerk_api_url, verify=_authorities())
+    client = clerk_client(
+        secret_key, settings.clerk_api_url, verify=_authorities(), transport=transport
+    )
     return ClerkIdentityProvider(
         await stack.enter_async_context(client),
         max_rate=(settings.clerk_rate_limit or default_rate(secret_key)) * share,
@@ -67,8 +77,8 @@ async def identity_provider(
     )
 
 
-def http_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(follow_redirects=False, verify=_authorities())
+def http_client(transport: Transport = None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(follow_redirects=False, verify=_authorities(), transport=transport)
 
 
 @cache

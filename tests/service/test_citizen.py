@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Router
 
-from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
 from service.app import mount, mount_health, user_sync
 from service.auth import CurrentSession, CurrentUser, OptionalUser
 from service.settings import Settings
+from service.stand_in import StandIn, put_in, stand_in_of, take_out
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.postgres_server import TemporaryStore
 from tests.running import UNAUTHORIZED, Service, bearer, client_of, problem, settings_for
@@ -134,3 +136,20 @@ async def test_the_documents_have_the_answers_of_our_dependencies(
 def test_the_documents_can_be_written_without_a_running_service(clerk: ClerkEmulator) -> None:
     app = host(settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere"))
     assert "503" in app.openapi()["paths"]["/profile"]["get"]["responses"]
+
+
+async def test_what_stands_in_for_clerk_wins_over_the_settings_given(
+    signing_key: RSAPrivateKey, store_url: str
+) -> None:
+    """No socket: the emulator's address belongs to nobody."""
+    config = EmulatorConfig(public_url="https://clerk.invalid", rate_limit=None)
+    clerk = ClerkEmulator(config, signing_key=signing_key)
+    given = settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere")
+    app = host(given)
+    put_in(app, StandIn(settings=settings_for(clerk, store_url), transport=clerk.transport))
+    person = clerk.create_user(email_address=["ada@example.com"])
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        headers = bearer(clerk.session_token(person["id"]))
+        assert (await http.get("/profile", headers=headers)).json() == "ada@example.com"
+    take_out(app)
+    assert stand_in_of(app) is None
