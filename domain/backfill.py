@@ -1,7 +1,8 @@
-"""All users of the Clerk instance into the table, page by page, from where the last run stopped.
+"""Backfill: copy all users of the Clerk instance into our table, page by page.
 
-The cursor is saved after its page is committed: however a run ends, no page is lost and at most one
-is repeated. A page may be older than what webhooks bring meanwhile; the join sees to that.
+The cursor is saved after its page is committed: however a run ends, the next one misses no page and
+repeats at most one. A page may be older than a webhook that arrived meanwhile; the join keeps the
+newer state.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +29,12 @@ from domain.user import (
 CHECKPOINT = "backfill"
 
 Report = Callable[[Sequence[str], Sequence[LeftOut]], None]
-"""Called after each page: an outcome or `failed` for each of its users, and the users left out."""
+"""Called after each page with an outcome or `failed` for each user, and the users left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backfill:
-    """The use case. `instance_id` is the instance that the users must be of, where it is known."""
+    """The use case. `instance_id`, if set, is the Clerk instance the users must belong to."""
 
     users: UserRepository
     user_table: UserTable
@@ -42,10 +43,10 @@ class Backfill:
     instance_id: str | None = None
 
     async def run(self, report: Report) -> None:
-        """Write every page, and clear the cursor when all are done.
+        """Write every page that the last run did not, and clear the cursor at the end.
 
-        Raises `IdentityProviderUnavailable`, `StorageUnavailable` or `WrongInstance`; running it
-        again goes on from there.
+        Raises `IdentityProviderUnavailable`, `StorageUnavailable` or `WrongInstance`; the next run
+        resumes after the last page committed.
         """
         await self._require_same_instance()
         cursor = await self.checkpoints.load(CHECKPOINT)
@@ -54,12 +55,12 @@ class Backfill:
         except CursorRefused:
             if cursor is None:
                 raise
-            # The cursor's user was deleted since. To begin anew costs time and loses nothing.
+            # The user at the cursor has been deleted. Starting over costs time and loses nothing.
             await self._write_pages(None, report)
         await self.checkpoints.clear(CHECKPOINT)
 
     async def preview(self, report: Report) -> None:
-        """What `run` would do, from the first user on. Writes nothing; raises the same."""
+        """Report what `run` would do, from the first user on. Writes nothing; raises the same."""
         await self._require_same_instance()
         async with aclosing(read_ahead(self.identity_provider.pages())) as pages:
             async for page in pages:
@@ -68,7 +69,7 @@ class Backfill:
                 report(outcomes, page.left_out)
 
     async def restart(self) -> None:
-        """Let the next run begin with the first user. Raises `StorageUnavailable`."""
+        """Clear the cursor: the next run starts at the first user. Raises `StorageUnavailable`."""
         await self.checkpoints.clear(CHECKPOINT)
 
     async def _require_same_instance(self) -> None:
@@ -84,7 +85,7 @@ class Backfill:
                 report(outcomes, page.left_out)
 
     async def _write(self, users: Sequence[User]) -> list[str]:
-        """Only what differs is written: anything else would cost every row a new version."""
+        """Write the users that differ. Writing an equal one would only cost a new row version."""
         stored = await self._stored(users)
         differing = [user for user in users if _differs(stored.get(user.clerk_id), user)]
         commands = [SyncUser(change=user, source=Source.BACKFILL) for user in differing]
@@ -100,5 +101,5 @@ class Backfill:
 def _differs(stored: LocalUser | DeletedUser | None, user: User) -> bool:
     if not isinstance(stored, LocalUser):
         return True
-    moved = any(getattr(stored, name) != getattr(user, name) for name in ACTIVITY_FIELDS)
-    return moved or bool(differing_fields(stored, user))
+    active = any(getattr(stored, name) != getattr(user, name) for name in ACTIVITY_FIELDS)
+    return active or bool(differing_fields(stored, user))

@@ -1,4 +1,4 @@
-"""A set of very many ids in little memory."""
+"""A set of ids that takes eight bytes for each."""
 
 import hashlib
 import secrets
@@ -7,10 +7,10 @@ from bisect import bisect_left
 
 
 class CompactIds:
-    """A set of ids at eight bytes each: 800 kB for 100,000.
+    """A set that keeps a hash of eight bytes for each id: 800 kB for 100,000 ids.
 
-    Two ids may share a key, in about one of a billion sets of 100,000. Then one of them counts as
-    present. Every set has a salt of its own, so the next set does not repeat that.
+    Two ids have the same hash in about one of a billion sets of 100,000; an id that is not in the
+    set then counts as in it. Each set has its own random salt, so the next set does not repeat it.
     """
 
     def __init__(self) -> None:
@@ -21,18 +21,18 @@ class CompactIds:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, one: str) -> None:
-        self._keys.append(self._key(one))
+    def add(self, member: str) -> None:
+        self._keys.append(self._key(member))
         self._in_order = False
 
-    def __contains__(self, one: str) -> bool:
+    def __contains__(self, member: str) -> bool:
         if not self._in_order:
             self._keys = array("Q", sorted(self._keys))
             self._in_order = True
-        key = self._key(one)
-        place = bisect_left(self._keys, key)
-        return place < len(self._keys) and self._keys[place] == key
+        key = self._key(member)
+        index = bisect_left(self._keys, key)
+        return index < len(self._keys) and self._keys[index] == key
 
-    def _key(self, one: str) -> int:
-        digest = hashlib.blake2b(one.encode(), digest_size=8, salt=self._salt).digest()
+    def _key(self, member: str) -> int:
+        digest = hashlib.blake2b(member.encode(), digest_size=8, salt=self._salt).digest()
         return int.from_bytes(digest, "big")

@@ -1,4 +1,4 @@
-"""Where our table and Clerk disagree about a user, and what a comparison of both found."""
+"""Drift: users that differ between our table and Clerk, and the results of a comparison."""
 
 import json
 from collections import Counter
@@ -19,27 +19,28 @@ from domain.user import (
 )
 
 COMPARED_FIELDS = ("clerk_updated_at", *CONTENT_FIELDS)
-"""What must be equal on both sides. When it was seen, and activity, need not be."""
+"""The fields that must be equal on both sides. `observed_at` and activity may differ."""
 
 LAST_SWEEP = "reconcile.last_sweep"
+"""The checkpoint that holds the result of the last full comparison."""
 
 
 class DriftKind(StrEnum):
     MISSING = "missing"
-    """At Clerk, and not here."""
+    """The user is at Clerk and not in our table."""
     DIFFERING = "differing"
-    """On both sides, and Clerk's version is as new as ours or newer."""
+    """Fields differ, and Clerk's version is as new as ours or newer."""
     DELETED = "deleted"
-    """Live here, and no longer at Clerk."""
+    """The row is live and the user is no longer at Clerk."""
     AHEAD = "ahead"
-    """Our version is newer than Clerk's own: the join will not take that back."""
+    """Our version is newer than Clerk's. No repair: the join keeps the newer one."""
     TOMBSTONED = "tombstoned"
-    """A tombstone here, and live at Clerk: there is no way back."""
+    """Our row is a tombstone and the user is at Clerk. No repair: a tombstone stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """One user on whom the two sides disagree."""
+    """One user that differs between our table (`here`) and Clerk."""
 
     kind: DriftKind
     clerk_id: UserId
@@ -55,7 +56,7 @@ class Drift:
 
     @property
     def expected(self) -> Outcome:
-        """The outcome that its repair would have."""
+        """The outcome that a repair would have."""
         if self.at_clerk is None:
             return Outcome.DELETED
         return outcome_of(self.here, self.at_clerk)
@@ -63,7 +64,7 @@ class Drift:
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What one comparison has found and done so far. A run fills it while it goes on."""
+    """What one comparison has found and repaired so far; updated during the run."""
 
     compared: int = 0
     found: Counter[DriftKind] = field(default_factory=Counter)
@@ -74,11 +75,11 @@ class Findings:
 
     @property
     def left(self) -> int:
-        """Rows that still disagree."""
+        """How many users still differ."""
         return self.found.total() - self.repaired.total()
 
     def as_sweep(self, ended_at: datetime) -> "Sweep":
-        """The summary of a full comparison that has ended."""
+        """These findings as the result of a full comparison."""
         return Sweep(
             ended_at=ended_at,
             compared=self.compared,
@@ -90,9 +91,10 @@ class Findings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """The last full comparison, kept where every replica finds it.
+    """The result of a full comparison, kept in the store for every replica to read.
 
-    `found` and `repaired` are by kind of drift. `held_back` rows exceeded the limit of deletions.
+    `found` and `repaired` count users by kind of drift. `held_back` counts rows that were not
+    tombstoned, because there were more of them than one run may tombstone.
     """
 
     ended_at: datetime
@@ -103,12 +105,12 @@ class Sweep:
 
     @property
     def left(self) -> int:
-        """Rows that still disagreed when it ended."""
+        """How many users still differed when it ended."""
         return sum(self.found.values()) - sum(self.repaired.values())
 
 
 def compare(here: LocalUser | DeletedUser | None, at_clerk: User) -> Drift | None:
-    """The drift, or None where both sides agree."""
+    """The drift of one user, or None if both sides agree."""
     kind = _kind(here, at_clerk)
     if kind is None:
         return None
@@ -116,17 +118,18 @@ def compare(here: LocalUser | DeletedUser | None, at_clerk: User) -> Drift | Non
 
 
 def differing_fields(here: User, at_clerk: User) -> tuple[str, ...]:
+    """The names of the compared fields that differ."""
     return tuple(name for name in COMPARED_FIELDS if getattr(here, name) != getattr(at_clerk, name))
 
 
 async def save_sweep(checkpoints: Checkpoints, sweep: Sweep) -> None:
-    """Raises `StorageUnavailable`."""
+    """Keep the sweep as the last one. Raises `StorageUnavailable`."""
     fields = {**asdict(sweep), "ended_at": sweep.ended_at.isoformat()}
     await checkpoints.save(LAST_SWEEP, json.dumps(fields))
 
 
 async def load_sweep(checkpoints: Checkpoints) -> Sweep | None:
-    """None before the first. Raises `StorageUnavailable`."""
+    """The last sweep; None before the first. Raises `StorageUnavailable`."""
     saved = await checkpoints.load(LAST_SWEEP)
     if saved is None:
         return None

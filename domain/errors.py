@@ -1,27 +1,28 @@
-"""Every way this service says no. Statuses live in `service/errors.py`, exit codes in the commands.
+"""Every named error. `service/errors.py` gives them statuses, `scripts/commands` exit codes.
 
 SyncError
-├── InvalidSignature            a webhook that Svix did not sign, or not for us
-├── InvalidSession              a token that proves nothing
+├── InvalidSignature            the webhook is not signed with one of our secrets
+├── InvalidSession              the session token is not valid
 ├── SessionPending              signed in, with tasks left to do at Clerk
-├── UserRefused                 a proven session of a user we do not serve
-│   ├── UserDeleted               the tombstone stands
+├── UserRefused                 the session is valid, and its user is not served
+│   ├── UserDeleted               there is a tombstone
 │   ├── UserUnknown               Clerk does not know this user either
 │   └── UserBanned                banned, or deprovisioned by a directory
-├── Unstorable                  the store refuses this content, however often it is sent
+├── Unstorable                  the store refuses this content, and would again
 ├── AlreadyRunning              another run holds the lock
 ├── WrongInstance               our key belongs to another Clerk instance
-└── Unavailable                 not now: try again after `retry_after` seconds
+└── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
-    │   └── SchemaRefused         its schema is not one that we can work with
+    │   └── SchemaRefused         migrating it would damage existing tables
     ├── IdentityProviderUnavailable
-    │   ├── SecretKeyRefused      nor later, with this key
-    │   ├── CursorRefused         nor later, from this place in the list
+    │   ├── SecretKeyRefused      Clerk does not accept our secret key
+    │   ├── CursorRefused         the list of users cannot be resumed at this user
     │   └── UserUnreadable        Clerk has that user, in a form we cannot keep
     ├── SigningKeysUnavailable
-    └── FrontDoorUnavailable    the service that a replay is posted to
+    └── EndpointUnavailable     the service that a replay is posted to
 
-An error knows two texts: `code` for machines, and `words` for people, without a capital or a stop.
+`code` is the error's name for machines. `words` explains it to people: a clause in lower case
+without a full stop.
 """
 
 from typing import ClassVar
@@ -54,14 +55,14 @@ class InvalidSession(SyncError):
 
 
 class SessionPending(SyncError):
-    """The session is real, but Clerk still wants something of the user (`sts=pending`)."""
+    """The session is genuine, and the user has tasks left to do at Clerk (`sts=pending`)."""
 
     code = "session_pending"
     words = "the session has tasks left to do at Clerk"
 
 
 class UserRefused(SyncError):
-    """The session is proven, and its user is not served."""
+    """The session is valid, and its user is not served."""
 
     code = "user_refused"
     words = "the user is not served"
@@ -132,7 +133,7 @@ class StorageUnavailable(Unavailable):
 
 
 class SchemaRefused(StorageUnavailable):
-    """The schema cannot be brought to head without harm to somebody's tables. Nothing changed."""
+    """The schema cannot be migrated without damage to existing tables. Nothing was changed."""
 
     words = "the store's schema cannot be used"
 
@@ -151,7 +152,7 @@ class SecretKeyRefused(IdentityProviderUnavailable):
 
 
 class CursorRefused(IdentityProviderUnavailable):
-    """The list of users cannot be resumed at that user: it is deleted, or cursors are not known."""
+    """Clerk refuses to resume the list of users at this user, for example a deleted one."""
 
     words = "Clerk's list of users cannot be resumed"
 
@@ -169,8 +170,8 @@ class SigningKeysUnavailable(Unavailable):
     words = "the signing keys are not loaded"
 
 
-class FrontDoorUnavailable(Unavailable):
+class EndpointUnavailable(Unavailable):
     """The service that a replay is posted to does not answer, or only with 429 or 5xx."""
 
-    code = "front_door_unavailable"
+    code = "endpoint_unavailable"
     words = "the service to post to is unavailable"

@@ -1,4 +1,4 @@
-"""One user's history in words: what arrived, what it did, and why."""
+"""One user's history in words: each observation, its outcome, and the reason for the outcome."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def timeline(entries: Iterable[JournalEntry]) -> list[TimelineEvent]:
 
 
 def why(entry: JournalEntry) -> str:
-    """What an entry did, and why: `stale: 12 s older than the row`."""
+    """The outcome of an entry and its reason, such as `stale: 12 s older than the row`."""
     explained = _REASONS[entry.outcome](entry)
     if entry.deliveries > 1:
         explained += f"; delivered {entry.deliveries} times"
@@ -61,7 +61,7 @@ def why(entry: JournalEntry) -> str:
 
 
 def standing(record: UserState) -> str:
-    """The state of the user's row in our table."""
+    """The state of the user's row in our table, in words."""
     if record is None:
         return "no record"
     if isinstance(record, DeletedUser):

@@ -1,6 +1,6 @@
 """What is well, what is not, and what to do about it: one judge for doctor, console and readiness.
 
-Pure: others look, this decides. Each function judges one thing; `sentence` sums them up.
+Each function judges one fact that its caller has gathered; `sentence` sums the findings up.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from domain.words import count_of, span
 
 SKEW_NOTICED = timedelta(seconds=2)
 SKEW_HARMFUL = timedelta(seconds=5)
-"""The leeway of session tokens. Svix's is five minutes."""
+"""The leeway of session tokens; Svix allows five minutes."""
 
 QUIET_FOR_LONG = timedelta(days=1)
-"""Without a delivery for this long, doctor warns."""
+"""Doctor warns if no delivery has arrived for this long."""
 
 COMPARED_LONG_AGO = timedelta(days=2)
-"""A comparison older than this says little about now."""
+"""The summary names the age of the last full comparison if it is greater than this."""
 
 
 class State(StrEnum):
@@ -30,7 +30,7 @@ class State(StrEnum):
 
 
 class Place(StrEnum):
-    """The page of the console where something can be done about a finding."""
+    """The page of the console that shows the cause of a finding and what to do."""
 
     QUARANTINE = "quarantine"
     DRIFT = "drift"
@@ -39,10 +39,10 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was looked at. `advice` says what to do, where there is something to do.
+    """The judgement of one thing, `about`. `advice` says what to do, if anything can be done.
 
-    `words` and `advice` are clauses without a capital or a stop. `unready` findings keep the
-    service from serving; other bad ones are degradations, which `degrades` names.
+    `words` and `advice` are clauses in lower case without a full stop. An `unready` finding makes
+    the service unready. Any other that is not ok is a degradation, with the name `degrades`.
     """
 
     about: str
@@ -139,9 +139,9 @@ def instance(wanted: str | None, ids: frozenset[str]) -> Finding:
 
 
 def clock(ours: datetime, clerks: datetime | None) -> Finding:
-    """`clerks` is cut to whole seconds: on average it is half a second later."""
+    """`clerks` is cut to whole seconds: Clerk's clock is half a second further on average."""
     if clerks is None:
-        return _warn("clock", "Clerk's answer has no Date", "")
+        return _warn("clock", "Clerk's answer has no Date header", "")
     skew = ours - clerks - timedelta(milliseconds=500)
     side = "ahead of" if skew > timedelta(0) else "behind"
     words = f"this machine's clock is {span(skew)} {side} Clerk's"
@@ -181,7 +181,7 @@ def quarantine(size: int) -> Finding:
 
 
 def webhooks(silent_users: int) -> Finding:
-    """Whether webhooks arrive, by the users whose `user.created` never did."""
+    """Whether webhooks arrive, judged by the users whose `user.created` did not."""
     if silent_users == 0:
         return _ok("webhooks", "no user was created without a webhook")
     came = "user was" if silent_users == 1 else "users were"
@@ -216,10 +216,13 @@ def configuration(wrong: Sequence[str], doubtful: Sequence[str]) -> Finding:
 
 
 def troubles(findings: Sequence[Finding]) -> list[Finding]:
-    """What is not well, the worst first. Nothing else is known while the store is away."""
+    """The findings that are not ok, the bad ones first.
+
+    While the store cannot be used, only that: the other findings are read from it.
+    """
     found = [finding for finding in findings if not finding.is_ok]
-    store_is_away = [one for one in found if one.about in {"store", "schema"} and one.unready]
-    return store_is_away or sorted(found, key=lambda one: one.state is not State.BAD)
+    of_the_store = [one for one in found if one.about in {"store", "schema"} and one.unready]
+    return of_the_store or sorted(found, key=lambda one: one.state is not State.BAD)
 
 
 def sentence(
@@ -230,7 +233,7 @@ def sentence(
     any_entries: bool,
     now: datetime,
 ) -> str:
-    """How things stand in one sentence; of several troubles the worst one."""
+    """All findings in one sentence, which tells the worst trouble and counts the others."""
     if found := troubles(findings):
         more = f", and {count_of(len(found) - 1, 'thing')} more" if len(found) > 1 else ""
         return f"{found[0].words[0].upper()}{found[0].words[1:]}{more}."

@@ -1,6 +1,6 @@
-"""Whether our credentials belong to the Clerk instance that our rows came from.
+"""Whether CLERK_SECRET_KEY belongs to the Clerk instance that our rows came from.
 
-With another instance's key every row would look deleted, and every user there missing here.
+With the key of another instance, all our rows would look deleted and all its users would be new.
 """
 
 from domain.errors import UserUnreadable, WrongInstance
@@ -8,13 +8,13 @@ from domain.ports import IdentityProvider, UserTable
 from domain.user import UserId
 
 ASKED_FOR = 20
-"""How many of our live rows are looked up at Clerk before we conclude that none is there."""
+"""How many live rows are looked up at Clerk. If Clerk has none of them, the instance is wrong."""
 
 
 async def require_same_instance(
     identity_provider: IdentityProvider, user_table: UserTable, instance_id: str | None
 ) -> None:
-    """Proven by `instance_id` where it is set, otherwise by one user who is on both sides.
+    """Check the instance by `instance_id` if it is set, otherwise by one user on both sides.
 
     An empty table fits any instance. Raises `WrongInstance`, `IdentityProviderUnavailable` or
     `StorageUnavailable`.
@@ -33,7 +33,10 @@ async def require_same_instance(
 
 
 async def is_at_clerk(identity_provider: IdentityProvider, user_id: UserId) -> bool:
-    """Readable or not. Only Clerk's own 404 means no. Raises `IdentityProviderUnavailable`."""
+    """Whether Clerk has the user, even an unreadable one. Raises `IdentityProviderUnavailable`.
+
+    Only Clerk's 404 means no.
+    """
     try:
         return await identity_provider.fetch(user_id) is not None
     except UserUnreadable:

@@ -1,4 +1,4 @@
-"""What the journal remembers of one arrival, and how to ask for some of its entries."""
+"""The entries of the journal, and queries that select some of them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ QUARANTINED = "quarantined"
 """The outcome of a verified delivery that could not be applied."""
 
 JOURNAL_OUTCOMES = frozenset({*(outcome.value for outcome in Outcome), QUARANTINED})
-"""Every outcome an entry may have."""
+"""Every outcome that an entry can have."""
 
 PAGE_SIZE = 50
 """Entries on one page."""
@@ -19,10 +19,10 @@ PAGE_SIZE = 50
 class JournalEntry:
     """A verified delivery, or an observation from elsewhere that changed a user.
 
-    `occurred_at` is when it happened at Clerk, `received_at` when we first saw it and
-    `last_received_at` when Svix last sent it, for the `deliveries`-th time. `clerk_updated_at` is
-    the version observed, `stored_updated_at` the version it was compared with. `body` is None when
-    its retention is over, and from the moment the user is deleted.
+    `occurred_at` is when it happened at Clerk, `received_at` when it first arrived here,
+    `last_received_at` when it last arrived and `deliveries` how often. `clerk_updated_at` is the
+    version observed, `stored_updated_at` the version it was compared with. `body` is None after
+    its retention period, and as soon as the user is deleted.
     """
 
     id: int
@@ -43,10 +43,11 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalQuery:
-    """Which journal entries are wanted; an empty query wants all of them.
+    """Selects journal entries; an empty query selects all of them.
 
-    `error` is the reason kept of a quarantined delivery. `since` (inclusive) and `until`
-    (exclusive) are about when we first saw an entry. Without a `limit` all are wanted, or one page.
+    `error` is the reason for which a delivery was quarantined. `since` (inclusive) and `until`
+    (exclusive) bound `received_at`. Without a `limit`, `Journal.deliveries` gives all entries and
+    `JournalPages.page` gives `PAGE_SIZE`.
     """
 
     outcomes: frozenset[str] = frozenset()
@@ -64,8 +65,8 @@ class JournalQuery:
 class EntryPage:
     """Entries without their bodies, the newest first. `older` is the cursor of the next page.
 
-    A search stops after a bounded number of entries; `looked_back_to` is then the time of the
-    oldest entry it looked at.
+    A search reads a bounded number of entries. If it stopped at the bound, `looked_back_to` is the
+    time of the oldest entry that it read.
     """
 
     entries: tuple[JournalEntry, ...]

@@ -1,4 +1,4 @@
-"""What the domain asks of the world. Each method names its errors."""
+"""The interfaces that the domain needs and the adapters implement. Each method names its errors."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,14 +19,14 @@ class UserRepository(Protocol):
         ...
 
     async def sync(self, command: SyncUser) -> SyncResult:
-        """Take the greater, atomically, with its journal entry; committed when it returns.
+        """Take the greater and write its journal entry, atomically; committed when it returns.
 
-        Raises `StorageUnavailable`, or `Unstorable` for content no repetition will bring in.
+        Raises `StorageUnavailable`, or `Unstorable` for content that would be refused again.
         """
         ...
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        """The same for many, results in the order of the commands; None for what is unstorable.
+        """The same for many commands: a result for each, in order; None for an unstorable one.
 
         Each command is atomic, the whole is not. Raises `StorageUnavailable`; repeating is safe.
         """
@@ -34,12 +34,12 @@ class UserRepository(Protocol):
 
 
 class UserTable(Protocol):
-    """Our `users` table read in bulk, to hold it against Clerk's users."""
+    """Our `users` table read in bulk, to compare it with Clerk's users."""
 
     async def get_many(
         self, user_ids: Sequence[UserId]
     ) -> Mapping[UserId, LocalUser | DeletedUser]:
-        """The local records and tombstones there are. Raises `StorageUnavailable`."""
+        """The local records and tombstones of those users. Raises `StorageUnavailable`."""
         ...
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
@@ -48,18 +48,18 @@ class UserTable(Protocol):
 
 
 class Checkpoints(Protocol):
-    """How far a long run has come, by the name of the run. Only the run itself reads its cursor."""
+    """The progress of long runs: one cursor for each name, whose form only the run knows."""
 
     async def load(self, name: str) -> str | None:
         """The cursor last saved, or None. Raises `StorageUnavailable`."""
         ...
 
     async def save(self, name: str, cursor: str) -> None:
-        """Keep it; committed when it returns. Raises `StorageUnavailable`."""
+        """Save the cursor; committed when it returns. Raises `StorageUnavailable`."""
         ...
 
     async def clear(self, name: str) -> None:
-        """Forget it, if there is one. Raises `StorageUnavailable`."""
+        """Delete the cursor, if there is one. Raises `StorageUnavailable`."""
         ...
 
     async def age(self, name: str) -> timedelta | None:
@@ -68,10 +68,10 @@ class Checkpoints(Protocol):
 
 
 class Exclusive(Protocol):
-    """One run at a time, among all processes that share the store."""
+    """Locks that allow one run at a time, among all processes that share the store."""
 
     def hold(self, name: str, holder: str) -> AbstractAsyncContextManager[None]:
-        """Hold the lock while the block runs. Others who want it get `AlreadyRunning(holder)`.
+        """Hold the lock while the block runs. Meanwhile other calls raise `AlreadyRunning(holder)`.
 
         Entering raises `AlreadyRunning` or `StorageUnavailable`. The lock ends with the block, the
         process or its connection, whichever ends first.
@@ -80,14 +80,14 @@ class Exclusive(Protocol):
 
 
 class Journal(Protocol):
-    """What arrived and what it did."""
+    """What arrived and what its outcome was."""
 
     async def quarantine(self, delivery: UnreadableDelivery) -> None:
         """Keep a delivery that could not be applied. Raises `StorageUnavailable`."""
         ...
 
     async def quarantined(self) -> int:
-        """How many deliveries wait in quarantine. Raises `StorageUnavailable`."""
+        """How many deliveries are in quarantine. Raises `StorageUnavailable`."""
         ...
 
     async def count(self, query: JournalQuery) -> int:
@@ -95,7 +95,7 @@ class Journal(Protocol):
         ...
 
     def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
-        """The verified deliveries wanted, with their bodies, oldest first, read page by page.
+        """The verified deliveries selected, with their bodies, oldest first, read page by page.
 
         Raises `StorageUnavailable`.
         """
@@ -113,7 +113,7 @@ class JournalPages(Protocol):
     """The journal as the console reads it. Each method raises `StorageUnavailable`."""
 
     async def page(self, query: JournalQuery, before: int | None = None) -> EntryPage:
-        """Entries with an id below `before`, the newest first; a bounded number is looked at."""
+        """Entries with an id below `before`, the newest first; reads a bounded number."""
         ...
 
     async def entry(self, entry_id: int) -> JournalEntry | None:
@@ -122,26 +122,29 @@ class JournalPages(Protocol):
 
 
 class JournalRetention(Protocol):
-    """How long the journal is kept. Ages are by the store's clock, never by this machine's."""
+    """Deletes what the journal no longer keeps. Ages are by the store's clock, never the host's.
+
+    Each method raises `StorageUnavailable`.
+    """
 
     async def expire_bodies(self, older_than: timedelta, limit: int) -> int:
-        """Erase up to `limit` bodies of that age. How many; raises `StorageUnavailable`."""
+        """Erase up to `limit` bodies of that age; returns how many."""
         ...
 
     async def expire_entries(self, older_than: timedelta, limit: int) -> int:
-        """Remove up to `limit` entries of that age. How many; raises `StorageUnavailable`."""
+        """Delete up to `limit` entries of that age; returns how many."""
         ...
 
     async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
-        """How many bodies and how many entries are due. Raises `StorageUnavailable`."""
+        """How many bodies and how many entries are due."""
         ...
 
     async def erase_bodies(self, user_id: UserId) -> int:
-        """Erase every body of one user now, however young. Raises `StorageUnavailable`."""
+        """Erase all bodies of one user, however new; returns how many."""
         ...
 
     async def bodies_of(self, user_id: UserId) -> int:
-        """How many bodies of one user there are. Raises `StorageUnavailable`."""
+        """How many bodies of one user are kept."""
         ...
 
 
@@ -155,7 +158,7 @@ class DeliveryWatch(Protocol):
         ...
 
     async def last_delivery_at(self) -> datetime | None:
-        """When the last delivery came; None too if thousands of other observations followed it.
+        """When the last delivery arrived; None if none of the latest thousands of entries is one.
 
         Raises `StorageUnavailable`.
         """
@@ -166,28 +169,28 @@ class DeliveryReader(Protocol):
     """Translates deliveries that were verified when they arrived."""
 
     def read(self, body: bytes, *, svix_id: str, sent_at: datetime) -> VerifiedDelivery:
-        """What the delivery says, as an observation by replay. Raises nothing."""
+        """The delivery, translated, with the source `replay`. Raises nothing."""
         ...
 
     def deletion(self, user_id: UserId, occurred_at: datetime) -> bytes:
-        """The body of a deletion, made from what the journal keeps of it."""
+        """The body of a `user.deleted`, rebuilt from its journal entry."""
         ...
 
 
-class FrontDoor(Protocol):
-    """The webhook endpoint of another service."""
+class WebhookEndpoint(Protocol):
+    """The webhook route of another service."""
 
     async def post(self, svix_id: str, body: bytes) -> int:
         """Sign and post a delivery. Returns the status of the answer.
 
-        Raises `FrontDoorUnavailable`, and `ValueError` for a body that is not text.
+        Raises `EndpointUnavailable`, and `ValueError` for a body that is not text.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A user of Clerk's that cannot be kept. `reason` is one of our own words."""
+    """A user of Clerk's that cannot be kept. `reason` is our text, never text from the payload."""
 
     clerk_id: str
     reason: str
@@ -202,27 +205,27 @@ class UserPage:
 
 
 class IdentityProvider(Protocol):
-    """Clerk's users, as Clerk tells them."""
+    """Clerk's users, read from its Backend API."""
 
     async def fetch(self, user_id: UserId) -> User | None:
         """The user, or None when Clerk has none by that id.
 
-        Raises `IdentityProviderUnavailable`, also when the answer is not that user, and
-        `UserUnreadable` when it is and cannot be kept.
+        Raises `IdentityProviderUnavailable`, also if the answer is not that user, and
+        `UserUnreadable` if it is that user in a form that cannot be kept.
         """
         ...
 
     def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         """All users in creation order, a page at a time.
 
-        Raises `IdentityProviderUnavailable`; `CursorRefused` when it cannot begin there.
+        Raises `IdentityProviderUnavailable`; `CursorRefused` if it cannot start after that user.
         """
         ...
 
     def newest_first(self) -> AsyncIterator[UserPage]:
         """All users, the last updated first. Raises `IdentityProviderUnavailable`.
 
-        A user can be missed if another one is deleted during the walk.
+        A user can be missed if another one is deleted between two pages.
         """
         ...
 
@@ -239,10 +242,10 @@ class IdentityProvider(Protocol):
 
 
 class IdentityProviderClock(Protocol):
-    """The clock that versions are counted on."""
+    """Clerk's clock: the `updated_at` of a version is on it."""
 
     async def now(self) -> datetime | None:
-        """Clerk's own time, to the second; None if it does not tell.
+        """Clerk's time, to the second; None if its answer has no `Date`.
 
         Raises `IdentityProviderUnavailable`.
         """
@@ -251,7 +254,7 @@ class IdentityProviderClock(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A verified Clerk session. `actor` is set while somebody impersonates the user."""
+    """A verified Clerk session. `actor` is set if somebody impersonates the user."""
 
     user_id: UserId
     session_id: str
@@ -266,7 +269,10 @@ class SessionVerifier(Protocol):
     """Verifies session tokens without asking Clerk about the user."""
 
     async def verify(self, unverified_token: str) -> Session:
-        """Raises `InvalidSession`, `SessionPending` or `SigningKeysUnavailable`."""
+        """The session of a valid token.
+
+        Raises `InvalidSession`, `SessionPending` or `SigningKeysUnavailable`.
+        """
         ...
 
 
@@ -276,5 +282,5 @@ class WebhookVerifier(Protocol):
     def verify(
         self, unverified_headers: Sequence[tuple[bytes, bytes]], unverified_body: bytes
     ) -> VerifiedDelivery:
-        """Raises `InvalidSignature`, whatever the cause."""
+        """The delivery, if its signature is valid. Raises `InvalidSignature` for every cause."""
         ...

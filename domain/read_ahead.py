@@ -1,4 +1,4 @@
-"""Pages read ahead: the next page is fetched while the current one is processed."""
+"""Fetch the next page while the current one is processed."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,7 +9,7 @@ Page = TypeVar("Page")
 
 
 async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
-    """The same pages. Close it (`contextlib.aclosing`), or a fetch may outlive its caller."""
+    """The same pages. Close it (`contextlib.aclosing`), or a fetch may outlive the caller."""
     following = _next(pages)
     try:
         while (page := await following) is not None:
@@ -17,14 +17,10 @@ async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page, None]:
             yield page
     finally:
         following.cancel()
-        # Its result does not matter: that page is no longer wanted.
+        # This page is no longer needed, nor its error.
         with suppress(asyncio.CancelledError, Exception):
             await following
 
 
 def _next(pages: AsyncIterator[Page]) -> "asyncio.Task[Page | None]":
-    return asyncio.ensure_future(_page(pages))
-
-
-async def _page(pages: AsyncIterator[Page]) -> Page | None:
-    return await anext(pages, None)
+    return asyncio.ensure_future(anext(pages, None))

@@ -1,7 +1,7 @@
-"""Our table compared with Clerk, and made to agree where that is asked for.
+"""Reconcile: compare our table with Clerk, and repair the differences on request.
 
-Every repair is a `SyncUser`: the join decides, so what was read a moment ago cannot overwrite live
-traffic. A difference that live traffic can explain is confirmed with Clerk before it counts.
+Every repair is a `SyncUser`, so the join keeps what live traffic wrote since the comparison read.
+A difference that live traffic could explain is confirmed with Clerk before it counts.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,24 +18,26 @@ from domain.sync_user import SyncUser, word_for
 from domain.user import DeletedUser, LocalUser, Source, User, UserId
 
 WATERMARK = "reconcile.watermark"
-"""The `updated_at` up to which both sides agreed, by Clerk's clock."""
+"""The checkpoint that holds the `updated_at`, on Clerk's clock, up to which both sides agree."""
 
 LAST_FULL = "reconcile.last_full"
-"""When the last full repair ended, by our own clock."""
+"""The checkpoint that holds when the last full repair ended, by the host's clock."""
 
 ROWS_AT_ONCE = 1000
+"""How many ids of our table are read in one query."""
 
 CLERKS_UNIT = timedelta(milliseconds=1)
 """The resolution of Clerk's times."""
 
 _CERTAIN = (DriftKind.MISSING, DriftKind.DIFFERING)
+"""Drift that needs no confirmation: a repair of it cannot overwrite anything newer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brake:
-    """How many rows one run may tombstone: `rows` or `share` of the live ones, the greater.
+    """How many rows one run may tombstone: the greater of `rows` and `share` of all live rows.
 
-    `allowed` overrides both.
+    `allowed` overrides both. Above the limit none is tombstoned.
     """
 
     rows: int = 50
@@ -48,10 +50,10 @@ class Brake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconcileOptions:
-    """How to run. Without `repair` it only reads. Without `remember` it moves no watermark.
+    """Without `repair`, nothing is written to `users`. Without `remember`, the watermark stays.
 
-    `on_drift` is called with every disagreement, `on_compared` with the number of users in every
-    page compared.
+    `on_drift` is called with every drift, `on_compared` with the number of users in every page
+    compared.
     """
 
     repair: bool = False
@@ -63,11 +65,10 @@ class ReconcileOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Reconcile:
-    """The use case. `instance_id` is the instance that the users must be of, where it is known.
+    """The use case. `instance_id`, if set, is the Clerk instance the users must belong to.
 
-    Both runs fill `findings` as they go, so a run that breaks off still says what it did. Both
-    raise `WrongInstance` when nothing shows that the key belongs to our rows,
-    `IdentityProviderUnavailable` or `StorageUnavailable`.
+    Both methods add to `findings` during the run, so that a run that fails still shows what it did.
+    Both raise `WrongInstance`, `IdentityProviderUnavailable` or `StorageUnavailable`.
     """
 
     users: UserRepository
@@ -77,9 +78,9 @@ class Reconcile:
     instance_id: str | None = None
 
     async def recent(self, options: ReconcileOptions, findings: Findings) -> None:
-        """Compare what Clerk updated since the last run that left nothing behind.
+        """Compare the users that Clerk updated since the last run that left no drift.
 
-        It finds neither deletions nor rows that changed here alone.
+        It finds neither deletions nor changes that were made to our rows alone.
         """
         await self._require_same_instance()
         run = _Run(self, options, findings)
@@ -90,7 +91,7 @@ class Reconcile:
             await self.checkpoints.save(WATERMARK, newest.isoformat())
 
     async def full(self, options: ReconcileOptions, findings: Findings) -> None:
-        """Compare every id on both sides."""
+        """Compare all users of both sides."""
         await self._require_same_instance()
         run = _Run(self, options, findings)
         at_clerk = await run.compare_everyone()
@@ -105,7 +106,7 @@ class Reconcile:
 
 
 def clerks_now() -> datetime:
-    """Our clock to the millisecond, as Clerk counts: for a deletion that nobody announced."""
+    """The host's time in milliseconds, Clerk's unit: for a deletion without a webhook."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -117,7 +118,7 @@ class _Run:
     findings: Findings
 
     async def compare_newest(self, watermark: datetime | None) -> datetime | None:
-        """Users updated since the watermark. Returns the newest `updated_at` seen."""
+        """Compare users updated since the watermark. Returns the newest `updated_at` seen."""
         newest: datetime | None = None
         async for page in self.ports.identity_provider.newest_first():
             if page.users:
@@ -129,7 +130,7 @@ class _Run:
         return newest
 
     async def compare_everyone(self) -> CompactIds:
-        """Every user at Clerk. Returns their ids."""
+        """Compare every user at Clerk. Returns their ids."""
         ids = CompactIds()
         async with aclosing(read_ahead(self.ports.identity_provider.pages())) as pages:
             async for page in pages:
@@ -139,7 +140,7 @@ class _Run:
         return ids
 
     async def find_deleted(self, at_clerk: CompactIds) -> None:
-        """Live rows of ours that are not at Clerk, unless they are more than the brake allows."""
+        """Find live rows whose user is not at Clerk. Above the brake's limit none is repaired."""
         live, absent = 0, list[UserId]()
         after: UserId | None = None
         while ids := await self.ports.user_table.live_ids(after=after, limit=ROWS_AT_ONCE):
@@ -169,7 +170,7 @@ class _Run:
         return [drift for drift in drifts if drift is not None]
 
     async def _confirmed(self, drift: Drift) -> Drift | None:
-        """A webhook may have updated our row after the page was read: ask Clerk again."""
+        """A webhook may have updated our row after the page was read: fetch the user again."""
         if drift.kind in _CERTAIN:
             return drift
         at_clerk = await self.ports.identity_provider.fetch(drift.clerk_id)
@@ -185,10 +186,10 @@ class _Run:
         self._note_repaired(drift for drift in drifts if drift.clerk_id not in left)
 
     async def _settled(self, drift: Drift) -> bool:
-        """Ask Clerk once more: either live traffic came between, or the join kept our row.
+        """Whether a new answer from Clerk explains why the row still differs, or repairs it.
 
-        Of two observations of one version the later stands, and Clerk's clock shows whole seconds.
-        An answer that was asked for after our row was read is the later one, whatever the clock.
+        The join keeps the later of two observations of one version, and Clerk's clock shows whole
+        seconds. This answer was requested after our row was read: it is given a later time.
         """
         at_clerk = await self.ports.identity_provider.fetch(drift.clerk_id)
         if at_clerk is None:
@@ -204,13 +205,13 @@ class _Run:
         self.findings.outcomes.update(map(word_for, results))
 
     async def _confirm_deleted(self, user_id: UserId) -> None:
-        """Only Clerk's own 404 counts: the user may have been created after the list was read."""
+        """Only Clerk's 404 counts: the user may have been created after the list was read."""
         if await is_at_clerk(self.ports.identity_provider, user_id):
             return
         drift = _deleted(user_id)
         self._note([drift])
         if self.options.repair:
-            # A late webhook may still bring the true, earlier time: of two the earlier one stands.
+            # If the webhook of this deletion arrives later, the join keeps its earlier time.
             change = DeletedUser(clerk_id=user_id, deleted_at=clerks_now())
             await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
             self._note_repaired([drift])

@@ -1,7 +1,7 @@
-"""Replay: deliveries that were verified when they arrived are applied again.
+"""Replay: apply deliveries again that were verified when they arrived.
 
-They come from our journal or from a file. Nothing is signed here: an operator who can read either
-of them is trusted already. The join makes order and repetition irrelevant.
+They come from our journal or from a file, and are not verified again: an operator who can read
+either is trusted. The join makes their order and repetitions irrelevant.
 """
 
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from typing import assert_never
 
 from domain.errors import Unstorable
 from domain.journal import QUARANTINED, JournalEntry, JournalQuery
-from domain.ports import DeliveryReader, FrontDoor, Journal, UserRepository
+from domain.ports import DeliveryReader, Journal, UserRepository, WebhookEndpoint
 from domain.sync_user import (
     DELETION,
     FollowedDelivery,
@@ -27,7 +27,7 @@ from domain.user import Outcome, UserChange, UserId, join, outcome_of
 class RecordedDelivery:
     """A delivery whose signature was valid when it arrived.
 
-    `known_as` is its outcome in our own journal; None when it comes from a file.
+    `known_as` is its outcome in our journal; None if it comes from a file.
     """
 
     svix_id: str
@@ -39,7 +39,7 @@ class RecordedDelivery:
 
 
 class Verdict(StrEnum):
-    """What a replay can come to besides an `Outcome`."""
+    """The results of a replay that are not outcomes of the join."""
 
     QUARANTINED = QUARANTINED
     IGNORED = "ignored"
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """The result of one replay. `reason` is in our own words, where there is one."""
+    """The result of one replay. `reason` is our own text, where there is one."""
 
     svix_id: str
     verdict: Outcome | Verdict
@@ -61,10 +61,10 @@ class Replayed:
 async def recorded(
     journal: Journal, query: JournalQuery, reader: DeliveryReader
 ) -> AsyncIterator[RecordedDelivery | Replayed]:
-    """The deliveries that our journal still can replay, oldest first.
+    """The deliveries of our journal, oldest first.
 
-    One whose body has been erased or has expired comes as a `Replayed` that says so. A deletion
-    needs no body: its entry holds everything. Raises `StorageUnavailable`.
+    A delivery whose body is erased or expired is a `Replayed` with `NO_BODY`. A deletion needs no
+    body, for its entry holds all of it. Raises `StorageUnavailable`.
     """
     async for entry in journal.deliveries(query):
         svix_id, body = entry.svix_id or "", _body(entry, reader)
@@ -90,14 +90,14 @@ def _body(entry: JournalEntry, reader: DeliveryReader) -> bytes | None:
 
 
 class ReplayDelivery:
-    """Applies one delivery to our own store, in process."""
+    """Applies one delivery to our own store."""
 
     def __init__(self, reader: DeliveryReader, users: UserRepository) -> None:
         self._reader = reader
         self._users = users
 
     async def __call__(self, delivery: RecordedDelivery) -> Replayed:
-        """Raises `StorageUnavailable`; repeating is safe."""
+        """Apply it. Raises `StorageUnavailable`; repeating is safe."""
         command = _read_again(self._reader, delivery)
         if isinstance(command, Replayed):
             return command
@@ -109,9 +109,9 @@ class ReplayDelivery:
 
 
 class RehearseDelivery:
-    """Says what a replay would do, and writes nothing.
+    """Tells what a replay would do, and writes nothing.
 
-    It remembers the state that the deliveries before would have left, one for each user.
+    It remembers, for each user, the state that the earlier deliveries would have left.
     """
 
     def __init__(self, reader: DeliveryReader, users: UserRepository) -> None:
@@ -120,7 +120,7 @@ class RehearseDelivery:
         self._left: dict[UserId, UserChange] = {}
 
     async def __call__(self, delivery: RecordedDelivery) -> Replayed:
-        """Raises `StorageUnavailable`."""
+        """The result that applying it would have. Raises `StorageUnavailable`."""
         command = _read_again(self._reader, delivery)
         if isinstance(command, Replayed):
             return command
@@ -131,15 +131,15 @@ class RehearseDelivery:
 
 
 class PostDelivery:
-    """Posts one delivery, signed afresh, to another service."""
+    """Posts one delivery, with a new signature, to another service."""
 
-    def __init__(self, front_door: FrontDoor) -> None:
-        self._front_door = front_door
+    def __init__(self, webhook_endpoint: WebhookEndpoint) -> None:
+        self._webhook_endpoint = webhook_endpoint
 
     async def __call__(self, delivery: RecordedDelivery) -> Replayed:
-        """Raises `FrontDoorUnavailable`."""
+        """Post it. Raises `EndpointUnavailable`."""
         try:
-            status = await self._front_door.post(delivery.svix_id, delivery.body)
+            status = await self._webhook_endpoint.post(delivery.svix_id, delivery.body)
         except ValueError:
             return _failed(delivery, "not text, so it cannot be signed")
         if status in _ANSWERS:
@@ -149,7 +149,7 @@ class PostDelivery:
 
 
 async def rehearse_post(delivery: RecordedDelivery) -> Replayed:
-    """Posts nothing."""
+    """Tells that the delivery would be posted, and posts nothing."""
     return Replayed(svix_id=delivery.svix_id, verdict=Verdict.TO_POST)
 
 
@@ -163,9 +163,9 @@ def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser 
     read = reader.read(delivery.body, svix_id=delivery.svix_id, sent_at=delivery.received_at)
     match read:
         case FollowedDelivery():
-            # With its svix id only where the journal does not know the outcome yet: then a
-            # quarantined entry leaves quarantine, and one from a file is journaled. Any other entry
-            # stays as it is; if its replay changes a user, that is an entry of its own.
+            # An entry that already has an outcome stays as it is: the replay goes without its svix
+            # id, and is journaled as a new entry if it changes a user. With its svix id, a
+            # quarantined entry leaves quarantine and a delivery from a file is journaled.
             known = delivery.known_as not in (None, QUARANTINED)
             return replace(read.command, delivery=None) if known else read.command
         case UnreadableDelivery():
@@ -177,7 +177,7 @@ def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser 
 
 
 def _unreadable(delivery: RecordedDelivery, reason: str) -> Replayed:
-    """A quarantined delivery stays in quarantine. Any other one has failed and is not kept."""
+    """A quarantined delivery stays in quarantine. Any other has failed, and is not kept."""
     if delivery.known_as != QUARANTINED:
         return _failed(delivery, reason)
     return Replayed(svix_id=delivery.svix_id, verdict=Verdict.QUARANTINED, reason=reason)

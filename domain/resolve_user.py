@@ -1,7 +1,7 @@
-"""Request time: the local record, or fetch the user from Clerk and `SyncUser`.
+"""The user of a request: the local record, or else the user fetched from Clerk and synced.
 
-A user with a local record never causes a call to Clerk. A user without one causes one fetch at a
-time, however many requests wait for it, and at most `max_fetches` users are fetched at once.
+A user with a local record never causes a call to Clerk. For a user without one, all requests share
+one fetch, and at most `max_fetches` users are fetched at once.
 """
 
 import asyncio
@@ -26,7 +26,10 @@ LocalRecord = LocalUser | DeletedUser | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JitLimits:
-    """What just-in-time sync may cost. All times in seconds."""
+    """The limits of just-in-time sync. All times in seconds.
+
+    An id that Clerk does not know is remembered for `unknown_for`, and at most `max_unknown` are.
+    """
 
     deadline: float = 3.0
     max_fetches: int = 16
@@ -35,7 +38,10 @@ class JitLimits:
 
 
 class ResolveUser:
-    """The user of a verified session. `clock` counts seconds and never goes back."""
+    """The user of a verified session. `clock` counts seconds and never goes back.
+
+    `report` is called with the result of each just-in-time sync, for metrics.
+    """
 
     def __init__(
         self,
@@ -55,10 +61,10 @@ class ResolveUser:
         self._unknown = UnknownUsers(limits.unknown_for, limits.max_unknown, clock)
 
     async def __call__(self, user_id: UserId) -> LocalUser:
-        """The live local record, made now if there is none.
+        """The live local record, created if there is none.
 
         Raises `UserDeleted`, `UserBanned`, `UserUnknown`, `StorageUnavailable` or
-        `IdentityProviderUnavailable`; the last only for users we have never seen.
+        `IdentityProviderUnavailable`; the last only for users without a local record.
         """
         ended = self._flights.ended
         record = await self._users.get(user_id)
@@ -86,7 +92,7 @@ class ResolveUser:
             raise
 
     async def _fetch_and_sync(self, user_id: UserId, ended: int) -> LocalRecord:
-        # Another fetch may have ended after the caller's lookup: then the record may be there.
+        # Another fetch of this user may have ended after the caller's lookup found no record.
         if self._flights.ended != ended and (record := await self._users.get(user_id)):
             return record
         user = await self._identity_provider.fetch(user_id)
@@ -97,7 +103,7 @@ class ResolveUser:
         return await self._users.get(user_id)
 
     async def _absent_at_clerk(self, user_id: UserId) -> LocalRecord:
-        """A webhook may have arrived during the fetch: look once more before refusing."""
+        """A webhook may have arrived during the fetch: look up the record again before refusing."""
         record = await self._users.get(user_id)
         if record is not None:
             return record
@@ -107,7 +113,7 @@ class ResolveUser:
 
 
 class UnknownUsers:
-    """The ids that Clerk answered 404 for: bounded, and forgotten after `seconds`."""
+    """The ids that Clerk answered 404 for: at most `size`, each for `seconds`."""
 
     def __init__(
         self, seconds: float, size: int, clock: Callable[[], float] = time.monotonic
@@ -121,7 +127,7 @@ class UnknownUsers:
         return self._until.get(user_id, -math.inf) > self._clock()
 
     def remember(self, user_id: UserId) -> None:
-        """Oldest first out when full."""
+        """Add the id; at `size` ids the oldest is dropped."""
         self._until.pop(user_id, None)
         if len(self._until) >= self._size:
             del self._until[next(iter(self._until))]

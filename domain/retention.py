@@ -1,4 +1,4 @@
-"""What the journal keeps, and for how long."""
+"""Retention: delete journal bodies and entries whose period is over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,12 +8,12 @@ from datetime import timedelta
 from domain.ports import JournalRetention
 
 BATCH = 500
-"""Rows in one statement: few enough that other writers hardly wait for their locks."""
+"""Rows in one statement: few, so that other writers wait only briefly for their locks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionPeriods:
-    """Bodies go first; entries outlive them, for `explain` and against late redeliveries."""
+    """How long each is kept. Entries outlive bodies, for `explain` and for late redeliveries."""
 
     bodies: timedelta
     entries: timedelta
@@ -28,10 +28,10 @@ class Forgotten:
 
 
 class Retain:
-    """Erases what is due. Safe to repeat, to interrupt and to run twice at once.
+    """Deletes what is due. Safe to repeat, to interrupt and to run twice at once.
 
-    After each batch it pauses `rests` times as long as the batch took: with 3, at most a quarter of
-    the store's time goes into it.
+    After each batch it pauses `rests` times as long as the batch took: with 3, it works at most a
+    quarter of the time.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Retain:
         self._rests = rests
 
     async def __call__(self) -> Forgotten:
-        """In small batches, until nothing is due. Raises `StorageUnavailable`."""
+        """Delete in small batches, until nothing is due. Raises `StorageUnavailable`."""
         entries = await self._until_done(self._journal.expire_entries, self._periods.entries)
         bodies = await self._until_done(self._journal.expire_bodies, self._periods.bodies)
         return Forgotten(bodies=bodies, entries=entries)
 
     async def due(self) -> Forgotten:
-        """What a run would do; a body whose entry goes too counts in both. Raises as above."""
+        """What a run would delete; a body whose entry is due counts in both. Raises the same."""
         bodies, entries = await self._journal.expired(self._periods.bodies, self._periods.entries)
         return Forgotten(bodies=bodies, entries=entries)
 

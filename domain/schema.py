@@ -1,4 +1,4 @@
-"""How the store's schema stands to this release."""
+"""The state of the store's schema, compared with what this release needs."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,9 +6,9 @@ from enum import StrEnum
 
 class Standing(StrEnum):
     """`AHEAD`: a newer release has migrated it. Migrations within a major version only add, so an
-    older release works with it. `INCOMPLETE`: its version and its tables contradict each other.
-    `IN_THE_WAY`: a table of another application has the name of ours. `UNREADABLE`: the role may
-    not read the version.
+    older release works with it. `INCOMPLETE`: tables that its version needs are missing or empty.
+    `IN_THE_WAY`: a table of another application has the name of ours. `UNREADABLE`: the role has no
+    right to read the version.
     """
 
     AT_HEAD = "at head"
@@ -22,8 +22,8 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaState:
-    """`names` are the tables, or the encoding, that decide. `lacking` are rights that the role does
-    not have, like `DELETE on sync_journal`.
+    """`names` are the tables, or the encoding, that the standing is about. `lacking` are the rights
+    that `role` does not have, like `DELETE on sync_journal`.
     """
 
     standing: Standing

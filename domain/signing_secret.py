@@ -1,4 +1,4 @@
-"""The one check of a webhook signing secret: `whsec_` and base64 of at least 24 bytes.
+"""The check of a webhook signing secret: `whsec_` and base64 of at least 24 bytes.
 
 Source: Svix, "Verifying webhooks manually"; Standard Webhooks 1.0, "Signature scheme".
 """
@@ -14,9 +14,9 @@ _SECRET = re.compile(r"(?:whsec_)?([A-Za-z0-9+/=]{32,100})", re.ASCII)
 
 
 def parse_signing_secret(text: str) -> str:
-    """Raises `ValueError`, without the value, for a secret that could never verify anything.
+    """The secret, unchanged. Raises `ValueError`, without the value, if it is malformed.
 
-    Svix's own library drops what is not base64 and takes keys of one byte, so this is strict.
+    Svix's own library skips characters that are not base64 and accepts keys of one byte.
     """
     match = _SECRET.fullmatch(text)
     if match is None:

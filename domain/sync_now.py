@@ -1,4 +1,4 @@
-"""One user made right at once, because an operator asks for it."""
+"""Sync one user now, at an operator's request."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from domain.sync_user import SyncUser
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
 
 NOBODY = "nobody"
-"""Neither side has a live user by that id: there is nothing to do."""
+"""Neither our table nor Clerk has a live user by that id: there is nothing to do."""
 
 CHANGED_MEANWHILE = "changed meanwhile"
-"""The outcome would no longer be the confirmed one, so nothing was done."""
+"""The outcome would no longer be the one that the operator confirmed: nothing was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncPlan:
-    """What both sides say now, and what a sync would do."""
+    """The user in our table and at Clerk now, and the outcome that a sync would have."""
 
     user_id: UserId
     ours: LocalUser | DeletedUser | None
@@ -33,7 +33,7 @@ class SyncPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncNow:
-    """Fetch at Clerk, then `SyncUser`. Both methods raise `IdentityProviderUnavailable`
+    """Fetches the user from Clerk and syncs it. Both methods raise `IdentityProviderUnavailable`
     (`UserUnreadable` for a user we cannot keep) or `StorageUnavailable`.
     """
 
@@ -43,16 +43,16 @@ class SyncNow:
     instance_id: str | None = None
 
     async def plan(self, user_id: UserId) -> SyncPlan:
-        """Reads only."""
+        """What a sync would do; writes nothing."""
         clerks = await self.identity_provider.fetch(user_id)
         ours = await self.users.get(user_id)
         return SyncPlan(user_id=user_id, ours=ours, clerks=clerks)
 
     async def __call__(self, user_id: UserId, confirmed: str) -> str:
-        """Sync, if the outcome will be the `confirmed` one: a tombstone has no way back.
+        """Sync the user if the outcome would be `confirmed`; a tombstone cannot be undone.
 
-        Returns the outcome, `NOBODY` or `CHANGED_MEANWHILE`. Also raises `WrongInstance`, before
-        it would take another instance's 404 for a deletion.
+        Returns the outcome, `NOBODY` or `CHANGED_MEANWHILE`. Also raises `WrongInstance`: a 404 of
+        another instance is not a deletion.
         """
         plan = await self.plan(user_id)
         if plan.expected != confirmed:

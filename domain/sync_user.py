@@ -12,7 +12,7 @@ from datetime import datetime
 from domain.user import Outcome, Source, UserChange, UserId
 
 FOLLOWED_EVENTS = ("user.created", "user.updated", "user.deleted")
-"""Clerk's events that tell of a user. The last one is a deletion."""
+"""The types of Clerk's events that are applied; all others are ignored."""
 
 DELETION = "user.deleted"
 
@@ -31,8 +31,8 @@ def is_svix_id(unverified: object) -> bool:
 class DeliveryRecord:
     """What the journal keeps of one verified webhook delivery.
 
-    `svix_id` names the message and stays the same when it is redelivered. `occurred_at` is the
-    envelope's own time. `body` is the envelope as JSON, already without what must not be stored.
+    `svix_id` identifies the message and stays the same when it is redelivered. `occurred_at` is the
+    envelope's `timestamp`. `body` is the envelope as JSON, without the parts that are not stored.
     """
 
     svix_id: str
@@ -43,7 +43,7 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncUser:
-    """The command: one observation of one user, and the delivery it came in, if it did."""
+    """The command: one observation of one user, and the delivery that brought it, if any."""
 
     change: UserChange
     source: Source
@@ -52,11 +52,11 @@ class SyncUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What the command did; it is committed when you hold this.
+    """What the command did; it is committed already.
 
-    `deliveries` counts how often this svix id arrived, 0 when there was no delivery.
-    `conflicting` says that an earlier delivery under the same svix id carried another body: the
-    journal keeps the first.
+    `deliveries` counts how often this svix id has arrived; 0 if there was no delivery.
+    `conflicting` means that an earlier delivery with the same svix id had another body; the journal
+    keeps the first body.
     """
 
     outcome: Outcome
@@ -65,15 +65,15 @@ class SyncResult:
 
 
 def word_for(result: SyncResult | None) -> str:
-    """The outcome of one command of many, or `failed`."""
+    """The outcome of one command of `sync_many`, or `failed` for an unstorable one."""
     return result.outcome if result else "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableDelivery:
-    """Verified, but nothing that can be stored: poison. Kept with its bytes for a replay.
+    """A verified delivery that cannot be applied. It is quarantined with its bytes, for a replay.
 
-    `reason` is one of our own words, never text from the payload.
+    `reason` is our own text, never text from the payload.
     """
 
     svix_id: str
@@ -86,7 +86,7 @@ class UnreadableDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IgnoredDelivery:
-    """Verified, and not ours to follow: another event type, or another Clerk instance."""
+    """A verified delivery of an event type that is not followed, or of another Clerk instance."""
 
     svix_id: str
     event_type: str
@@ -94,13 +94,13 @@ class IgnoredDelivery:
 
     @property
     def clerk_id(self) -> None:
-        """What is ignored is not read as far as its user."""
+        """None: an ignored delivery is not parsed as far as its user."""
         return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowedDelivery:
-    """Verified, and an observation of a user: the command, and the record it brings along."""
+    """A verified delivery that is an observation: the command, and the record for the journal."""
 
     record: DeliveryRecord
     command: SyncUser
@@ -118,7 +118,7 @@ class FollowedDelivery:
         return self.command.change.clerk_id
 
     def unstorable(self, unverified_body: bytes, reason: str) -> UnreadableDelivery:
-        """The same as poison, where the store refuses it. `reason` is the store's."""
+        """This delivery as an unreadable one, for the store refused it with `reason`."""
         return UnreadableDelivery(
             svix_id=self.svix_id,
             body=unverified_body,
@@ -130,7 +130,7 @@ class FollowedDelivery:
 
 
 def followed(record: DeliveryRecord, change: UserChange, source: Source) -> FollowedDelivery:
-    """The delivery of `record`, as the command to apply `change`."""
+    """A delivery with the command to apply `change`; `record` goes to the journal."""
     command = SyncUser(change=change, source=source, delivery=record)
     return FollowedDelivery(record=record, command=command)
 

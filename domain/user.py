@@ -2,13 +2,13 @@
 
     no record  <  User(clerk_updated_at, observed_at, digest, activity)  <  DeletedUser
 
-`join` takes the greater of two states. It is commutative, associative and idempotent, which is
-why duplicates, reordering, races and replays cannot matter. `adapters/postgres/statements.py`
-restates this rule once in SQL; one contract suite holds the two together.
+`join` takes the greater of two states. It is commutative, associative and idempotent, so
+duplicates, reordering, races and replays do not matter. `adapters/postgres/statements.py` restates
+this rule once in SQL; one contract suite tests that both are the same.
 
-A field of a user is stated here and in the translator. The columns, the digest, `/v1/me` and the
-emptiness of a tombstone are derived from this class; a new field also takes a migration and the
-next `DIGEST_FORMAT`.
+A field of a user is stated here and in `adapters/clerk/translate/user.py`. The columns, the digest,
+`/v1/me` and the empty columns of a tombstone are derived from the class `User`. A new field also
+needs a migration and the next `DIGEST_FORMAT`.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from typing import Any, NewType
 from uuid import UUID
 
 UserId = NewType("UserId", str)
-"""A Clerk user id that has the shape of one: safe in a path, a log line and a query."""
+"""A Clerk user id whose shape was checked: safe in a path, a log line and a query."""
 
 USER_ID = r"user_[A-Za-z0-9]{1,120}"
 """The shape of a Clerk user id, as a regular expression."""
@@ -42,7 +42,7 @@ in 15 of 16 cases. Where such a digest is read back it counts as format 0.
 
 
 def parse_user_id(unverified: object) -> UserId:
-    """Clerk's `user_…` ids; `ValueError` for anything else."""
+    """The same value, if it is a Clerk user id. Raises `ValueError` for anything else."""
     if isinstance(unverified, str) and _USER_ID.fullmatch(unverified):
         return UserId(unverified)
     raise ValueError("not a Clerk user id")
@@ -69,14 +69,14 @@ class EmailAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """How a user looked at Clerk, at one version. Times are aware and exact to the millisecond.
+    """A user at Clerk, at one version. Times have a time zone and are exact to the millisecond.
 
-    `clerk_updated_at` is Clerk's own. `observed_at` is when this was seen, on Clerk's clock too;
-    it settles ties. `email` and `phone_number` are the primary ones or None; `email_addresses` are
-    all of them, in Clerk's order. `banned` includes directory deprovisioning. `locked` is only
-    kept: anybody can provoke it by guessing passwords. `last_sign_in_at` is activity: it is kept
-    with the newest version, but a change of it alone is no `updated`. Fields bear the names of the
-    columns they are kept in.
+    `clerk_updated_at` is Clerk's `updated_at`. `observed_at` is when this was seen, on Clerk's
+    clock too; it settles ties. `email` and `phone_number` are the primary ones or None;
+    `email_addresses` are all of them, in Clerk's order. `banned` includes users that a directory
+    deprovisioned. `locked` denies nothing: anybody can cause it by guessing passwords.
+    `last_sign_in_at` is kept with the newest version, but a change of it alone is not an `updated`.
+    Each field has the name of its column.
     """
 
     clerk_id: UserId
@@ -109,7 +109,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedUser:
-    """A tombstone: the id and when Clerk deleted it. Nothing personal, and no way back."""
+    """A tombstone: the id and the time of the deletion. Nothing personal, and permanent."""
 
     clerk_id: UserId
     deleted_at: datetime
@@ -117,7 +117,7 @@ class DeletedUser:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalUser(User):
-    """A live row of our own table: the user, our id and our bookkeeping."""
+    """A live row of our `users` table: the user, our own id and our bookkeeping."""
 
     id: UUID
     synced_by: Source
@@ -126,25 +126,25 @@ class LocalUser(User):
 
 
 VERSION_FIELDS = ("clerk_id", "clerk_updated_at", "observed_at")
-"""Who a user is and when it was seen."""
+"""The identity of a user and the version of the observation."""
 
 ACTIVITY_FIELDS = ("last_sign_in_at",)
-"""What changes by mere use. Kept, and part of the order, but not of the contents."""
+"""Fields that change by using the application. They settle ties, and are not contents."""
 
 KEPT_FIELDS = tuple(kept.name for kept in fields(User) if kept.name not in VERSION_FIELDS)
-"""Everything kept of a user besides its version."""
+"""All fields besides the version."""
 
 CONTENT_FIELDS = tuple(name for name in KEPT_FIELDS if name not in ACTIVITY_FIELDS)
-"""What a user looks like. A change of any of these is `updated`; the digest covers exactly them."""
+"""The contents of a user: a change of one is `updated`. The digest covers exactly these fields."""
 
 contents_of: Callable[[User], tuple[Any, ...]] = attrgetter(*CONTENT_FIELDS)
 """The values of `CONTENT_FIELDS`, in their order."""
 
 UserChange = User | DeletedUser
-"""What one observation says."""
+"""What one observation says about a user."""
 
 UserState = User | DeletedUser | None
-"""What is known so far; None is no record."""
+"""What is stored about a user; None is no record."""
 
 
 class Outcome(StrEnum):
@@ -170,8 +170,8 @@ def join(stored: UserState, observed: UserChange) -> UserChange:
 
 
 def supersedes(observed: UserChange, stored: UserChange) -> bool:
-    """Whether `observed` is the greater. Of two tombstones the earlier one: Clerk's own time is
-    earlier than the time at which we noticed that a user is gone.
+    """Whether `observed` is the greater of the two. Of two tombstones the earlier is the greater:
+    Clerk's time of a deletion is earlier than the time at which reconcile noticed it.
     """
     if isinstance(observed, DeletedUser):
         return not isinstance(stored, DeletedUser) or observed.deleted_at < stored.deleted_at
@@ -181,10 +181,10 @@ def supersedes(observed: UserChange, stored: UserChange) -> bool:
 
 
 def outcome_of(stored: UserState, observed: UserChange) -> Outcome:
-    """What taking the greater means for the stored state.
+    """The outcome of taking the greater.
 
-    `UNCHANGED` has the contents we have already. It may still raise the version and the activity
-    (the same contents, seen later), or bring a tombstone's time forward.
+    `UNCHANGED` means the same contents. It may still raise the version and the activity (the same
+    contents, seen later), or move a tombstone's time to an earlier one.
     """
     if isinstance(observed, DeletedUser):
         return Outcome.UNCHANGED if isinstance(stored, DeletedUser) else Outcome.DELETED
@@ -205,7 +205,7 @@ def _version(user: User) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> object:
-    """The same for equal values, whatever their time zone or the order of their keys."""
+    """A form that is equal for equal values, whatever their time zone or order of keys."""
     kind = type(value)
     if kind is datetime:
         return value.timestamp()

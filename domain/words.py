@@ -1,4 +1,4 @@
-"""Lengths of time, counts and moments in words, as operators read and write them."""
+"""Durations, counts and times as operators read and write them."""
 
 import re
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def span(length: timedelta) -> str:
-    """A length of time in its largest unit: `12 s`, `3 min`, `250 ms`."""
+    """A duration in its largest unit: `12 s`, `3 min`, `250 ms`."""
     seconds = abs(length.total_seconds())
     for size, unit in _LARGEST_FIRST:
         if seconds >= size:
@@ -25,7 +25,8 @@ def count_of(number: int, one: str, many: str | None = None) -> str:
 def past_moment(text: str, now: datetime) -> datetime:
     """`2026-01-31T12:00Z`, or `3h` for three hours ago.
 
-    Raises `ValueError`, in words, for garbage, a missing time zone and the future.
+    Raises `ValueError`, with a text for the operator, for anything else, a time without a time zone
+    and one in the future.
     """
     ago = _AGO.fullmatch(text)
     moment = _before(now, ago) if ago else _iso(text)
@@ -46,7 +47,7 @@ def _iso(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
-            f"{text!r} is no time: write 2026-01-31T12:00Z, or 2h, 3d for as long ago"
+            f"{text!r} is not a time: write 2026-01-31T12:00Z, or 3h for three hours ago"
         ) from None
     if moment.tzinfo is None:
         raise ValueError(f"{text} has no time zone: add Z, or one like +02:00")

@@ -14,7 +14,6 @@ from domain.ports import (
     DeliveryReader,
     DeliveryWatch,
     Exclusive,
-    FrontDoor,
     IdentityProvider,
     IdentityProviderClock,
     Journal,
@@ -23,6 +22,7 @@ from domain.ports import (
     SessionVerifier,
     UserRepository,
     UserTable,
+    WebhookEndpoint,
     WebhookVerifier,
 )
 from domain.reconcile import Reconcile
@@ -86,7 +86,7 @@ class Operations:
     store: Store
     clerk: Clerk
     signing_keys_can_be_loaded: Callable[[], Awaitable[bool]]
-    front_door: Callable[[str], FrontDoor]
+    webhook_endpoint: Callable[[str], WebhookEndpoint]
 
 
 def backfill_of(store: Store, clerk: Clerk) -> Backfill:

@@ -22,7 +22,7 @@ from service.routes.webhooks import PATH
 from service.settings import trusted_address
 
 
-def _front_door(text: str) -> str:
+def _webhook_endpoint(text: str) -> str:
     try:
         url = trusted_address(text)
     except ValueError as error:
@@ -37,7 +37,7 @@ Post = Annotated[
     str | None,
     typer.Option(
         "--post",
-        parser=_front_door,
+        parser=_webhook_endpoint,
         metavar="URL",
         help="Post them to that service instead, signed afresh with REPLAY_SIGNING_SECRET.",
     ),
@@ -77,7 +77,7 @@ async def _work(run: Run, *, wanted: JournalQuery, post: str | None) -> ExitCode
 
 def _destination(run: Run, post: str | None) -> Destination:
     if post:
-        return rehearse_post if run.dry_run else PostDelivery(run.operations.front_door(post))
+        return rehearse_post if run.dry_run else PostDelivery(run.operations.webhook_endpoint(post))
     return here(run)
 
 

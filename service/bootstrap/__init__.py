@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from adapters.clerk.api.front_door import SvixFrontDoor
+from adapters.clerk.api.webhook_endpoint import SvixWebhookEndpoint
 from adapters.clerk.prove.signing_keys import SigningKeys
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
@@ -114,7 +115,7 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
             store=store_of(await open_database(stack, settings, dsn), dsn),
             clerk=await clerk_of(stack, settings),
             signing_keys_can_be_loaded=lambda: keys_can_be_loaded(settings),
-            front_door=lambda url: SvixFrontDoor(client, url=url, secret=secret.get_secret_value()),
+            webhook_endpoint=partial(SvixWebhookEndpoint, client, secret.get_secret_value()),
         )
 
 

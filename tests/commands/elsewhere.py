@@ -1,4 +1,4 @@
-"""Another environment, with a front door and a store of its own."""
+"""Another environment, with a service and a store of its own, for `journal --post`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

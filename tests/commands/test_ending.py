@@ -7,7 +7,7 @@ import pytest
 
 from domain.errors import (
     AlreadyRunning,
-    FrontDoorUnavailable,
+    EndpointUnavailable,
     IdentityProviderUnavailable,
     SecretKeyRefused,
     StorageUnavailable,
@@ -27,7 +27,7 @@ ENDINGS: dict[BaseException, tuple[int, str]] = {
     StorageUnavailable("x"): (69, "The store is unavailable: x"),
     StorageUnavailable(): (69, "The store is unavailable"),
     IdentityProviderUnavailable("x"): (69, "Clerk is unavailable: x"),
-    FrontDoorUnavailable("x"): (69, "The service to post to is unavailable: x"),
+    EndpointUnavailable("x"): (69, "The service to post to is unavailable: x"),
     Refusal(ExitCode.USAGE, "x"): (64, "x"),
     OSError(errno.ENOSPC, "No space left on device"): (
         74,

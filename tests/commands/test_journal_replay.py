@@ -1,4 +1,4 @@
-"""`journal`: what was verified once is applied again, or posted to another front door."""
+"""`journal`: verified deliveries are applied again, or posted to the endpoint of another service."""
 
 import pytest
 
@@ -148,10 +148,10 @@ async def test_more_than_a_page_is_read_page_by_page(
 
 LATER = "2099-01-01T00:00Z"
 WRONG = {
-    ("--since", "garbage"): "'garbage' is no time: write 2026-01-31T12:00Z",
+    ("--since", "garbage"): "'garbage' is not a time: write 2026-01-31T12:00Z",
     ("--since", "2026-01-01T00:00"): "2026-01-01T00:00 has no time zone: add Z",
     ("--since", LATER): "is in the future",
-    ("--until", "5x"): "'5x' is no time",
+    ("--until", "5x"): "'5x' is not a time",
     ("--since", "999999d"): "is before all time",
     ("--since", "1h", "--until", "2h"): "--since must be before --until",
     ("--limit", "0"): "should be greater than or equal to 1",
@@ -239,7 +239,9 @@ async def test_a_dry_run_posts_nothing(
         assert await there.fetch("select * from sync_journal") == []
 
 
-async def test_nobody_at_the_front_door_is_69(operator: Operator, database: Database) -> None:
+async def test_an_endpoint_that_does_not_answer_is_69(
+    operator: Operator, database: Database
+) -> None:
     await happened(database, "user.created")
     ended = await operator.run("journal", "--post", "http://127.0.0.1:1")
     assert ended.code == 69

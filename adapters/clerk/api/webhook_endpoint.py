@@ -1,4 +1,4 @@
-"""Deliveries posted to the webhook endpoint of another service, signed as Svix signs them."""
+"""Post deliveries to the webhook route of another service, signed as Svix signs them."""
 
 from datetime import UTC, datetime
 
@@ -6,18 +6,18 @@ import httpx
 from svix.webhooks import Webhook
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from domain.errors import FrontDoorUnavailable
-from domain.ports import FrontDoor
+from domain.errors import EndpointUnavailable
+from domain.ports import WebhookEndpoint
 
 _TRIES = 5
 _SECONDS = 15.0
 """Svix's own timeout for an endpoint."""
 
 
-class SvixFrontDoor(FrontDoor):
+class SvixWebhookEndpoint(WebhookEndpoint):
     """Posts to `url`, signed with `secret`. The caller closes the client."""
 
-    def __init__(self, client: httpx.AsyncClient, *, url: str, secret: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, secret: str, url: str) -> None:
         self._client = client
         self._url = url
         self._webhook = Webhook(secret)
@@ -25,7 +25,7 @@ class SvixFrontDoor(FrontDoor):
     async def post(self, svix_id: str, body: bytes) -> int:
         """Also raises `ValueError` for a body that is not text: Svix signs text only."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(FrontDoorUnavailable),
+            retry=retry_if_exception_type(EndpointUnavailable),
             stop=stop_after_attempt(_TRIES),
             wait=wait_exponential(multiplier=0.2, max=5),
             reraise=True,
@@ -46,7 +46,7 @@ class SvixFrontDoor(FrontDoor):
                 self._url, content=body, headers=headers, timeout=_SECONDS
             )
         except httpx.TransportError as error:
-            raise FrontDoorUnavailable(type(error).__name__) from error
+            raise EndpointUnavailable(type(error).__name__) from error
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-            raise FrontDoorUnavailable(f"it answers {answer.status_code}")
+            raise EndpointUnavailable(f"it answers {answer.status_code}")
         return answer.status_code
