@@ -12,7 +12,7 @@ from service.cors import with_cors
 from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.extras import extra
-from service.log import Lines, line_logger, log_writer
+from service.log import Lines, line_logger, log_writer, request_line
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.mounted import document_problems, settle
@@ -84,6 +84,7 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
                 internal_error=internal_error,
                 observe=metrics.request,
                 log=log,
+                write_line=request_line(settings.log_level, settings.log_format, lines),
             ),
             settings.cors_origins,
         )

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from random import getrandbits
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
@@ -24,11 +25,13 @@ class CanonicalLog:
         internal_error: Callable[[], ASGIApp],
         observe: Callable[[str, int, float], None],
         log: FilteringBoundLogger,
+        write_line: Callable[[dict[str, Any]], None],
     ) -> None:
         self._app = app
         self._internal_error = internal_error
         self._observe = observe
         self._log = log
+        self._write_line = write_line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,12 +53,13 @@ class CanonicalLog:
         # The route's own pattern: a raw path may hold anything.
         route = getattr(scope.get("route"), "path", "unmatched")
         self._observe(route, status, seconds)
-        self._log.info(
-            "request",
-            route=route,
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            **{name: fact for name, fact in facts_of(scope).items() if fact is not None},
+        self._write_line(
+            {
+                "route": route,
+                "status": status,
+                "duration_ms": round(seconds * 1000, 2),
+                **{name: fact for name, fact in facts_of(scope).items() if fact is not None},
+            }
         )
 
 

@@ -1,6 +1,7 @@
 """One canonical line a request, whatever is in it; an unforeseen error is told as places."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from io import StringIO
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.log import line_logger
+from service.log import line_logger, request_line
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
 from tests.people import new_id
 from tests.postgres_server import TemporaryStore
@@ -225,3 +226,26 @@ def test_below_its_level_nothing_is_told() -> None:
     file = StringIO()
     line_logger("warning", "json", file).info("request")
     assert file.getvalue() == ""
+
+
+FACTS = {
+    "route": "/v1/me",
+    "status": 200,
+    "duration_ms": 1.25,
+    "user_id": "user_1",
+    "ü": "é\u2028\n",
+}
+
+
+@pytest.mark.parametrize("fmt", ["json", "console", "auto"])
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+def test_a_requests_line_is_the_line_that_structlog_would_write(fmt: str, level: str) -> None:
+    short, whole = StringIO(), StringIO()
+    request_line(level, fmt, short)(dict(FACTS))
+    line_logger(level, fmt, whole).info("request", **FACTS)
+    assert without_time(short) == without_time(whole)
+    assert bool(short.getvalue()) == (level != "warning")
+
+
+def without_time(file: StringIO) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", "TIME", file.getvalue())
