@@ -30,6 +30,9 @@ _RETENTION_EVERY = 3600.0
 LOOK_EVERY = 60.0
 """Seconds, at most, between two looks at whether a reconcile is due: a replica may have done it."""
 
+_KEYS_EVERY = 300.0
+_KEYS_AGAIN = 1.0
+
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
@@ -122,7 +125,6 @@ async def reconcile_regularly(
     checkpoints: Checkpoints,
     *,
     every: timedelta,
-    metrics: Metrics,
     log: FilteringBoundLogger,
 ) -> None:
     """A full repair whenever the last one, anybody's, is `every` ago. Raises `SyncError`."""
@@ -141,11 +143,10 @@ async def reconcile_regularly(
                 if await is_due():
                     findings = Findings()
                     await reconcile.full(ReconcileOptions(repair=True), findings)
-                    _report(findings, metrics, log)
+                    _report(findings, log)
 
 
-def _report(findings: Findings, metrics: Metrics, log: FilteringBoundLogger) -> None:
-    metrics.reconciled(findings.found)
+def _report(findings: Findings, log: FilteringBoundLogger) -> None:
     for left_out in findings.left_out:
         log.warning("user_unreadable", user_id=left_out.clerk_id, reason=left_out.reason)
     log.info(
@@ -159,7 +160,7 @@ def _report(findings: Findings, metrics: Metrics, log: FilteringBoundLogger) -> 
 
 
 class Keys(Protocol):
-    """Signing keys, as `load_signing_keys` needs them."""
+    """Signing keys, as `keep_signing_keys` needs them."""
 
     @property
     def loaded(self) -> bool: ...
@@ -167,13 +168,16 @@ class Keys(Protocol):
     async def load(self) -> None: ...
 
 
-async def load_signing_keys(keys: Keys, log: FilteringBoundLogger, every: float = 1.0) -> None:
-    """Ask until the keys are there. Without them no token can be checked."""
+async def keep_signing_keys(keys: Keys, log: FilteringBoundLogger) -> None:
+    """Ask until the keys are there, and then so often that they never grow old.
+
+    Tokens refresh the keys too, but a replica may see none for hours, and would then be unready.
+    """
     await keys.load()
     if not keys.loaded:
         log.warning("signing_keys_unavailable")
-    while not keys.loaded:
-        await asyncio.sleep(every)
+    while True:
+        await asyncio.sleep(_KEYS_EVERY if keys.loaded else _KEYS_AGAIN)
         await keys.load()
 
 

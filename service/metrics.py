@@ -1,20 +1,24 @@
 """What an operator watches. Closed vocabularies only: no ids, no text from outside."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from time import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from domain.drift import DriftKind
+from domain.drift import DriftKind, Sweep
 from domain.sync_user import FOLLOWED_EVENTS
 from service.log_writer import LogWriter
 
 _DURATION_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10)
 _LOOP_BUCKETS = (0.01, 0.05, 0.25, 1, 5)
 _LAG_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 100_000)
+
+PREFIX = "clerk_user_sync_"
+"""Every name begins with it."""
 
 
 class _WithoutBirthdays(Collector):
@@ -34,12 +38,18 @@ class _DroppedLines(Collector):
         self._lines = lines
 
     def collect(self) -> Iterable[Metric]:
-        help_text = "Log lines that standard output did not take."
-        yield CounterMetricFamily("log_lines_dropped", help_text, value=self._lines.dropped)
+        yield CounterMetricFamily(
+            f"{PREFIX}log_lines_dropped",
+            "Log lines that standard output did not take.",
+            value=self._lines.dropped,
+        )
 
 
 class Metrics:
-    """Prometheus metrics of one application, in a registry of their own."""
+    """Prometheus metrics of one application, in a registry of their own.
+
+    Each is a row of docs/reference/metrics.md, whose last column is the help text here.
+    """
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -47,47 +57,50 @@ class Metrics:
             "webhook_deliveries", "Verified deliveries.", "type", "outcome"
         )
         self._refusals = self._counters("webhook_refusals", "Deliveries refused.", "code")
-        self._conflicts = Counter(
-            "webhook_conflicting_redeliveries",
-            "A svix id came again with another body.",
-            registry=self._registry,
+        self._conflicts = self._counters(
+            "webhook_conflicting_redeliveries", "A svix id came again with another body."
         )
-        self._lag = Histogram(
-            "sync_lag_seconds",
-            "From the envelope's time to our commit.",
-            buckets=_LAG_BUCKETS,
-            registry=self._registry,
+        self._lag = self._histogram(
+            "sync_lag_seconds", "From the envelope's time to our commit.", _LAG_BUCKETS
         )
         self._last_delivery = self._gauge(
-            "webhook_last_delivery_timestamp_seconds", "When the last verified delivery came."
+            "webhook_last_delivery_timestamp_seconds",
+            "When the last verified delivery came, at any replica.",
         )
+        self._last_delivery_at = 0.0
         self._jit = self._counters("jit_fetches", "Just-in-time fetches.", "outcome")
         self._clerk = self._counters("clerk_requests", "Calls to Clerk.", "operation", "status")
+        self._keys_age = self._gauge(
+            "signing_keys_age_seconds",
+            "Since the signing keys were last fetched: 0 if pinned, +Inf before the first time.",
+        )
         self._sessions = self._counters("sessions", "Session tokens checked.", "outcome")
         self._requests = self._counters("http_requests", "Requests.", "route", "status")
         # By route alone: buckets times statuses would be hundreds of series.
-        durations = Histogram(
-            "http_request_duration_seconds",
-            "How long requests took.",
-            ("route",),
-            buckets=_DURATION_BUCKETS,
-            registry=self._registry,
+        durations = self._histogram(
+            "http_request_duration_seconds", "How long requests took.", _DURATION_BUCKETS, "route"
         )
         self._durations: Callable[..., Histogram] = cache(durations.labels)
-        self._drift = Gauge(
-            "drift_rows",
-            "Rows that disagreed with Clerk in the last full comparison.",
-            ("kind",),
-            registry=self._registry,
+        self._drift = self._gauge(
+            "drift_users", "Users that disagreed with Clerk in the last full comparison.", "kind"
+        )
+        self._drift_left = self._gauge(
+            "drift_left_users", "Those of them that the repair left as they were."
         )
         self._last_reconcile = self._gauge(
-            "reconcile_last_success_timestamp_seconds", "When this replica last reconciled."
+            "reconcile_last_success_timestamp_seconds",
+            "When the last full repair ended, at any replica or by a command.",
         )
-        self._loop_lag = Histogram(
+        self._reconcile_every = self._gauge(
+            "reconcile_interval_seconds", "RECONCILE_EVERY; 0 where it is not set."
+        )
+        self._loop_lag = self._histogram(
             "event_loop_lag_seconds",
             "By how much the event loop was late, twice a second.",
-            buckets=_LOOP_BUCKETS,
-            registry=self._registry,
+            _LOOP_BUCKETS,
+        )
+        self._store_answers = self._gauge(
+            "store_answers", "1 if the store answered this scrape, else 0."
         )
         self._pool_size = self._gauge("store_pool_connections", "Connections open.")
         self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections at work.")
@@ -100,13 +113,13 @@ class Metrics:
     def delivery(self, event_type: str | None, outcome: str) -> None:
         kind = event_type if event_type in FOLLOWED_EVENTS else "other"
         self._deliveries(kind, outcome).inc()
-        self._last_delivery.set_to_current_time()
+        self._came(time())
 
     def refusal(self, code: str) -> None:
         self._refusals(code).inc()
 
     def conflict(self) -> None:
-        self._conflicts.inc()
+        self._conflicts().inc()
 
     def lag(self, occurred_at: datetime) -> None:
         self._lag.observe(max(0.0, (datetime.now(UTC) - occurred_at).total_seconds()))
@@ -124,23 +137,39 @@ class Metrics:
         self._requests(route, status).inc()
         self._durations(route).observe(seconds)
 
-    def quarantine_size(self, count: int) -> None:
-        self._quarantine.set(count)
+    def store_silent(self) -> None:
+        """The store did not answer a scrape. What it last told stands."""
+        self._store_answers.set(0)
 
-    def silent_users(self, count: int) -> None:
-        self._silence.set(count)
+    def store_told(
+        self, *, quarantined: int, silent_users: int, last_delivery_at: datetime | None
+    ) -> None:
+        """What the store answered to a scrape."""
+        self._store_answers.set(1)
+        self._quarantine.set(quarantined)
+        self._silence.set(silent_users)
+        if last_delivery_at is not None:
+            self._came(last_delivery_at.timestamp())
 
-    def reconciled(self, found: Mapping[DriftKind, int]) -> None:
-        """A full comparison has ended, on this replica."""
+    def last_sweep(self, sweep: Sweep) -> None:
+        """The last full comparison, anybody's."""
         for kind in DriftKind:
-            self._drift.labels(kind).set(found.get(kind, 0))
-        self._last_reconcile.set_to_current_time()
+            self._drift.labels(kind).set(sweep.found.get(kind, 0))
+        self._drift_left.set(sweep.left)
+        self._last_reconcile.set(sweep.ended_at.timestamp())
+
+    def reconcile_is_regular(self, every: timedelta) -> None:
+        self._reconcile_every.set(every.total_seconds())
 
     def job_failed(self, job: str) -> None:
         self._job_failures(job).inc()
 
     def event_loop_lag(self, seconds: float) -> None:
         self._loop_lag.observe(seconds)
+
+    def watch_keys(self, age: Callable[[], float]) -> None:
+        """Read the age of the signing keys, in seconds, when somebody scrapes."""
+        self._keys_age.set_function(age)
 
     def watch_pool(self, size: Callable[[], int], in_use: Callable[[], int]) -> None:
         """Read the pool when somebody scrapes, not on every request."""
@@ -155,9 +184,22 @@ class Metrics:
         """The Prometheus text format."""
         return generate_latest(_WithoutBirthdays(self._registry))
 
+    def _came(self, moment: float) -> None:
+        """A delivery came then: here, or at another replica as the store tells."""
+        self._last_delivery_at = max(self._last_delivery_at, moment)
+        self._last_delivery.set(self._last_delivery_at)
+
     def _counters(self, name: str, help_text: str, *labels: str) -> Callable[..., Counter]:
         """One for each set of labels; found once, for the search costs more than the counting."""
-        return cache(Counter(name, help_text, labels, registry=self._registry).labels)
+        counter = Counter(f"{PREFIX}{name}", help_text, labels, registry=self._registry)
+        return cache(counter.labels) if labels else lambda: counter
 
-    def _gauge(self, name: str, help_text: str) -> Gauge:
-        return Gauge(name, help_text, registry=self._registry)
+    def _gauge(self, name: str, help_text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", help_text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, help_text: str, buckets: Sequence[float], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            f"{PREFIX}{name}", help_text, labels, buckets=buckets, registry=self._registry
+        )

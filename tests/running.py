@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from service.log import Lines
+from service.metrics import PREFIX
 from service.settings import Settings
 
 WEBHOOKS = "/webhooks/clerk"
@@ -45,10 +46,10 @@ class Service:
         return await self.http.get("/v1/session", headers=bearer(token))
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Every sample of `/metrics`, by name and labels."""
+        """Every sample of `/metrics`, by its name without our prefix, and labels."""
         answer = await self.http.get("/metrics")
         return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
+            (sample.name.removeprefix(PREFIX), frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(answer.text)
             for sample in family.samples
         }

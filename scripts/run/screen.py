@@ -65,7 +65,7 @@ def show_curls(console: Console, service: str, clerk: str, secret_key: str, pers
         ),
         (
             "Count the webhooks by type and outcome",
-            f"curl -s {service}/metrics | grep ^webhook_deliveries_total",
+            f"curl -s {service}/metrics | grep ^clerk_user_sync_webhook_deliveries_total",
         ),
     )
     for title, command in commands:

@@ -30,7 +30,7 @@ from service.extras import extra
 from service.jobs import (
     RETENTION_RESTS,
     Jobs,
-    load_signing_keys,
+    keep_signing_keys,
     reconcile_regularly,
     retain_by_the_hour,
     watch_event_loop,
@@ -95,6 +95,7 @@ async def bootstrap(
             ),
             metrics=metrics,
         )
+        metrics.watch_keys(lambda: keys.age)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
         _start_jobs(jobs, settings, services, keys)
         if settings.has_console:
@@ -122,17 +123,18 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
 def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: SigningKeys) -> None:
     store, metrics, log = services.store, services.metrics, jobs.log
     jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
-    jobs.start("signing keys", lambda: load_signing_keys(keys, log))
+    jobs.start("signing keys", lambda: keep_signing_keys(keys, log))
     retain = Retain(store.retention, settings.retention, rests=RETENTION_RESTS)
     jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
     if settings.reconcile_every is None:
         return
     every = timedelta(seconds=settings.reconcile_every)
+    metrics.reconcile_is_regular(every)
     reconcile = reconcile_of(store, services.clerk)
     jobs.start(
         "reconcile",
         lambda: reconcile_regularly(
-            reconcile, store.exclusive, store.checkpoints, every=every, metrics=metrics, log=log
+            reconcile, store.exclusive, store.checkpoints, every=every, log=log
         ),
     )
 

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from domain.drift import load_sweep
 from domain.errors import StorageUnavailable
 from service.routes.plain import PlainRoute
-from service.services import services_of
+from service.services import Services, services_of
 
 router = APIRouter(tags=["health"], route_class=PlainRoute)
 
@@ -62,15 +63,24 @@ async def readyz(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     services = services_of(request.app)
-    store = services.store
     try:
         async with asyncio.timeout(1):
-            services.metrics.quarantine_size(await store.journal.quarantined())
-            silent = await store.watch.silent_users(services.silence_after)
-            services.metrics.silent_users(silent)
+            await _ask_the_store(services)
     except (StorageUnavailable, TimeoutError):
-        pass  # the last known figures stand
+        services.metrics.store_silent()
     return Response(services.metrics.exposition(), media_type=PROMETHEUS)
+
+
+async def _ask_the_store(services: Services) -> None:
+    """What is the same for every replica, and outlives each."""
+    store, metrics = services.store, services.metrics
+    if sweep := await load_sweep(store.checkpoints):
+        metrics.last_sweep(sweep)
+    metrics.store_told(
+        quarantined=await store.journal.quarantined(),
+        silent_users=await store.watch.silent_users(services.silence_after),
+        last_delivery_at=await store.watch.last_delivery_at(),
+    )
 
 
 HEALTH_PATHS = frozenset(route.path for route in router.routes if isinstance(route, PlainRoute))

@@ -14,7 +14,6 @@ from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.jobs import LOOK_EVERY, OPERATOR_LOCK, reconcile_regularly
 from service.log import line_logger
-from service.metrics import Metrics
 from service.services import Operations
 from tests.commands.scenes import drift, ids_of, run_backfill
 from tests.e2e.processes import eventually
@@ -42,7 +41,7 @@ async def test_the_service_repairs_the_table_and_says_what_it_found(
 
         async def found() -> bool:
             kinds = ("deleted", "missing")
-            return [await service.metric("drift_rows", kind=kind) for kind in kinds] == [1, 2]
+            return [await service.metric("drift_users", kind=kind) for kind in kinds] == [1, 2]
 
         await eventually(found)
         assert await service.metric("reconcile_last_success_timestamp_seconds") > 0
@@ -63,7 +62,6 @@ class Replica:
             exclusive,
             here.store,
             every=EVERY,
-            metrics=Metrics(),
             log=line_logger("info", "json", self._lines),
         )
         self.task = asyncio.create_task(working)

@@ -112,7 +112,9 @@ async def test_a_visitor_is_no_user_and_a_bad_token_is_refused(
 async def test_health_is_where_the_host_wants_it(service: Service) -> None:
     assert (await service.http.get("/sync/healthz")).json() == {"status": "ok"}
     assert (await service.http.get("/sync/readyz")).json()["checks"]["schema"] is True
-    assert "webhook_deliveries_total" in (await service.http.get("/sync/metrics")).text
+    assert (
+        "clerk_user_sync_webhook_deliveries_total" in (await service.http.get("/sync/metrics")).text
+    )
     assert (await service.http.get("/readyz")).status_code == 404
 
 

@@ -222,7 +222,10 @@ async def test_a_service_whose_output_is_stuck_serves_tells_and_stops(
     try:
         await service.start()
         asked = f"GET /nope HTTP/1.1\r\nHost: a\r\nX-Request-Id: {'x' * 64}\r\n".encode()
-        while "log_lines_dropped_total 0.0" in (await service.http.get("/metrics")).text:
+        while (
+            "clerk_user_sync_log_lines_dropped_total 0.0"
+            in (await service.http.get("/metrics")).text
+        ):
             answer = await Listening(service.port, Edge(Budget())).send(
                 (asked + b"\r\n") * 499 + asked + b"Connection: close\r\n\r\n"
             )

@@ -68,7 +68,7 @@ def served(running: Served, clerk: ClerkEmulator, store_url: str) -> Served:
 
 async def webhooks_handled(served: Served) -> float:
     answer = await served.at.send(head("GET", "/metrics"))
-    name = r'http_request_duration_seconds_count\{route="/webhooks/clerk"\} (\S+)'
+    name = r'clerk_user_sync_http_request_duration_seconds_count\{route="/webhooks/clerk"\} (\S+)'
     found = re.search(name, answer.body.decode())
     return float(found[1]) if found else 0.0
 

@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
+from adapters.clerk.prove.signing_keys import JwksKeys
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.sessions import new_signing_key
+from service.jobs import keep_signing_keys
+from service.log import line_logger
 from tests.adapters.clerk.tokens import jwk
 from tests.e2e.test_signing_keys import under_kid
 from tests.simulation.instance import INSTANCE, signing_key
@@ -198,3 +203,23 @@ def answering(document: Mapping[str, Any]) -> ApiFault:
 def far_future(here: Scene) -> int:
     """Twelve hours from now, in seconds."""
     return here.clerk.clock() // 1000 + 12 * 3600
+
+
+@in_virtual_time
+async def test_a_replica_that_sees_no_token_for_a_day_still_has_keys() -> None:
+    async with scene() as here:
+        keys = JwksKeys(
+            httpx.AsyncClient(transport=httpx.ASGITransport(here.clerk.app)),
+            here.clerk.config.jwks_url,
+            clock=asyncio.get_running_loop().time,
+        )
+        keeping = asyncio.create_task(
+            keep_signing_keys(keys, line_logger("info", "json", StringIO()))
+        )
+        await asyncio.sleep(1)
+        oldest = 0.0
+        for _ in range(24 * 60):
+            await asyncio.sleep(MINUTE)
+            oldest = max(oldest, keys.age)
+        assert oldest <= FRESH_FOR
+        keeping.cancel()

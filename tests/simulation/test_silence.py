@@ -29,7 +29,7 @@ async def a_day_of_silence(here: Scene) -> None:
 async def age_of_the_last_delivery(here: Scene) -> float:
     """In seconds, as an alert would compute it."""
     answer, _ = await here.get("/metrics")
-    name = "webhook_last_delivery_timestamp_seconds "
+    name = "clerk_user_sync_webhook_last_delivery_timestamp_seconds "
     [line] = [line for line in answer.text.splitlines() if line.startswith(name)]
     return here.clerk.clock() / 1000 - float(line.removeprefix(name))
 

@@ -29,6 +29,11 @@ class SigningKeys(Protocol):
         ...
 
     @property
+    def age(self) -> float:
+        """Seconds since they were fetched."""
+        ...
+
+    @property
     def version(self) -> int:
         """Changes whenever the keys do: what was proven under another version is forgotten."""
         ...
@@ -64,6 +69,10 @@ class PinnedKey(SigningKeys):
     @property
     def loaded(self) -> bool:
         return True
+
+    @property
+    def age(self) -> float:
+        return 0.0
 
     @property
     def version(self) -> int:
@@ -126,7 +135,11 @@ class JwksKeys(SigningKeys):
 
     @property
     def loaded(self) -> bool:
-        return self._age() <= self._stale_for
+        return self.age <= self._stale_for
+
+    @property
+    def age(self) -> float:
+        return self._clock() - self._fetched_at
 
     @property
     def version(self) -> int:
@@ -137,7 +150,7 @@ class JwksKeys(SigningKeys):
             raise InvalidSession("no kid")
         if not self.loaded:
             await self._refreshed()
-        elif self._age() > self._fresh_for:
+        elif self.age > self._fresh_for:
             self._refresh()
         return self._known(unverified_kid) or await self._fetched(unverified_kid)
 
@@ -157,9 +170,6 @@ class JwksKeys(SigningKeys):
         if self._under_way is not None:
             self._under_way.cancel()
             await asyncio.wait([self._under_way])
-
-    def _age(self) -> float:
-        return self._clock() - self._fetched_at
 
     def _known(self, unverified_kid: str) -> RSAPublicKey | None:
         if not self.loaded:
