@@ -144,7 +144,7 @@ def _console(
 ) -> "Room":
     # Imported only where there is a console.
     with extra("console", "The console"):
-        from service.console.access.access import Access  # noqa: PLC0415
+        from service.console.access import Access  # noqa: PLC0415
         from service.console.rendering import Templates  # noqa: PLC0415
         from service.console.room import Room  # noqa: PLC0415
         from service.console.runs import Runs  # noqa: PLC0415

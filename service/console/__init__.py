@@ -1,19 +1,19 @@
-"""The console: what Clerk says, what we have, what happened and why, and how to put it right.
+"""The console: Clerk's answer beside our row, what arrived and why, and the actions that repair.
 
-routes.py      all of it as one router, and which permission each part needs
-permission.py  those permissions, as dependencies
-access/        who may come in: tokens, sessions, tickets, how often one may guess
-pages/         what is shown, one module a page
-actions/       what is done: a confirmation first, an audit row always
-runs.py        long actions, in the background
+routes.py      one router for all of it, and the permission that each part needs
+visit.py       a request by a person who is let in: permission, forms, the audit trail
+access.py      who may use it: tokens, lists, sign-ins, limits on attempts
+sign_in.py     signing in and out, and the static files
+overview.py    how things stand; charts.py computes its charts
+deliveries.py  what arrived, and one delivery
+users.py       one user beside Clerk's answer, and "sync now"
+drift.py       the comparison with Clerk, and the repair
+replay.py      the quarantine, and replays
+audit.py       what operators did
+runs.py        long actions, which run in the background
+answers.py     headers of every answer, and refusals as pages
+rendering.py   the templates, and the words for times, values and reasons
 room.py        what the pages and actions work with
-answers.py     every answer's headers; refusals as pages
-forms.py       a posted form, read without trusting it
-rendering.py   the templates, and what each of them is told
-charts.py      numbers as places in an SVG
-words.py       times and values as people read them
-reasons.py     why a delivery did what it did
-names.py       the actions, as the audit trail calls them
 templates/     Jinja2, autoescaped
-static/        one style sheet, one small script, htmx (0BSD); nothing from another origin
+static/        a style sheet, a script and htmx (0BSD); nothing from another origin
 """

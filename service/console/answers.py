@@ -10,18 +10,23 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from domain.errors import IdentityProviderUnavailable, SigningKeysUnavailable, StorageUnavailable
+from domain.errors import (
+    AlreadyRunning,
+    IdentityProviderUnavailable,
+    SigningKeysUnavailable,
+    StorageUnavailable,
+    SyncError,
+    UserUnreadable,
+    WrongInstance,
+)
+from service.console.rendering import sentence
 from service.console.room import Room, console_of
-from service.console.words import sentence
 from service.log import note
 
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
-)
-
 HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -29,32 +34,19 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex, nofollow",
 }
+"""Of every answer that does not set them itself."""
 
 AT = "/console"
 
 ONE_ROUTE = SimpleNamespace(path=AT)
-"""What the metrics take for the route: one series for all pages, not one for each."""
-
-NO_STORE = {"Cache-Control": "no-store"}
-
-_UNAVAILABLE = {
-    StorageUnavailable: (
-        "The store cannot be reached",
-        "Nothing was changed. Try again; see the overview for what else is down.",
-    ),
-    SigningKeysUnavailable: (
-        "No session can be checked yet",
-        "The signing keys could not be loaded. Try again, or sign in with a token.",
-    ),
-}
-
+"""The route in the metrics: one series for all pages."""
 
 VISITOR = "console_visitor"
-"""Where a request's state keeps who is asking: a refusal too is a page of theirs."""
+"""Where a request's state keeps the visitor: the page of a refusal shows their name too."""
 
 
 class SignInNeeded(Exception):
-    """Nobody we know. `words` are about an attempt that failed."""
+    """The request shows no permission. `words` explain an attempt to sign in that failed."""
 
     def __init__(self, words: str = "", status: int = 401) -> None:
         super().__init__(words)
@@ -63,7 +55,7 @@ class SignInNeeded(Exception):
 
 
 class Refused(Exception):
-    """Somebody we know, and what they may not or cannot do."""
+    """A request that is not done, with a page that says why."""
 
     def __init__(self, status: int, title: str, words: str) -> None:
         super().__init__(title)
@@ -73,7 +65,7 @@ class Refused(Exception):
 
 
 class ConsoleRoute(APIRoute):
-    """A route whose every answer bears the headers, and whose refusals are pages."""
+    """A route whose every answer has the headers, and whose refusals are pages."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -81,38 +73,32 @@ class ConsoleRoute(APIRoute):
         async def answer(request: Request) -> Response:
             note(request.scope, page=self.path or "/")
             request.scope["route"] = ONE_ROUTE
-            response = await _answered(handle, request)
-            for name, text in {**HEADERS, **NO_STORE}.items():
+            try:
+                response = await handle(request)
+            except SignInNeeded as needed:
+                response = _sign_in(request, needed)
+            except Refused as refused:
+                response = _message(request, refused)
+            except SyncError as error:
+                response = _message(request, _refusal(error))
+            except HTTPException as error:
+                if error.status_code != 413:
+                    raise
+                response = _message(request, Refused(413, "The form is too long", _NOT_DONE))
+            for name, text in HEADERS.items():
                 response.headers.setdefault(name, text)
             return response
 
         return answer
 
 
-async def _answered(
-    handle: Callable[[Request], Coroutine[Any, Any, Response]], request: Request
-) -> Response:
-    try:
-        return await handle(request)
-    except SignInNeeded as needed:
-        return _sign_in(request, needed)
-    except Refused as refused:
-        return _message(request, refused)
-    except IdentityProviderUnavailable as error:
-        words = f"{sentence(error.explained)}. Nothing was changed."
-        return _message(request, Refused(503, "Clerk gives no answer we can use", words))
-    except tuple(_UNAVAILABLE) as error:
-        title, words = _UNAVAILABLE[next(k for k in _UNAVAILABLE if isinstance(error, k))]
-        return _message(request, Refused(503, title, words))
-
-
 def base_of(request: Request) -> str:
-    """Where the console is, under whatever prefix the application is served."""
+    """The path of the console, under the prefix at which the application is served."""
     return f"{request.scope.get('root_path', '').rstrip('/')}{AT}"
 
 
 def room_of(request: Request) -> Room:
-    """Raises 404, as for any unknown path, while the console is not configured."""
+    """Raises 404, as for any unknown path, while there is no console."""
     room = console_of(request.app)
     if room is None:
         raise HTTPException(404)
@@ -134,22 +120,45 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
     return HTMLResponse(room.templates.render("sign_in.html", facts), needed.status, headers)
 
 
+_NOT_DONE = "Nothing was done."
+
+
+def _refusal(error: SyncError) -> Refused:
+    """One of our own errors as a page. Raises the error itself where there is none for it."""
+    match error:
+        case StorageUnavailable():
+            words = "Nothing was changed. Try again; the overview shows what else is down."
+            return Refused(503, "The store cannot be reached", words)
+        case SigningKeysUnavailable():
+            words = "The signing keys could not be loaded. Try again, or sign in with a token."
+            return Refused(503, "No session can be checked yet", words)
+        case AlreadyRunning():
+            words = f"{error.holder} is under way. Nothing was begun; try again when it has ended."
+            return Refused(409, "Another run is under way", words)
+        case UserUnreadable() | WrongInstance():
+            return Refused(409, _NOT_DONE.rstrip("."), f"{sentence(error.explained)}.")
+        case IdentityProviderUnavailable():
+            words = f"{sentence(error.explained)}. Nothing was changed."
+            return Refused(503, "Clerk gives no usable answer", words)
+    raise error
+
+
 def _sign_in(request: Request, needed: SignInNeeded) -> Response:
     note(request.scope, outcome="console_sign_in_needed")
     if "hx-request" in request.headers:
-        # A part of a page that is shown still: the whole of it is asked for again.
+        # The page that asks for this part of itself is out of date: load all of it again.
         return Response(status_code=needed.status, headers={"HX-Refresh": "true"})
-    if not _is_somebody_navigating(request):
+    if not _is_navigation(request):
         return sign_in_page(request, needed, "")
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        # A strict cookie is not sent along such a link. Once more, from our own page, it is.
+        # A strict cookie is not sent along such a link. Loaded again by our own page, it is.
         return HTMLResponse(room_of(request).templates.render("once_more.html", {}))
     after = quote(_within_the_console(request), safe="")
     return RedirectResponse(f"{base_of(request)}/sign-in?after={after}", 303)
 
 
-def _is_somebody_navigating(request: Request) -> bool:
-    """A browser showing a page, as it says itself (Fetch Metadata)."""
+def _is_navigation(request: Request) -> bool:
+    """Whether a browser says that it will show the answer as a page (Fetch Metadata)."""
     return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
 
 

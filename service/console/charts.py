@@ -1,4 +1,4 @@
-"""Numbers as places in an SVG. The templates draw; here is only arithmetic."""
+"""The coordinates of the charts. The templates draw them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import timedelta
 from domain.console import Activity, Bucket
 
 WIDTH, HEIGHT = 720, 120
-"""Of a chart's plane, in its own units."""
+"""Of a chart, in its own units."""
 
 OUTCOMES = ("created", "updated", "unchanged", "stale", "deleted", "gone", "quarantined")
 """From the bottom of a bar upwards."""
@@ -15,7 +15,7 @@ OUTCOMES = ("created", "updated", "unchanged", "stale", "deleted", "gone", "quar
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A part of a bar: what it stands for, and where it is."""
+    """One segment of a bar: its outcome and count, and its rectangle."""
 
     outcome: str
     count: int
@@ -27,7 +27,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """`outcomes` are those in it, and `highest` is its top."""
+    """`outcomes` are those that occur; `highest` is the total at its top."""
 
     bars: tuple[Bar, ...]
     outcomes: tuple[str, ...]
@@ -36,7 +36,7 @@ class BarChart:
 
 @dataclass(frozen=True, slots=True)
 class LineChart:
-    """Each line in pieces: where nothing was measured there is a gap. `highest` is its top."""
+    """Each line in pieces, with gaps where nothing was measured; `highest` is the top lag."""
 
     p50: tuple[str, ...]
     p99: tuple[str, ...]
@@ -44,7 +44,7 @@ class LineChart:
 
 
 def bar_chart(activity: Activity) -> BarChart:
-    """Stacked by outcome, one bar a step."""
+    """One bar for each step, stacked by outcome."""
     highest = max((bucket.total for bucket in activity.buckets), default=0)
     place = WIDTH / max(1, len(activity.buckets))
     bars = [
@@ -57,7 +57,7 @@ def bar_chart(activity: Activity) -> BarChart:
 
 
 def line_chart(activity: Activity) -> LineChart:
-    """Lags over time."""
+    """The lags over time."""
     p50 = [bucket.lag_p50 for bucket in activity.buckets]
     p99 = [bucket.lag_p99 for bucket in activity.buckets]
     highest = max((lag for lag in p99 if lag is not None), default=timedelta(0))

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from domain.reconcile import Reconcile
 from domain.sync_now import SyncNow
-from service.console.access.access import Access
+from service.console.access import Access
 from service.console.rendering import Templates
 from service.console.runs import Runs
 from service.services import Clerk, Services, Store
@@ -14,7 +14,7 @@ from service.services import Clerk, Services, Store
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """The running parts of one console, over the services of its application."""
+    """The parts of one console, over the services of its application."""
 
     access: Access
     templates: Templates
@@ -33,6 +33,6 @@ class Room:
 
 
 def console_of(app: FastAPI) -> Room | None:
-    """The console of an application; None while none is configured."""
+    """The console of an application; None if its settings let no one in."""
     services: Services | None = getattr(app.state, "user_sync", None)
     return services.console if services else None

@@ -1,41 +1,26 @@
-"""All of the console as one router. Which permission is needed is said here, for whole groups.
-
-A POST among the actions also takes nothing but a form of ours: `Posted`, in each signature.
-"""
+"""The console as one router. The permission that a group of routes needs is stated here."""
 
 from fastapi import APIRouter, Depends
 
-from service.console.actions import drift as drift_actions
-from service.console.actions import replay, sync_now
+from service.console import audit, deliveries, drift, overview, replay, sign_in, users
 from service.console.answers import AT
-from service.console.pages import (
-    audit,
-    deliveries,
-    drift,
-    nowhere,
-    overview,
-    quarantine,
-    sign_in,
-    users,
-)
-from service.console.permission import acting, reading
+from service.console.visit import MAX_FORM_BYTES, acting, reading
 
 FOR_ANYBODY = (sign_in.router,)
-FOR_OPERATORS = (drift_actions.router, replay.router, sync_now.router)
+FOR_OPERATORS = (drift.actions, replay.actions, users.actions)
 FOR_READERS = (
-    overview.router,
-    deliveries.router,
-    users.router,
-    drift.router,
-    quarantine.router,
-    audit.router,
-    nowhere.router,
+    overview.pages,
+    deliveries.pages,
+    users.pages,
+    drift.pages,
+    replay.pages,
+    audit.pages,  # last: it also answers every path that is unknown
 )
 
 
 def console_router() -> APIRouter:
-    """For `include_router`. It answers 404 until `attach` gave it a room."""
-    router = APIRouter(include_in_schema=False)
+    """For `include_router`. It answers 404 while the application has no console."""
+    router = APIRouter(include_in_schema=False, max_body_size=MAX_FORM_BYTES)
     for part in FOR_ANYBODY:
         router.include_router(part, prefix=AT)
     for part in FOR_OPERATORS:

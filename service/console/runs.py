@@ -1,4 +1,4 @@
-"""Long runs in the background, one at a time with the operators' commands, on the audit trail."""
+"""Long actions in the background, under the same lock as the operators' commands."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,34 +15,42 @@ from domain.ports import Exclusive
 from service.jobs import OPERATOR_LOCK, holder
 
 SAVE_EVERY = 1.0
-"""Seconds between two looks at how far a run has come."""
+"""Seconds between two writes of a run's progress."""
 
 LAST_WORD = "last_word"
-"""When a run last said how far it is: one that ended with its process says nothing more."""
+"""When a run last wrote its progress. A run that ended with its process writes no more."""
 
 Work = Callable[[dict[str, Any]], Awaitable[str]]
-"""Does it, keeps the given details up to date meanwhile, and says in words what came of it."""
+"""Keeps the given details up to date while it works, and returns the result in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What is to be done. `detail` is what the audit trail shows of its progress."""
+
+    who: str
+    action: str
+    target: str | None
+    detail: dict[str, Any]
+    work: Work
 
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """What is under way in this process. Other replicas read of it on the audit trail."""
+    """The runs under way in this process. Other replicas read of them on the audit trail."""
 
     audit: AuditTrail
     exclusive: Exclusive
     log: FilteringBoundLogger
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start(
-        self, *, who: str, action: str, target: str | None, detail: dict[str, Any], work: Work
-    ) -> int:
+    async def start(self, run: Run) -> int:
         """Returns when it has begun: its id on the audit trail.
 
         Raises `AlreadyRunning` or `StorageUnavailable`; then nothing has begun.
         """
         begun: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        run = self._run(begun, who=who, action=action, target=target, detail=detail, work=work)
-        task = asyncio.create_task(run)
+        task = asyncio.create_task(self._run(begun, run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await begun
@@ -53,41 +61,32 @@ class Runs:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(
-        self,
-        begun: asyncio.Future[int],
-        *,
-        who: str,
-        action: str,
-        target: str | None,
-        detail: dict[str, Any],
-        work: Work,
-    ) -> None:
+    async def _run(self, begun: asyncio.Future[int], run: Run) -> None:
         try:
             async with self.exclusive.hold(OPERATOR_LOCK, holder("console")):
                 action_id = await self.audit.begin(
-                    who=who, action=action, target=target, detail=detail
+                    who=run.who, action=run.action, target=run.target, detail=run.detail
                 )
                 begun.set_result(action_id)
-                await self._to_its_end(action_id, detail, work)
+                await self._to_its_end(action_id, run)
         except Exception as error:
             if not begun.done():
                 begun.set_exception(error)
             else:
-                self.log.exception("console_run_lost", action=action)
+                self.log.exception("console_run_lost", action=run.action)
 
-    async def _to_its_end(self, action_id: int, detail: dict[str, Any], work: Work) -> None:
+    async def _to_its_end(self, action_id: int, run: Run) -> None:
         result = "broken off: the service stopped, or lost its lock"
         try:
-            async with self._saved_meanwhile(action_id, detail):
-                result = await work(detail)
+            async with self._saved_meanwhile(action_id, run.detail):
+                result = await run.work(run.detail)
         except SyncError as error:
             result = f"failed: {error.explained}"
         except Exception:
-            result = "failed: a fault of ours, see the log"
+            result = "failed: a fault of this service, see its log"
             self.log.exception("unforeseen")
         finally:
-            await self.audit.end(action_id, result=result, detail=detail)
+            await self.audit.end(action_id, result=result, detail=run.detail)
 
     @asynccontextmanager
     async def _saved_meanwhile(self, action_id: int, detail: dict[str, Any]) -> AsyncIterator[None]:

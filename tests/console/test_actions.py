@@ -76,8 +76,8 @@ async def test_sync_now_tombstones_whom_clerk_does_not_know(
     assert (user["email"], user["deleted_at"] is not None) == (None, True)
     assert await trail(sql) == [("operator token", "sync now", ADA, "deleted")]
     page = (await operator.get(f"/users/{ADA}")).text
-    assert "brought by reconcile" in page
-    assert "What was done here" in page
+    assert "came by reconcile" in page
+    assert "What operators did" in page
 
 
 async def test_what_was_confirmed_is_done_or_nothing(
@@ -100,7 +100,7 @@ async def test_another_instances_key_tombstones_nobody(
     own_clerk.delete_user(person)
     own_clerk.keys.rotate("ins_another")
     answer = await own_operator.confirm(f"/users/{person}/sync")
-    assert (answer.status_code, "another instance" in answer.text) == (409, True)
+    assert (answer.status_code, "another Clerk instance" in answer.text) == (409, True)
     assert (await stored_user(sql, person))["deleted_at"] is None
 
 
@@ -124,7 +124,7 @@ async def test_a_replayed_delivery_leaves_quarantine(
             b"still poison",
             "It still cannot be read, and stays in quarantine: its body is not JSON.",
         ),
-        (b'{"type": "session.created"}', "It is not for us, and nothing will change"),
+        (b'{"type": "session.created"}', "It is not followed, and nothing will change"),
         (None, "Its body is erased or has expired"),
         (webhook_bytes("user.created"), "a row will be created"),
         (webhook_bytes("user.deleted"), "There is no way back"),
@@ -211,7 +211,7 @@ async def test_the_brake_holds_and_is_let_off_by_number(
     await run(own_operator, sql, "/drift/check")
     await run(own_operator, sql, "/drift/repair", allowed="0")
     assert (await stored_user(sql, spoiled[2]))["deleted_at"] is None
-    assert (await trail(sql))[-1][3] == "3 differed, 1 left, 1 held back by the brake"
+    assert (await trail(sql))[-1][3] == "3 differed, 1 left, 1 held back by the limit"
     await run(own_operator, sql, "/drift/repair", allowed="1")
     assert (await stored_user(sql, spoiled[2]))["deleted_at"] is not None
 
@@ -233,7 +233,7 @@ async def test_beside_another_run_nothing_begins(
 ) -> None:
     async with PostgresExclusive(store_url).hold(OPERATOR_LOCK, "reconcile 7@elsewhere"):
         answer = await own_operator.confirm("/drift/check")
-    assert (answer.status_code, "Held by reconcile 7@elsewhere" in answer.text) == (409, True)
+    assert (answer.status_code, "reconcile 7@elsewhere is under way" in answer.text) == (409, True)
     assert await trail(sql) == []
 
 

@@ -319,7 +319,7 @@ async def test_under_a_prefix_everything_is_there(
         assert browser.page.url == f"{address}/users/{person}"
         await browser.page.click("text=Sync now >> nth=0")
         await browser.confirm()
-        await browser.page.wait_for_selector("text=What was done here")
+        await browser.page.wait_for_selector("text=What operators did")
         assert (browser.complaints, browser.elsewhere) == ([], [])
 
 
@@ -334,14 +334,14 @@ async def test_without_a_script_everything_is_still_there(
         assert "1 field differs" in await browser.text()
         await browser.open(lively["sync now"])
         await browser.confirm()
-        assert "What was done here" in await browser.text()
+        assert "What operators did" in await browser.text()
         await browser.open(lively["delivery"])
         await browser.page.click("text=Show it")
         assert "<script>" in await browser.text()
         await browser.open("/deliveries")
         await browser.page.fill("#user", "x@example.com")
         await browser.page.click("text=Filter")
-        assert "several do" in await browser.text()
+        assert "several users have that name" in await browser.text()
 
 
 @pytest.mark.slow

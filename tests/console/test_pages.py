@@ -12,7 +12,7 @@ from adapters.clerk.translate.json import Reason
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.console.reasons import because
+from service.console.rendering import because
 from service.console.room import console_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
@@ -133,7 +133,9 @@ async def test_deliveries_are_found_by_any_name_of_their_user(
         page = await reader.get(f"/deliveries?user={name}")
         assert len(await entries_of(page)) == 1
         assert f'value="{ADA}"' in page.text
-    assert "Nobody here goes by that" in (await reader.get("/deliveries?user=eve")).text
+    assert (
+        "No user or several users have that name" in (await reader.get("/deliveries?user=eve")).text
+    )
 
 
 @pytest.mark.parametrize("reason", get_args(Reason))

@@ -1,5 +1,4 @@
-// What the pages cannot do without a script: live figures, a pause, copying, and the age of times.
-// Everything works without it; it only saves reloading.
+// Live figures, a pause, copying, and the age of times. Every page works without it.
 "use strict";
 
 const EVERY = 3000;
@@ -10,7 +9,7 @@ function live() {
   return document.querySelector("[data-live]");
 }
 
-// Not while somebody is reading into it with the keyboard, or has text selected, or looks elsewhere.
+// A refresh would disturb: the focus is in the part, text is selected, or the page is hidden.
 function disturbs(part) {
   const selection = document.getSelection();
   return (
@@ -74,7 +73,7 @@ document.addEventListener("click", (event) => {
   }
 });
 
-// Nothing came of a request: what is shown is no longer live, and what was asked for is not there.
+// A request failed: the figures are no longer live, and a part that was asked for is missing.
 function showNoAnswer(event) {
   if (event.detail.successful) {
     return;

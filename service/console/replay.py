@@ -1,4 +1,4 @@
-"""Deliveries that were verified once, applied again: one, or a whole group in quarantine."""
+"""The quarantine, and replays: verified deliveries applied again, one or a group."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,7 +6,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from domain.errors import AlreadyRunning
 from domain.journal import QUARANTINED, JournalEntry, JournalQuery
 from domain.replay import (
     RecordedDelivery,
@@ -17,19 +16,22 @@ from domain.replay import (
     recorded,
 )
 from domain.user import Outcome
-from service.console.actions.recording import on_the_trail
-from service.console.actions.refusals import held_by
+from domain.words import count_of
 from service.console.answers import ConsoleRoute, Refused
-from service.console.names import REPLAY, REPLAY_QUARANTINED
-from service.console.pages.deliveries import entry_of
-from service.console.permission import Acting, Posted, Visit
-from service.console.reasons import because
+from service.console.deliveries import entry_of
+from service.console.rendering import because
 from service.console.room import Room
+from service.console.runs import Run
+from service.console.visit import Acting, Posted, Reading, Visit
 
-router = APIRouter(route_class=ConsoleRoute)
+pages = APIRouter(route_class=ConsoleRoute)
+actions = APIRouter(route_class=ConsoleRoute)
 
-WORDS = {
-    Outcome.CREATED: "It brings in a user we do not have: a row will be created.",
+REPLAY = "replay"
+REPLAY_QUARANTINED = "replay quarantined"
+
+EFFECTS = {
+    Outcome.CREATED: "We do not have its user: a row will be created.",
     Outcome.UPDATED: "It is newer than our row: that will be overwritten with it.",
     Outcome.UNCHANGED: "We have what it says: nothing will change.",
     Outcome.STALE: "Our row is newer than it: nothing will change.",
@@ -38,26 +40,41 @@ WORDS = {
     Outcome.GONE: "Our row is a tombstone, and stays one: nothing will change.",
     Verdict.QUARANTINED: "It still cannot be read, and stays in quarantine",
     Verdict.FAILED: "It cannot be read, and nothing will change",
-    Verdict.IGNORED: "It is not for us, and nothing will change",
+    Verdict.IGNORED: "It is not followed, and nothing will change",
     Verdict.NO_BODY: "Its body is erased or has expired: there is nothing to replay.",
 }
+"""What a replay does, by its rehearsed verdict. Those without a full stop have a reason."""
 
 REHEARSED = 500
-"""Deliveries of a group that a confirmation goes through: somebody is waiting."""
+"""Deliveries of a group that are rehearsed before a confirmation is shown."""
 
 Destination = Callable[[RecordedDelivery], Awaitable[Replayed]]
 
 
-@router.get("/deliveries/{entry_id:int}/replay")
+@pages.get("/quarantine")
+async def quarantine(visit: Reading) -> Response:
+    return visit.page(
+        "quarantine.html",
+        active="quarantine",
+        groups=await visit.room.store.reads.quarantine_groups(),
+        total=await visit.room.store.journal.quarantined(),
+        run=await visit.room.store.audit.last_of(REPLAY_QUARANTINED),
+    )
+
+
+@actions.get("/deliveries/{entry_id:int}/replay")
 async def confirm_one(visit: Acting, entry_id: int) -> Response:
     entry = await _delivery(visit, entry_id)
     rehearsed = await _once(visit.room, entry, _rehearsal(visit.room))
+    words = EFFECTS[rehearsed.verdict]
+    if not words.endswith("."):
+        words = f"{words}: {because(rehearsed.reason)}." if rehearsed.reason else f"{words}."
     return visit.page(
         "confirm.html",
         active="deliveries",
         title="Replay this delivery",
         about=entry.svix_id,
-        words=_foretold(rehearsed),
+        words=words,
         fields={},
         grave=rehearsed.verdict == "deleted",
         to=f"/deliveries/{entry_id}/replay",
@@ -66,27 +83,29 @@ async def confirm_one(visit: Acting, entry_id: int) -> Response:
     )
 
 
-@router.post("/deliveries/{entry_id:int}/replay")
+@actions.post("/deliveries/{entry_id:int}/replay")
 async def replay_one(visit: Acting, form: Posted, entry_id: int) -> Response:
-    del form  # proven, and empty
+    del form  # it is ours, and has no fields
     entry = await _delivery(visit, entry_id)
 
     async def work() -> str:
         return _in_words(await _once(visit.room, entry, _replay(visit.room)))
 
-    await on_the_trail(visit, REPLAY, entry.svix_id, {"entry": entry_id}, work)
+    await visit.on_the_trail(REPLAY, entry.svix_id, {"entry": entry_id}, work)
     return visit.go_on(f"/deliveries/{entry_id}")
 
 
-@router.get("/quarantine/replay")
+@actions.get("/quarantine/replay")
 async def confirm_group(visit: Acting, request: Request) -> Response:
-    error = request.query_params.get("error", "").replace("\0", "")
+    error = _without_nul(request.query_params.get("error", ""))
     total = await visit.room.store.journal.count(_quarantined(error))
-    verdicts = await _rehearsed(visit.room, error)
+    wanted = _quarantined(error, limit=REHEARSED)
+    rehearsed = [one async for one in _each(visit.room, wanted, _rehearsal(visit.room))]
+    verdicts = Counter(one.verdict.value for one in rehearsed)
     return visit.page(
         "confirm.html",
         active="quarantine",
-        title="Replay what is quarantined",
+        title="Replay the quarantine",
         about=error or None,
         words=_group_words(total, verdicts),
         fields={"error": error},
@@ -97,24 +116,18 @@ async def confirm_group(visit: Acting, request: Request) -> Response:
     )
 
 
-@router.post("/quarantine/replay")
+@actions.post("/quarantine/replay")
 async def replay_group(visit: Acting, form: Posted) -> Response:
-    error = form.get("error", "").replace("\0", "")
-    detail: dict[str, Any] = {
-        "total": await visit.room.store.journal.count(_quarantined(error)),
-        "done": 0,
-        "verdicts": {},
-    }
-    try:
-        await visit.room.runs.start(
-            who=visit.visitor.name,
-            action=REPLAY_QUARANTINED,
-            target=error or None,
-            detail=detail,
-            work=lambda detail: _replay_all(visit.room, error, detail),
-        )
-    except AlreadyRunning as running:
-        raise held_by(running) from None
+    error = _without_nul(form.get("error", ""))
+    total = await visit.room.store.journal.count(_quarantined(error))
+    run = Run(
+        who=visit.visitor.name,
+        action=REPLAY_QUARANTINED,
+        target=error or None,
+        detail={"total": total, "done": 0, "verdicts": {}},
+        work=lambda detail: _replay_all(visit.room, error, detail),
+    )
+    await visit.room.runs.start(run)
     return visit.go_on("/quarantine")
 
 
@@ -126,26 +139,13 @@ async def _replay_all(room: Room, error: str, detail: dict[str, Any]) -> str:
     return _tally(verdicts)
 
 
-async def _rehearsed(room: Room, error: str) -> Counter[str]:
-    wanted = _quarantined(error, limit=REHEARSED)
-    replayed = [one async for one in _each(room, wanted, _rehearsal(room))]
-    return Counter(one.verdict.value for one in replayed)
-
-
 def _group_words(total: int, verdicts: Counter[str]) -> str:
     if not total:
-        return "Nothing is waiting there any more."
-    many = "1 delivery" if total == 1 else f"{total:,} deliveries"
+        return "There is none left."
+    many = count_of(total, "delivery", "deliveries")
     which = f"the first {REHEARSED}" if total > REHEARSED else "they"
-    tally = f"By what runs now, {which} would come out as: {_tally(verdicts)}."
+    tally = f"By this release, {which} would come out as: {_tally(verdicts)}."
     return f"{many} will be read again. {tally}"
-
-
-def _foretold(rehearsed: Replayed) -> str:
-    words = WORDS[rehearsed.verdict]
-    if words.endswith("."):
-        return words
-    return f"{words}: {because(rehearsed.reason)}." if rehearsed.reason else f"{words}."
 
 
 async def _once(room: Room, entry: JournalEntry, destination: Destination) -> Replayed:
@@ -172,8 +172,12 @@ def _quarantined(error: str, limit: int | None = None) -> JournalQuery:
     return JournalQuery(outcomes=frozenset({QUARANTINED}), error=error or None, limit=limit)
 
 
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "")
+
+
 async def _delivery(visit: Visit, entry_id: int) -> JournalEntry:
-    """Raises `Refused` for what did not come as a delivery."""
+    """Raises `Refused` for an observation that did not come as a delivery."""
     entry = await entry_of(visit, entry_id)
     if entry.svix_id is None:
         raise Refused(409, "That was no delivery", "Only what Clerk delivered can be replayed.")

@@ -1,4 +1,4 @@
-"""How things stand, in a sentence; and the figures behind it."""
+"""How things stand, in a sentence, with the figures behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from domain.drift import Sweep, load_sweep
 from domain.health import Finding, sentence, troubles
 from service.console.answers import ConsoleRoute
 from service.console.charts import OUTCOMES, bar_chart, line_chart
-from service.console.permission import Reading
 from service.console.room import Room
+from service.console.visit import Reading
 
-router = APIRouter(route_class=ConsoleRoute)
+pages = APIRouter(route_class=ConsoleRoute)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the charts span."""
+    """The time that the charts span."""
 
     name: str
     steps: int
@@ -36,7 +36,7 @@ WINDOWS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the overview is about. A store that is away is one of its findings."""
+    """What the overview shows. Without a store there are findings alone."""
 
     findings: Sequence[Finding]
     sizes: Sizes | None = None
@@ -53,8 +53,8 @@ class Seen:
         )
 
 
-@router.get("")
-@router.get("/", include_in_schema=False)
+@pages.get("")
+@pages.get("/", include_in_schema=False)
 async def overview(visit: Reading, request: Request) -> Response:
     window = _window(request.query_params.get("window"))
     now = datetime.now(UTC)
@@ -77,7 +77,7 @@ async def overview(visit: Reading, request: Request) -> Response:
 
 
 async def look(room: Room) -> Seen:
-    """At everything that can be well or not. Raises `StorageUnavailable`."""
+    """Examines everything that the overview shows. Raises `StorageUnavailable`."""
     report = await room.services.readiness.report()
     if not report.store_is_usable:
         return Seen(findings=report.findings)
@@ -102,6 +102,6 @@ def _window(name: str | None) -> Window:
 
 
 def _next(step: timedelta, now: datetime) -> datetime:
-    """The end of the step that is under way: the bars stand still between two looks."""
+    """The end of the current step, so that bars do not move between two refreshes."""
     begin = datetime(1970, 1, 1, tzinfo=UTC)
     return begin + ((now - begin) // step + 1) * step

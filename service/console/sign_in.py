@@ -1,33 +1,27 @@
-"""The way in and the way out. What needs no permission is here and nowhere else."""
+"""Signing in and out, and the static files: the routes that need no permission."""
 
 import re
 from datetime import timedelta
-from pathlib import Path
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
-from service.console.access.tickets import COOKIE
-from service.console.access.visitor import Visitor
+from service.console.access import COOKIE, Visitor
 from service.console.answers import ConsoleRoute, Refused, SignInNeeded, base_of, room_of
 from service.console.answers import sign_in_page as page
-from service.console.forms import read_form
-from service.console.permission import require_same_origin, session_visitor
+from service.console.rendering import HERE
 from service.console.room import Room
+from service.console.visit import read_form, require_same_origin, session_visitor
 
 router = APIRouter(route_class=ConsoleRoute)
 
-STATIC = {
-    "console.css": "text/css",
-    "console.js": "text/javascript",
-    "htmx-2.0.11.min.js": "text/javascript",
-    "icon.svg": "image/svg+xml",
-}
-HERE = Path(__file__).parents[1] / "static"
+_FILES = StaticFiles(directory=HERE / "static")
 
-FOR_GOOD = {"Cache-Control": "public, max-age=31536000, immutable"}
-"""The address changes with the content."""
+_FOR_GOOD = "public, max-age=31536000, immutable"
+"""The address of a file changes with its content."""
 
 _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
@@ -35,9 +29,12 @@ _LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 @router.get("/static/{name}")
 async def static(request: Request, name: str) -> Response:
     room_of(request)
-    if name not in STATIC:
-        raise Refused(404, "There is no such page", "")
-    return FileResponse(HERE / name, media_type=STATIC[name], headers=FOR_GOOD)
+    try:
+        answer = await _FILES.get_response(name, request.scope)
+    except HTTPException:
+        raise Refused(404, "There is no such file", "") from None
+    answer.headers["Cache-Control"] = _FOR_GOOD
+    return answer
 
 
 @router.get("/sign-in")
@@ -47,7 +44,7 @@ async def sign_in_form(request: Request) -> Response:
 
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
-    """Exchanges a token, or the Clerk session that comes along, for a ticket."""
+    """Exchanges a token, or the Clerk session of this browser, for a ticket."""
     room = room_of(request)
     require_same_origin(request)
     fields = await read_form(request)
@@ -81,7 +78,7 @@ async def _visitor(request: Request, room: Room, unverified_token: str) -> Visit
 
 def _with_ticket(request: Request, room: Room, visitor: Visitor, after: str) -> Response:
     ticket, lifetime = room.access.ticket(visitor)
-    # Within the console, whatever was asked for: nobody is sent elsewhere from here.
+    # Whatever `after` holds, the redirection stays within the console.
     path = quote(after.lstrip("/\\"), safe="/?&=:%+@.,-_~")
     answer = RedirectResponse(f"{base_of(request)}/{path}".rstrip("/"), 303)
     _set_cookie(request, answer, ticket, lifetime)
@@ -96,6 +93,6 @@ def _set_cookie(request: Request, answer: Response, ticket: str, lifetime: timed
         path=base_of(request),
         httponly=True,
         samesite="strict",
-        # Whoever lies about the host gets a cookie that only their own browser is the worse for.
+        # A client that lies about the host gets a cookie that harms only its own browser.
         secure=_LOOPBACK.fullmatch(request.headers.get("host", "")) is None,
     )

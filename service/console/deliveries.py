@@ -1,0 +1,192 @@
+"""What arrived: the list of deliveries with its filters, and one delivery."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from domain.journal import JOURNAL_OUTCOMES, JournalEntry, JournalQuery
+from domain.sync_user import FOLLOWED_EVENTS
+from domain.user import Source, parse_user_id
+from domain.words import past_moment, span
+from service.console.answers import ConsoleRoute, Refused
+from service.console.charts import OUTCOMES
+from service.console.visit import Reading, Visit, seeing_bodies
+
+pages = APIRouter(route_class=ConsoleRoute)
+
+LONGEST_BODY = 256 * 1024
+"""Bytes of a body that one page shows."""
+
+LONGEST_SEARCH = 320
+
+FILTERS = ("outcome", "type", "from", "user", "svix_id", "error", "since", "until")
+"""The parameters of the list's address."""
+
+HIGHEST = 2**63 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A query, the words in the address that asked for it, and those that make no sense."""
+
+    query: JournalQuery
+    before: int | None
+    words: Mapping[str, str]
+    mistakes: tuple[str, ...] = field(default=())
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether there is any filter."""
+        return any(self.words.values())
+
+    def link(self, **changes: object) -> str:
+        """The same query with changes, as the part of an address after `?`."""
+        words = {**self.words, **changes}
+        return urlencode({name: str(word) for name, word in words.items() if word})
+
+
+@pages.get("/deliveries")
+async def deliveries(visit: Reading, request: Request) -> Response:
+    asked = asked_for(await _with_clerks_id(visit, request.query_params))
+    return visit.page(
+        "deliveries.html",
+        active="deliveries",
+        asked=asked,
+        found=await visit.room.store.journal_pages.page(asked.query, asked.before),
+        outcomes=OUTCOMES,
+        sources=tuple(Source),
+        types=FOLLOWED_EVENTS,
+    )
+
+
+@pages.get("/deliveries/{entry_id:int}")
+async def delivery(visit: Reading, entry_id: int) -> Response:
+    entry = await entry_of(visit, entry_id)
+    return visit.page(
+        "delivery.html",
+        active="deliveries",
+        entry=replace(entry, body=None),
+        has_body=entry.body is not None,
+        took=_took(entry),
+        actions=await visit.room.store.audit.about(entry.svix_id) if entry.svix_id else (),
+    )
+
+
+@pages.get("/deliveries/{entry_id:int}/body", dependencies=[Depends(seeing_bodies)])
+async def body(visit: Reading, entry_id: int) -> Response:
+    entry = await entry_of(visit, entry_id)
+    return visit.page(
+        "body.html",
+        active="deliveries",
+        entry=replace(entry, body=None),
+        size=len(entry.body or b""),
+        cut=len(entry.body or b"") > LONGEST_BODY,
+        text=None if entry.body is None else readable(entry.body[:LONGEST_BODY]),
+    )
+
+
+async def entry_of(visit: Visit, entry_id: int) -> JournalEntry:
+    """Raises `Refused` where there is none."""
+    entry = await visit.room.store.journal_pages.entry(entry_id) if entry_id <= HIGHEST else None
+    if entry is None:
+        words = "It may be removed: entries are kept for JOURNAL_DAYS."
+        raise Refused(404, "There is no such delivery", words)
+    return entry
+
+
+def readable(body: bytes) -> str:
+    """Indented where it is JSON, else as it came; bytes that are no text become `�`."""
+    text = body.decode(errors="replace")
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def asked_for(unverified: Mapping[str, str], now: datetime | None = None) -> Asked:
+    """Reads the address leniently: a filter that makes no sense is left out, and reported."""
+    now = now or datetime.now(UTC)
+    mistakes: list[str] = []
+
+    def read(name: str, reader: Callable[[str], Any]) -> Any:
+        text = unverified.get(name, "").strip()
+        try:
+            return reader(text) if text else None
+        except ValueError as error:
+            mistakes.append(f"{error}")
+            return None
+
+    query = JournalQuery(
+        outcomes=read("outcome", _outcome) or frozenset(),
+        event_types=read("type", lambda text: frozenset({_plain(text)})) or frozenset(),
+        source=read("from", _source),
+        user_id=read("user", _user),
+        svix_id=read("svix_id", _plain),
+        error=read("error", _plain),
+        since=read("since", lambda text: past_moment(text, now)),
+        until=read("until", lambda text: past_moment(text, now)),
+    )
+    before = read("before", _cursor)
+    words = {name: unverified.get(name, "").strip()[:200] for name in FILTERS}
+    return Asked(query=query, before=before, words=words, mistakes=tuple(mistakes))
+
+
+def is_user_id(text: str) -> bool:
+    try:
+        return bool(parse_user_id(text))
+    except ValueError:
+        return False
+
+
+def _cursor(text: str) -> int:
+    """The id of an entry or an action. Raises `ValueError`."""
+    if text.isascii() and text.isdigit() and 0 < int(text[:20]) <= HIGHEST:
+        return int(text[:20])
+    raise ValueError("that page does not exist; this is the newest one")
+
+
+def _outcome(text: str) -> frozenset[str]:
+    if text in JOURNAL_OUTCOMES:
+        return frozenset({text})
+    raise ValueError(f"there is no outcome {text[:40]!r}")
+
+
+def _source(text: str) -> Source:
+    try:
+        return Source(text)
+    except ValueError:
+        raise ValueError(f"there is no source {text[:40]!r}") from None
+
+
+def _user(text: str) -> str:
+    try:
+        return parse_user_id(text)
+    except ValueError:
+        raise ValueError("no user or several users have that name: look under Users") from None
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL character cannot be searched for")
+    return text[:200]
+
+
+async def _with_clerks_id(visit: Visit, unverified: Mapping[str, str]) -> Mapping[str, str]:
+    """The same with the user's Clerk id, the only one that the journal has."""
+    text = unverified.get("user", "").strip().replace("\0", "")[:LONGEST_SEARCH]
+    if not text or is_user_id(text):
+        return unverified
+    found = await visit.room.store.reads.find_users(text)
+    return {**unverified, "user": found[0].clerk_id} if len(found) == 1 else unverified
+
+
+def _took(entry: JournalEntry) -> str | None:
+    """The time from the event at Clerk to its arrival here."""
+    if entry.occurred_at is None or entry.received_at < entry.occurred_at:
+        return None
+    return span(entry.received_at - entry.occurred_at)

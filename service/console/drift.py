@@ -1,0 +1,183 @@
+"""Where our table and Clerk disagree: the last comparison, a new one, and the repair."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from domain.drift import Drift, DriftKind, Findings, Sweep, load_sweep, save_sweep
+from domain.errors import IdentityProviderUnavailable
+from domain.reconcile import LAST_FULL, Brake, ReconcileOptions
+from service.console.answers import ConsoleRoute, Refused
+from service.console.room import Room
+from service.console.runs import Run
+from service.console.visit import Acting, Posted, Reading, Visit
+
+pages = APIRouter(route_class=ConsoleRoute)
+actions = APIRouter(route_class=ConsoleRoute)
+
+CHECK = "drift check"
+REPAIR = "drift repair"
+
+FRESH = timedelta(hours=1)
+"""A repair is confirmed by the findings of a check that is no older."""
+
+KEPT = 200
+"""Differences that a run lists, as ids and names of fields: values are read anew when shown."""
+
+KINDS = {
+    DriftKind.MISSING: "at Clerk, and not here",
+    DriftKind.DIFFERING: "on both sides, with different contents",
+    DriftKind.DELETED: "live here, and no longer at Clerk",
+    DriftKind.AHEAD: "our version is newer than Clerk's: no repair takes that back",
+    DriftKind.TOMBSTONED: "a tombstone here, live at Clerk: there is no way back",
+}
+
+EFFECTS = {
+    DriftKind.MISSING: "will be created",
+    DriftKind.DIFFERING: "will be overwritten with what Clerk has",
+    DriftKind.DELETED: "will become a tombstone, within the limit below",
+    DriftKind.AHEAD: "will be left: our version is newer",
+    DriftKind.TOMBSTONED: "will be left: a tombstone stands",
+}
+"""What a repair does to a row."""
+
+
+@pages.get("/drift")
+async def drift(visit: Reading) -> Response:
+    last_full = await visit.room.store.checkpoints.load(LAST_FULL)
+    return visit.page(
+        "drift.html",
+        active="drift",
+        kinds=KINDS,
+        sweep=await load_sweep(visit.room.store.checkpoints),
+        last_full=datetime.fromisoformat(last_full) if last_full else None,
+        run=await visit.room.store.audit.last_of(CHECK, REPAIR),
+    )
+
+
+@actions.get("/drift/check")
+async def confirm_check(visit: Acting) -> Response:
+    return visit.page(
+        "confirm.html",
+        active="drift",
+        title="Check for drift",
+        about=None,
+        words="It reads all users at Clerk, with a third of the calls that Clerk allows, and "
+        "changes nothing.",
+        fields={},
+        grave=False,
+        to="/drift/check",
+        back="/drift",
+        button="Check now",
+    )
+
+
+@actions.post("/drift/check")
+async def check(visit: Acting, form: Posted) -> Response:
+    del form  # it is ours, and has no fields
+    return await _begin(visit, CHECK, Brake(), repair=False)
+
+
+@actions.get("/drift/repair")
+async def confirm_repair(visit: Acting) -> Response:
+    sweep = await _fresh_sweep(visit.room)
+    return visit.page(
+        "repair.html",
+        active="drift",
+        sweep=sweep,
+        brake=Brake(),
+        effects=EFFECTS,
+        to_tombstone=sweep.found.get("deleted", 0) - sweep.repaired.get("deleted", 0),
+    )
+
+
+@actions.post("/drift/repair")
+async def repair(visit: Acting, form: Posted) -> Response:
+    await _fresh_sweep(visit.room)
+    allowed = _allowed(form.get("allowed", ""))
+    return await _begin(visit, REPAIR, Brake(allowed=allowed), repair=True)
+
+
+async def _begin(visit: Visit, action: str, brake: Brake, *, repair: bool) -> Response:
+    detail: dict[str, Any] = {
+        "compared": 0,
+        "total": None,
+        "drifts": [],
+        "found": {},
+        "repaired": {},
+    }
+    if repair:
+        detail["allowed"] = brake.allowed
+    run = Run(
+        who=visit.visitor.name,
+        action=action,
+        target=None,
+        detail=detail,
+        work=lambda detail: _compare(visit.room, detail, brake, repair=repair),
+    )
+    await visit.room.runs.start(run)
+    return visit.go_on("/drift")
+
+
+async def _compare(room: Room, detail: dict[str, Any], brake: Brake, *, repair: bool) -> str:
+    """Keeps `detail` up to date. Returns the result in words."""
+
+    def keep(drift: Drift) -> None:
+        kind = drift.kind.value
+        detail["found"][kind] = detail["found"].get(kind, 0) + 1
+        if len(detail["drifts"]) < KEPT:
+            one = {"kind": kind, "clerk_id": drift.clerk_id, "fields": list(drift.fields)}
+            detail["drifts"].append(one)
+
+    def count(compared: int) -> None:
+        detail["compared"] += compared
+
+    detail["total"] = await _total(room)
+    findings = Findings()
+    options = ReconcileOptions(repair=repair, brake=brake, on_drift=keep, on_compared=count)
+    await room.reconcile.full(options, findings)
+    sweep = findings.as_sweep(datetime.now(UTC))
+    detail.update(found=sweep.found, repaired=sweep.repaired)
+    if not repair:
+        await save_sweep(room.store.checkpoints, sweep)
+    return _in_words(findings, repair=repair)
+
+
+async def _total(room: Room) -> int | None:
+    """How many users Clerk has, to show the progress; None if Clerk does not tell."""
+    try:
+        async with asyncio.timeout(10):
+            return await room.clerk.bulk.count()
+    except (IdentityProviderUnavailable, TimeoutError):
+        return None
+
+
+async def _fresh_sweep(room: Room) -> Sweep:
+    """Raises `Refused` without a recent comparison."""
+    sweep = await load_sweep(room.store.checkpoints)
+    if sweep is None or datetime.now(UTC) - sweep.ended_at > FRESH:
+        words = "A repair is confirmed by the findings of a check within the last hour. Run one."
+        raise Refused(409, "Check first", words)
+    return sweep
+
+
+def _allowed(text: str) -> int | None:
+    """How many rows may be tombstoned; None is the default limit. Raises `Refused`."""
+    if not text.strip():
+        return None
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    words = "Give the number of rows that may be tombstoned, or nothing."
+    raise Refused(400, "That is not a number", words)
+
+
+def _in_words(findings: Findings, *, repair: bool) -> str:
+    drift, left = findings.found.total(), findings.left
+    if not drift:
+        return f"{findings.compared:,} compared, no drift"
+    if not repair:
+        return f"{findings.compared:,} compared, {drift:,} differ"
+    held_back = f", {findings.held_back:,} held back by the limit" if findings.held_back else ""
+    return f"{drift:,} differed, {left:,} left{held_back}"

@@ -1,1 +1,0 @@
-"""What is shown: one module a page, each its own router. Nothing here changes anything."""

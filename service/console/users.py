@@ -1,0 +1,177 @@
+"""One user: our row beside Clerk's answer, what arrived about them, and "sync now"."""
+
+import asyncio
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from domain.errors import IdentityProviderUnavailable
+from domain.explain import Comparison, beside
+from domain.journal import JournalQuery
+from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
+from domain.user import DeletedUser, Outcome, UserId, UserState, parse_user_id
+from service.console.answers import ConsoleRoute, Refused
+from service.console.deliveries import LONGEST_SEARCH, is_user_id
+from service.console.rendering import sentence
+from service.console.visit import Acting, Posted, Reading, Visit
+
+pages = APIRouter(route_class=ConsoleRoute)
+actions = APIRouter(route_class=ConsoleRoute)
+
+PATIENCE = 10.0
+"""Seconds to wait for Clerk's answer."""
+
+SYNC = "sync now"
+
+EFFECTS = {
+    "created": "Clerk has this user and we do not: a row will be created.",
+    "updated": "Clerk's version is newer: our row will be overwritten with it.",
+    "unchanged": "We have what Clerk has: nothing will change.",
+    "stale": "Our row is newer than Clerk's answer: nothing will change.",
+    "gone": "Our row is a tombstone, and stays one: nothing will change.",
+    "deleted": "Clerk does not know this user any more: our row will become a tombstone, and "
+    "everything personal in it is erased. There is no way back.",
+    NOBODY: "Neither side has a live user by this id: there is nothing to do.",
+}
+"""What a sync does, by its expected outcome."""
+
+
+@pages.get("/users")
+async def search(visit: Reading, request: Request) -> Response:
+    text = request.query_params.get("q", "").strip().replace("\0", "")[:LONGEST_SEARCH]
+    found = await visit.room.store.reads.find_users(text) if text else ()
+    if len(found) == 1:
+        return RedirectResponse(f"{visit.base}/users/{found[0].clerk_id}", 303)
+    if delivery := await _delivery(visit, text):
+        return RedirectResponse(f"{visit.base}/deliveries/{delivery}", 303)
+    if not found and is_user_id(text):
+        return RedirectResponse(f"{visit.base}/users/{text}", 303)
+    return visit.page("users.html", active="users", text=text, found=found)
+
+
+@pages.get("/users/{user_id}")
+async def user(visit: Reading, user_id: str) -> Response:
+    """Does not ask Clerk: the page asks for `at_clerk` once it is shown."""
+    checked = _checked_id(user_id)
+    record = await visit.room.store.users.get(checked)
+    rows = await visit.room.store.reads.find_users(checked)
+    story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked))
+    return visit.page(
+        "user.html",
+        active="users",
+        user_id=checked,
+        record=record,
+        row=rows[0] if rows else None,
+        their_requests=_their_requests(record),
+        rows=_fields(beside(record, None)),
+        story=story,
+        actions=await visit.room.store.audit.about(checked),
+    )
+
+
+@pages.get("/users/{user_id}/clerk")
+async def at_clerk(visit: Reading, user_id: str) -> Response:
+    """Our row beside Clerk's answer, or beside the reason why there is none."""
+    checked = _checked_id(user_id)
+    trouble, plan = "", None
+    try:
+        plan = await _planned(visit, checked)
+    except IdentityProviderUnavailable as error:
+        trouble = f"{sentence(error.explained)}."
+    record = plan.ours if plan else await visit.room.store.users.get(checked)
+    rows = _fields(beside(record, plan.clerks if plan else None))
+    return visit.page(
+        "at_clerk.html",
+        active="users",
+        user_id=checked,
+        trouble=trouble,
+        record=record,
+        plan=plan,
+        nobody=NOBODY,
+        rows=sorted(rows, key=lambda row: row.same) if plan else rows,
+    )
+
+
+@actions.get("/users/{user_id}/sync")
+async def confirm_sync(visit: Acting, user_id: str) -> Response:
+    checked = _checked_id(user_id)
+    plan = await _planned(visit, checked)
+    deletes = plan.expected == "deleted"
+    return visit.page(
+        "confirm.html",
+        active="users",
+        title="Sync now",
+        about=checked,
+        words=EFFECTS[plan.expected],
+        fields={"confirmed": plan.expected},
+        changes=_changes(plan),
+        grave=deletes,
+        to=f"/users/{checked}/sync",
+        back=f"/users/{checked}",
+        button="Make it a tombstone" if deletes else "Sync now",
+    )
+
+
+@actions.post("/users/{user_id}/sync")
+async def sync(visit: Acting, form: Posted, user_id: str) -> Response:
+    checked = _checked_id(user_id)
+    confirmed = form.get("confirmed", "")
+    result = await visit.on_the_trail(
+        SYNC,
+        checked,
+        {"confirmed": confirmed if confirmed in EFFECTS else "unknown"},
+        lambda: visit.room.sync_now(checked, confirmed),
+    )
+    if result == CHANGED_MEANWHILE:
+        words = "Something changed since that page was made. Open it again."
+        raise Refused(409, "The effect would be another one now", words)
+    return visit.go_on(f"/users/{checked}")
+
+
+def _fields(rows: list[Comparison]) -> list[Comparison]:
+    """Without `exists`, which the text above the table says."""
+    return [row for row in rows if row.field != "exists"]
+
+
+def _changes(plan: SyncPlan) -> list[Comparison]:
+    """The fields that will be written."""
+    if plan.expected not in (Outcome.CREATED, Outcome.UPDATED):
+        return []
+    return [row for row in _fields(beside(plan.ours, plan.clerks)) if not row.same]
+
+
+def _their_requests(record: UserState) -> str:
+    """How requests of this user are answered. See `domain.resolve_user`."""
+    if record is None:
+        return "Their first request asks Clerk, and creates their row."
+    if isinstance(record, DeletedUser):
+        return "Their requests are refused: 401 user_deleted."
+    if record.banned:
+        return "Their requests are refused: 403 user_banned."
+    return "Their requests are served."
+
+
+async def _planned(visit: Visit, user_id: UserId) -> SyncPlan:
+    """Raises `IdentityProviderUnavailable` or `StorageUnavailable`."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await visit.room.sync_now.plan(user_id)
+    except TimeoutError:
+        raise IdentityProviderUnavailable(f"no answer in {PATIENCE:.0f} s") from None
+
+
+def _checked_id(unverified: str) -> UserId:
+    """Raises `Refused` for anything that is not the id of a Clerk user."""
+    try:
+        return parse_user_id(unverified)
+    except ValueError:
+        words = "A Clerk user id is user_ and letters or digits."
+        raise Refused(404, "There is no such user", words) from None
+
+
+async def _delivery(visit: Visit, text: str) -> int | None:
+    """The entry with that svix id."""
+    if not text.startswith("msg_"):
+        return None
+    found = await visit.room.store.journal_pages.page(JournalQuery(svix_id=text, limit=1))
+    return found.entries[0].id if found.entries else None
