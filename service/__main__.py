@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from domain import health
 from domain.errors import SchemaRefused, StorageUnavailable
 from domain.schema import Standing
-from service.app import create_app
+from service.app import create_app, metrics_app
 from service.bootstrap.settings import read_settings, read_store_settings, works_on
 from service.bootstrap.store import all_sql, migrate_store, missing_sql
 from service.extras import MissingExtra, extra
@@ -63,7 +63,8 @@ def _serve() -> int:
 
     with _configured(read_settings) as (settings, lines):
         try:
-            return serve(create_app(settings, lines), settings)
+            app = create_app(settings, lines)
+            return serve(app, settings, metrics_app(app))
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 

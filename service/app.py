@@ -66,7 +66,9 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
         # FastAPI's own would export addresses, queries and the words of exceptions as they are.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    parts = (webhooks.router, me.router, health.router)
+    parts = [webhooks.router, me.router, health.alive]
+    if settings.metrics_port is None:
+        parts.append(health.inside)
     for part in parts:
         app.include_router(part)
     if settings.has_console:
@@ -92,6 +94,23 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
     return app
 
 
+def metrics_app(app: FastAPI) -> FastAPI:
+    """`/healthz`, `/readyz` and `/metrics` of `app`, to be served on a port of their own.
+
+    Neither scrapes nor probes are logged or counted there.
+    """
+    apart = FastAPI(
+        title="clerk-user-sync: metrics",
+        redirect_slashes=False,
+        openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    apart.state = app.state
+    mount_health(apart)
+    answer_everything(apart)
+    return apart
+
+
 def mount(app: FastAPI) -> None:
     """Put the webhook's route, and the answers to our errors, into your own application.
 
@@ -104,7 +123,8 @@ def mount(app: FastAPI) -> None:
 
 def mount_health(app: FastAPI, prefix: str = "") -> None:
     """Put `/healthz`, `/readyz` and `/metrics` into your own application, under `prefix`."""
-    app.include_router(health.router, prefix=prefix)
+    app.include_router(health.alive, prefix=prefix)
+    app.include_router(health.inside, prefix=prefix)
 
 
 def mount_console(app: FastAPI) -> None:

@@ -119,6 +119,7 @@ class Settings(StoreSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
     cors_origins: CommaSeparated = ()
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     docs: bool = False

@@ -11,6 +11,9 @@ if sys.platform != "win32":
 
 MOST_CONNECTIONS = 4_000
 FEWEST_CONNECTIONS = 16
+METRICS_CONNECTIONS = 64
+"""Of METRICS_PORT, for scrapers and probes."""
+
 OTHER_DESCRIPTORS = 100
 """Files, pipes and connections to Clerk. Those to the store come on top."""
 

@@ -4,8 +4,8 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from types import FrameType
 from typing import cast
@@ -14,19 +14,21 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.edge.account import Edge
-from service.edge.budget import budget_of_this_process
+from service.edge.budget import METRICS_CONNECTIONS, Budget, budget_of_this_process
 from service.edge.protocol import EdgeProtocol
 from service.services import services_of
 from service.settings import Settings
 
 
-def serve(app: FastAPI, settings: Settings) -> int:
-    """Serve until told to stop. 0 when that went as it should.
+def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
+    """Serve until told to stop, and `metrics` too if it has a port. 0 if that went as it should.
 
     Raises `StorageUnavailable` when there is no store to begin with.
     """
     edge = Edge(budget_of_this_process(settings.database_pool_size))
-    server = DrainingServer(server_config(app, settings, edge), app, settings.drain_seconds)
+    beside = [] if settings.metrics_port is None else [_metrics_config(metrics, settings)]
+    config = server_config(app, settings, edge)
+    server = DrainingServer(config, app, settings.drain_seconds, beside)
     server.run()
     return 0 if server.started else 1
 
@@ -50,19 +52,39 @@ def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Confi
     )
 
 
-class DrainingServer(uvicorn.Server):
-    """Turns unready first, and stops accepting a little later."""
+def _metrics_config(metrics: FastAPI, settings: Settings) -> uvicorn.Config:
+    """For METRICS_PORT: the same edge, with the budget of a few scrapers and probes."""
+    config = server_config(metrics, settings, Edge(Budget(connections=METRICS_CONNECTIONS)))
+    config.port = settings.metrics_port or 0
+    config.root_path = ""
+    return config
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_seconds: float) -> None:
+
+class DrainingServer(uvicorn.Server):
+    """Turns unready first, and stops accepting a little later.
+
+    The servers of `beside` begin before it and end after it, so that readiness is told throughout.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: FastAPI,
+        drain_seconds: float,
+        beside: Sequence[uvicorn.Config] = (),
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._drain_seconds = drain_seconds
+        self._beside = beside
         self._draining = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Enters the lifespan by itself: uvicorn would log an error of it as a traceback."""
         with self.capture_signals():
-            async with self._app.router.lifespan_context(self._app):
+            async with self._app.router.lifespan_context(self._app), AsyncExitStack() as stack:
+                for config in self._beside:
+                    await stack.enter_async_context(_serving(config))
                 await super().serve(sockets)
 
     @contextmanager
@@ -97,3 +119,23 @@ class DrainingServer(uvicorn.Server):
 
     def _stop_accepting(self) -> None:
         self.should_exit = True
+
+
+class _Beside(uvicorn.Server):
+    """Leaves the process's signals to the server that it stands beside."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@asynccontextmanager
+async def _serving(config: uvicorn.Config) -> AsyncIterator[None]:
+    """Another port, while the block runs. A port that is taken ends the process."""
+    server = _Beside(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving

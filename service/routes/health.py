@@ -12,7 +12,11 @@ from domain.errors import StorageUnavailable
 from service.routes.plain import PlainRoute
 from service.services import Services, services_of
 
-router = APIRouter(tags=["health"], route_class=PlainRoute)
+alive = APIRouter(tags=["health"], route_class=PlainRoute)
+"""What a load balancer or a container's health check may ask on the public port."""
+
+inside = APIRouter(tags=["health"], route_class=PlainRoute)
+"""What is for those who run the service."""
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -37,25 +41,25 @@ _READING = ["GET", "HEAD"]
 _NOT_READY = {"model": ReadinessReport, "description": "It should not get traffic"}
 
 
-@router.get("/healthz", responses={200: {"model": Health}}, summary="The process lives")
-@router.api_route("/healthz", methods=_READING, include_in_schema=False)
+@alive.get("/healthz", responses={200: {"model": Health}}, summary="The process lives")
+@alive.api_route("/healthz", methods=_READING, include_in_schema=False)
 async def healthz(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-@router.get(
+@inside.get(
     "/readyz",
     responses={200: {"model": ReadinessReport}, 503: _NOT_READY},
     summary="It should get traffic",
 )
-@router.api_route("/readyz", methods=_READING, include_in_schema=False)
+@inside.api_route("/readyz", methods=_READING, include_in_schema=False)
 async def readyz(request: Request) -> Response:
     """503 while draining, without store, schema or keys. Clerk being down only degrades."""
     report = await services_of(request.app).readiness.report()
     return JSONResponse(report.as_document(), status_code=200 if report.ready else 503)
 
 
-@router.get(
+@inside.get(
     "/metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
@@ -83,5 +87,7 @@ async def _ask_the_store(services: Services) -> None:
     )
 
 
-HEALTH_PATHS = frozenset(route.path for route in router.routes if isinstance(route, PlainRoute))
+HEALTH_PATHS = frozenset(
+    route.path for route in (*alive.routes, *inside.routes) if isinstance(route, PlainRoute)
+)
 """Answered whatever else is refused for want of room."""

@@ -40,6 +40,8 @@ class ServiceProcess:
         self._module = module
         self._reserved = reserved_port()
         self.port = self._reserved.number
+        self.probed = environment.get("METRICS_PORT", str(self.port))
+        """The port with `/readyz`."""
         self.secret = environment["CLERK_WEBHOOK_SIGNING_SECRET"]
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -74,7 +76,7 @@ class ServiceProcess:
 
     async def is_ready(self) -> bool:
         assert self._running.poll() is None, f"it ended: {self.log()[-3:]} {self.stderr}"
-        return await self.status("/readyz") == 200
+        return await self.status(f"http://127.0.0.1:{self.probed}/readyz") == 200
 
     async def status(self, path: str) -> int | None:
         """The status of a GET; None without an answer."""

@@ -8,7 +8,7 @@ from opentelemetry import _logs, trace
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLogger
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Tracer, TracerProvider
 
-from service.app import create_app
+from service.app import create_app, metrics_app
 from service.bootstrap.settings import read_settings
 from service.edge.server import serve
 from service.log import log_writer, route_the_libraries
@@ -78,7 +78,7 @@ def main() -> int:
     app = create_app(settings, lines)
     app.get("/failing")(failing)
     try:
-        return serve(app, settings)
+        return serve(app, settings, metrics_app(app))
     finally:
         lines.close()
 

@@ -72,7 +72,7 @@ def test_a_plain_route_takes_one_thing(endpoint: Callable[..., Any]) -> None:
 
 def test_every_route_under_v1_is_opened_by_a_session_token() -> None:
     assert {type(route) for route in me.router.routes} == {SessionRoute}
-    others = [*webhooks.router.routes, *health.router.routes]
+    others = [*webhooks.router.routes, *health.alive.routes, *health.inside.routes]
     assert not [one for one in others if getattr(one, "path", "").startswith("/v1")]
 
 
