@@ -10,6 +10,7 @@ SyncError
 │   └── UserBanned                banned, or deprovisioned by a directory
 ├── Unstorable                  the store refuses this content, and would again
 ├── AlreadyRunning              another run holds the lock
+├── FellBehind                  the changes asked for are no longer kept
 ├── WrongInstance               our key belongs to another Clerk instance
 └── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
@@ -105,6 +106,13 @@ class AlreadyRunning(SyncError):
     def __init__(self, holder: str) -> None:
         super().__init__(holder)
         self.holder = holder
+
+
+class FellBehind(SyncError):
+    """A reader of changes asked for some that retention has removed. It must start over."""
+
+    code = "changes_expired"
+    words = "the changes after that position are no longer kept"
 
 
 class WrongInstance(SyncError):

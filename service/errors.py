@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from domain.errors import (
     AlreadyRunning,
+    FellBehind,
     InvalidSession,
     InvalidSignature,
     SessionPending,
@@ -33,6 +34,7 @@ STATUSES: Mapping[type[SyncError], int] = {
     UserBanned: 403,
     SessionPending: 403,
     AlreadyRunning: 409,
+    FellBehind: 410,
     Unstorable: 422,
     WrongInstance: 500,
     Unavailable: 503,

@@ -41,6 +41,21 @@ RELATIONS: Mapping[str, Relation] = {
     "operator_actions": Relation(
         "0004", frozenset({"who", "action", "target", "detail", "result"}), _WRITE
     ),
+    "user_changes": Relation(
+        "0010",
+        frozenset({"clerk_id", "user_id", "kind", "changed", "source", "position"}),
+        (*_WRITE, "DELETE"),
+    ),
+    "user_change_subscriptions": Relation(
+        "0011",
+        frozenset({"name", "position", "begins_after", "kinds", "holder", "held_until"}),
+        (*_WRITE, "DELETE"),
+    ),
+    "user_changes_set_aside": Relation(
+        "0011",
+        frozenset({"subscription", "position", "clerk_id", "state", "attempts"}),
+        (*_WRITE, "DELETE"),
+    ),
     "users_live": Relation("0009", frozenset({"id", "clerk_id", "observed_at", "synced_by"}), ()),
 }
 """Every table and view of ours but the version table."""

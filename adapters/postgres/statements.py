@@ -2,13 +2,13 @@
 
 The statement takes a batch of observations as one array per column, each user and each svix id at
 most once; null stands for a column of nulls. It locks the stored rows, decides, writes what is
-greater, journals what happened and returns the outcomes, all in one round trip. If another writer
-inserted a user's row between our snapshot and our insert, that observation is skipped: it has no
-result and no trace, and the caller sends it again.
+greater, journals what happened, records what changed and returns the outcomes, all in one round
+trip. If another writer inserted a user's row between our snapshot and our insert, that observation
+is skipped: it has no result and no trace, and the caller sends it again.
 """
 
 from adapters.postgres.columns import USER_COLUMNS
-from domain.user import ACTIVITY_FIELDS
+from domain.user import ACTIVITY_FIELDS, CONTENT_FIELDS
 
 CONTENTS = ", ".join(USER_COLUMNS)
 
@@ -40,7 +40,20 @@ _IDS = "any ((select $1::text[])::text[])"
 _ACTIVITY = "".join(f", coalesce({{0}}.{name}, '-infinity')" for name in ACTIVITY_FIELDS)
 _VERSION = f"({{0}}.clerk_updated_at, {{0}}.observed_at, {{0}}.digest{_ACTIVITY})"
 _GREATER = f"{_VERSION.format('batch')} > {_VERSION.format('stored')}"
-_STORED_ACTIVITY = "".join(f", {name}" for name in ACTIVITY_FIELDS)
+
+
+def _differs(name: str) -> str:
+    """Whether a field is another one. A number in JSON is what was written: 1 is not 1.0."""
+    column = USER_COLUMNS[name]
+    as_text = "::text" if column.type == "jsonb" else ""
+    old, new = f"stored.{name}{as_text}", f"batch.{name}{as_text}"
+    if column.empty is not None:  # an older release left null in a column that it did not know
+        empty = f"{column.empty}::{column.type}{as_text}"
+        old, new = f"coalesce({old}, {empty})", f"coalesce({new}, {empty})"
+    return f"case when {old} is distinct from {new} then '{name}' end"
+
+
+_CHANGED = ",\n            ".join(_differs(name) for name in CONTENT_FIELDS)
 
 # A delivery that leaves quarantine is journaled as read now. The user's id is part of that: an
 # erasure finds the body by it.
@@ -67,7 +80,7 @@ with batch as (
 ),
 stored as materialized (
     select
-        clerk_id, clerk_updated_at, observed_at, deleted_at{_STORED_ACTIVITY},
+        id, clerk_id, clerk_updated_at, observed_at, deleted_at, {CONTENTS},
         case when octet_length(digest) = 16 then '\\x00'::bytea || digest else digest end as digest
     from our.users
     where clerk_id = {_IDS}
@@ -78,6 +91,7 @@ decided as materialized (
     select
         batch.*,
         stored.clerk_updated_at as stored_updated_at,
+        stored.id as stored_id,
         stored.clerk_id is null as is_new,
         case
             when batch.deleted_at is not null and stored.deleted_at is not null then 'unchanged'
@@ -94,7 +108,10 @@ decided as materialized (
                 then stored.deleted_at is null or batch.deleted_at < stored.deleted_at
             when stored.deleted_at is not null then false
             else {_GREATER}
-        end as supersedes
+        end as supersedes,
+        case when batch.digest <> stored.digest then array_remove(array[
+            {_CHANGED}
+        ], null) end as changed
     from batch
     left join stored on stored.clerk_id = batch.clerk_id
     order by batch.clerk_id
@@ -107,7 +124,7 @@ inserted as (
     from decided
     where {is_insertable}
     on conflict (clerk_id) do nothing
-    returning clerk_id
+    returning clerk_id, id
 ),
 updated as (
     update our.users
@@ -122,8 +139,18 @@ updated as (
     where users.clerk_id = decided.clerk_id and not is_new and supersedes
 ),
 settled as (
-    select * from decided
-    where not is_new or clerk_id in (select clerk_id from inserted)
+    select decided.*, coalesce(stored_id, inserted.id) as user_id
+    from decided
+    left join inserted on inserted.clerk_id = decided.clerk_id
+    where not is_new or inserted.id is not null
+),
+recorded as (
+    insert into our.user_changes (clerk_id, user_id, kind, changed, source, occurred_at)
+    select
+        clerk_id, user_id, outcome, coalesce(changed, '{{}}'), source,
+        coalesce(deleted_at, clerk_updated_at)
+    from settled
+    where outcome in ('created', 'deleted') or outcome = 'updated' and changed <> '{{}}'
 ),
 journaled as (
     insert into our.sync_journal (

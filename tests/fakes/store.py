@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+from domain.changes import Change, difference
 from domain.journal import JournalEntry, JournalQuery
 from domain.ports import Journal, UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
@@ -49,11 +50,12 @@ class Entry:
 
 
 class InMemoryStore(UserRepository, UserTable, Journal):
-    """Users and journal; `sync` writes both."""
+    """Users, journal and changes; `sync` writes all three."""
 
     def __init__(self) -> None:
         self.rows: dict[UserId, Row] = {}
         self.journal: list[Entry] = []
+        self.changes: list[Change] = []
 
     async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
         await asyncio.sleep(0)
@@ -62,9 +64,11 @@ class InMemoryStore(UserRepository, UserTable, Journal):
 
     async def sync(self, command: SyncUser) -> SyncResult:
         await asyncio.sleep(0)
-        stored = self.rows.get(command.change.clerk_id)
-        outcome = outcome_of(stored.state if stored else None, command.change)
+        row = self.rows.get(command.change.clerk_id)
+        stored = row.state if row else None
+        outcome = outcome_of(stored, command.change)
         self._keep(command, outcome)
+        self._record(command, outcome, stored)
         return self._journal(command, outcome)
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
@@ -130,6 +134,25 @@ class InMemoryStore(UserRepository, UserTable, Journal):
             row.last_synced_at = datetime.now(UTC)
         if outcome is Outcome.DELETED:
             self.journal = [_erased(entry, user_id) for entry in self.journal]
+
+    def _record(self, command: SyncUser, outcome: Outcome, stored: UserChange | None) -> None:
+        observed = command.change
+        if (moved := difference(outcome, stored, observed)) is None:
+            return
+        self.changes.append(
+            Change(
+                clerk_id=observed.clerk_id,
+                user_id=self.rows[observed.clerk_id].id,
+                kind=moved.kind,
+                changed=moved.changed,
+                source=command.source,
+                occurred_at=observed.clerk_updated_at
+                if isinstance(observed, User)
+                else observed.deleted_at,
+                recorded_at=datetime.now(UTC),
+                position=None,
+            )
+        )
 
     def _journal(self, command: SyncUser, outcome: Outcome) -> SyncResult:
         delivery = command.delivery

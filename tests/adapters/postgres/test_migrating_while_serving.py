@@ -19,7 +19,7 @@ from domain.errors import StorageUnavailable
 from tests.people import deleted, delivered, new_id, user
 from tests.postgres_server import temporary_database
 
-OLDEST_SERVED = "0007"
+OLDEST_SERVED = "0010"
 """The oldest schema that the statements of today work with."""
 
 BEFORE_A_LOCK = "0006"

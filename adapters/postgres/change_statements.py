@@ -1,0 +1,62 @@
+"""Numbering, reading and expiring changes."""
+
+NUMBERED_AT_ONCE = 10_000
+"""Changes that one transaction numbers, so that none is long."""
+
+CHANGE = "clerk_id, user_id, kind, changed, source, occurred_at, recorded_at, position"
+
+UNNUMBERED = """
+select
+    coalesce(max(position), 0) as newest,
+    exists (select from our.user_changes where position is null) as is_behind
+from our.user_changes
+"""
+
+# An id is given before the commit, so a reader that remembers the greatest id it has seen misses
+# whoever commits late. A position is given to what is visible, by one transaction at a time.
+# The statements are sent as one query without parameters: the server runs them as one transaction
+# to its end, even if we are gone. Each of them takes a snapshot of its own, so the update sees what
+# the last holder of the lock has numbered.
+NUMBER = f"""
+set transaction isolation level read committed;
+select pg_advisory_xact_lock(
+    hashtextextended('number changes ' || 'our.user_changes'::regclass::oid, 0));
+with unnumbered as materialized (
+    select clerk_id, id, row_number() over (order by id) as place
+    from (
+        select clerk_id, id from our.user_changes
+        where position is null
+        order by id
+        limit {NUMBERED_AT_ONCE}
+    ) as next
+)
+update our.user_changes as change
+set position = place + (select coalesce(max(position), 0) from our.user_changes)
+from unnumbered
+where change.clerk_id = unnumbered.clerk_id and change.id = unnumbered.id
+"""  # noqa: S608
+
+AFTER = f"""
+select {CHANGE} from our.user_changes where position > $1 order by position limit $2
+"""  # noqa: S608
+
+HISTORY = f"""
+select {CHANGE} from our.user_changes where clerk_id = $1 order by id
+"""  # noqa: S608
+
+ENDS = """
+select coalesce(min(position), 0) as oldest, coalesce(max(position), 0) as newest
+from our.user_changes
+"""
+
+EXPIRE = """
+with oldest as (
+    select clerk_id, id, recorded_at from our.user_changes
+    where position < (select max(position) from our.user_changes)
+    order by position
+    limit $2
+)
+delete from our.user_changes as change using oldest
+where change.clerk_id = oldest.clerk_id and change.id = oldest.id
+    and oldest.recorded_at < now() - $1::interval
+"""

@@ -1,0 +1,64 @@
+"""A change: the fact that a user's stored state moved. It holds ids, names and times, no value.
+
+It is written in the statement that moves the user's row, so there is exactly one, whichever
+observation moved it. `unchanged`, `stale` and `gone` leave none.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.user import CONTENT_FIELDS, Outcome, Source, User, UserId, contents_of
+
+
+class Kind(StrEnum):
+    """What happened to a user."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of one user.
+
+    `user_id` is our own id of the user, `clerk_id` Clerk's; both stay valid after a deletion.
+    `changed` names the fields of `User` that differ, for `updated` alone. `occurred_at` is on
+    Clerk's clock, `recorded_at` on the store's. `position` is None until a reader has numbered it.
+    """
+
+    clerk_id: UserId
+    user_id: UUID
+    kind: Kind
+    changed: tuple[str, ...]
+    source: Source
+    occurred_at: datetime
+    recorded_at: datetime
+    position: int | None
+
+
+class Difference(NamedTuple):
+    """What an observation changed, before it has an id and a position."""
+
+    kind: Kind
+    changed: tuple[str, ...] = ()
+
+
+def difference(outcome: Outcome, stored: object, observed: object) -> Difference | None:
+    """The change that goes with an outcome; None if there is none.
+
+    A release that keeps more fields raises the digest's format, and so reads a version anew
+    (`updated`) even where no field differs. That is no change.
+    """
+    if not outcome.changed_state:
+        return None
+    kind = Kind(outcome.value)
+    if kind is not Kind.UPDATED or not (isinstance(stored, User) and isinstance(observed, User)):
+        return Difference(kind)
+    before, after = contents_of(stored), contents_of(observed)
+    pairs = zip(CONTENT_FIELDS, before, after, strict=True)
+    changed = tuple(name for name, old, new in pairs if old != new)
+    return Difference(kind, changed) if changed else None
