@@ -16,13 +16,15 @@ COPY domain domain
 COPY adapters adapters
 COPY service service
 COPY scripts scripts
+COPY testing testing
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/venv/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
  && python -m compileall -q /opt/venv
 
 
 FROM builder AS without-emulator
-RUN rm -r /opt/venv/lib/python3.11/site-packages/clerk_user_sync/scripts/clerk_emulator
+WORKDIR /opt/venv/lib/python3.11/site-packages/clerk_user_sync
+RUN rm -r scripts/clerk_emulator testing pytest_plugin.py
 
 
 FROM python:3.11-slim AS runtime

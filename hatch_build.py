@@ -15,9 +15,14 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "clerk_user_sync"
-FOLDERS = ("domain", "adapters", "service", "scripts")
+FOLDERS = ("domain", "adapters", "service", "scripts", "testing")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "run")  # `run` is the repository's demo
-MOVED = {"service/public.py": "__init__.py", "service/__main__.py": "__main__.py"}
+MOVED = {
+    "service/public.py": "__init__.py",
+    "service/__main__.py": "__main__.py",
+    # Outside of `testing`, which imports much: pytest loads its plugins at every start.
+    "testing/plugin.py": "pytest_plugin.py",
+}
 
 Places = dict[str, tuple[str, str]]
 

@@ -20,5 +20,5 @@ def extra(name: str, part: str) -> Iterator[None]:
         raise MissingExtra(words, name=error.name) from None
 
 
-FIRST_PARTY = ("clerk_user_sync", "domain", "adapters", "service", "scripts")
+FIRST_PARTY = ("clerk_user_sync", "domain", "adapters", "service", "scripts", "testing")
 """A module of ours that is missing is a fault, not an extra."""

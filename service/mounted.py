@@ -18,7 +18,7 @@ def settle(app: FastAPI, services: Services) -> None:
     A mounted application does not see the one above it while it answers, so each is given the
     services, the answers to our errors and the words for its OpenAPI document.
     """
-    for one in _applications(app):
+    for one in applications(app):
         attach(one, services)
         if SyncError not in one.exception_handlers:
             answer_sync_errors(one)
@@ -34,6 +34,12 @@ def document_problems(app: FastAPI) -> None:
         return
     # FastAPI's own way to extend it: https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = _Documenting(app.openapi)  # type: ignore[method-assign]
+
+
+def applications(app: FastAPI) -> Iterator[FastAPI]:
+    """`app`, and what is mounted into it."""
+    yield app
+    yield from _mounted(app.routes)
 
 
 class _Documenting:
@@ -67,17 +73,12 @@ def _name_one_scheme(schemes: dict[str, Any]) -> None:
         schemes.setdefault(SCHEME, optional)
 
 
-def _applications(app: FastAPI) -> Iterator[FastAPI]:
-    yield app
-    yield from _mounted(app.routes)
-
-
 def _mounted(routes: list[BaseRoute]) -> Iterator[FastAPI]:
     for route in routes:
         if isinstance(route, Mount | Host):
             inner = _without_middleware(route.app)
             if isinstance(inner, FastAPI):
-                yield from _applications(inner)
+                yield from applications(inner)
             else:
                 yield from _mounted(getattr(inner, "routes", []))
 

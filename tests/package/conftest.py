@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hatch_build import FOLDERS
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -73,7 +75,7 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install
 @pytest.fixture
 def in_host(installed: Installed, tmp_path: Path) -> Callable[[str], str]:
     """Runs a program of a host application that has packages of the same names as ours."""
-    for name in ("domain", "adapters", "service", "scripts"):
+    for name in FOLDERS:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(f"OWNER = 'the host'  # {name}\n")
 

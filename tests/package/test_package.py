@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hatch_build import places_of, re_rooted
+from hatch_build import FOLDERS, places_of, re_rooted
 from tests.package.conftest import PROJECT, Built, Installed
 
 InHost = Callable[[str], str]
@@ -22,7 +22,7 @@ for found in pkgutil.walk_packages(clerk_user_sync.__path__, "clerk_user_sync.",
     if "migrations" not in found.name:
         importlib.import_module(found.name)
         print(found.name)
-ours = {"domain", "adapters", "service", "scripts"} & set(sys.modules)
+ours = {"domain", "adapters", "service", "scripts", "testing"} & set(sys.modules)
 assert not ours, ours
 """
 
@@ -62,13 +62,14 @@ def test_every_file_that_the_program_reads_is_in_the_wheel(built: Built) -> None
         held = set(wheel.namelist())
     kept = [
         path.relative_to(PROJECT)
-        for folder in ("domain", "adapters", "service", "scripts")
+        for folder in FOLDERS
         for path in (PROJECT / folder).rglob("*")
         if path.is_file() and path.suffix != ".pyc" and path.parts[-2:-1] != ("run",)
     ]
     assert len(kept) > 150
     assert {f"clerk_user_sync/{path}" for path in kept} <= held
-    assert {"clerk_user_sync/__init__.py", "clerk_user_sync/py.typed"} <= held
+    made = ("__init__.py", "__init__.pyi", "py.typed", "pytest_plugin.py")
+    assert {f"clerk_user_sync/{name}" for name in made} <= held
     assert not {name for name in held if "__pycache__" in name or "/scripts/run/" in name}
 
 

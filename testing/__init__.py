@@ -1,0 +1,20 @@
+"""For the tests of an application that uses this package. The fixtures are in `plugin.py`.
+
+What is here names their types, and works without pytest too.
+"""
+
+from testing.clerk import EmulatedClerk, UserLike, settings_for
+from testing.deliver import AsyncDeliver, Deliver, NotDelivered
+from testing.people import OverrideCurrentUser, SyncedUser, local_user
+
+__all__ = [
+    "AsyncDeliver",
+    "Deliver",
+    "EmulatedClerk",
+    "NotDelivered",
+    "OverrideCurrentUser",
+    "SyncedUser",
+    "UserLike",
+    "local_user",
+    "settings_for",
+]
