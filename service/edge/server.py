@@ -1,4 +1,4 @@
-"""uvicorn, with an end that loses nothing: drain, finish what is in hand, exit 0."""
+"""uvicorn with a graceful stop: become unready, finish the requests in hand, exit 0."""
 
 import asyncio
 import signal
@@ -21,9 +21,10 @@ from service.settings import Settings
 
 
 def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
-    """Serve until told to stop, and `metrics` too if it has a port. 0 if that went as it should.
+    """Serve until a signal stops it, and serve `metrics` if METRICS_PORT is set. Returns the exit
+    code: 0, or 1 if it could not start.
 
-    Raises `StorageUnavailable` when there is no store to begin with.
+    Raises `StorageUnavailable` if the store cannot be opened.
     """
     edge = Edge(budget_of_this_process(settings.database_pool_size))
     beside = [] if settings.metrics_port is None else [_metrics_config(metrics, settings)]
@@ -34,7 +35,7 @@ def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
 
 
 def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Config:
-    """Uvicorn's settings. The limits are those of the budget, and none are uvicorn's."""
+    """Settings of uvicorn. All limits come from the budget; uvicorn's own are off."""
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -53,7 +54,7 @@ def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Confi
 
 
 def _metrics_config(metrics: FastAPI, settings: Settings) -> uvicorn.Config:
-    """For METRICS_PORT: the same edge, with the budget of a few scrapers and probes."""
+    """Settings of uvicorn for METRICS_PORT, with a budget for a few scrapers and probes."""
     config = server_config(metrics, settings, Edge(Budget(connections=METRICS_CONNECTIONS)))
     config.port = settings.metrics_port or 0
     config.root_path = ""
@@ -61,9 +62,9 @@ def _metrics_config(metrics: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 class DrainingServer(uvicorn.Server):
-    """Turns unready first, and stops accepting a little later.
+    """Becomes unready at the first signal, and stops accepting `drain_seconds` later.
 
-    The servers of `beside` begin before it and end after it, so that readiness is told throughout.
+    The servers of `beside` start before it and stop after it, so that readiness is always answered.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class DrainingServer(uvicorn.Server):
         self._draining = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Enters the lifespan by itself: uvicorn would log an error of it as a traceback."""
+        """Enter the lifespan here: uvicorn would log an error in it as a traceback."""
         with self.capture_signals():
             async with self._app.router.lifespan_context(self._app), AsyncExitStack() as stack:
                 for config in self._beside:
@@ -89,7 +90,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """SIGHUP, which a closed terminal sends, stops as SIGTERM does; nohup ignores it."""
+        """Also handle SIGHUP, which a closed terminal sends, unless nohup has set it to ignore."""
         hangup = getattr(signal, "SIGHUP", None)  # Windows has none
         with super().capture_signals():
             is_main = threading.current_thread() is threading.main_thread()
@@ -103,10 +104,10 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(hangup, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, stop at the second, drop everything at the third.
+        """Drain at the first signal, stop accepting at the second, stop at once at the third.
 
-        The base class raises the signal again after a clean end. To stop when asked to is
-        success, so the signal is not recorded here and the process exits with 0.
+        The base class would record the signal and raise it again at the end. It is not recorded
+        here, so the process exits with 0 (docs/decisions/0007-to-stop-when-asked-is-success.md).
         """
         del sig, frame
         if self._draining or not self.started:
@@ -122,7 +123,7 @@ class DrainingServer(uvicorn.Server):
 
 
 class _Beside(uvicorn.Server):
-    """Leaves the process's signals to the server that it stands beside."""
+    """A second server of this process, which leaves the signals to the first."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -131,7 +132,7 @@ class _Beside(uvicorn.Server):
 
 @asynccontextmanager
 async def _serving(config: uvicorn.Config) -> AsyncIterator[None]:
-    """Another port, while the block runs. A port that is taken ends the process."""
+    """Serve another port while the block runs. If the port is taken, the process exits."""
     server = _Beside(config)
     serving = asyncio.create_task(server.serve())
     try:

@@ -356,7 +356,7 @@ class TestCommand:
         told = json.loads(ended.stdout)
         assert told["level"] == "warning"
         assert told["event"] == (
-            "these are no settings: CLERK_AUTHORIZED_PARTY, CLERK_WEBHOOK_SECRET"
+            "unknown settings: CLERK_AUTHORIZED_PARTY, CLERK_WEBHOOK_SECRET"
         )
 
     def test_migrate_without_a_store_exits_with_69(self, tmp_path: Path) -> None:
