@@ -355,9 +355,7 @@ class TestCommand:
         ended = run("migrate", cwd=tmp_path, DATABASE_URL=nowhere, **ENVIRONMENT, **slips)
         told = json.loads(ended.stdout)
         assert told["level"] == "warning"
-        assert told["event"] == (
-            "unknown settings: CLERK_AUTHORIZED_PARTY, CLERK_WEBHOOK_SECRET"
-        )
+        assert told["event"] == ("unknown settings: CLERK_AUTHORIZED_PARTY, CLERK_WEBHOOK_SECRET")
 
     def test_migrate_without_a_store_exits_with_69(self, tmp_path: Path) -> None:
         nowhere = "postgresql://nobody:canary@127.0.0.1:1/nowhere"
