@@ -22,8 +22,10 @@ from service.extras import extra
 NAME = "clerk-user-sync"
 
 _STARTS = (ExitCode.OK, ExitCode.USAGE, ExitCode.UNAVAILABLE, ExitCode.MISCONFIGURED)
+_SERVES = (*_STARTS, ExitCode.PORT_TAKEN)
 _CHECKS = (ExitCode.OK, ExitCode.NOT_WELL, ExitCode.USAGE)
-_OPERATES = tuple(code for code in ExitCode if code is not ExitCode.NOT_WELL)
+_NOT_OF_ALL = (ExitCode.NOT_WELL, ExitCode.PORT_TAKEN)
+_OPERATES = tuple(code for code in ExitCode if code not in _NOT_OF_ALL)
 
 
 def serve() -> None:
@@ -51,7 +53,7 @@ class Entry:
 
 
 ENTRIES: Mapping[str, Entry] = {
-    "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _STARTS),
+    "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _SERVES),
     "migrate": Entry(migrate, ("migrate  # with DATABASE_URL, once per release",), _STARTS),
     "doctor": Entry(doctor, ("doctor", "doctor --json"), (*_CHECKS, ExitCode.INTERRUPTED)),
     "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),

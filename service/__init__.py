@@ -1,1 +1,1 @@
-"""The HTTP service: FastAPI serves the routes, `bootstrap/` builds and connects all parts."""
+"""The running thing. FastAPI faces the world; `bootstrap/` ties the knot."""

@@ -1,11 +1,11 @@
 """`python -m service` serves; `python -m service migrate` brings the schema to head.
 
-`migrate` needs only the settings of the database. `migrate --sql` prints the SQL that `migrate`
-would run, `migrate --sql all` the SQL for an empty database. In the package: `python -m
-clerk_user_sync`, or the command `clerk-user-sync`.
+`migrate` needs the settings of the database alone. `migrate --sql` writes the SQL that is missing,
+`migrate --sql all` all of it. In the package: `python -m clerk_user_sync`, or the command
+`clerk-user-sync`.
 
-Exit codes: 0 stopped by a signal, 64 wrong usage, 69 the store is unreachable, 78 settings are
-wrong, the schema cannot be migrated, or a library is not installed.
+Exit codes: 0 stopped as asked, 64 wrong usage, 69 the store is unreachable, 71 the port is taken,
+78 settings are wrong, the schema cannot be migrated, or a library is not installed.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from domain import health
@@ -25,18 +24,21 @@ from domain.schema import Standing
 from service.app import create_app, metrics_app
 from service.bootstrap.settings import read_settings, read_store_settings, works_on
 from service.bootstrap.store import all_sql, migrate_store, missing_sql
+from service.dotenv import read_dotenv
+from service.edge.listening import CannotListen
 from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter
-from service.settings import StoreSettings, mistakes, unknown
+from service.mistakes import mistakes, slips
+from service.settings import StoreSettings
 
-USAGE, UNREACHABLE, MISCONFIGURED = 64, 69, 78
+USAGE, UNREACHABLE, TAKEN, MISCONFIGURED = 64, 69, 71, 78
 
 SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command. Returns the exit code."""
+    """Returns the exit code."""
     try:
         return _run(arguments)
     except ValidationError as error:
@@ -65,13 +67,15 @@ def _serve() -> int:
         try:
             app = create_app(settings, lines)
             return serve(app, settings, metrics_app(app))
+        except CannotListen as error:
+            return _refuse(TAKEN if error.is_taken else MISCONFIGURED, f"No socket: {error}")
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
+            return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
 
 
 def _migrate() -> int:
     with _configured(read_store_settings) as (settings, _):
-        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - before the result
+        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - not the answer
         try:
             state = asyncio.run(migrate_store(settings))
         except SchemaRefused as error:
@@ -86,26 +90,26 @@ def _migrate() -> int:
 
 
 def _write_sql(*, of_all: bool) -> int:
-    """Print the missing SQL, or all of it, for a database administrator to run."""
+    """What is missing, or all for a new database: for a database administrator to run."""
     with _configured(read_store_settings) as (settings, _):
         try:
             text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
         except SchemaRefused as error:
-            return _refuse(MISCONFIGURED, f"The schema cannot be migrated: {error}")
+            return _refuse(MISCONFIGURED, f"There is no SQL to run: {error}")
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The schema cannot be read: {error}")
+            return _refuse(UNREACHABLE, f"The store does not say what is missing: {error}")
     print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
     return 0
 
 
 @contextmanager
 def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings, LogWriter]]:
-    """The settings, and the log in the format that they name. Raises `ValidationError`."""
+    """The settings, and the log they ask for. Raises `ValidationError`."""
     settings = read()
     lines = log_writer(settings.log_format)
     route_the_libraries(settings.log_level, settings.log_format, lines)
-    if names := unknown({**dotenv_values(".env", encoding="utf-8-sig"), **os.environ}):
-        logging.getLogger("service").warning("unknown settings: %s", ", ".join(names))
+    if names := slips({**read_dotenv(), **os.environ}):
+        logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
     try:
         yield settings, lines
     finally:

@@ -1,4 +1,4 @@
-"""Log lines: JSON, or coloured text on a terminal. They hold ids and outcomes, no personal data."""
+"""Log lines: JSON, or coloured text on a terminal. Ids and outcomes, never a person's data."""
 
 import logging
 import sys
@@ -21,35 +21,36 @@ _LINE = "clerk_user_sync.line"
 
 
 class Lines(Protocol):
-    """The destination of log lines: a `LogWriter`, or a text file."""
+    """Where lines go: a `LogWriter`, or a text file."""
 
     def write(self, line: str, /) -> object: ...
     def isatty(self) -> bool: ...
 
 
 def log_writer(fmt: str, file: TextIO | None = None) -> LogWriter:
-    """The writer to `file`, by default standard output. All loggers of a process share one."""
+    """The writer to standard output, which this process's loggers share."""
     file = file or sys.stdout
     is_terminal = file is not None and _is_terminal(file)
 
-    def dropped_line(count: int) -> str:
+    def tell(count: int) -> str:
+        """Made by an ordinary logger, since it is to look like any other line."""
         line = StringIO()
         logger = _logger("warning", _renderer(fmt, is_terminal=is_terminal), line)
-        logger.warning("log_lines_dropped", lines=count)
+        logger.warning("log lines dropped", lines=count)
         return line.getvalue()
 
-    return LogWriter(file, dropped_line)
+    return LogWriter(file, tell)
 
 
 def line_logger(level: str, fmt: str, lines: Lines) -> FilteringBoundLogger:
-    """A logger that writes to `lines`, with one call for each line."""
+    """A logger that writes its lines there, one call for each."""
     return _logger(level, _renderer(fmt, is_terminal=_is_terminal(lines)), lines)
 
 
 def request_line(level: str, fmt: str, lines: Lines) -> Callable[[dict[str, Any]], None]:
-    """A function that writes a request's line as `line_logger(…).info("request", …)` does.
+    """What writes a request's line: the same as `line_logger(…).info("request", …)` would write.
 
-    JSON lines bypass structlog, which would be most of their cost.
+    JSON takes a short way past structlog, which would be most of the line's cost.
     """
     log = line_logger(level, fmt, lines)
     if not log.is_enabled_for(logging.INFO):
@@ -67,7 +68,7 @@ def request_line(level: str, fmt: str, lines: Lines) -> Callable[[dict[str, Any]
 
 
 def route_the_libraries(level: str, fmt: str, lines: Lines) -> None:
-    """Write the log lines of all libraries to `lines` too. Not for use in a host's process."""
+    """For a process of our own: the libraries' log lines get the same form, and go there too."""
     handler = _Handler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -85,12 +86,12 @@ def route_the_libraries(level: str, fmt: str, lines: Lines) -> None:
 
 
 def note(scope: MutableMapping[str, Any], **facts: Any) -> None:
-    """Add facts to the request's log line. Ids and outcomes only, never text from a person."""
+    """Add to the request's line. Ids and outcomes only, never what a person wrote."""
     scope.setdefault(_LINE, {}).update(facts)
 
 
 def facts_of(scope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The facts that `note` added."""
+    """What was noted."""
     facts: Mapping[str, Any] = scope[_LINE]
     return facts
 
@@ -112,7 +113,7 @@ def _logger(level: str, renderer: Processor, lines: Lines) -> FilteringBoundLogg
 
 
 class _Logger:
-    """The logger that structlog calls. All levels are the same here: the line names its level."""
+    """What structlog calls, whatever the level: the line has it already."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -152,7 +153,7 @@ def _json(event: dict[str, Any], option: int = 0, **_: Any) -> str:
 def _frames_without_locals(
     _: Any, __: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Reduce an exception to its type and frames: the rest may hold personal data."""
+    """A traceback as places in the code. Messages and variables may hold a person's data."""
     raised = event.pop("exc_info", None)
     if raised is True:  # what `log.exception` passes
         raised = sys.exc_info()

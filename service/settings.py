@@ -3,16 +3,12 @@
 `.env.example` says what each is for. All mistakes are reported at once, and no value is ever shown.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -25,11 +21,16 @@ from pydantic_settings import (
 from domain.retention import RetentionPeriods
 from domain.signing_secret import parse_signing_secret
 from domain.user import USER_ID
+from service.addresses import (
+    api_address,
+    frontend_api,
+    issuer_address,
+    origin,
+    trusted_address,
+)
+from service.dotenv import DOTENV, encoding_of
 
-_PUBLIC_KEY = re.compile(r"(?s)-----BEGIN (RSA )?PUBLIC KEY-----.+-----END (RSA )?PUBLIC KEY-----")
 _GRANT = re.compile(rf"{USER_ID}|org_[A-Za-z0-9]{{1,120}}:[a-z0-9_:-]{{1,120}}", re.ASCII)
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.-]+(:\d{1,5})?")
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CLERK_API = "https://api.clerk.com"
 
 PREFIX = "CLERK_USER_SYNC_"
@@ -42,11 +43,11 @@ class StoreSettings(BaseSettings):
     """What `migrate` is told: the store, and how to log."""
 
     model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8-sig",
+        env_file=DOTENV,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
+        allow_inf_nan=False,
         hide_input_in_errors=True,
     )
 
@@ -55,6 +56,13 @@ class StoreSettings(BaseSettings):
     data_dir: Path = Path(".data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
+
+    def __init__(self, **given: Any) -> None:
+        """Raises `ValidationError`, also for a `.env` that cannot be read."""
+        file = given.get("_env_file", DOTENV)
+        if isinstance(file, str | Path):
+            given["_env_file_encoding"] = encoding_of(file)
+        super().__init__(**given)
 
     @classmethod
     def settings_customise_sources(
@@ -74,6 +82,7 @@ class StoreSettings(BaseSettings):
             DotEnvSettingsSource(
                 settings_cls,
                 env_file=getattr(dotenv_settings, "env_file", None),
+                env_file_encoding=getattr(dotenv_settings, "env_file_encoding", None),
                 env_prefix=PREFIX,
             ),
             dotenv_settings,
@@ -84,7 +93,7 @@ class Settings(StoreSettings):
     """What the service is told. Times in seconds."""
 
     database_pool_size: int = Field(default=10, ge=1, le=1000)
-    database_statement_cache: int = Field(default=100, ge=0)
+    database_statement_cache: int = Field(default=100, ge=0, le=100_000)
     migrate_on_start: bool = False
 
     clerk_secret_key: SecretStr
@@ -98,16 +107,16 @@ class Settings(StoreSettings):
     clerk_audience: str | None = None
     clerk_instance_id: str | None = Field(default=None, pattern=r"^ins_[A-Za-z0-9]+$")
     clerk_api_url: str = _CLERK_API
-    clerk_rate_limit: int | None = Field(default=None, ge=10)
+    clerk_rate_limit: int | None = Field(default=None, ge=10, le=1_000_000)
 
     jit_deadline: float = Field(default=3.0, gt=0, le=10)
-    jit_max_fetches: int = Field(default=16, ge=1)
-    jit_unknown_for: float = Field(default=5.0, ge=0)
+    jit_max_fetches: int = Field(default=16, ge=1, le=10_000)
+    jit_unknown_for: float = Field(default=5.0, ge=0, le=86_400)
 
-    reconcile_every: float | None = Field(default=None, ge=1)
+    reconcile_every: float | None = Field(default=None, ge=1, le=31_536_000)
 
-    journal_body_days: int = Field(default=30, ge=1)
-    journal_days: int = Field(default=90, ge=35)
+    journal_body_days: int = Field(default=30, ge=1, le=36_500)
+    journal_days: int = Field(default=90, ge=35, le=36_500)
     silence_after: float = Field(default=900.0, gt=0, le=43_200)
     replay_signing_secret: SecretStr | None = None
 
@@ -125,6 +134,13 @@ class Settings(StoreSettings):
     docs: bool = False
     drain_seconds: float = Field(default=1.0, ge=0, le=60)
     shutdown_seconds: int = Field(default=20, ge=1, le=300)
+
+    http_proxy: SecretStr | None = None
+    https_proxy: SecretStr | None = None
+    all_proxy: SecretStr | None = None
+    no_proxy: str = ""
+    ssl_cert_file: str | None = None
+    ssl_cert_dir: str | None = None
 
     @field_validator(
         "clerk_authorized_parties",
@@ -191,20 +207,21 @@ class Settings(StoreSettings):
             raise ValueError("give user_… or org_…:role, comma-separated")
         return values
 
-    @field_validator("cors_origins")
+    @field_validator("clerk_authorized_parties", "cors_origins")
     @classmethod
     def _origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        # A browser sends an origin in lower case and without a path, and it is compared as text.
-        values = tuple(value.rstrip("/").lower() for value in values)
-        if not all(_ORIGIN.fullmatch(value) for value in values):
-            raise ValueError("give https://host or http://host:port, comma-separated")
-        return values
+        # Compared as text with what a browser sends.
+        return tuple(map(origin, values))
 
     @field_validator("clerk_publishable_key")
     @classmethod
-    def _a_publishable_key(cls, value: str | None) -> str | None:
-        if value is not None:
-            frontend_api(value)
+    def _a_publishable_key(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        issuer_address(f"https://{frontend_api(value)}")
+        secret = info.data.get("clerk_secret_key")
+        if secret and secret.get_secret_value()[3:7] != value[3:7]:
+            raise ValueError("one of this and CLERK_SECRET_KEY is of a test, the other is live")
         return value
 
     @field_validator("clerk_issuer")
@@ -215,17 +232,20 @@ class Settings(StoreSettings):
             raise ValueError("missing; or set CLERK_PUBLISHABLE_KEY, which tells it")
         return value
 
-    @field_validator("clerk_jwt_key")
+    @field_validator("clerk_issuer")
     @classmethod
-    def _a_public_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and _PUBLIC_KEY.search(value.get_secret_value()) is None:
-            raise ValueError("a Clerk JWT key is a PEM that begins with BEGIN PUBLIC KEY")
-        return value
+    def _an_issuer(cls, value: str | None) -> str | None:
+        return None if value is None else issuer_address(value)
 
-    @field_validator("clerk_issuer", "clerk_jwks_url", "clerk_api_url")
+    @field_validator("clerk_jwks_url")
     @classmethod
     def _an_address(cls, value: str | None) -> str | None:
         return None if value is None else trusted_address(value)
+
+    @field_validator("clerk_api_url")
+    @classmethod
+    def _an_api(cls, value: str) -> str:
+        return api_address(value)
 
     @property
     def retention(self) -> RetentionPeriods:
@@ -244,55 +264,10 @@ class Settings(StoreSettings):
     @property
     def issuer(self) -> str:
         """Who signs the session tokens: `iss`, without a trailing slash."""
-        return self.clerk_issuer or f"https://{frontend_api(self.clerk_publishable_key or '')}"
+        key = self.clerk_publishable_key or ""
+        return self.clerk_issuer or issuer_address(f"https://{frontend_api(key)}")
 
     @property
     def jwks_url(self) -> str:
         """Where the signing keys are published."""
         return self.clerk_jwks_url or f"{self.issuer}/.well-known/jwks.json"
-
-
-def frontend_api(publishable_key: str) -> str:
-    """The host in a publishable key: `pk_test_` or `pk_live_` and base64 of the host and `$`.
-
-    Raises `ValueError`. Source: `@clerk/shared` keys.ts.
-    """
-    match = re.fullmatch(r"pk_(test|live)_([A-Za-z0-9+/=_-]+)", publishable_key)
-    host = _decoded(match.group(2)) if match else ""
-    if not re.fullmatch(r"[A-Za-z0-9.-]+\.[A-Za-z0-9-]+(:\d+)?\$", host):
-        raise ValueError("a Clerk publishable key starts with pk_test_ or pk_live_")
-    return host[:-1]
-
-
-def unknown(names: Iterable[str]) -> list[str]:
-    """Those that look like one of Clerk's settings and are none: a slip nobody would notice."""
-    plain = {name.upper() for name in Settings.model_fields}
-    known = plain | {f"{PREFIX}{name}" for name in plain}
-    return sorted(name for name in names if name.startswith("CLERK_") and name not in known)
-
-
-def mistakes(error: ValidationError) -> list[str]:
-    """One line for each wrong setting, by its name in the environment, without its value."""
-    return [_mistake(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False)]
-
-
-def _mistake(place: tuple[int | str, ...], message: str) -> str:
-    words = message.removeprefix("Value error, ")
-    return f"{str(place[0]).upper()}: {words}" if place else words
-
-
-def _decoded(text: str) -> str:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeError):
-        return ""
-
-
-def trusted_address(value: str) -> str:
-    """An address that secrets and personal data may be sent to. Raises `ValueError`."""
-    parts = urlsplit(value)
-    if parts.scheme == "https" and parts.hostname:
-        return value.rstrip("/")
-    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
-        return value.rstrip("/")
-    raise ValueError("must be https:// (plain http only to this machine)")

@@ -26,7 +26,7 @@ rm -rf -- "$@"
 
 
 class Keeper:
-    """Runs one command at a time. `farewell` is its last one; then it deletes `remove`.
+    """Runs one command at a time, in `home`. `farewell` is its last one; then it deletes `remove`.
 
     The commands' environment holds `environment` and PATH. Ours is not passed on: it holds secrets,
     and PostgreSQL's own variables would interfere.
@@ -36,6 +36,7 @@ class Keeper:
         self,
         account: Account,
         *,
+        home: Path,
         lock: int,
         log: Path,
         environment: Mapping[str, str],
@@ -50,7 +51,7 @@ class Keeper:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            cwd="/",
+            cwd=home,
             env={"PATH": path, "LC_ALL": "C", "TZ": "UTC", **environment},
             umask=0o077,
             pass_fds=[lock],

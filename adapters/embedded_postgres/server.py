@@ -144,6 +144,7 @@ class EmbeddedPostgres:
             account.take_over(self._home)
             self._keeper = Keeper(
                 account,
+                home=self._home,
                 lock=lock,
                 log=self._log,
                 environment={"PGHOST": "127.0.0.1", "PGUSER": USER, "PGPASSWORD": self._password},
@@ -174,9 +175,9 @@ class EmbeddedPostgres:
         port = self._port or _free_port()
         settings = [f"--{name}={value}" for name, value in self.settings.items()]
         options = shlex.join(["-p", str(port), *settings])
-        started = self._succeeds(
-            "pg_ctl", "start", "-D", self._cluster, "-l", self._log, "-o", options
-        )
+        # Relative paths: pg_ctl puts both into a shell's double quotes, where `$(…)` would be run.
+        paths = ("-D", self._cluster.name, "-l", self._log.name)
+        started = self._succeeds("pg_ctl", "start", *paths, "-o", options)
         self._port = port if started else self._port
         return started
 

@@ -19,8 +19,9 @@ from scripts.commands.screen import Screen, Tally, would_be
 from service.bootstrap import operations
 from service.bootstrap.settings import read_settings, works_on
 from service.jobs import OPERATOR_LOCK, holder
+from service.mistakes import mistakes
 from service.services import Operations
-from service.settings import Settings, mistakes
+from service.settings import Settings
 
 ASKED_ABOVE = 1000
 """More writes than this need the operator's consent."""

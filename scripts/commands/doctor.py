@@ -19,8 +19,10 @@ from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
 from service.bootstrap import operations
 from service.bootstrap.settings import notes_on, read_settings, works_on
+from service.dotenv import read_dotenv
+from service.mistakes import mistakes, slips
 from service.services import Operations
-from service.settings import Settings, mistakes, unknown
+from service.settings import Settings
 
 PATIENCE = 10.0
 """Seconds for Clerk's answers."""
@@ -47,7 +49,7 @@ async def _examine(screen: Screen) -> list[Finding]:
     except ValidationError as error:
         return [health.configuration(mistakes(error), [])]
     screen.say(f"doctor: {works_on(settings)}")
-    findings = [health.configuration([], _doubts(settings, os.environ))]
+    findings = [health.configuration([], _doubts(settings, {**read_dotenv(), **os.environ}))]
     try:
         async with operations(settings) as available:
             return [*findings, *await _of_all(settings, available)]
@@ -102,9 +104,9 @@ async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
     ]
 
 
-def _doubts(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+def _doubts(settings: Settings, environment: Mapping[str, str | None]) -> list[str]:
     """Settings that are allowed, and may yet be a mistake."""
-    strange = [f"{name} is no setting" for name in unknown(environment)]
+    strange = [f"{name} is no setting" for name in slips(environment)]
     anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES is empty"]
     return [*anyone, *strange, *notes_on(settings)]
 

@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     USAGE = 64, "wrong usage, or not agreed to"
     BAD_DATA = 65, "bad data"
     UNAVAILABLE = 69, "the store or Clerk is unavailable"
+    PORT_TAKEN = 71, "the port is taken"
     IO_ERROR = 74, "input or output failed"
     ALREADY_RUNNING = 75, "another run is under way"
     NOT_PERMITTED = 77, "the key is wrong, or of another Clerk instance"

@@ -1,6 +1,5 @@
 """`file` replays deliveries from JSON Lines; `export` writes what our journal still has of them."""
 
-import io
 import os
 import stat
 import sys
@@ -160,8 +159,8 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
     """A file that only its owner may read, or standard output."""
     if path == STANDARD:
-        with standard_output() as stream:
-            yield stream
+        with _until_the_reader_has_gone():
+            yield sys.stdout.buffer
         return
     try:
         with open(path, "wb", opener=partial(_private, force=force)) as stream:
@@ -176,21 +175,13 @@ def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def standard_output() -> Iterator[BinaryIO]:
-    """Writes whole lines. The reader may stop early: `export | head` is no mistake.
-
-    Under PYTHONUNBUFFERED standard output is a raw file, whose `write` may take a part only.
-    """
-    output = sys.stdout.buffer
-    stream = io.BufferedWriter(output) if isinstance(output, io.RawIOBase) else output
+def _until_the_reader_has_gone() -> Iterator[None]:
+    """`export | head` is no mistake: the reader may stop early."""
     try:
-        yield stream
-        stream.flush()
+        yield
+        sys.stdout.buffer.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    finally:
-        if isinstance(stream, io.BufferedWriter) and stream is not output:
-            stream.detach()
 
 
 def _private(path: str, flags: int, *, force: bool) -> int:

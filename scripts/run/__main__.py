@@ -19,7 +19,7 @@ from typing import Annotated
 
 import httpx
 import typer
-from dotenv import dotenv_values
+from pydantic import ValidationError
 from rich.console import Console
 
 from scripts.run.children import Child, ChildEnded, child
@@ -32,6 +32,7 @@ from scripts.run.screen import (
     story_table,
 )
 from scripts.run.story import Person, Story
+from service.dotenv import read_dotenv
 
 READY_WITHIN = 60.0
 STORY_WITHIN = 60.0
@@ -58,7 +59,10 @@ def main(
 
 
 def _has_a_clerk_key() -> bool:
-    kept = dotenv_values(".env", encoding="utf-8-sig") if Path(".env").exists() else {}
+    try:
+        kept = read_dotenv()
+    except ValidationError:
+        return True  # the service says what is wrong with the file
     return bool(os.environ.get("CLERK_SECRET_KEY") or kept.get("CLERK_SECRET_KEY"))
 
 
@@ -105,8 +109,8 @@ class _Running:
         """Run the demo and print it. Returns whether every result is right, and Grace."""
         key = {"Authorization": f"Bearer {self.secret_key}"}
         async with (
-            httpx.AsyncClient(base_url=self.clerk_url, headers=key) as clerk,
-            httpx.AsyncClient(base_url=self.service_url) as service,
+            httpx.AsyncClient(base_url=self.clerk_url, headers=key, trust_env=False) as clerk,
+            httpx.AsyncClient(base_url=self.service_url, trust_env=False) as service,
             asyncio.timeout(STORY_WITHIN),
         ):
             story = Story(Clerk(clerk), service, self.service)
@@ -158,7 +162,10 @@ async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncItera
 
 
 async def _ready(service: Child, url: str) -> None:
-    async with httpx.AsyncClient(base_url=url) as http, asyncio.timeout(READY_WITHIN):
+    async with (
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+        asyncio.timeout(READY_WITHIN),
+    ):
         while True:
             service.check()
             try:

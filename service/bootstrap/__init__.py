@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -24,7 +23,7 @@ from service.bootstrap.clerk import (
     session_verifier,
     signing_keys,
 )
-from service.bootstrap.settings import notes_on
+from service.bootstrap.settings import checked, notes_on
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
 from service.extras import extra
 from service.jobs import (
@@ -55,6 +54,7 @@ async def bootstrap(
 
     `transport` takes the place of the network to Clerk.
     """
+    settings = checked(settings)
     async with AsyncExitStack() as stack:
         for note in notes_on(settings):
             log.warning("database_url", note=note)
@@ -110,14 +110,19 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
         dsn = await stack.enter_async_context(store_address(settings))
         if settings.database_url is None:
             await migrate_at(dsn, settings)
-        secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
-        client = await stack.enter_async_context(http_client())
         yield Operations(
             store=store_of(await open_database(stack, settings, dsn), dsn),
             clerk=await clerk_of(stack, settings),
             signing_keys_can_be_loaded=lambda: keys_can_be_loaded(settings),
-            webhook_endpoint=partial(SvixWebhookEndpoint, client, secret.get_secret_value()),
+            webhook_endpoint=lambda url: _webhook_endpoint(stack, settings, url),
         )
+
+
+def _webhook_endpoint(stack: AsyncExitStack, settings: Settings, url: str) -> SvixWebhookEndpoint:
+    secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
+    client = http_client(settings, url)
+    stack.push_async_callback(client.aclose)
+    return SvixWebhookEndpoint(client, secret.get_secret_value(), url)
 
 
 def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: SigningKeys) -> None:

@@ -1,14 +1,13 @@
 """Clerk: its Backend API, its signing keys, and what proves its words."""
 
-import ssl
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import cache
 
 import httpx
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
 from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
+from adapters.clerk.network import Proxies, read_authorities
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
@@ -49,7 +48,7 @@ async def signing_keys(
 ) -> SigningKeys:
     if settings.clerk_jwt_key is not None:
         return PinnedKey(settings.clerk_jwt_key.get_secret_value())
-    client = await stack.enter_async_context(http_client(transport))
+    client = await stack.enter_async_context(http_client(settings, settings.jwks_url, transport))
     keys = JwksKeys(client, settings.jwks_url)
     stack.push_async_callback(keys.close)
     return keys
@@ -67,7 +66,11 @@ async def identity_provider(
     """`share` is the part of Clerk's quota that this one may use."""
     secret_key = settings.clerk_secret_key.get_secret_value()
     client = clerk_client(
-        secret_key, settings.clerk_api_url, verify=_authorities(), transport=transport
+        secret_key,
+        settings.clerk_api_url,
+        verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
+        proxy=_proxy(settings, settings.clerk_api_url, transport),
+        transport=transport,
     )
     return ClerkIdentityProvider(
         await stack.enter_async_context(client),
@@ -77,14 +80,23 @@ async def identity_provider(
     )
 
 
-def http_client(transport: Transport = None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(follow_redirects=False, verify=_authorities(), transport=transport)
+def http_client(settings: Settings, url: str, transport: Transport = None) -> httpx.AsyncClient:
+    """For this address and no other, since its proxy depends on it. The caller closes it."""
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
+        proxy=_proxy(settings, url, transport),
+        transport=transport,
+        trust_env=False,
+    )
 
 
-@cache
-def _authorities() -> ssl.SSLContext:
-    """One for all clients: to read it takes as long as to open the store."""
-    return httpx.create_ssl_context()
+def _proxy(settings: Settings, url: str, transport: Transport) -> str | None:
+    if transport is not None:  # which stands in for the proxy too
+        return None
+    given = (settings.http_proxy, settings.https_proxy, settings.all_proxy)
+    http, https, every = (one.get_secret_value() if one else None for one in given)
+    return Proxies(http=http, https=https, every=every, none=settings.no_proxy).of(url)
 
 
 def request_limits(settings: Settings) -> ClerkLimits:

@@ -1,10 +1,15 @@
 """The settings, wholly checked: what only an adapter can judge is refused here as well."""
 
+import os
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator
+from pydantic import SecretStr, ValidationInfo, field_validator
 
+from adapters.clerk.network import read_authorities, read_proxy
+from adapters.clerk.prove.key_set import read_pem
 from adapters.postgres.address import is_schema_name, parse_address
 from service.settings import Settings, StoreSettings
 
@@ -26,9 +31,45 @@ class _CheckedStoreSettings(StoreSettings):
             raise ValueError("give the name of one schema: letters, digits, _, $, - and spaces")
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _a_place_for_data(cls, value: Path, info: ValidationInfo) -> Path:
+        if info.data.get("database_url", "wrong") is None:
+            _require_writable(value)
+        return value
+
 
 class _CheckedSettings(_CheckedStoreSettings, Settings):
     """All settings, checked in the same way."""
+
+    @field_validator("clerk_jwt_key")
+    @classmethod
+    def _a_public_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_pem(value.get_secret_value())
+        return value
+
+    @field_validator("http_proxy", "https_proxy", "all_proxy")
+    @classmethod
+    def _a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_proxy(value.get_secret_value())
+        return value
+
+    @field_validator("ssl_cert_file")
+    @classmethod
+    def _a_file_of_authorities(cls, value: str | None) -> str | None:
+        if value is not None:
+            _require_authorities(value)
+        return value
+
+    @field_validator("ssl_cert_dir")
+    @classmethod
+    def _a_directory_of_authorities(cls, value: str | None) -> str | None:
+        # OpenSSL takes several, as PATH has them.
+        if value is not None and not any(map(os.path.isdir, value.split(os.pathsep))):
+            raise ValueError("there is no such directory")
+        return value
 
 
 def read_store_settings(**given: Any) -> StoreSettings:
@@ -39,6 +80,13 @@ def read_store_settings(**given: Any) -> StoreSettings:
 def read_settings(**given: Any) -> Settings:
     """The settings of the environment and `.env`, wholly checked. Raises `ValidationError`."""
     return _CheckedSettings(**given)
+
+
+def checked(settings: Settings) -> Settings:
+    """The same, as `read_settings` would take them. Raises `ValidationError`."""
+    if isinstance(settings, _CheckedSettings):
+        return settings
+    return _CheckedSettings.model_validate(dict(settings))
 
 
 def notes_on(settings: Settings) -> tuple[str, ...]:
@@ -66,3 +114,30 @@ def _instance_of(settings: StoreSettings) -> list[str]:
     if not isinstance(settings, Settings):
         return []
     return [f"Clerk instance {settings.clerk_instance_id or urlsplit(settings.issuer).netloc}"]
+
+
+def _require_authorities(file: str) -> None:
+    """Raises `ValueError`."""
+    try:
+        read_authorities(file, None)
+    except ssl.SSLError:
+        raise ValueError("this file holds no certificate in PEM form") from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"this file cannot be read: {_words(error)}") from None
+
+
+def _require_writable(directory: Path) -> None:
+    """Raises `ValueError` if the directory is not there and cannot be made, or is closed to us."""
+    nearest = os.path.abspath(directory)  # noqa: PTH100 - `resolve` may raise
+    if not nearest.isprintable():
+        raise ValueError("give a path of printable characters")
+    while not os.path.lexists(nearest):
+        nearest = os.path.dirname(nearest)  # noqa: PTH120
+    if not os.path.isdir(nearest):  # noqa: PTH112
+        raise ValueError("a file is in the way of this directory")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError("this directory cannot be written to; or set DATABASE_URL")
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or "its name is not one"

@@ -42,6 +42,8 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
         await asyncio.to_thread(server.start)
     except EmbeddedPostgresUnavailable as error:
         raise StorageUnavailable(str(error)) from error
+    except OSError as error:
+        raise StorageUnavailable(f"DATA_DIR cannot be used: {error.strerror}") from error
     try:
         if jobs is not None:
             unavailable, log = EmbeddedPostgresUnavailable, jobs.log

@@ -1,6 +1,6 @@
-"""The limits of the edge, for all connections together. Sizes in bytes, times in seconds.
+"""What one server gives to its peers: every figure of the edge. Sizes in bytes, times in seconds.
 
-The reasons, and what happens above each limit: docs/decisions/0012-one-budget-at-the-edge.md.
+Why these, and what is done with what exceeds them: docs/decisions/0010-one-budget-at-the-edge.md.
 """
 
 import sys
@@ -12,64 +12,64 @@ if sys.platform != "win32":
 MOST_CONNECTIONS = 4_000
 FEWEST_CONNECTIONS = 16
 METRICS_CONNECTIONS = 64
-"""Connections to METRICS_PORT, for scrapers and probes."""
+"""Of METRICS_PORT, for scrapers and probes."""
 
 OTHER_DESCRIPTORS = 100
-"""Descriptors kept for files, pipes and connections to Clerk, without those to the store."""
+"""Files, pipes and connections to Clerk. Those to the store come on top."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The limits of one server, with the values used in production as defaults."""
+    """The limits of one server. The defaults are those that it runs with."""
 
     connections: int = MOST_CONNECTIONS
     health_connections: int = 32
-    """Connections above `connections`, which are answered about health only."""
+    """On top of `connections`, and good for nothing but a question about health."""
 
     requests_waiting: int = 16
-    """About how many pipelined requests of one connection may wait for earlier answers."""
+    """Requests of one connection that wait for an answer to an earlier one, about."""
 
     bytes_in_hand: int = 32 * 1024 * 1024
-    """Bytes of unanswered requests and unsent answers, of all connections together."""
+    """Requests that are not answered yet, and answers that are not sent yet, over all."""
 
     bytes_for_large: int = 24 * 1024 * 1024
-    """The part of `bytes_in_hand` for connections that have more than `small` in hand."""
+    """The part of it that connections with more than `small` bytes in hand may use."""
 
     small: int = 16 * 1024
-    """Larger than a usual webhook."""
+    """More than a usual webhook has."""
 
     request_overhead: int = 2 * 1024
-    """The memory that a request takes besides its own bytes."""
+    """What a request takes beside its own bytes."""
 
     piece: int = 4 * 1024
-    """Bytes that are parsed in one call, which bounds the requests that one call can start."""
+    """Bytes that are parsed at once: what bounds the requests that begin in one piece."""
 
     pieces_in_a_turn: int = 16
-    """Pieces of one connection that are parsed in one turn of the event loop."""
+    """Of one connection, so that the others have their turn."""
 
     head_bytes: int = 32 * 1024
-    """The request line and all headers. Common proxies allow a quarter of it."""
+    """Of a request line and its headers. Usual proxies let a quarter of it pass."""
 
     headers: int = 100
     head_seconds: float = 15.0
     body_seconds: float = 30.0
-    """For the whole body. The webhook route allows less: `service/routes/body.py`."""
+    """For the whole body. Our routes are stricter with theirs: `service/routes/body.py`."""
 
     write_seconds: float = 20.0
-    """For a peer to accept the bytes of an answer."""
+    """For bytes that the peer does not take."""
 
     idle_seconds: int = 65
-    """Between two requests. Longer than the 60 seconds for which proxies reuse a connection."""
+    """Between two requests. Longer than the 60 seconds of usual proxies, who reuse connections."""
 
     linger_seconds: float = 1.0
-    """For a refused peer to read its answer, while the rest of its request is discarded."""
+    """For a refused peer to read its answer, while the rest of its request is dropped."""
 
     linger_bytes: int = 2 * 1024 * 1024
-    """Bytes discarded of a request that is already answered: twice the largest body accepted."""
+    """Of a request that is answered already, and dropped: twice the largest body we take."""
 
 
 def budget_of_this_process(store_connections: int) -> Budget:
-    """The budget, with as many connections as the limit of descriptors (`ulimit -n`) allows."""
+    """The budget whose connections fit under the limit of descriptors (`ulimit -n`)."""
     if sys.platform == "win32":
         return Budget()
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

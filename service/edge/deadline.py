@@ -1,17 +1,15 @@
-"""A timer that is started and stopped again and again."""
+"""A time after which something is missed."""
 
 import asyncio
 from collections.abc import Callable
 
-GRACE = 0.1
-"""Seconds between the end of the time and the call."""
+ONCE_MORE = 0.1
 
 
 class Deadline:
-    """Calls `missed` when the time is over, unless it is stopped before.
+    """Calls what it was started with once the time is over, unless it is stopped before.
 
-    It refers to `missed` only while it runs: a lasting reference to the method of a connection
-    would keep that connection until the garbage collector runs.
+    It keeps that callable only meanwhile, so that a connection it belongs to is no cycle.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -24,16 +22,16 @@ class Deadline:
 
     def start(self, seconds: float, missed: Callable[[], None]) -> None:
         self.stop()
-        self._handle = self._loop.call_later(seconds, self._wait_once_more, missed)
+        self._handle = self._loop.call_later(seconds, self._look_once_more, missed)
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _wait_once_more(self, missed: Callable[[], None]) -> None:
-        """If this process was suspended, the awaited bytes may have arrived and not be read yet."""
-        self._handle = self._loop.call_later(GRACE, self._miss, missed)
+    def _look_once_more(self, missed: Callable[[], None]) -> None:
+        """If this process stood still, what is awaited may have come, and not be read yet."""
+        self._handle = self._loop.call_later(ONCE_MORE, self._miss, missed)
 
     def _miss(self, missed: Callable[[], None]) -> None:
         self._handle = None

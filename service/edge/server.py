@@ -1,4 +1,4 @@
-"""uvicorn with a graceful stop: become unready, finish the requests in hand, exit 0."""
+"""uvicorn, with an end that loses nothing: drain, finish what is in hand, exit 0."""
 
 import asyncio
 import signal
@@ -15,31 +15,33 @@ from fastapi import FastAPI
 
 from service.edge.account import Edge
 from service.edge.budget import METRICS_CONNECTIONS, Budget, budget_of_this_process
+from service.edge.listening import listening_sockets
 from service.edge.protocol import EdgeProtocol
 from service.services import services_of
 from service.settings import Settings
 
 
 def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
-    """Serve until a signal stops it, and serve `metrics` if METRICS_PORT is set. Returns the exit
-    code: 0, or 1 if it could not start.
+    """Serve until told to stop, and `metrics` too if it has a port. 0 if that went as it should.
 
-    Raises `StorageUnavailable` if the store cannot be opened.
+    Raises `CannotListen`, or `StorageUnavailable` when there is no store to begin with.
     """
+    sockets = listening_sockets(settings.host, settings.port)
+    beside = []
+    if settings.metrics_port is not None:
+        others = listening_sockets(settings.host, settings.metrics_port, "METRICS_PORT")
+        beside.append((_metrics_config(metrics, settings), others))
     edge = Edge(budget_of_this_process(settings.database_pool_size))
-    beside = [] if settings.metrics_port is None else [_metrics_config(metrics, settings)]
     config = server_config(app, settings, edge)
     server = DrainingServer(config, app, settings.drain_seconds, beside)
-    server.run()
+    server.run([*sockets])
     return 0 if server.started else 1
 
 
 def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Config:
-    """Settings of uvicorn. All limits come from the budget; uvicorn's own are off."""
+    """Uvicorn's settings. The limits are those of the budget, and none are uvicorn's."""
     return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         root_path=settings.root_path,
         lifespan="off",
         http=cast("type[asyncio.Protocol]", partial(EdgeProtocol, edge=edge)),
@@ -54,17 +56,16 @@ def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Confi
 
 
 def _metrics_config(metrics: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Settings of uvicorn for METRICS_PORT, with a budget for a few scrapers and probes."""
+    """For METRICS_PORT: the same edge, with the budget of a few scrapers and probes."""
     config = server_config(metrics, settings, Edge(Budget(connections=METRICS_CONNECTIONS)))
-    config.port = settings.metrics_port or 0
     config.root_path = ""
     return config
 
 
 class DrainingServer(uvicorn.Server):
-    """Becomes unready at the first signal, and stops accepting `drain_seconds` later.
+    """Turns unready first, and stops accepting a little later.
 
-    The servers of `beside` start before it and stop after it, so that readiness is always answered.
+    The servers of `beside` begin before it and end after it, so that readiness is told throughout.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         app: FastAPI,
         drain_seconds: float,
-        beside: Sequence[uvicorn.Config] = (),
+        beside: Sequence[tuple[uvicorn.Config, Sequence[socket.socket]]] = (),
     ) -> None:
         super().__init__(config)
         self._app = app
@@ -81,16 +82,16 @@ class DrainingServer(uvicorn.Server):
         self._draining = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Enter the lifespan here: uvicorn would log an error in it as a traceback."""
+        """Enters the lifespan by itself: uvicorn would log an error of it as a traceback."""
         with self.capture_signals():
             async with self._app.router.lifespan_context(self._app), AsyncExitStack() as stack:
-                for config in self._beside:
-                    await stack.enter_async_context(_serving(config))
+                for config, sockets_beside in self._beside:
+                    await stack.enter_async_context(_serving(config, sockets_beside))
                 await super().serve(sockets)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Also handle SIGHUP, which a closed terminal sends, unless nohup has set it to ignore."""
+        """SIGHUP, which a closed terminal sends, stops as SIGTERM does; nohup ignores it."""
         hangup = getattr(signal, "SIGHUP", None)  # Windows has none
         with super().capture_signals():
             is_main = threading.current_thread() is threading.main_thread()
@@ -104,10 +105,10 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(hangup, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, stop accepting at the second, stop at once at the third.
+        """Drain at the first signal, stop at the second, drop everything at the third.
 
-        The base class would record the signal and raise it again at the end. It is not recorded
-        here, so the process exits with 0 (docs/decisions/0007-to-stop-when-asked-is-success.md).
+        The base class raises the signal again after a clean end. To stop when asked to is
+        success, so the signal is not recorded here and the process exits with 0.
         """
         del sig, frame
         if self._draining or not self.started:
@@ -123,7 +124,7 @@ class DrainingServer(uvicorn.Server):
 
 
 class _Beside(uvicorn.Server):
-    """A second server of this process, which leaves the signals to the first."""
+    """Leaves the process's signals to the server that it stands beside."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -131,10 +132,10 @@ class _Beside(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _serving(config: uvicorn.Config) -> AsyncIterator[None]:
-    """Serve another port while the block runs. If the port is taken, the process exits."""
+async def _serving(config: uvicorn.Config, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """Another port, while the block runs."""
     server = _Beside(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve([*sockets]))
     try:
         yield
     finally:

@@ -161,7 +161,7 @@ WRONG = {
         "--post",
         "http://elsewhere.example.com",
     ): "must be https:// (plain http only to this machine)",
-    ("--post", "https://me:secret@example.com"): "no credentials in the address",
+    ("--post", "https://me:secret@example.com"): "must have no credentials in it",
     ("--secret", "whsec_x"): "No such option: --secret",
 }
 

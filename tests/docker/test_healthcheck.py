@@ -51,11 +51,19 @@ def test_the_exit_code_says_what_healthz_says(status: int, exit_code: int) -> No
         assert check(port).returncode == exit_code
 
 
-@pytest.mark.parametrize("host", ["::", "::1", "0.0.0.0", "127.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["::", "::0", "0:0:0:0:0:0:0:0", "[::1]", "0.0.0.0", "127.0.0.1", "localhost"]
+)
 def test_it_asks_where_the_service_listens(host: str) -> None:
-    with answering(200, host) as port:
+    with answering(200, host.strip("[]")) as port:
         assert check(port, HOST=host).returncode == 0
-        assert check(1, CLERK_USER_SYNC_PORT=str(port), HOST=host).returncode == 0
+        assert check(1, CLERK_USER_SYNC_PORT=str(port), host=host).returncode == 0
+
+
+@pytest.mark.parametrize("port", ["http", "99999", "-1"])
+def test_a_port_that_is_none_is_not_healthy_and_no_traceback(port: str) -> None:
+    ended = check(1, PORT=port)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
 
 
 def test_a_service_that_is_not_there_is_not_healthy() -> None:

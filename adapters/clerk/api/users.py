@@ -33,12 +33,13 @@ def clerk_client(
     api_url: str,
     *,
     verify: ssl.SSLContext | bool = True,
+    proxy: str | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
 
-    `verify` holds the certificate authorities to trust; True reads them anew. `transport` takes
-    the place of the network.
+    `verify` holds the certificate authorities to trust; True reads them anew. `proxy` is the
+    address of one; the environment is not read. `transport` takes the place of the network.
     """
     return httpx.AsyncClient(
         base_url=f"{api_url.rstrip('/')}/v1",
@@ -51,7 +52,9 @@ def clerk_client(
         limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
         timeout=httpx.Timeout(30.0, connect=5.0),
         verify=verify,
+        proxy=proxy,
         transport=transport,
+        trust_env=False,
     )
 
 

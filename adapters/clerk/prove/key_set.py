@@ -1,5 +1,6 @@
 """RSA public keys from a JWKS (RFC 7517) or a PEM."""
 
+import re
 from typing import Any
 
 import jwt
@@ -9,6 +10,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import RSAAlgorithm
 
 from adapters.clerk.translate.json import Unreadable, json_object, read_json
+
+_ESCAPED_BREAK = re.compile(r"(\\+r)?\\+n")
+_NOT_ONE = {
+    "PRIVATE KEY-----": "a private key, which nobody may have: take the JWKS Public Key of Clerk",
+    "BEGIN CERTIFICATE": "a certificate: give its key (openssl x509 -pubkey -noout)",
+    "ssh-rsa": "a key for SSH: give a PEM that begins with BEGIN PUBLIC KEY",
+}
 
 SHORTEST_KEY = 2048
 LONGEST_KEY = 8192
@@ -32,14 +40,18 @@ def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPubli
 
 
 def read_pem(pem: str) -> RSAPublicKey:
-    r"""The RSA public key in a PEM whose line breaks may be missing, or written as `\n`.
+    r"""The RSA public key in a PEM whose line breaks may be missing, or written as `\n` or `\\n`.
 
-    Raises `ValueError` for anything else, and for fewer than 2,048 bits.
+    Raises `ValueError` for anything else, and for fewer than 2,048 bits. The error does not quote
+    the input, which may be a private key that was pasted by mistake.
     """
+    text = _ESCAPED_BREAK.sub("\n", pem).strip("\"' \t\r\n")
+    for mark, words in _NOT_ONE.items():
+        if mark in text:
+            raise ValueError(f"not a public key but {words}")
     try:
-        key = load_pem_public_key(pem.replace("\\n", "\n").encode())
+        key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
-        # The cause could quote the input, which may be a private key pasted by mistake.
         raise ValueError("not a PEM of an RSA public key") from None
     if not isinstance(key, RSAPublicKey) or not _fitting(key):
         raise ValueError("not an RSA public key of 2,048 to 8,192 bits")

@@ -286,6 +286,13 @@ def test_kept_data_survives_a_restart(stopped_data_dir: Path) -> None:
         assert ask(server.url(), "SELECT mark FROM marks") == 7
 
 
+@pytest.mark.parametrize("name", ["$(touch ran)", "`touch ran`", 'a"b', "a'b c", "a\\b;c", "-D"])
+def test_no_shell_runs_what_is_in_the_name_of_a_directory(tmp_path: Path, name: str) -> None:
+    with EmbeddedPostgres(tmp_path / name) as server:
+        assert answers(server.url())
+    assert not [*tmp_path.rglob("ran"), *Path("/").glob("ran")]
+
+
 def test_kept_data_is_closed_to_others(kept: EmbeddedPostgres, data_dir: Path) -> None:
     assert [stat.S_IMODE(each.stat().st_mode) for each in data_dir.iterdir()] == [0o700]
 

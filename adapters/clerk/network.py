@@ -1,0 +1,98 @@
+"""How addresses outside of this machine are reached: by which proxy, and proven by whom.
+
+The HTTP client would read the environment by itself. But it fails with a traceback where it cannot,
+asks a proxy for this machine's own addresses, and knows no networks in `NO_PROXY`.
+"""
+
+import re
+import ssl
+from dataclasses import dataclass
+from functools import cache
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+import httpx
+
+from domain.loopback import is_loopback
+
+_SCHEME = re.compile(r"[a-z0-9+]+://")
+_MEANT = {"socks://": "socks5://"}
+"""What GNOME writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxies:
+    """The variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as curl reads them.
+
+    Entries of `none`: `*`, an address, a network (CIDR), or a name with all names under it, perhaps
+    with a port.
+    """
+
+    http: str | None = None
+    https: str | None = None
+    every: str | None = None
+    none: str = ""
+
+    def of(self, url: str) -> str | None:
+        """The proxy for this address; None for this machine's own, always."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = parts.port or (80 if parts.scheme == "http" else 443)
+        if is_loopback(host) or any(_names(one, host, port) for one in self.none.split(",")):
+            return None
+        proxy = (self.http if parts.scheme == "http" else self.https) or self.every
+        return None if proxy is None else read_proxy(proxy)
+
+
+def read_proxy(value: str) -> str:
+    """A proxy's address as the HTTP client takes it. Raises `ValueError`, without showing it."""
+    given = value.strip()
+    address = given if _SCHEME.match(given.lower()) else f"http://{given}"
+    for written, meant in _MEANT.items():
+        if address.lower().startswith(written):
+            address = meant + address[len(written) :]
+    try:
+        # The client takes a port of 99999 and half an IPv6 address, and fails when it is used.
+        parts = urlsplit(address)
+        usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"[\s\\]", address)
+        httpx.Proxy(address)
+    except (ValueError, httpx.InvalidURL, UnicodeError):
+        usable = False
+    if not usable:
+        raise ValueError("give http://host:port, https://… or socks5://…; escape what is special")
+    return address
+
+
+@cache
+def read_authorities(file: str | None, directory: str | None) -> ssl.SSLContext:
+    """The certificate authorities of `SSL_CERT_FILE`, else `SSL_CERT_DIR`, else Mozilla's.
+
+    One for all clients: to read it takes as long as to open the store. Raises `OSError`, which
+    `ssl.SSLError` is too.
+    """
+    if file is None and directory is None:
+        return httpx.create_ssl_context(trust_env=False)
+    # Not `create_default_context`: that also writes to the file that SSLKEYLOGFILE names.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cafile=file, capath=None if file else directory)
+    return context
+
+
+def _names(entry: str, host: str, port: int) -> bool:
+    """Whether an entry of `NO_PROXY` is about this host."""
+    entry = entry.strip().lower()
+    if entry in ("", "*"):
+        return entry == "*"
+    try:
+        return ip_address(host) in ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        pass  # one of them is a name, or the entry has a port
+    wanted, colon, its_port = entry.rpartition(":")
+    if colon and its_port.isdecimal():
+        if int(its_port) != port:
+            return False
+        entry = wanted
+    name = entry.partition("://")[2] or entry
+    name = name.strip("[]").removeprefix("*").strip(".")
+    bare = host.strip(".")
+    return bool(name) and (bare == name or bare.endswith(f".{name}"))

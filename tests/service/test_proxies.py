@@ -1,0 +1,112 @@
+"""A proxy is asked for what leaves this machine, and never for this machine itself."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from scripts.clerk_emulator import ClerkEmulator
+from service.bootstrap import operations
+from tests.running import running_service, settings_for
+
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+@dataclass
+class Recording:
+    """A proxy that hears the first line of each request, and hangs up."""
+
+    url: str = ""
+    heard: list[bytes] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def recording_proxy() -> AsyncIterator[Recording]:
+    proxy = Recording()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.heard.append(await reader.read(200))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
+        proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield proxy
+
+
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recording]:
+    """One that the whole environment names."""
+    async with recording_proxy() as proxy:
+        for name in VARIABLES:
+            monkeypatch.setenv(name, proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        yield proxy
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+async def test_no_call_to_this_machine_meets_the_proxy(
+    clerk: ClerkEmulator, store_url: str, proxy: Recording, name: str
+) -> None:
+    at: dict[str, Any] = {
+        "clerk_api_url": clerk.config.url.replace("127.0.0.1", name),
+        "clerk_jwks_url": clerk.config.jwks_url.replace("127.0.0.1", name),
+    }
+    ada = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
+    async with running_service(clerk, store_url, **at) as service:
+        assert (await service.me(clerk.session_token(ada["id"]))).status_code == 200
+        async with operations(settings_for(clerk, store_url, **at)) as available:
+            assert await available.clerk.bulk.count() > 0
+    assert proxy.heard == []
+
+
+async def test_a_webhook_posted_to_this_machine_does_not_meet_the_proxy(
+    clerk: ClerkEmulator, store_url: str, proxy: Recording
+) -> None:
+    async with (
+        recording_proxy() as endpoint,
+        operations(settings_for(clerk, store_url)) as available,
+    ):
+        with pytest.raises(Exception, match="Error"):
+            await available.webhook_endpoint(f"{endpoint.url}/webhooks").post("msg_1", b"{}")
+    assert endpoint.heard[0].startswith(b"POST /webhooks HTTP/1.1")
+    assert proxy.heard == []
+
+
+async def test_what_leaves_this_machine_goes_through_the_proxy(
+    clerk: ClerkEmulator, store_url: str, proxy: Recording
+) -> None:
+    away = {"clerk_api_url": "https://api.clerk.invalid", "clerk_instance_id": None}
+    away["clerk_jwks_url"] = "https://keys.clerk.invalid/jwks"
+    async with operations(settings_for(clerk, store_url, **away)) as available:
+        assert not await available.signing_keys_can_be_loaded()
+    assert proxy.heard[0].startswith(b"CONNECT keys.clerk.invalid:443 HTTP/1.1")
+
+
+async def test_what_no_proxy_names_does_not(
+    clerk: ClerkEmulator, store_url: str, proxy: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "localhost,fd07:b51a:cc66:f0::/64,clerk.invalid")
+    away = {"clerk_jwks_url": "https://keys.clerk.invalid/jwks"}
+    async with operations(settings_for(clerk, store_url, **away)) as available:
+        assert not await available.signing_keys_can_be_loaded()
+    assert proxy.heard == []
+
+
+@pytest.mark.slow
+async def test_the_demo_does_not_meet_the_proxy(proxy: Recording) -> None:
+    demo = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scripts.run", "--once"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    told, _ = await demo.communicate()
+    assert demo.returncode == 0, told.decode()
+    assert proxy.heard == []
