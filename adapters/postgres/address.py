@@ -1,12 +1,12 @@
-"""DATABASE_URL as people paste it, turned into what `asyncpg.connect` is called with.
+"""Parse DATABASE_URL, in any of the spellings that people paste, for `asyncpg.connect`.
 
 Form and options are those of libpq (PostgreSQL manual, "Connection URIs" and "Parameter Key
 Words"), with the spellings of Prisma, SQLAlchemy, node-postgres, JDBC and the hosting providers.
-libpq's own rules for escaping are kept: a password with an unescaped `@` has two readings, and a
-wrong guess would send a part of it to a name server.
+Escaping follows libpq strictly: a password with an unescaped `@` is ambiguous, and a wrong guess
+would send a part of the password to a name server.
 
-Options that only tune a client are honoured or dropped. Options that the driver has under another
-name are mapped. All others are refused: asyncpg would send them to the server as settings.
+Options that only tune a client are applied or ignored. Options that asyncpg has under another name
+are mapped. All others are refused, because asyncpg would send them to the server as settings.
 """
 
 import ipaddress
@@ -17,10 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from adapters.postgres.address_refused import ESCAPES, AddressRefused
-from adapters.postgres.tls import NO_TLS_ASKED, Tls, tls_from
+from adapters.postgres.tls import NO_TLS_ASKED, AddressRefused, Tls, tls_from
 
 PORT = 5432
+
+ESCAPES = (
+    "in the user name and the password write % as %25, @ as %40, / as %2F, ? as %3F, # as %23, "
+    "[ as %5B, ] as %5D"
+)
 
 _FORM = re.compile(
     r"(?is)postgres(?:ql)?(?:\+[a-z0-9_]+)?://([^/?#]*)(?:/([^?#]*))?(?:\?([^#]*))?(#.*)?"
@@ -37,7 +41,7 @@ _SERVER_SETTINGS = {
 }
 
 _DRIVER = {"passfile", "service", "krbsrvname", "gsslib"}
-"""What asyncpg takes under the same name."""
+"""Options that asyncpg takes under the same name."""
 
 _ALIASES = {
     "ApplicationName": "application_name",
@@ -62,30 +66,30 @@ _TUNING = {
     *("pool", "reaping_frequency", "checkout_timeout", "idle_timeout"),
     *("conn_max_age", "conn_health_checks", "disable_server_side_cursors"),
     *("tcpKeepAlive", "reWriteBatchedInserts", "uselibpqcompat"),
-    # Vercel's marks on Supabase's addresses
+    # added by Vercel to Supabase's addresses
     *("supa", "workaround"),
 }
 
 _SESSIONS = {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}
 
-_NOTHING_PREPARED = {
+_POOLED = {
     "pgbouncer": {"true", "1"},
     "statement_cache_size": {"0"},
     "prepareThreshold": {"0"},
     "prepared_statements": {"false", "0"},
     "default_query_exec_mode": {"simple_protocol", "exec", "describe_exec"},
 }
-"""The options by which other clients are told of a pooler in transaction mode, and the values."""
+"""Options of other clients, and their values, that mean a pooler in transaction mode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a session is opened, and how. None means the driver's default, which is libpq's.
+    """The servers to connect to, and how. None means the driver's default, which is libpq's.
 
-    `hosts` are names, IP addresses or directories of Unix sockets; none at all is a default too.
-    `schema` is where our tables are. `connect_timeout` is in seconds. `keeps_statements` is false
-    where a pooler is known to lend a server's sessions for one transaction. `driver` is passed on
-    as it is. `notes` are sentences for the log, without values.
+    `hosts` are pairs of a name, IP address or directory of Unix sockets, and a port; if empty, the
+    driver's default. `schema` holds our tables. `connect_timeout` is in seconds. `keeps_statements`
+    is false if the address shows a pooler in transaction mode. `driver` goes to asyncpg unchanged.
+    `notes` are sentences for the log, without values.
     """
 
     hosts: tuple[tuple[str, int], ...] = ()
@@ -106,16 +110,16 @@ class Address:
 
 
 def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Address:
-    """Raises `AddressRefused`, whose words name an option and never a value.
+    """The parsed address. Raises `AddressRefused`, whose text names an option and never a value.
 
-    `environment` is where libpq's variables about TLS are; asyncpg reads the others itself.
+    `environment` has libpq's variables about TLS; asyncpg reads libpq's other variables itself.
     """
     form = _FORM.fullmatch(text.strip())
     if form is None:
         raise AddressRefused("not postgresql://user:password@host:port/database")
     authority, path, query, fragment = form.groups(default="")
     credentials, _, hosts = authority.rpartition("@")
-    # An `@` after the authority: an unescaped / ? or # of the password has ended it too early.
+    # An `@` after the authority means that an unescaped / ? or # in the password ended it early.
     if fragment or "@" in path + query or re.search(r"[@\[\]]", credentials):
         raise AddressRefused(ESCAPES)
     user, _, password = credentials.partition(":")
@@ -154,14 +158,14 @@ def _options(query: str) -> dict[str, str]:
 
 
 def _servers(listed: str, options: dict[str, str]) -> tuple[tuple[str, int], ...]:
-    """Those of the option `host`, else those between `@` and `/`, each with its port."""
+    """The hosts of the option `host`, or else those between `@` and `/`, each with its port."""
     in_option, ports = options.pop("host", ""), options.pop("port", "")
     if in_option:
         hosts = [(host, "") for host in in_option.split(",")]
     else:
         hosts = [_host_and_port(host) for host in listed.split(",")] if listed else []
     if ports and not hosts:
-        raise AddressRefused("there is no host that this port belongs to", "port")
+        raise AddressRefused("this port has no host", "port")
     given = ports.split(",") if ports else []
     if len(given) not in {0, 1, len(hosts)}:
         raise AddressRefused("give one port, or one for each host", "port")
@@ -180,16 +184,16 @@ def _host_and_port(text: str) -> tuple[str, str]:
         try:
             return str(ipaddress.IPv6Address(_decoded(ipv6))), port
         except ValueError:
-            raise AddressRefused(f"no IPv6 address is between [ and ]; {ESCAPES}") from None
+            raise AddressRefused(f"[ ] must hold an IPv6 address; {ESCAPES}") from None
     return _decoded(name), port
 
 
 def _host(name: str) -> str:
-    """A name that can be looked up, an IP address, or a directory."""
+    """The name, if it is a host name, an IP address or a directory."""
     if name.startswith("/"):
         return name
     try:
-        # As the look-up does. It raises for a label that is empty or too long.
+        # The look-up encodes it too, which raises for a label that is empty or too long.
         name.encode("idna")
     except UnicodeError:
         name = ""
@@ -215,21 +219,21 @@ def _keeps_statements(options: dict[str, str], hosts: tuple[tuple[str, int], ...
     known = any(
         port == 6543 and host.endswith((".supabase.com", ".supabase.co")) for host, port in hosts
     )
-    told = [options.pop(name, None) in values for name, values in _NOTHING_PREPARED.items()]
+    told = [options.pop(name, None) in values for name, values in _POOLED.items()]
     return not known and not any(told)
 
 
 def _server_settings(options: dict[str, str]) -> dict[str, str]:
     settings = {name: options.pop(name) for name in _SERVER_SETTINGS if name in options}
     if "options" in settings:
-        settings["options"] = settings["options"].replace("+", " ")  # as SQLAlchemy writes it
+        settings["options"] = settings["options"].replace("+", " ")  # SQLAlchemy writes + for space
     if options.pop("client_encoding", "utf8").lower().replace("-", "") not in {"utf8", "auto"}:
         raise AddressRefused("only UTF8 is supported", "client_encoding")
     return settings
 
 
 def _schema(options: dict[str, str]) -> str | None:
-    """Prisma's `schema` and JDBC's `currentSchema`: where the tables are, as `DATABASE_SCHEMA`."""
+    """Prisma's `schema` or JDBC's `currentSchema`, with the meaning of `DATABASE_SCHEMA`."""
     schema = options.pop("schema", "") or None
     if schema is not None and not is_schema_name(schema):
         raise AddressRefused("this is not the name of one schema", "schema")
@@ -237,7 +241,7 @@ def _schema(options: dict[str, str]) -> str | None:
 
 
 def is_schema_name(name: str) -> bool:
-    """Whether statements can hold the name, and Postgres keeps it whole (63 bytes)."""
+    """Whether the name is safe inside a statement, and not longer than Postgres' 63 bytes."""
     return re.fullmatch(r"[^\W\d][\w$ -]*", name) is not None and len(name.encode()) <= 63
 
 
@@ -256,14 +260,14 @@ def _one_of(options: dict[str, str], name: str, allowed: set[str]) -> str | None
 
 
 def _decoded(text: str, option: str = "") -> str:
-    """Percent-decoded, strictly: a stray % means that nothing was escaped."""
+    """The text, percent-decoded. A % that starts no escape means that the text was not escaped."""
     if re.search("%(?![0-9A-Fa-f]{2})", text):
         raise AddressRefused(ESCAPES, option)
     try:
         decoded = unquote(text, errors="strict")
     except UnicodeError:
         raise AddressRefused(f"it is not UTF-8; {ESCAPES}", option) from None
-    # NUL would end a name in the driver's first message; lone surrogates cannot be sent.
+    # NUL would end a name in the driver's first message; a lone surrogate cannot be encoded.
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in decoded):
         raise AddressRefused("it holds a control character", option)
     return decoded

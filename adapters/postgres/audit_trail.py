@@ -1,4 +1,4 @@
-"""Who did what at the console."""
+"""The audit trail of operators' actions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from domain.console import ACTIONS_ON_A_PAGE, AuditTrail, OperatorAction
 
 
 class PostgresAuditTrail(AuditTrail):
-    """The `operator_actions` table: one row an action, and none is ever removed."""
+    """The `operator_actions` table: one row for each action. No row is ever deleted."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

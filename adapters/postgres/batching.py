@@ -1,4 +1,4 @@
-"""Work for the store that arrives while a batch is in flight goes together in the next batch."""
+"""Batching: items that arrive while a batch is in flight form the next batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from domain.errors import Unstorable
 LARGEST_BATCH = 50
 MOST_IN_FLIGHT = 4
 SLOW_AFTER = 0.01
-"""Seconds. A batch that takes longer, perhaps on a dead connection, no longer delays the next."""
+"""Seconds after which a batch, perhaps on a dead connection, no longer delays the next one."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,11 +35,11 @@ class _Pending(Generic[Item, Result]):
 class Batching(Generic[Item, Result]):
     """An item runs at once; items that arrive while a batch is in flight are batched.
 
-    `at_once` batches are in flight while the store is quick, and up to `MOST_IN_FLIGHT` when it is
-    not. `together` returns results by place in the batch and leaves out each item that would have
-    to wait for a lock: those items run `alone`. If the store refuses an item (`Unstorable`), every
-    item of its batch runs alone. A batch has at most one item of each key. Both functions get the
-    loop's time at which their oldest item arrived.
+    Up to `at_once` batches are in flight, and up to `MOST_IN_FLIGHT` if they are slow. `together`
+    returns results by index in the batch, and leaves out each item that would have to wait for a
+    lock: those items run `alone`. If the store refuses an item (`Unstorable`), each item of its
+    batch runs alone. A batch has at most one item of each key. Both functions also get the time, on
+    the loop's clock, at which their oldest item arrived.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Batching(Generic[Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Result:
-        """Raises as `together` and `alone` do."""
+        """The item's result. Raises the errors of `together` and `alone`."""
         loop = asyncio.get_running_loop()
         pending: _Pending[Item, Result] = _Pending(item, loop.time(), loop.create_future())
         self._pending.append(pending)
@@ -70,7 +70,9 @@ class Batching(Generic[Item, Result]):
         return await pending.result
 
     async def _run_batches(self) -> None:
-        """Starts in the next turn of the loop, so that all items of this turn go together."""
+        """Run batches until no item is pending. As a task it starts in the loop's next turn, so
+        that all items of this turn are in its first batch.
+        """
         try:
             while batch := await self._next_in_turn():
                 running = _start(self._in_flight, self._run(batch))
@@ -96,7 +98,10 @@ class Batching(Generic[Item, Result]):
         return batch
 
     def _largest(self) -> int:
-        """A share only: if one batch took all items, the store would idle while we prepare more."""
+        """The size of the next batch: the pending items are shared among the batches to come.
+
+        If one batch took them all, the store would be idle while the next one is prepared.
+        """
         batches = max(1, self._at_once - len(self._in_flight))
         return min(LARGEST_BATCH, ceil(len(self._pending) / batches))
 
@@ -107,9 +112,9 @@ class Batching(Generic[Item, Result]):
             for pending in batch:
                 pending.fail(error)
             return
-        for place, pending in enumerate(batch):
-            if place in results:
-                pending.succeed(results[place])
+        for index, pending in enumerate(batch):
+            if index in results:
+                pending.succeed(results[index])
             else:
                 _start(self._tasks, self._run_alone(pending))
 
@@ -129,7 +134,7 @@ class Batching(Generic[Item, Result]):
 
 
 def _start(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """A task that is referenced until it has ended: the loop alone keeps no strong reference."""
+    """Start a task, and refer to it until it ends: the loop keeps only a weak reference."""
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)

@@ -1,4 +1,4 @@
-"""How far the long runs have come."""
+"""Cursors and results of long runs."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ CLEAR = "delete from our.sync_checkpoints where name = $1"
 
 
 class PostgresCheckpoints(Checkpoints):
-    """The `sync_checkpoints` table: one row a run."""
+    """The `sync_checkpoints` table: one row for each name."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -11,10 +11,10 @@ from domain.user import KEPT_FIELDS, User
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserColumn:
-    """A column that holds a field of a user. `type` is Postgres' name for its type.
+    """A column that holds a field of a user. `type` is the name of its type in Postgres.
 
-    `empty` is what null reads as, in SQL, where the field cannot be None: a live row that an older
-    release wrote has null in the columns that the older release did not know.
+    `empty` is the SQL value to read in place of null if the field cannot be None: an older release
+    leaves null in the columns that it does not know. It is None if the field can be None.
     """
 
     type: str
@@ -40,6 +40,6 @@ def _column(hint: Any) -> UserColumn:
 _HINTS = get_type_hints(User)
 
 USER_COLUMNS: Mapping[str, UserColumn] = {name: _column(_HINTS[name]) for name in KEPT_FIELDS}
-"""Every column that holds what is kept of a user, by its name."""
+"""The columns that hold `KEPT_FIELDS`, by name."""
 
 JSON_COLUMNS = tuple(name for name, column in USER_COLUMNS.items() if column.type == "jsonb")

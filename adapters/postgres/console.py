@@ -1,4 +1,4 @@
-"""The console's pages, read from the store."""
+"""Figures and searches for the console's pages."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -67,7 +67,7 @@ class PostgresConsoleReads(ConsoleReads):
 async def _counted(
     session: Session, since: datetime, step: timedelta
 ) -> tuple[list[asyncpg.Record], float]:
-    """The steps, and how many entries each one looked at stands for."""
+    """The counts of each step, and how many entries each counted entry stands for."""
     first = await session.fetchval(FIRST_ID_SINCE, since - OVERLAP)
     last = await session.fetchval(LAST_ID)
     apart, length = blocks(first, last)

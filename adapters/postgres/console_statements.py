@@ -1,12 +1,12 @@
-"""What the console asks of the store besides the journal. Every statement is bounded."""
+"""Statements for the console, except those over the journal's pages. Each one is bounded."""
 
 from adapters.postgres.journal_statements import HIGHEST
 
 COUNTED = 12_000
-"""Entries that a chart counts one by one."""
+"""A chart counts up to this many entries one by one."""
 
 BLOCKS, BLOCK = 800, 10
-"""Of more entries it samples so many blocks of ids, evenly apart, so many entries each."""
+"""Of more entries it counts a sample: 800 blocks of 10 entries, evenly spaced by id."""
 
 LAST_ID = "select coalesce(max(id), 0) from our.sync_journal"
 
@@ -33,11 +33,11 @@ from looked_at
 where received_at >= $6
 group by grouping sets ((1, 2, 3), (1))
 """
-"""For each step by source and outcome, and once for the step alone, which has its lags."""
+"""Rows for each step, source and outcome, and one row for each step alone, with its lags."""
 
 
 def blocks(first: int, last: int) -> tuple[int, int]:
-    """How far apart the blocks of ids begin, and how long each is: all, or a sample."""
+    """The distance between the starts of two blocks of ids, and the length of a block."""
     ids = last - first + 1
     apart = max(1, -(-ids // BLOCKS))
     return apart, BLOCK if ids > COUNTED else apart
@@ -83,7 +83,7 @@ select
         as entries,
     (select max(id) from our.sync_journal) is not null as any_entries
 """
-"""Not `exists`: it would start at the oldest pages, which retention has emptied."""
+"""`max(id)` reads the newest entry. `exists` would start at the oldest, deleted by retention."""
 
 _ACTION = "id, started_at, ended_at, who, action, target, detail, result"
 
@@ -114,7 +114,7 @@ where newest.action = wanted.name
 order by newest.id desc
 limit 1
 """  # noqa: S608
-"""In the order of one index: most of the trail are sign-ins, which must not be scanned."""
+"""It reads one index in order, because most of the trail are sign-ins, which it must skip."""
 
 ACTIONS_ABOUT = f"""
 select {_ACTION} from our.operator_actions where target = $1 order by id desc limit $2

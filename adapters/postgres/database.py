@@ -1,4 +1,4 @@
-"""One pool, one deadline, errors as words."""
+"""The pool of connections: deadlines, repetitions, and the driver's errors as ours."""
 
 import asyncio
 import random
@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from adapters.postgres.relations import found, look
+from adapters.postgres.relations import catalogue_query, read_catalogue
 from adapters.postgres.servers import Servers
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, SyncError, Unstorable
@@ -18,24 +18,24 @@ from domain.errors import StorageUnavailable, SyncError, Unstorable
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Answer = TypeVar("Answer")
 
-_PASSING = (
+_TRANSIENT = (
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     ConnectionError,
-    # The driver's words for a session that has ended, when it notices only at the next use.
+    # The driver's errors for a session that ended earlier, noticed at its next use.
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""What a repetition may well cure. Everything here is idempotent, so repeating is safe."""
+"""Errors that a repetition may cure. All our statements are idempotent, so repeating is safe."""
 
-_ENOUGH_FOR_A_FREE_ONE = 0.1
-"""Seconds. Who has waited their time already still gets a connection that nobody uses."""
+_SHORTEST_WAIT = 0.1
+"""Seconds. A caller that has used up its time to wait can still get an idle connection."""
 
-_PLAINLY = {
-    "ConnectionRefusedError": "nobody listens there",
+_EXPLAINED = {
+    "ConnectionRefusedError": "nothing listens there",
     "gaierror": "no such host",
     "TimeoutError": "no answer in time",
     "InvalidPasswordError": "the password is wrong",
@@ -54,17 +54,18 @@ _PLAINLY = {
     "DuplicateTableError": "another application has a table, view or index with the name of ours: "
     "set DATABASE_SCHEMA",
 }
-"""What an operator meets most, in words."""
+"""Explanations of frequent errors, by the class's name. "It" is the server."""
 
-_POISON_CLASSES = {"22", "23", "54"}
-"""SQLSTATE classes that blame the content: data, integrity, limits (PostgreSQL, appendix A)."""
+_CONTENT_CLASSES = {"22", "23", "54"}
+"""SQLSTATE classes of errors in the content: data, integrity, limits (PostgreSQL, appendix A)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """How much of the store one process may use. Times in seconds, all within Svix's 15.
+    """The limits of one process. Times in seconds, in sum less than the 15 s that Svix waits.
 
-    `grace` is for the server to acknowledge that a statement is cancelled at the deadline.
+    `wait` is for a free connection, `deadline` for all tries together, and `grace` for the server
+    to confirm that a statement was cancelled at the deadline.
     """
 
     size: int = 10
@@ -77,7 +78,7 @@ class PoolLimits:
 
 
 class Database:
-    """Runs work on a pooled connection. The server need not be up yet, and may come back."""
+    """Runs work on a pooled connection. The server may start later, or restart meanwhile."""
 
     def __init__(
         self, dsn: str, limits: PoolLimits | None = None, schema: str | None = None
@@ -91,7 +92,7 @@ class Database:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
-        """Make the pool. Connects to nothing."""
+        """Create the pool, without connecting."""
         self._pool = await asyncpg.create_pool(
             connect=self._connect,
             min_size=0,
@@ -100,13 +101,13 @@ class Database:
             command_timeout=self._limits.deadline,
             statement_cache_size=self._limits.statement_cache,
             max_inactive_connection_lifetime=300,
-            # No session state is ever set here, so the round trip that would clear it is spared.
+            # No session state is ever set, so none has to be reset: that saves a round trip.
             reset=_nothing_to_reset,
             server_settings={"application_name": "clerk-user-sync"},
         )
 
     async def close(self) -> None:
-        """Return the connections; those still busy after a while are cut."""
+        """Close the connections. After 5 s those still in use are terminated."""
         if self._pool is None:
             return
         try:
@@ -118,10 +119,10 @@ class Database:
     async def run(
         self, work: Callable[[Session], Awaitable[Answer]], since: float | None = None
     ) -> Answer:
-        """`work` on one connection, repeated if the failure was a passing one.
+        """Run `work` on one connection, and repeat it after a transient error.
 
-        All limits count from `since`, on the loop's clock: from now, unless somebody waits already.
-        Raises `StorageUnavailable` or `Unstorable`, nothing else.
+        All limits count from `since`, on the loop's clock, by default from now. Raises
+        `StorageUnavailable` or `Unstorable`, nothing else.
         """
         now = asyncio.get_running_loop().time()
         waited = 0.0 if since is None else now - since
@@ -133,27 +134,27 @@ class Database:
             raise
         except asyncpg.InsufficientPrivilegeError as error:
             raise StorageUnavailable(await self._rights_lacking() or _words(error)) from None
-        except Exception as error:  # noqa: BLE001 - the one place where the driver's errors become words
+        except Exception as error:  # noqa: BLE001 - the driver's errors become ours here
             # Not chained: a driver's message may quote the row.
             raise translated(error) from None
 
     async def _rights_lacking(self) -> str:
-        """Which rights the role does not have. The server's error names the table alone."""
-        rows = await self.run(lambda session: session.fetch(look(self.schema)))
-        there = found([dict(row) for row in rows])
-        if not there.rights_lacking:
+        """The rights that the role does not have; the server's error only names a table."""
+        rows = await self.run(lambda session: session.fetch(catalogue_query(self.schema)))
+        catalogue = read_catalogue(rows)
+        if not catalogue.rights_lacking:
             return ""
-        rights = ", ".join(there.rights_lacking)
-        return f"the role {there.role} lacks {rights}: see docs/guides/rights.md"
+        rights = ", ".join(catalogue.rights_lacking)
+        return f"the role {catalogue.role} lacks {rights}: see docs/guides/rights.md"
 
     @property
     def in_use(self) -> int:
-        """Connections at work now."""
+        """Connections in use."""
         return 0 if self._pool is None else self._pool.get_size() - self._pool.get_idle_size()
 
     @property
     def size(self) -> int:
-        """Connections open now."""
+        """Open connections."""
         return 0 if self._pool is None else self._pool.get_size()
 
     async def _with_tries(
@@ -162,7 +163,7 @@ class Database:
         for attempt in range(1, self._limits.tries):
             try:
                 return await self._once(work, deadline, wait)
-            except _PASSING as error:
+            except _TRANSIENT as error:
                 if _is_past(deadline) or _refused_by_the_driver(error):
                     raise
                 await asyncio.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter
@@ -173,15 +174,15 @@ class Database:
     ) -> Answer:
         if self._pool is None:
             raise StorageUnavailable("the pool is not open")
-        connection = await self._session(self._pool, max(wait, _ENOUGH_FOR_A_FREE_ONE))
-        # A rollback waits for the server's word, which never comes over a dead network: cut it.
+        connection = await self._session(self._pool, max(wait, _SHORTEST_WAIT))
+        # A rollback waits for the server's answer, and on a dead network none comes: then cut it.
         cut = asyncio.get_running_loop().call_at(
             deadline + self._limits.grace, connection.terminate
         )
         try:
             return await work(Session(connection, self.schema))
         except asyncpg.ReadOnlySQLTransactionError:
-            # After a failover our address leads to another server, but not on this connection.
+            # After a failover, a new connection may reach the writable server; this one cannot.
             connection.terminate()
             raise
         finally:
@@ -191,22 +192,22 @@ class Database:
     async def _give_back(
         self, pool: "asyncpg.Pool[asyncpg.Record]", connection: Connection
     ) -> None:
-        """If that fails, the pool has cut the connection. How the work ended stays as it is.
-
-        Else who is cancelled while nothing arrives would be told of an error instead.
+        """Release the connection. If that fails, the pool terminates it, and the error is dropped:
+        it must not replace the result of the work, or its cancellation.
         """
         with suppress(Exception):
             await pool.release(connection, timeout=self._limits.grace)
 
     async def _connect(self, *_: object, **options: Any) -> Any:
-        """A session. The first that turns out to be lent by a pooler is opened again without cache.
+        """A new connection. Once a pooler is detected, all are opened without a statement cache.
 
-        Cached statements have names, and on a lent session a name may be another client's.
+        Cached statements have names, and a pooler's server connection may have another client's
+        statement under the same name.
         """
         if self._keeps_statements:
             connection = await self._servers.connect(**options)
             try:
-                if not await _is_lent(connection):
+                if not await _is_behind_pooler(connection):
                     return connection
             except BaseException:
                 connection.terminate()
@@ -221,7 +222,7 @@ class Database:
         except SyncError:
             raise
         except Exception as error:
-            if isinstance(error, _PASSING) and not _refused_by_the_driver(error):
+            if isinstance(error, _TRANSIENT) and not _refused_by_the_driver(error):
                 raise
             raise out_of_reach(error) from None
 
@@ -234,10 +235,10 @@ async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     return None
 
 
-async def _is_lent(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """Whether a pooler is in between: the process id that it tells its client is not the server's.
+async def _is_behind_pooler(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Whether a pooler is in between: it reports another process id to its client than the server.
 
-    Asked without parameters and without an answer to read, so that no statement gets a name.
+    The query has no parameters, and its answer is an error or none, so no statement gets a name.
     """
     try:
         await connection.execute(
@@ -249,21 +250,21 @@ async def _is_lent(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 def translated(error: Exception) -> StorageUnavailable | Unstorable:
-    """The driver's error as one of our words, without its text: that may quote the row."""
-    if _sqlstate(error)[:2] in _POISON_CLASSES or _refused_by_the_driver(error):
+    """The driver's error as one of ours, without its text, which may quote the row."""
+    if _sqlstate(error)[:2] in _CONTENT_CLASSES or _refused_by_the_driver(error):
         return Unstorable(_words(error))
     return StorageUnavailable(_words(error))
 
 
 def out_of_reach(error: Exception) -> StorageUnavailable:
-    """For what kept us from a session: then no content is to blame, whatever the error's class."""
+    """The error for a connection that could not be opened: no content can be the cause."""
     return StorageUnavailable(_words(error))
 
 
 def _words(error: Exception) -> str:
     name = type(error).__name__
     words = f"{name} {_sqlstate(error)}".strip()
-    return f"{_PLAINLY[name]} ({words})" if name in _PLAINLY else words
+    return f"{_EXPLAINED[name]} ({words})" if name in _EXPLAINED else words
 
 
 def _sqlstate(error: Exception) -> str:
@@ -271,7 +272,7 @@ def _sqlstate(error: Exception) -> str:
 
 
 def _refused_by_the_driver(error: Exception) -> bool:
-    """It could not even be encoded: a lone surrogate, a number out of range."""
+    """Whether the driver could not encode a value: a lone surrogate, or a number out of range."""
     return isinstance(error, (asyncpg.DataError, UnicodeError, OverflowError)) or (
         isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)
     )

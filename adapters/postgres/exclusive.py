@@ -1,4 +1,4 @@
-"""One run at a time: an advisory lock that Postgres itself drops when its holder is gone."""
+"""One run at a time: an advisory lock, which Postgres releases when its holder is gone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,16 +8,16 @@ from typing import TypeAlias
 import asyncpg
 
 from adapters.postgres.database import out_of_reach, translated
-from adapters.postgres.servers import NO_SESSION, Servers
+from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
 
 BEGIN = "begin isolation level read committed"
 
-SAY_WHO = "select set_config('application_name', $1, true)"
+SET_HOLDER = "select set_config('application_name', $1, true)"
 
-# The second came with Postgres 17; there are servers that do not know it.
-LET_IT_LAST = """
+# The second setting came with Postgres 17, so older servers do not have it.
+NO_TIMEOUT = """
 select set_config(name, '0', true) from pg_settings
 where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
 """
@@ -40,11 +40,11 @@ _DRIVERS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class PostgresExclusive(Exclusive):
-    """A transaction's advisory lock, in a transaction left open on a connection of its own.
+    """An advisory lock of a transaction that stays open, on a connection of its own.
 
-    A transaction, not a session, because a pooler in transaction mode lends a server connection
-    for just so long. It writes nothing and keeps no snapshot, so it holds back no vacuum. While it
-    is open, the server calls its connection by the holder's name (of which it keeps 63 bytes).
+    A lock of the session would not work behind a pooler in transaction mode, which gives a client a
+    server connection for one transaction. The transaction writes nothing and keeps no snapshot, so
+    it does not hold back vacuum. The holder's name, up to 63 bytes, is its `application_name`.
     """
 
     def __init__(self, dsn: str, schema: str | None = None) -> None:
@@ -55,13 +55,13 @@ class PostgresExclusive(Exclusive):
 
     @asynccontextmanager
     async def _hold(self, name: str, holder: str) -> AsyncIterator[None]:
-        # Two installations in one database have locks of their own.
+        # Two installations in one database must not share a lock.
         schema = self._servers.schema
         key = f"{schema}:{name}" if schema else name
         connection = await self._connect()
         try:
             await _lock(connection, key, holder)
-            async with _while_it_lasts(connection):
+            async with _cancelled_if_lost(connection):
                 yield
         finally:
             await _end(connection)
@@ -71,7 +71,7 @@ class PostgresExclusive(Exclusive):
             connection: Connection = await self._servers.connect(
                 timeout=5, command_timeout=5, statement_cache_size=0
             )
-        except NO_SESSION as error:
+        except CONNECT_ERRORS as error:
             raise out_of_reach(error) from None
         return connection
 
@@ -79,10 +79,10 @@ class PostgresExclusive(Exclusive):
 async def _lock(connection: Connection, name: str, holder: str) -> None:
     try:
         await connection.execute(BEGIN)
-        await connection.fetch(SAY_WHO, holder)
+        await connection.fetch(SET_HOLDER, holder)
         if await connection.fetchval(TRY_LOCK, name):
-            # Without parameters, so nothing stays open between us that would keep a snapshot.
-            await connection.execute(LET_IT_LAST)
+            # Without parameters, so that no portal stays open, which would keep a snapshot.
+            await connection.execute(NO_TIMEOUT)
             return
         other = await connection.fetchval(HOLDER, name)
     except _DRIVERS as error:
@@ -91,16 +91,16 @@ async def _lock(connection: Connection, name: str, holder: str) -> None:
 
 
 @asynccontextmanager
-async def _while_it_lasts(connection: Connection) -> AsyncIterator[None]:
-    """The block is cancelled when the connection is lost, and raises `StorageUnavailable`.
+async def _cancelled_if_lost(connection: Connection) -> AsyncIterator[None]:
+    """Cancel the block if the connection is lost, and raise `StorageUnavailable`.
 
-    Without it the lock may be somebody else's already.
+    Without its connection the lock may already belong to another process.
     """
     try:
         async with asyncio.timeout(None) as block:
 
             def lost(_: object) -> None:
-                with suppress(RuntimeError):  # it ended just now
+                with suppress(RuntimeError):  # the block has just ended
                     block.reschedule(0)
 
             connection.add_termination_listener(lost)
@@ -114,13 +114,13 @@ async def _while_it_lasts(connection: Connection) -> AsyncIterator[None]:
 
 
 async def _end(connection: Connection) -> None:
-    """The lock goes with the transaction, and so it does when the connection is already gone.
+    """End the transaction, and the lock with it.
 
-    Rolled back first: the server may notice the end of a connection a little later.
+    It is rolled back first, because the server may notice the end of a connection later.
     """
     try:
         with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await connection.execute("rollback")
             await connection.close(timeout=5)
     finally:
-        connection.terminate()  # whoever is cancelled meanwhile leaves no connection behind
+        connection.terminate()  # also after a cancellation, so that no connection stays open

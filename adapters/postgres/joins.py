@@ -1,4 +1,4 @@
-"""Our `users` table in an application's own SQLAlchemy metadata, and out of its migrations."""
+"""Our `users` table in a host's SQLAlchemy metadata, and kept out of its migrations."""
 
 from sqlalchemy import Column, MetaData, Table
 from sqlalchemy.sql.schema import RETAIN_SCHEMA, SchemaItem
@@ -7,18 +7,18 @@ from adapters.postgres.relations import RELATIONS, VERSION_TABLE
 from adapters.postgres.tables import UserRow
 
 _OURS = "clerk_user_sync"
-"""The key in a table's `info` by which `ignore_ours` knows it again."""
+"""The key in a table's `info` by which `ignore_ours` recognises it."""
 
 
 def users_table(metadata: MetaData, schema: str | None = None) -> Table:
     """Our `users` table in `metadata`, for foreign keys, ORM mapping and queries.
 
-    `schema` is `DATABASE_SCHEMA`; without it, the metadata's own. The table holds tombstones too:
+    `schema` is `DATABASE_SCHEMA`; without it, the metadata's schema. The table also has tombstones:
     rows whose `deleted_at` is set and whose personal columns are null. Read it, reference its `id`,
-    and never write to it. A second call gives the same table.
+    and never write to it. A second call returns the same table.
 
-    Raises `ValueError` where the metadata has another table of that name: then our tables need a
-    schema of their own.
+    Raises `ValueError` if the metadata has another table of that name: then our tables need their
+    own schema.
     """
     schema = schema or metadata.schema
     known = metadata.tables.get(f"{schema}.users" if schema else "users")
@@ -37,13 +37,13 @@ def ignore_ours(
     item: SchemaItem,
     name: str | None,
     type_: str,
-    reflected: bool,  # noqa: FBT001 - Alembic calls it so
+    reflected: bool,  # noqa: FBT001 - Alembic's signature
     compare_to: SchemaItem | None,
 ) -> bool:
     """For Alembic's `include_object`: false for every table and view of ours.
 
-    So `alembic revision --autogenerate` neither drops our tables nor makes them. A table of the
-    application's own with the same name is told from ours by its columns.
+    With it, `alembic revision --autogenerate` neither drops nor creates our tables. The columns
+    tell our tables from the host's tables of the same name.
     """
     del reflected, compare_to
     if type_ != "table" or not isinstance(item, Table):

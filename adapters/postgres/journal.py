@@ -1,6 +1,7 @@
-"""What arrived and what it did: the `sync_journal` table."""
+"""The journal: the `sync_journal` table, apart from the entries written along with a user."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,10 @@ from adapters.postgres.journal_statements import (
     FIRST_ID_SINCE,
     HIGHEST,
     HISTORY,
+    LAST_DELIVERY,
     LOWEST,
     OVERLAP,
+    SILENT_USERS,
     deliveries_count,
     deliveries_page,
     entries_page,
@@ -22,16 +25,16 @@ from adapters.postgres.journal_statements import (
 from adapters.postgres.session import Session
 from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINED
 from domain.journal import PAGE_SIZE, EntryPage, JournalEntry, JournalQuery
-from domain.ports import Journal, JournalPages
+from domain.ports import DeliveryWatch, Journal, JournalPages
 from domain.sync_user import UnreadableDelivery
 from domain.user import Source, UserId
 
 READ_AT_ONCE = 50
-"""Deliveries read at once. A body may have a megabyte."""
+"""Deliveries in one query. A body may have a megabyte."""
 
 
-class PostgresJournal(Journal, JournalPages):
-    """The `sync_journal` table, where it is not written along with a user."""
+class PostgresJournal(Journal, JournalPages, DeliveryWatch):
+    """Reads `sync_journal`, and quarantines deliveries there."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -71,6 +74,16 @@ class PostgresJournal(Journal, JournalPages):
         record = await self._database.run(lambda session: session.fetchrow(ENTRY_BY_ID, entry_id))
         return None if record is None else _entry(record)
 
+    async def silent_users(self, after: timedelta) -> int:
+        count: int = await self._database.run(lambda session: session.fetchval(SILENT_USERS, after))
+        return count
+
+    async def last_delivery_at(self) -> datetime | None:
+        moment: datetime | None = await self._database.run(
+            lambda session: session.fetchval(LAST_DELIVERY)
+        )
+        return moment
+
 
 async def _fetch(session: Session, *, text: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:
     return await session.fetch(text, *parameters)
@@ -101,7 +114,7 @@ def _entry(record: asyncpg.Record) -> JournalEntry:
 async def _quarantine(session: Session, delivery: UnreadableDelivery) -> None:
     async with session.transaction():
         if delivery.clerk_id is not None:
-            # A deletion takes the same lock: either it erases this body, or we find its tombstone.
+            # A deletion takes the same lock: it erases this body, or we see its tombstone.
             await session.fetch(LOCK_USERS, [delivery.clerk_id])
         await session.execute(
             QUARANTINE,

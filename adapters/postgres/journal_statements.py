@@ -1,7 +1,7 @@
-"""Reading the journal, and erasing what is due. Every statement for the console is bounded.
+"""Statements that read the journal, and delete what is due. Those for the console are bounded.
 
-The journal has no index by time, and needs none: ids grow with time, so a moment is found by
-binary search over the ids, and a page is read backwards from there.
+The journal has no index by time: ids grow with time, so a time is found by binary search over the
+ids, and a page is read backwards from there.
 """
 
 from dataclasses import replace
@@ -14,19 +14,19 @@ Statement: TypeAlias = tuple[str, list[Any]]
 """A statement and its parameters."""
 
 LOWEST, HIGHEST = 0, 2**63 - 1
-"""Beyond all ids."""
+"""Less and more than any id."""
 
 LOOKED_AT = 15_000
-"""Entries that one page looks at before it stops and says how far it came."""
+"""Entries that one page reads at most; then it tells how far it came."""
 
 LOOKED_UP = 1_000
-"""The same for entries found by an index: each of them may be on a disk page of its own."""
+"""The same for entries that an index finds: each of them may be on another disk page."""
 
 OVERLAP = timedelta(minutes=1)
-"""Far longer than a writer may take between its time and its id: see `PoolLimits.deadline`."""
+"""Longer than a writer takes between its `received_at` and its id: see `PoolLimits.deadline`."""
 
 _UNCOMMON = ("stale", "gone", "deleted", "quarantined")
-"""Outcomes with an index of their own. Entries of the others are never far away."""
+"""Outcomes with a partial index. Entries with other outcomes are frequent."""
 
 ENTRY = """
     id, source, outcome, received_at, last_received_at, deliveries, svix_id, event_type, clerk_id,
@@ -70,7 +70,7 @@ def deliveries_count(query: JournalQuery) -> Statement:
 
 
 def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Statement:
-    """The entries with `low <= id < high`, newest first; a bounded number is looked at."""
+    """The entries with `low <= id < high`, newest first; reads a bounded number."""
     walk, walked = _walk(query)
     rest = replace(query, user_id=None, svix_id=None)
     where, values = _where(rest, first=4 + len(walked))
@@ -89,7 +89,7 @@ def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Stateme
 
 
 def last_looked_at(query: JournalQuery, low: int, high: int) -> Statement:
-    """The oldest entry that such a page looks at; no row if it came to the end of the journal."""
+    """The oldest entry that such a page reads; no row if it reached the start of the journal."""
     walk, walked = _walk(query)
     text = f"""
         select id, received_at from our.sync_journal
@@ -102,9 +102,9 @@ def last_looked_at(query: JournalQuery, low: int, high: int) -> Statement:
 
 
 def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
-    """The conditions, their parameters numbered from `first` on, and the parameters.
+    """The conditions with parameters numbered from `first`, and the parameters.
 
-    The text is made of our own words only; what was asked for stays in the parameters.
+    No value is put into the text.
     """
     asked = {name: getattr(query, name) for name in _CONDITIONS if getattr(query, name)}
     conditions = [
@@ -115,11 +115,11 @@ def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
 
 
 def _walk(query: JournalQuery) -> tuple[str, list[Any]]:
-    """The conditions by which the entries to look at are found, numbered from 4 on."""
+    """The conditions by which an index finds the entries to read, numbered from 4."""
     by_index = JournalQuery(user_id=query.user_id, svix_id=query.svix_id)
     where, values = _where(by_index, first=4)
     if outcome := _uncommon(query):
-        # Written out, because the planner finds a partial index by a constant only.
+        # A constant of ours in the text: the planner does not match a parameter to a partial index.
         where += f" and outcome = '{outcome}'"
     return where, values
 
@@ -130,11 +130,11 @@ def _looked_at(query: JournalQuery) -> int:
 
 
 def _uncommon(query: JournalQuery) -> str | None:
-    """The one outcome wanted, if it has an index of its own: one of our own words."""
+    """The outcome selected, if it is one only and has a partial index."""
     return next((word for word in _UNCOMMON if query.outcomes == {word}), None)
 
 
-# Materialized: otherwise the plan may evaluate it again and skip the rows it has locked itself.
+# Materialized: otherwise the plan may evaluate it twice and skip the rows that it locked itself.
 EXPIRE_BODIES = """
 with due as materialized (
     select id from our.sync_journal
@@ -157,7 +157,7 @@ where id in (
 """
 """Ids grow with time: if none of the oldest entries is due, no entry is.
 
-It looks at ten times as many as it removes, so as to pass over entries of a clock that was ahead.
+It reads ten times as many as it deletes, to skip entries whose time came from a clock ahead.
 """
 
 EXPIRED = """
@@ -213,4 +213,6 @@ with recursive search (low, high) as (
 )
 select coalesce(max(low), 0) from search
 """
-"""The first id received at or after a moment. Writers overlap: allow some seconds for that."""
+"""The first id received at or after a time, by binary search. Concurrent writers commit out of
+order, so the caller allows for `OVERLAP`.
+"""

@@ -1,4 +1,4 @@
-"""Brings the schema to head. Safe from several processes at once, and while traffic goes on."""
+"""Migrate the schema to head. Safe from several processes at once, and under traffic."""
 
 import asyncio
 import re
@@ -15,30 +15,30 @@ from sqlalchemy.pool import NullPool
 
 from adapters.postgres import upgrade
 from adapters.postgres.database import out_of_reach
-from adapters.postgres.servers import NO_SESSION, Servers
+from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import StorageUnavailable
 from domain.schema import SchemaState
 
 Answer = TypeVar("Answer")
 
 _LONGEST_WAIT = "2s"
-"""How long a migration waits for a table's lock: all traffic waits behind it."""
+"""How long a migration waits for a table's lock, while all traffic waits behind it."""
 
 
 async def migrate(dsn: str, schema: str | None = None) -> SchemaState:
-    """Apply every migration that is missing, each in a transaction of its own.
+    """Apply every missing migration, each in its own transaction.
 
-    `schema` is made if it is missing. A schema that is ahead stays as it is. Raises
-    `SchemaRefused`, or `StorageUnavailable`, also when another transaction holds a table's lock
-    for too long: then try again.
+    `schema` is created if it is missing. A schema that is ahead is left unchanged. Raises
+    `SchemaRefused`, or `StorageUnavailable`, also if another transaction holds a table's lock too
+    long; it can be repeated.
     """
     return await _run(Servers(dsn, schema), partial(upgrade.bring_to_head, commits=True))
 
 
 async def missing_sql(dsn: str, schema: str | None = None) -> str:
-    """The SQL that `migrate` would run now, for those whose database administrator runs it.
+    """The SQL that `migrate` would run now, for a database administrator to run.
 
-    Empty if nothing is missing. Raises as `migrate` does.
+    Empty if nothing is missing. Raises the errors of `migrate`.
     """
     return await _run(Servers(dsn, schema), upgrade.missing_sql)
 
@@ -50,7 +50,7 @@ async def _run(servers: Servers, work: Callable[[Connection, str | None], Answer
             return await connection.run_sync(work, servers.schema)
     except DBAPIError as error:
         raise _in_words(_driver_error(error)) from None
-    except NO_SESSION as error:
+    except CONNECT_ERRORS as error:
         raise _in_words(error) from None
     finally:
         await engine.dispose()
@@ -58,11 +58,11 @@ async def _run(servers: Servers, work: Callable[[Connection, str | None], Answer
 
 @asynccontextmanager
 async def _locked(servers: Servers) -> AsyncIterator[None]:
-    """One migration at a time, by a lock in a transaction of a connection of its own.
+    """Allow one migration at a time, by a lock in a transaction on a second connection.
 
-    In a transaction, because a pooler lends a connection for no longer. A process that waits asks
-    again and again: one that waited inside a statement would keep a snapshot, and an index that is
-    built concurrently waits for all snapshots.
+    In a transaction, because a pooler in transaction mode keeps a server connection for no longer.
+    A process that waits polls for the lock: waiting inside a statement would keep a snapshot, and
+    the concurrent build of an index waits for all snapshots.
     """
     connection = await servers.connect(timeout=10, statement_cache_size=0)
     try:
@@ -84,7 +84,7 @@ def _engine(servers: Servers) -> AsyncEngine:
         connect_args={
             "async_creator_fn": servers.connect,
             "timeout": 10,
-            # No named prepared statements: behind a pooler the name may be another client's.
+            # No named statements: behind a pooler another client may use the same name.
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": str,
@@ -101,7 +101,7 @@ def _limit_the_wait(connection: Connection) -> None:
 
 
 def _driver_error(error: DBAPIError) -> Exception:
-    """The driver's own error, which SQLAlchemy wraps twice."""
+    """The driver's error, which SQLAlchemy wraps twice."""
     cause = error.orig.__cause__ if error.orig else None
     return cause if isinstance(cause, Exception) else error
 
@@ -109,7 +109,7 @@ def _driver_error(error: DBAPIError) -> Exception:
 def _in_words(error: Exception) -> StorageUnavailable:
     if not isinstance(error, asyncpg.InsufficientPrivilegeError):
         return out_of_reach(error)
-    # The server's message names no more than the object: no row is in it.
+    # The server's message names only the object, so it holds no row.
     named = re.search(
         r"(schema|database|table|relation|view|sequence) \"?([\w$ -]+)\"?", str(error)
     )

@@ -1,4 +1,4 @@
-"""What the functions of a migration are given: they run statements through it."""
+"""The parameter of every migration's functions, which runs their statements."""
 
 from textwrap import dedent
 
@@ -8,10 +8,10 @@ from adapters.postgres.session import qualified
 
 
 class Step:
-    """Runs the statements of one migration, or writes them down for `migrate --sql`.
+    """Runs the statements of one migration, or prints them for `migrate --sql`.
 
-    A statement names our tables as `our.users`. `commits` is false in a transaction of the host's,
-    which must not be committed in between.
+    A statement names our tables as `our.users`. `commits` is false inside a host's transaction,
+    which a migration must not commit.
     """
 
     def __init__(self, context: MigrationContext, schema: str | None, *, commits: bool) -> None:
@@ -23,10 +23,10 @@ class Step:
         self._context.execute(qualified(dedent(statement).strip(), self._schema))
 
     def apart(self, *statements: str) -> None:
-        """Each in a transaction of its own, so that no lock is held for long.
+        """Run each statement in its own transaction, so that no lock is held for long.
 
-        An index can be built `concurrently` in no other way. In a transaction of the host's that
-        word is left out, and the locks are held until the host commits.
+        An index can be built `concurrently` only in this way. Inside a host's transaction the word
+        is removed, and the locks are held until the host commits.
         """
         if not self._commits:
             for statement in statements:

@@ -1,20 +1,20 @@
-"""Our tables and views, and what the catalogues say of them: who made them, who may use them."""
+"""Our tables and views, and what the database's catalogue says about them and the role's rights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 VERSION_TABLE = "clerk_user_sync_version"
-"""Alembic's table of our revision. Its usual name, `alembic_version`, belongs to the host."""
+"""Alembic's table with our revision. Its default name, `alembic_version`, is left to the host."""
 
 HOST_VERSION_TABLE = "alembic_version"
-"""Where releases before 0009 had the revision."""
+"""The table in which releases before revision 0009 kept our revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or view of ours: the revision that made it, the columns that tell it from others'
-    (all of them as old as the table), and the rights that a serving role needs.
+    """A table or view of ours: the revision that created it, the columns that identify it (all of
+    them as old as the table), and the rights that a serving role needs.
     """
 
     since: str
@@ -58,7 +58,7 @@ RELATIONS: Mapping[str, Relation] = {
     ),
     "users_live": Relation("0009", frozenset({"id", "clerk_id", "observed_at", "synced_by"}), ()),
 }
-"""Every table and view of ours but the version table."""
+"""All our tables and views, without the version table."""
 
 _VERSION_RELATIONS: Mapping[str, Relation] = {
     name: Relation("", frozenset({"version_num"}), _READ)
@@ -69,10 +69,11 @@ _NAMES = ", ".join(f"'{name}'" for name in (*RELATIONS, *_VERSION_RELATIONS))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the catalogues say. `relations` are ours, `foreign` are others' with the same names.
+class Catalogue:
+    """What the database's catalogue says. `target` is the schema where our tables are created.
 
-    `lacking` are the rights that the role does not have, by the name of the relation.
+    `relations` are the columns of our tables and views, by name. `foreign` are other applications'
+    tables with the same names. `lacking` are the rights that the role does not have, by relation.
     """
 
     target: str | None
@@ -89,7 +90,7 @@ class Found:
 
     @property
     def rights_lacking(self) -> tuple[str, ...]:
-        """What the role cannot do and serving needs, like `DELETE on sync_journal`."""
+        """The missing rights that serving needs, like `DELETE on sync_journal`."""
         return tuple(
             f"{right} on {name}"
             for name, rights in self.lacking.items()
@@ -98,10 +99,9 @@ class Found:
         )
 
 
-def look(schema: str | None) -> str:
-    """The statement that `found` reads. It has no parameters, so that every driver takes it.
-
-    It reads catalogues only, so it needs no right to any table. One row at least.
+def catalogue_query(schema: str | None) -> str:
+    """The statement whose rows `read_catalogue` takes. It has no parameters, for use with any
+    driver, and needs no right to any table. It returns at least one row.
     """
     given = f"'{schema}'" if schema else "null"
     return f"""
@@ -134,12 +134,13 @@ left join (
 """  # noqa: S608
 
 
-def found(rows: Sequence[Mapping[str, Any]]) -> Found:
-    """What the rows of `look` say."""
+def read_catalogue(records: Iterable[Any]) -> Catalogue:
+    """The rows of `catalogue_query`, of any driver, as one value."""
+    rows: list[dict[str, Any]] = [dict(record) for record in records]
     known = {**RELATIONS, **_VERSION_RELATIONS}
     ours: dict[str, Mapping[str, Any]] = {}
     foreign: list[str] = []
-    # The schema where we would make our tables comes first, as it does in the search path.
+    # The schema where our tables are created comes first, as in the search path.
     for row in sorted(rows, key=lambda row: row["schema"] != row["target"]):
         name = row["name"]
         if name is None or name in ours or name in foreign:
@@ -148,7 +149,7 @@ def found(rows: Sequence[Mapping[str, Any]]) -> Found:
             ours[name] = row
         elif row["schema"] == row["target"] and name != HOST_VERSION_TABLE:
             foreign.append(name)
-    return Found(
+    return Catalogue(
         target=rows[0]["target"],
         target_exists=rows[0]["target_exists"],
         encoding=rows[0]["encoding"],

@@ -1,4 +1,4 @@
-"""Erases what the journal need not keep any longer, in small batches."""
+"""Deletes from the journal what is due, in small batches."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from domain.user import UserId
 
 
 class PostgresRetention(JournalRetention):
-    """Each batch is a statement and a transaction of its own: no lock is held for long."""
+    """Each batch is one statement in its own transaction, so that no lock is held for long."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -42,6 +42,6 @@ class PostgresRetention(JournalRetention):
         return count
 
     async def _changed(self, statement: str, *parameters: Any) -> int:
-        """How many rows, by the command's tag: `UPDATE 17`."""
+        """Run the statement. Returns the number of rows, from its command tag: `UPDATE 17`."""
         tag: str = await self._database.run(lambda session: session.execute(statement, *parameters))
         return int(tag.rpartition(" ")[2])

@@ -1,4 +1,4 @@
-"""Observations as columns of a batch, and rows as domain values."""
+"""Convert commands to the columns of a batch, and rows to domain values."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -26,9 +26,9 @@ _JSON = tuple(KEPT_FIELDS.index(name) for name in JSON_COLUMNS)
 
 
 def columns_of(commands: Sequence[SyncUser]) -> list[tuple[Any, ...] | None]:
-    """A batch's values in the order of `BATCH_COLUMNS`. Raises `Unstorable`.
+    """The values of a batch, column by column, in the order of `BATCH_COLUMNS`.
 
-    None stands for a column of nothing but nulls: it need not be sent.
+    A column of nulls only is None: it need not be sent. Raises `Unstorable`.
     """
     columns = zip(*map(_row, commands), strict=True)
     return [None if values.count(None) == len(values) else values for values in columns]
@@ -52,7 +52,7 @@ def local_record(record: asyncpg.Record) -> LocalRecord:
     columns["email_addresses"] = tuple(EmailAddress(**address) for address in addresses)
     columns["synced_by"] = Source(columns["synced_by"])
     user = object.__new__(LocalUser)
-    vars(user).update(columns)  # every field is there, and `__init__` would take ten times as long
+    vars(user).update(columns)  # `__init__` would take ten times as long
     return user
 
 
@@ -71,8 +71,8 @@ def _state(change: UserChange) -> tuple[Any, ...]:
         return (None, None, None, change.deleted_at, *_NOTHING)
     kept = [getattr(change, name) for name in KEPT_FIELDS]
     try:
-        for place in _JSON:
-            kept[place] = orjson.dumps(kept[place]).decode()
+        for index in _JSON:
+            kept[index] = orjson.dumps(kept[index]).decode()
     except orjson.JSONEncodeError as error:
-        raise Unstorable("metadata that is no JSON") from error
+        raise Unstorable("metadata that is not JSON") from error
     return (change.clerk_updated_at, change.observed_at, change.digest, None, *kept)

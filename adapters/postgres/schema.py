@@ -1,6 +1,6 @@
-"""How the store's schema stands to this release: by the tables that are there, and their version.
+"""The state of the store's schema, judged by its tables and the version table.
 
-Alembic would know the version too, but its import takes half a second and 30 MB.
+Alembic could tell the version too, but its import takes half a second and 30 MB.
 """
 
 import re
@@ -14,9 +14,9 @@ from adapters.postgres.relations import (
     HOST_VERSION_TABLE,
     RELATIONS,
     VERSION_TABLE,
-    Found,
-    found,
-    look,
+    Catalogue,
+    catalogue_query,
+    read_catalogue,
 )
 from adapters.postgres.session import Session
 from domain.schema import SchemaState, Standing
@@ -32,62 +32,64 @@ def head() -> str:
 
 
 async def schema_state(database: Database) -> SchemaState:
-    """How the schema stands now. Raises `StorageUnavailable`."""
+    """The state of the schema now. Raises `StorageUnavailable`."""
     return await database.run(lambda session: _state(session, database.schema))
 
 
 async def _state(session: Session, schema: str | None) -> SchemaState:
-    there = found([dict(row) for row in await session.fetch(look(schema))])
-    if not may_read_version(there):
-        return judged(there, None)
-    return judged(there, await session.fetchval(VERSION))
+    catalogue = read_catalogue(await session.fetch(catalogue_query(schema)))
+    if not may_read_version(catalogue):
+        return state_of(catalogue, None)
+    return state_of(catalogue, await session.fetchval(VERSION))
 
 
-def may_read_version(there: Found) -> bool:
-    return VERSION_TABLE in there.relations and not there.lacking[VERSION_TABLE]
+def may_read_version(catalogue: Catalogue) -> bool:
+    return VERSION_TABLE in catalogue.relations and not catalogue.lacking[VERSION_TABLE]
 
 
-def judged(there: Found, version: str | None) -> SchemaState:
-    """The state by what is there and the version, which is None where it cannot be read."""
-    if there.encoding != "UTF8":
-        return _as(Standing.WRONG_ENCODING, there, [there.encoding])
-    if there.foreign:
-        return _as(Standing.IN_THE_WAY, there, there.foreign)
-    if VERSION_TABLE in there.relations and there.lacking[VERSION_TABLE]:
-        return _as(Standing.UNREADABLE, there, [VERSION_TABLE])
+def state_of(catalogue: Catalogue, version: str | None) -> SchemaState:
+    """The state of the schema. `version` is None if it cannot be read."""
+    if catalogue.encoding != "UTF8":
+        return _as(Standing.WRONG_ENCODING, catalogue, [catalogue.encoding])
+    if catalogue.foreign:
+        return _as(Standing.IN_THE_WAY, catalogue, catalogue.foreign)
+    if VERSION_TABLE in catalogue.relations and catalogue.lacking[VERSION_TABLE]:
+        return _as(Standing.UNREADABLE, catalogue, [VERSION_TABLE])
     if version is None:
         # An older release may have left the version in the host's table.
-        could_be_old = HOST_VERSION_TABLE in there.relations or not there.tables
-        return _as(Standing.BEHIND if could_be_old else Standing.INCOMPLETE, there, [VERSION_TABLE])
-    return _judged_by_version(there, version)
+        could_be_old = HOST_VERSION_TABLE in catalogue.relations or not catalogue.tables
+        return _as(
+            Standing.BEHIND if could_be_old else Standing.INCOMPLETE, catalogue, [VERSION_TABLE]
+        )
+    return _state_at(catalogue, version)
 
 
-def _judged_by_version(there: Found, version: str) -> SchemaState:
+def _state_at(catalogue: Catalogue, version: str) -> SchemaState:
     if re.fullmatch("[0-9]{4}", version) is None:
-        return _as(Standing.INCOMPLETE, there, [VERSION_TABLE])
-    if missing := missing_at(version, there):
-        return _as(Standing.INCOMPLETE, there, missing)
+        return _as(Standing.INCOMPLETE, catalogue, [VERSION_TABLE])
+    if missing := missing_at(version, catalogue):
+        return _as(Standing.INCOMPLETE, catalogue, missing)
     if version == head():
-        return _as(Standing.AT_HEAD, there)
-    return _as(Standing.AHEAD if version > head() else Standing.BEHIND, there)
+        return _as(Standing.AT_HEAD, catalogue)
+    return _as(Standing.AHEAD if version > head() else Standing.BEHIND, catalogue)
 
 
-def missing_at(version: str, there: Found) -> list[str]:
-    """The tables, or columns of `users`, that a schema of this version has and this one has not."""
+def missing_at(version: str, catalogue: Catalogue) -> list[str]:
+    """The tables, or columns of `users`, that this version needs and the schema does not have."""
     missing = [
         name
         for name, relation in RELATIONS.items()
-        if relation.since <= version and name not in there.relations
+        if relation.since <= version and name not in catalogue.relations
     ]
     if version < head() or missing:
         return missing
-    return [f"users.{name}" for name in USER_COLUMNS if name not in there.relations["users"]]
+    return [f"users.{name}" for name in USER_COLUMNS if name not in catalogue.relations["users"]]
 
 
-def _as(standing: Standing, there: Found, names: Iterable[str] = ()) -> SchemaState:
+def _as(standing: Standing, catalogue: Catalogue, names: Iterable[str] = ()) -> SchemaState:
     return SchemaState(
         standing=standing,
         names=tuple(sorted(names)),
-        role=there.role,
-        lacking=there.rights_lacking,
+        role=catalogue.role,
+        lacking=catalogue.rights_lacking,
     )

@@ -1,4 +1,4 @@
-"""Opens a session: of several servers on the one that may be written to, found anew each time."""
+"""Connect to the servers of an address; if there are several, to the one that accepts writes."""
 
 from typing import Any
 
@@ -6,22 +6,22 @@ import asyncpg
 
 from adapters.postgres.address import parse_address
 
-NO_SESSION = (
+CONNECT_ERRORS = (
     OSError,
     OverflowError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""What the driver raises when it cannot open one: refused, timed out, misnamed, read-only."""
+"""The driver's errors for a connection that fails: refused, timed out, unknown name, read-only."""
 
 
 class Servers:
     """The servers that one address names, comma-separated as in libpq ("Connection URIs").
 
-    Of several, only one that may be written to will do, unless `target_session_attrs` says
-    otherwise. They are tried in turn, what failed before last, and each has its share of the
-    time: a machine that is gone does not even refuse.
+    If there are several, one that accepts writes is required, unless `target_session_attrs` says
+    otherwise. They are tried in turn, the last to fail at the end. Each gets a share of the time,
+    because a machine that is down does not answer at all.
     """
 
     def __init__(self, url: str, schema: str | None = None) -> None:
@@ -31,12 +31,12 @@ class Servers:
         """
         self.address = parse_address(url)
         self.schema = schema or self.address.schema
-        """Where our tables are. None: where the role's `search_path` says."""
-        # No host at all: one place, which the driver chooses as libpq does.
+        """The schema of our tables. None means the first of the role's `search_path`."""
+        # Without a host, the driver chooses the default, as libpq does.
         self._places: list[tuple[str | None, int | None]] = [*self.address.hosts] or [(None, None)]
 
     async def connect(self, *, timeout: float, **options: Any) -> Any:  # noqa: ASYNC109 - as asyncpg's
-        """`asyncpg.connect` within `timeout` seconds. Raises what `NO_SESSION` lists."""
+        """`asyncpg.connect` within `timeout` seconds. Raises one of `CONNECT_ERRORS`."""
         options = self._options(options)
         share = timeout / len(self._places)
         if self.address.connect_timeout is not None:
@@ -46,17 +46,14 @@ class Servers:
             host, port = place
             try:
                 return await asyncpg.connect(host=host, port=port, timeout=share, **options)
-            except NO_SESSION:
-                # At once: a caller with less time may be gone before the next one answers.
-                self._try_last(place)
+            except CONNECT_ERRORS:
+                # Reordered now: the caller may be cancelled before the next server answers.
+                self._places = [*(other for other in self._places if other != place), place]
         host, port = last
         return await asyncpg.connect(host=host, port=port, timeout=share, **options)
 
-    def _try_last(self, failed: tuple[str | None, int | None]) -> None:
-        self._places.sort(key=lambda place: place == failed)
-
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The address's own settings win over ours: `application_name` is one of both."""
+        """Options of the address take precedence over ours, such as `application_name`."""
         address = self.address
         session = address.target_session_attrs
         if session is None and len(address.hosts) > 1:

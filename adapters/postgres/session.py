@@ -1,7 +1,7 @@
-"""A connection as our statements see it. A statement names each table as `our.users`.
+"""A connection for our statements, which name each table as `our.users`.
 
-`our.` becomes the schema of `DATABASE_SCHEMA`, or nothing: then the role's `search_path` decides.
-The name stands in the text, because a pooler in transaction mode keeps no `search_path`.
+`our.` is replaced by the schema of `DATABASE_SCHEMA`, or by nothing if the role's `search_path`
+decides. The name is put into the text because a pooler in transaction mode keeps no `search_path`.
 """
 
 import re
@@ -18,7 +18,7 @@ _OURS = re.compile(r"\bour\.")
 
 @lru_cache(maxsize=512)
 def qualified(statement: str, schema: str | None) -> str:
-    """The statement with the schema's name in it. `schema` holds no quote: see `Servers`."""
+    """The statement with the schema's name in it. `schema` has no quote: see `is_schema_name`."""
     return _OURS.sub(f'"{schema}".' if schema else "", statement)
 
 

@@ -1,6 +1,6 @@
-"""The tables, as SQLModel declares them. The hot path never goes through a session.
+"""The tables, declared with SQLModel. Requests use statements of SQL instead.
 
-The migrations build these tables, and the statements name these columns: tests compare all three.
+The migrations create these tables, and the statements name these columns: tests compare all three.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ NAMING = {
 
 
 class Table(SQLModel):
-    """Base with metadata of its own, so that another team's SQLModel tables never mix with ours."""
+    """Base class with its own metadata, so that a host's SQLModel tables do not mix with ours."""
 
     metadata = MetaData(naming_convention=NAMING)
 
@@ -72,11 +72,11 @@ _KEPT: dict[str, Any] = {
 }
 
 Kept = create_model("Kept", __base__=SQLModel, **_KEPT)
-"""What is kept of a user: one column for each field of `domain.user.User`."""
+"""One column for each of `KEPT_FIELDS`."""
 
 
 class UserRow(Table, Kept, table=True):
-    """A user, live or a tombstone. UNIQUE on `clerk_id` alone: the rest moves between users."""
+    """A user, live or a tombstone. Only `clerk_id` is UNIQUE: other values move between users."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -248,7 +248,7 @@ class SetAsideRow(Table, table=True):
 
 
 class CheckpointRow(Table, table=True):
-    """How far a long run has come."""
+    """The cursor or the result of a long run."""
 
     __tablename__ = "sync_checkpoints"
 

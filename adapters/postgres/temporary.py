@@ -1,4 +1,4 @@
-"""A database for the time of a test run."""
+"""A database that exists during a test run."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 
 from adapters.postgres.database import out_of_reach
-from adapters.postgres.servers import NO_SESSION, Servers
+from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import StorageUnavailable
 
 _MAY_NOT = "the role may not create a database for the tests: it lacks CREATEDB"
@@ -37,5 +37,5 @@ async def _run(servers: Servers, statement: str) -> None:
             await connection.close(timeout=5)
     except asyncpg.InsufficientPrivilegeError:
         raise StorageUnavailable(_MAY_NOT) from None
-    except NO_SESSION as error:
+    except CONNECT_ERRORS as error:
         raise out_of_reach(error) from None

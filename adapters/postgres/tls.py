@@ -1,7 +1,7 @@
-"""How a session is encrypted and the server proven: libpq's `sslmode` and its companions.
+"""TLS of a connection: libpq's `sslmode` and the options that go with it.
 
-See the PostgreSQL manual, "SSL Support". asyncpg reads the files at every connect; here they are
-read once, so that a file that is missing is known at the start.
+Source: PostgreSQL manual, "SSL Support". asyncpg would read certificate files at every connect;
+here they are read once, so that a missing file is reported at the start.
 """
 
 import os
@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
 
-from adapters.postgres.address_refused import AddressRefused
-
 _MAY_BE_PLAIN = {"disable", "allow", "prefer"}
 _MODES = {*_MAY_BE_PLAIN, "no-verify", "require", "verify-ca", "verify-full"}
 _VERIFYING = {"verify-ca", "verify-full"}
 _SSL = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
-"""What the option `ssl` of libpq, JDBC and SQLAlchemy means, where it is not an `sslmode`."""
+"""The `sslmode` for values of the option `ssl`, which JDBC and SQLAlchemy have."""
 _FILES = {
     "sslrootcert": "root.crt",
     "sslcrl": "root.crl",
     "sslcert": "postgresql.crt",
     "sslkey": "postgresql.key",
 }
-"""The options that name files, and where libpq looks for them otherwise."""
+"""The options that name files, and libpq's default file in `~/.postgresql` for each."""
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 _CHANNEL_BINDING = (
@@ -33,9 +31,17 @@ _CHANNEL_BINDING = (
 )
 
 
+class AddressRefused(ValueError):
+    """A database address that cannot be used. The text names the option and holds no value."""
+
+    def __init__(self, reason: str, option: str = "") -> None:
+        super().__init__(f"{option}: {reason}" if option else reason)
+        self.option = option
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """`ssl` and `direct_tls` as `asyncpg.connect` takes them; None means its default, `prefer`."""
+    """`ssl` and `direct_tls` of `asyncpg.connect`. None means its default, `prefer`."""
 
     ssl: SSLContext | str | None = None
     direct: bool | None = None
@@ -48,16 +54,17 @@ NO_TLS_ASKED = Tls()
 def tls_from(
     options: dict[str, str], environment: Mapping[str, str], *, only_sockets: bool = False
 ) -> Tls:
-    """Takes what concerns TLS out of `options`. Raises `AddressRefused`.
+    """Remove the options about TLS from `options` and apply them. Raises `AddressRefused`.
 
-    A demand for security is met or refused. `only_sockets`: no TLS is spoken there, as in libpq.
+    A demand for security is met or refused, never ignored. With `only_sockets` there is no TLS, as
+    in libpq.
     """
     mode = _mode(options, environment)
     given = {name: options[name] for name in _FILES if name in options}
     files = {**_usual_files(environment), **given}
     notes: tuple[str, ...] = ()
     if files.get("sslrootcert") == "system" and mode != "verify-full":
-        if mode is not None:  # libpq: whoever trusts every authority has to look at the name
+        if mode is not None:  # libpq demands it: with all authorities, the name must be verified
             raise AddressRefused("sslrootcert=system needs sslmode=verify-full", "sslmode")
         mode = "verify-full"
     if _channel_binding(options, mode, only_sockets=only_sockets):
@@ -82,7 +89,7 @@ def tls_from(
 
 
 def _usual_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """libpq's: those that its environment variables name, and those that are in `~/.postgresql`."""
+    """The files that libpq's environment variables name, and those in `~/.postgresql`."""
     home = Path(environment.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - never raises
     files = {}
     for name, file in _FILES.items():
@@ -115,7 +122,7 @@ def _mode(options: dict[str, str], environment: Mapping[str, str]) -> str | None
 
 
 def _channel_binding(options: dict[str, str], mode: str | None, *, only_sockets: bool) -> bool:
-    """Whether it is demanded. Neon's addresses do. asyncpg speaks SCRAM-SHA-256 without -PLUS."""
+    """Whether channel binding is required, as in Neon's addresses. asyncpg does not support it."""
     binding = options.pop("channel_binding", "prefer")
     if binding not in {"disable", "prefer", "require"}:
         raise AddressRefused("give disable, prefer or require", "channel_binding")
@@ -136,7 +143,7 @@ def _direct(options: dict[str, str], mode: str | None) -> bool | None:
 
 
 def _refuse_what_needs_tls(options: dict[str, str]) -> None:
-    """What is asked of TLS, where the session may turn out to be plain."""
+    """Refuse options that need TLS if the mode allows a connection without it."""
     for name in (*_FILES, "ssl_min_protocol_version"):
         if name in options:
             raise AddressRefused("this needs sslmode=verify-full or another that needs TLS", name)
@@ -189,7 +196,7 @@ def _load(context: SSLContext, files: Mapping[str, str], name: str) -> None:
 def _set_versions(context: SSLContext, options: dict[str, str]) -> None:
     least = options.pop("ssl_min_protocol_version", "TLSv1.2")
     most = options.pop("ssl_max_protocol_version", "TLSv1.3")
-    # Older ones are never spoken, so a lower minimum is met.
+    # Older versions are never used, so a lower minimum is satisfied.
     minimum = _VERSIONS.get({"TLSv1": "TLSv1.2", "TLSv1.1": "TLSv1.2"}.get(least, least))
     maximum = _VERSIONS.get(most)
     if minimum is None:

@@ -1,7 +1,7 @@
-"""What `migrate` does on one connection, whoever opened it: look, decide, run what is missing.
+"""Run the missing migrations on a given connection: ours in `migrate`, the host's in `upgrade`.
 
-Alembic is used without its command line and without its proxies `op` and `context`, so that
-`upgrade` can be called from a revision of the host's own Alembic chain, where these are taken.
+Alembic is used without its command line and its proxies `op` and `context`: in a revision of the
+host's Alembic chain, from which `upgrade` is called, these belong to the host.
 """
 
 import time
@@ -19,37 +19,39 @@ from adapters.postgres.relations import (
     HOST_VERSION_TABLE,
     RELATIONS,
     VERSION_TABLE,
-    Found,
-    found,
-    look,
+    Catalogue,
+    catalogue_query,
+    read_catalogue,
 )
-from adapters.postgres.schema import VERSION, head, judged, may_read_version
+from adapters.postgres.schema import VERSION, head, may_read_version, state_of
 from adapters.postgres.session import qualified
 from domain import health
 from domain.errors import SchemaRefused, StorageUnavailable
 from domain.schema import SchemaState, Standing
 
 LOCK = 0x636C65726B
-"""The advisory lock of a migration: any number, the same in every process."""
+"""The advisory lock of a migration: an arbitrary number, the same in every process."""
 
 ASK_AGAIN = 0.2
-"""Seconds between two attempts to get that lock."""
+"""Seconds between two attempts to take that lock."""
 
 _LONGEST_WAIT = 60.0
-"""Seconds that `upgrade` waits for another migration of ours."""
+"""Seconds that `upgrade` waits for another migration."""
 
 _LAST_IN_HOST_TABLE = "0008"
-"""The newest revision that was ever kept in `alembic_version`."""
+"""The newest revision that a release kept in `alembic_version`."""
 
 _NOTE = """\
 -- Run this statement by statement, not as one transaction (psql: without --single-transaction):
--- an index that is built CONCURRENTLY must stand outside of a transaction.
+-- an index cannot be built CONCURRENTLY inside a transaction.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """`revision` is where the schema is; None: nowhere yet. `moves`: in the host's table still."""
+    """`revision` is that of the schema; None if it is empty. `moves` says that it is still in the
+    host's table, and `makes_schema` that the schema has to be created.
+    """
 
     state: SchemaState
     revision: str | None
@@ -58,18 +60,18 @@ class _Plan:
 
 
 def upgrade(connection: Connection, schema: str | None = None) -> SchemaState:
-    """Bring our schema to head in a transaction of the host's, from a revision of their own chain:
+    """Migrate our schema to head from a revision of the host's own Alembic chain:
 
         def upgrade():
             clerk_user_sync.upgrade(op.get_bind())
 
-    Nothing is committed; their transaction decides. `schema` is `DATABASE_SCHEMA`. Indexes are not
-    built concurrently: where our tables are large already, run `clerk-user-sync migrate` before.
-    Raises `SchemaRefused`, `StorageUnavailable`, or what the host's driver raises.
+    It runs in the host's transaction and commits nothing. `schema` is `DATABASE_SCHEMA`. Indexes
+    are not built concurrently: if our tables are already large, run `clerk-user-sync migrate`
+    first. Raises `SchemaRefused`, `StorageUnavailable`, or the errors of the host's driver.
     """
     give_up_at = time.monotonic() + _LONGEST_WAIT
-    # Asked again and again: a statement that waits would keep a snapshot, and an index that another
-    # process builds concurrently waits for all snapshots.
+    # Polled: a statement that waits would keep a snapshot, and another process that builds an index
+    # concurrently waits for all snapshots.
     while not connection.exec_driver_sql(f"select pg_try_advisory_xact_lock({LOCK})").scalar():
         if time.monotonic() > give_up_at:
             raise StorageUnavailable("another migration is under way")
@@ -78,7 +80,10 @@ def upgrade(connection: Connection, schema: str | None = None) -> SchemaState:
 
 
 def bring_to_head(connection: Connection, schema: str | None, *, commits: bool) -> SchemaState:
-    """With `commits` each migration has a transaction of its own. Raises `SchemaRefused`."""
+    """Run the missing migrations. With `commits` each has its own transaction.
+
+    Raises `SchemaRefused`.
+    """
     plan = _plan(connection, schema)
     if plan.state.is_usable:
         return plan.state
@@ -93,7 +98,7 @@ def bring_to_head(connection: Connection, schema: str | None, *, commits: bool) 
 
 
 def step_back(connection: Connection, schema: str | None, revision: str) -> None:
-    """Undo the migrations after `revision`, and what they keep is lost. For tests."""
+    """Undo the migrations after `revision`, and lose the data of their columns. For tests."""
     context = _context(schema, revision, connection=connection, back=True)
     with context.begin_transaction():
         context.run_migrations(step=Step(context, schema, commits=True))
@@ -124,35 +129,37 @@ def _written(plan: _Plan, schema: str | None) -> str:
 
 
 def _plan(connection: Connection, schema: str | None) -> _Plan:
-    there, version = _look(connection, schema)
-    state = judged(there, version)
-    old = None if version else _revision_in_host_table(connection, schema, there)
-    if version is None and old is None and there.tables:
+    catalogue, version = _look(connection, schema)
+    state = state_of(catalogue, version)
+    old = None if version else _revision_in_host_table(connection, schema, catalogue)
+    if version is None and old is None and catalogue.tables:
         state = SchemaState(standing=Standing.INCOMPLETE, names=(VERSION_TABLE,))
     if state.standing is not Standing.BEHIND and not state.is_usable:
         finding = health.schema(state)
         raise SchemaRefused(f"{finding.words}: {finding.advice}")
-    makes_schema = schema is not None and not there.target_exists
+    makes_schema = schema is not None and not catalogue.target_exists
     return _Plan(state, version or old, moves=old is not None, makes_schema=makes_schema)
 
 
 def _state(connection: Connection, schema: str | None) -> SchemaState:
-    return judged(*_look(connection, schema))
+    return state_of(*_look(connection, schema))
 
 
-def _look(connection: Connection, schema: str | None) -> tuple[Found, str | None]:
-    there = found([dict(row) for row in connection.exec_driver_sql(look(schema)).mappings()])
-    if not may_read_version(there):
-        return there, None
-    return there, connection.exec_driver_sql(qualified(VERSION, schema)).scalar()
+def _look(connection: Connection, schema: str | None) -> tuple[Catalogue, str | None]:
+    catalogue = read_catalogue(connection.exec_driver_sql(catalogue_query(schema)).mappings())
+    if not may_read_version(catalogue):
+        return catalogue, None
+    return catalogue, connection.exec_driver_sql(qualified(VERSION, schema)).scalar()
 
 
-def _revision_in_host_table(connection: Connection, schema: str | None, there: Found) -> str | None:
-    """Ours is there only if our tables are those that this revision had.
+def _revision_in_host_table(
+    connection: Connection, schema: str | None, catalogue: Catalogue
+) -> str | None:
+    """Our revision in `alembic_version`, if our tables are those of that revision.
 
-    A number alone may be a revision of the host's own.
+    The number alone could be a revision of the host's.
     """
-    if HOST_VERSION_TABLE not in there.relations or there.lacking[HOST_VERSION_TABLE]:
+    if HOST_VERSION_TABLE not in catalogue.relations or catalogue.lacking[HOST_VERSION_TABLE]:
         return None
     statement = qualified(f"select version_num from our.{HOST_VERSION_TABLE}", schema)  # noqa: S608
     revisions = set(connection.exec_driver_sql(statement).scalars())
@@ -161,13 +168,13 @@ def _revision_in_host_table(connection: Connection, schema: str | None, there: F
         for script in _scripts().walk_revisions()
         if script.revision in revisions and script.revision <= _LAST_IN_HOST_TABLE
     ]
-    return ours[0] if len(ours) == 1 and _had(ours[0], there) else None
+    return ours[0] if len(ours) == 1 and _had(ours[0], catalogue) else None
 
 
-def _had(revision: str, there: Found) -> bool:
+def _had(revision: str, catalogue: Catalogue) -> bool:
     tables = {name for name, relation in RELATIONS.items() if relation.since <= revision}
-    return there.tables == tables and (revision >= "0007") == (
-        "email_addresses" in there.relations["users"]
+    return catalogue.tables == tables and (revision >= "0007") == (
+        "email_addresses" in catalogue.relations["users"]
     )
 
 
@@ -175,7 +182,7 @@ def _preparing(plan: _Plan, schema: str | None) -> list[str]:
     statements = [f'create schema "{schema}"'] if plan.makes_schema else []
     if not plan.moves:
         return statements
-    # Where ours was the only row of the host's table, we had made that table.
+    # If ours was the only row of that table, an older release of ours had created it.
     moving = f"""
 create table our.{VERSION_TABLE} (
     version_num varchar(32) not null constraint {VERSION_TABLE}_pkc primary key
@@ -200,7 +207,7 @@ def _context(
     **options: Any,
 ) -> MigrationContext:
     scripts = _scripts()
-    # Private, and yet what Alembic's documentation of `EnvironmentContext` tells to call.
+    # Private, although Alembic's documentation of `EnvironmentContext` says to call them.
     steps = scripts._downgrade_revs if back else scripts._upgrade_revs  # noqa: SLF001
     return MigrationContext.configure(
         connection,

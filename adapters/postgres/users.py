@@ -1,4 +1,4 @@
-"""The `users` table, and the journal entry that goes with every write to it."""
+"""The `users` table, and the journal entry that is written with every change of it."""
 
 import asyncio
 from collections import defaultdict
@@ -22,16 +22,16 @@ from domain.sync_user import SyncResult, SyncUser
 from domain.user import DeletedUser, UserId
 
 WORTH_HALVING = 100
-"""So many commands at once are sent in two statements."""
+"""From this many commands on, they are sent in two statements at the same time."""
 
 
 class PostgresUserRepository(UserRepository, UserTable):
-    """Take-the-greater as one statement; see `statements.py`."""
+    """Takes the greater with one statement: see `statements.py`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # A write waits for the disk, and the store can work on another one meanwhile. A lookup does
-        # not wait: fewer and larger batches cost less.
+        # Two batches of writes at once: while one waits for the disk, the store works on the other.
+        # A lookup does not wait for the disk, so fewer and larger batches cost less.
         self._lookups: Batching[UserId, LocalRecord | None] = Batching(
             self._look_up, alone=self._look_up_alone, keys=lambda _: (), at_once=1
         )
@@ -43,14 +43,14 @@ class PostgresUserRepository(UserRepository, UserTable):
         return await self._lookups(user_id)
 
     async def sync(self, command: SyncUser) -> SyncResult:
-        # A deletion is a transaction with locks of its own.
+        # A deletion needs its own transaction, with more locks.
         if isinstance(command.change, DeletedUser):
             return await self._write_alone(command)
         return await self._writes(command)
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         sent = map(self._sync_part, _parts(commands))
-        # An error is raised only when both parts have ended: no write goes on behind the caller.
+        # An error is raised after both parts have ended, so that no write continues unobserved.
         answers = await asyncio.gather(*sent, return_exceptions=True)
         results: list[SyncResult | None] = []
         for answer in answers:
@@ -59,8 +59,11 @@ class PostgresUserRepository(UserRepository, UserTable):
             results += answer
         return results
 
-    async def get_many(self, user_ids: Sequence[UserId]) -> Mapping[UserId, LocalRecord]:
-        return await self._get_many(user_ids)
+    async def get_many(
+        self, user_ids: Sequence[UserId], since: float | None = None
+    ) -> Mapping[UserId, LocalRecord]:
+        records = await self._database.run(lambda session: session.fetch(GET_MANY, user_ids), since)
+        return {record["clerk_id"]: local_record(record) for record in records}
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
         records = await self._database.run(
@@ -71,17 +74,11 @@ class PostgresUserRepository(UserRepository, UserTable):
     async def _look_up(
         self, user_ids: Sequence[UserId], since: float
     ) -> Mapping[int, LocalRecord | None]:
-        found = await self._get_many(user_ids, since)
-        return {place: found.get(user_id) for place, user_id in enumerate(user_ids)}
+        found = await self.get_many(user_ids, since)
+        return {index: found.get(user_id) for index, user_id in enumerate(user_ids)}
 
     async def _look_up_alone(self, user_id: UserId, since: float) -> LocalRecord | None:
-        return (await self._get_many([user_id], since)).get(user_id)
-
-    async def _get_many(
-        self, user_ids: Sequence[UserId], since: float | None = None
-    ) -> Mapping[UserId, LocalRecord]:
-        records = await self._database.run(lambda session: session.fetch(GET_MANY, user_ids), since)
-        return {record["clerk_id"]: local_record(record) for record in records}
+        return (await self.get_many([user_id], since)).get(user_id)
 
     async def _write(self, commands: Sequence[SyncUser], since: float) -> Mapping[int, SyncResult]:
         return await self._database.run(
@@ -98,7 +95,7 @@ class PostgresUserRepository(UserRepository, UserTable):
             return [await self._sync_or_skip(command) for command in commands]
 
     async def _sync_or_skip(self, command: SyncUser) -> SyncResult | None:
-        """A command that the store refuses must not keep the others from being applied."""
+        """Apply one command of a refused batch; None if it is the one that the store refuses."""
         try:
             return await self._write_alone(command)
         except Unstorable:
@@ -117,12 +114,12 @@ async def _sync(session: Session, commands: Sequence[SyncUser]) -> list[SyncResu
         return await _take_greater(session, commands)
     results: dict[int, SyncResult] = {}
     async with session.transaction():
-        # Quarantine takes the same lock: no body slips in between the deletion and its erasure.
+        # Quarantine takes the same lock: no body can be stored between deletion and erasure.
         await session.fetch(LOCK_USERS, deleted)
         for wave in waves:
             answers = await _take_greater(session, [commands[index] for index in wave])
             results.update(zip(wave, answers, strict=True))
-        # A statement of its own, and after the rows are locked: it must see what others committed.
+        # A separate statement after the rows are locked, to see what others have committed.
         await session.execute(ERASE_BODIES, deleted)
     return [results[index] for index in range(len(commands))]
 
@@ -130,7 +127,7 @@ async def _sync(session: Session, commands: Sequence[SyncUser]) -> list[SyncResu
 async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult]:
     results = await _send(session, SYNC, commands)
     if len(results) < len(commands):
-        # Another writer inserted these users at the same time. Now their rows are there.
+        # Another writer inserted these users at the same time: send them again.
         skipped = [index for index in range(len(commands)) if index not in results]
         answers = await _take_greater(session, [commands[index] for index in skipped])
         results.update(zip(skipped, answers, strict=True))
@@ -145,14 +142,14 @@ async def _send(
 
 
 def keys_of(command: SyncUser) -> list[str]:
-    """What one statement can take only once: the user and the delivery."""
+    """The user and the delivery: a statement can have each of them only once."""
     delivery = command.delivery
     return [command.change.clerk_id, *([f"delivery {delivery.svix_id}"] if delivery else [])]
 
 
 def _parts(commands: Sequence[SyncUser]) -> list[Sequence[SyncUser]]:
-    """Two halves of many commands, sent at the same time: the store works on one while we prepare
-    the other. They have no user in common.
+    """Two halves of many commands, to be sent at the same time: the store works on one half while
+    the other is prepared. They have no user in common.
     """
     if len(commands) < WORTH_HALVING or not _are_distinct(commands):
         return [commands] if commands else []
@@ -161,7 +158,7 @@ def _parts(commands: Sequence[SyncUser]) -> list[Sequence[SyncUser]]:
 
 
 def _waves(commands: Sequence[SyncUser]) -> list[list[int]]:
-    """The commands' places, split so that a wave has each user and each svix id at most once."""
+    """The indexes of the commands, in waves that have each user and each svix id at most once."""
     if _are_distinct(commands):
         return [list(range(len(commands)))]
     waves: list[list[int]] = []

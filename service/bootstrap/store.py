@@ -8,7 +8,6 @@ from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.database import Database, PoolLimits
-from adapters.postgres.delivery_watch import PostgresDeliveryWatch
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention
@@ -72,7 +71,7 @@ def store_of(database: Database, dsn: str) -> Store:
         journal=journal,
         journal_pages=journal,
         retention=PostgresRetention(database),
-        watch=PostgresDeliveryWatch(database),
+        watch=journal,
         checkpoints=PostgresCheckpoints(database),
         exclusive=PostgresExclusive(dsn, database.schema),
         audit=PostgresAuditTrail(database),

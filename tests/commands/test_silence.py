@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.postgres.database import Database
-from adapters.postgres.delivery_watch import PostgresDeliveryWatch
+from adapters.postgres.journal import PostgresJournal
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import Sql, happened
@@ -141,7 +141,7 @@ async def test_a_replay_is_not_the_webhook(
 
 
 async def test_the_last_delivery_is_the_last_webhook(database: Database, sql: Sql) -> None:
-    watch = PostgresDeliveryWatch(database)
+    watch = PostgresJournal(database)
     assert await watch.last_delivery_at() is None
     await happened(database, "user.created")
     webhook_at = await sql.fetchval("select received_at from sync_journal")

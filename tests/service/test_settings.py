@@ -406,7 +406,7 @@ class TestCommand:
         assert (ended.returncode, ended.stdout) == (69, ""), ended.stderr
         assert ended.stderr.splitlines() == [
             "migrate: database nowhere on 127.0.0.1:1",
-            "The store cannot be migrated now: nobody listens there (ConnectionRefusedError)",
+            "The store cannot be migrated now: nothing listens there (ConnectionRefusedError)",
         ]
 
     @pytest.mark.parametrize("command", [["serve"], ["migrate"]])

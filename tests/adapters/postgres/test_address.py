@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.postgres.address import Address, parse_address
-from adapters.postgres.address_refused import AddressRefused
+from adapters.postgres.tls import AddressRefused
 from tests.adapters.postgres.certificates import Certificates, certificates_in
 
 PASSWORD = "canary"
@@ -155,7 +155,7 @@ REFUSED = {
     "postgresql://app:12/canary@h/app": ESCAPES,
     "postgresql://app:12?canary=1@h/app": ESCAPES,
     "postgresql://u@h/d#canary": ESCAPES,
-    "postgresql://u@[canary]/d": "no IPv6 address",
+    "postgresql://u@[canary]/d": "must hold an IPv6 address",
     "postgresql://u@[canary/d": "the host cannot be read",
     "postgresql://u@h:canary/d": "port: a port is a number",
     "postgresql://u@h:99999/d": "port: a port is a number",

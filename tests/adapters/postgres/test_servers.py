@@ -96,9 +96,9 @@ async def test_of_several_servers_only_one_that_may_be_written_to_will_do(
 
 
 NOWHERE = {
-    "postgresql://u@127.0.0.1:1/x": "nobody listens there (ConnectionRefusedError)",
+    "postgresql://u@127.0.0.1:1/x": "nothing listens there (ConnectionRefusedError)",
     "postgresql://u@no.such.host.invalid/x": "no such host (gaierror)",
-    "postgresql://u@127.0.0.1:1,127.0.0.1:2/x": "nobody listens there (ConnectionRefusedError)",
+    "postgresql://u@127.0.0.1:1,127.0.0.1:2/x": "nothing listens there (ConnectionRefusedError)",
 }
 
 

@@ -1,4 +1,4 @@
-"""How far the long runs have come."""
+"""The cursors of long runs."""
 
 from adapters.postgres.migration_step import Step
 

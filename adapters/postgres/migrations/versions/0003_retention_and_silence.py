@@ -1,4 +1,4 @@
-"""Find the bodies that are due, and the users created just in time, without reading the rest."""
+"""Indexes for the bodies that are due, and for the users created just in time."""
 
 from adapters.postgres.migration_step import Step
 

@@ -1,6 +1,6 @@
-"""What operators did, and the two lookups the console needs that had no index.
+"""The audit trail, and indexes for two lookups of the console.
 
-Both indexes are partial: a user without an external id and an ordinary delivery write nothing more.
+Both indexes are partial: users without an external id and common outcomes are not in them.
 """
 
 from adapters.postgres.migration_step import Step

@@ -1,7 +1,7 @@
-"""Bodies are no longer compressed: that took a quarter of the time of a delivery.
+"""Bodies are no longer compressed: compression took a quarter of the time of a delivery.
 
-They stand beside the journal, uncompressed, so its own rows stay narrow. What is stored
-already stays as it is.
+They are stored outside of the journal's rows, which stay narrow. Bodies that are already stored
+stay compressed.
 """
 
 from adapters.postgres.migration_step import Step

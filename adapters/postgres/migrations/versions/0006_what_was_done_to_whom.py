@@ -1,4 +1,4 @@
-"""The audit trail by what was done and to whom: a user's page and a delivery's ask for it.
+"""Indexes of the audit trail by action and by target, for the pages of a user and of a delivery.
 
 The trail is never shortened, and most of it are sign-ins.
 """

@@ -1,7 +1,7 @@
 """Keep a user's addresses, last sign-in, second factor, lock and consent.
 
-The columns are null in rows that an older release wrote. The check is validated by the next
-migration: here that would hold a lock that stops all traffic.
+The columns are null in rows that an older release wrote. The next migration validates the check:
+here that would hold a lock that stops all traffic.
 """
 
 from adapters.postgres.migration_step import Step

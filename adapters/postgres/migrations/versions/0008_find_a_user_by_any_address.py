@@ -1,8 +1,7 @@
 """Index all addresses of a user, and external ids of any length, without stopping traffic.
 
-A b-tree entry has at most 2,704 bytes, and Clerk allows longer external ids: hence a hash index.
-An attempt to build an index concurrently that was interrupted leaves an invalid index behind: it is
-dropped first.
+A b-tree entry has at most 2,704 bytes, and Clerk allows longer external ids: hence a hash index. An
+interrupted concurrent build leaves an invalid index behind, so each index is dropped first.
 """
 
 from adapters.postgres.migration_step import Step

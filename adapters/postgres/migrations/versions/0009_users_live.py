@@ -1,7 +1,7 @@
-"""A view of the users who are not deleted, for other parts of the application and for reports.
+"""A view of the users that are not deleted, for other parts of the application and for reports.
 
-It has no digest and no tombstone. A migration that adds a column to `users` replaces it: a view
-keeps the columns that it was made with.
+It has neither the digest nor tombstones. A view keeps the columns that it was created with, so a
+migration that adds a column to `users` must replace it.
 """
 
 from adapters.postgres.migration_step import Step
