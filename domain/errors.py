@@ -11,6 +11,7 @@ SyncError
 ├── Unstorable                  the store refuses this content, and would again
 ├── AlreadyRunning              another run holds the lock
 ├── FellBehind                  the changes asked for are no longer kept
+├── NotTaken                    a receiver of changes did not accept one
 ├── WrongInstance               our key belongs to another Clerk instance
 └── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
@@ -113,6 +114,13 @@ class FellBehind(SyncError):
 
     code = "changes_expired"
     words = "the changes after that position are no longer kept"
+
+
+class NotTaken(SyncError):
+    """A receiver of changes did not accept one. The message says how, and holds nothing of it."""
+
+    code = "not_taken"
+    words = "the receiver did not accept the message"
 
 
 class WrongInstance(SyncError):

@@ -17,6 +17,7 @@ from domain.errors import (
     FellBehind,
     InvalidSession,
     InvalidSignature,
+    NotTaken,
     SessionPending,
     SyncError,
     Unavailable,
@@ -37,6 +38,7 @@ STATUSES: Mapping[type[SyncError], int] = {
     FellBehind: 410,
     Unstorable: 422,
     WrongInstance: 500,
+    NotTaken: 502,
     Unavailable: 503,
 }
 """The status of every named error. A subclass that is not listed has its base's."""

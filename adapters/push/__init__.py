@@ -1,0 +1,1 @@
+"""Posting to the endpoints of other services, signed as Standard Webhooks."""

@@ -1,0 +1,111 @@
+"""An endpoint of another service, which receives messages as Standard Webhooks.
+
+Source: Standard Webhooks 1.0, "Webhook headers" and "Signature scheme". The receiver verifies with
+`standardwebhooks`, or with `svix`, whose headers have other names and the same signature.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import aiohttp
+from standardwebhooks import Webhook
+
+from adapters.push.reachable import PublicAddresses, is_public, literal
+from domain.errors import NotTaken
+
+TIMEOUT = 15.0
+"""Seconds for the whole attempt, as Svix gives its receivers."""
+
+_MOST_READ = 64 * 1024
+"""Bytes of an answer that are read so that the connection can be used again."""
+
+
+def check_url(url: str, *, allow_private: bool) -> None:
+    """Raises `ValueError`, without the value, for an endpoint that must not be posted to."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("an endpoint is an https:// URL") from None
+    if parts.scheme not in ("https", "http") or not host or parts.fragment:
+        raise ValueError("an endpoint is an https:// URL")
+    if parts.username is not None:
+        raise ValueError("an endpoint's URL holds no user or password: messages are signed")
+    if allow_private:
+        return
+    if parts.scheme != "https":
+        raise ValueError("an endpoint is an https:// URL, unless private addresses are allowed")
+    address = literal(host)
+    if address is not None and not is_public(address):
+        raise ValueError("an endpoint has a public address, unless private addresses are allowed")
+
+
+@asynccontextmanager
+async def push_client(
+    authorities: ssl.SSLContext, *, allow_private: bool, proxy: str | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """The connections of all endpoints. No cookies are kept, and no answer is unpacked.
+
+    Behind a `proxy` it is the proxy that finds the host, and decides where it may connect to.
+    """
+    is_guarded = not allow_private and proxy is None
+    connector = aiohttp.TCPConnector(
+        resolver=PublicAddresses() if is_guarded else None,
+        ssl=authorities,
+        limit=0,
+        limit_per_host=64,
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        proxy=proxy,
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+        headers={"Content-Type": "application/json", "User-Agent": "clerk-user-sync"},
+    ) as session:
+        yield session
+
+
+class PushEndpoint:
+    """Posts signed messages. It follows no redirect: another host has not asked for them."""
+
+    def __init__(self, client: aiohttp.ClientSession, url: str, secrets: Sequence[str]) -> None:
+        """Each message is signed with every secret, so that a secret can be replaced.
+
+        The receiver accepts a message if one of the signatures is good.
+        """
+        self._client = client
+        self._url = url
+        self._signers = [Webhook(secret) for secret in secrets]
+
+    async def post(self, message_id: str, body: bytes) -> None:
+        """Returns once it is answered with 2xx. Raises `NotTaken`.
+
+        `message_id` is the same for each attempt, and the timestamp and signature are not.
+        """
+        try:
+            async with self._client.post(
+                self._url,
+                data=body,
+                headers=self._signed(message_id, body),
+                allow_redirects=False,
+            ) as answer:
+                await answer.content.read(_MOST_READ)
+                status = answer.status
+        except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+            raise NotTaken(type(error).__name__) from error
+        if not 200 <= status < 300:
+            raise NotTaken(f"answered {status}")
+
+    def _signed(self, message_id: str, body: bytes) -> dict[str, str]:
+        now = datetime.now(UTC)
+        text = body.decode()
+        signatures = [signer.sign(message_id, now, text) for signer in self._signers]
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": " ".join(signatures),
+        }
