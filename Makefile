@@ -17,10 +17,11 @@ IMAGE = clerk-user-sync
 VENV = .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-header $(LOCK_ARGS) --extra service pyproject.toml
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header $(LOCK_ARGS)
+LOCK = $(COMPILE) --extra service pyproject.toml
 
-.PHONY: help run demo test test-slow test-mutants bench bench-peers bench-growth bench-memory check lock image clean
+.PHONY: help run demo test test-slow example test-mutants bench bench-peers bench-growth bench-memory check lock image clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +37,9 @@ test: $(VENV)/dev.stamp ## every test that takes seconds
 
 test-slow: $(VENV)/dev.stamp ## the tests that take minutes, and many more random examples
 	@$(BIN)/python -m pytest -m "slow or fuzz" --hypothesis-profile thorough $(PYTEST_ARGS)
+
+example: $(VENV)/dev.stamp ## install the wheel beside the application in examples/, and run that one's tests
+	@$(BIN)/python -m pytest -m slow tests/package/test_example.py $(PYTEST_ARGS)
 
 test-mutants: $(VENV)/dev.stamp ## small mistakes made on purpose in what must not be wrong: do the tests notice?
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
@@ -66,8 +70,9 @@ lock: ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 		--output-file requirements/dev.txt
 	$(LOCK) --extra embedded --extra bench --constraint requirements/run.txt \
 		--output-file requirements/bench.txt
-	echo hatchling | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --constraint requirements/dev.txt $(LOCK_ARGS) - \
+	echo pytest-asyncio | $(COMPILE) --extra embedded --extra testing pyproject.toml - \
+		--constraint requirements/dev.txt --output-file requirements/example.txt
+	echo hatchling | $(COMPILE) - --constraint requirements/dev.txt \
 		--output-file requirements/build.txt
 
 image: ## build the Docker image

@@ -21,7 +21,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Installed:
-    """A virtual environment that holds the wheel, and the libraries of the one of the tests."""
+    """A virtual environment that holds the wheel."""
 
     python: Path
     site_packages: Path
@@ -41,7 +41,7 @@ class Installed:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=240,
         )
 
 
@@ -57,19 +57,28 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="session")
 def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    there = tmp_path_factory.mktemp("venv")
+    """With the libraries of the environment of the tests."""
+    made = install(built.wheel, tmp_path_factory.mktemp("venv"))
+    (made.site_packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    return made
 
-    def run(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(command, check=True, capture_output=True)
 
-    run(sys.executable, "-m", "venv", "--without-pip", there)
+def install(wheel: Path, there: Path, *requirements: str | Path) -> Installed:
+    """A new environment at `there`: the wheel, and the libraries that `requirements` bring."""
+    _run(sys.executable, "-m", "venv", "--without-pip", there)
     python = there / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
-    run(*pip, "install", "--quiet", "--no-deps", "--no-index", built.wheel)
-    asked = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
-    site_packages = Path(asked.stdout.decode().strip())
-    (site_packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
-    return Installed(python, site_packages)
+    if requirements:
+        _run(*pip, "install", "--quiet", *requirements)
+    _run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel)
+    asked = _run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    return Installed(python, Path(asked.strip()))
+
+
+def _run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture
