@@ -241,6 +241,17 @@ class IdentityProvider(Protocol):
         ...
 
 
+class IdentityWriter(Protocol):
+    """The one thing that is written to Clerk: our own id of a user."""
+
+    async def write_our_id(self, user_id: UserId, our_id: str, key: str | None) -> bool:
+        """Write it to `external_id`, or under `key` of the public metadata, whatever is there.
+
+        Returns False when Clerk has no such user. Raises `IdentityProviderUnavailable`.
+        """
+        ...
+
+
 class IdentityProviderClock(Protocol):
     """Clerk's clock: the `updated_at` of a version is on it."""
 

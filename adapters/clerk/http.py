@@ -1,4 +1,4 @@
-"""One GET, limited in time and size, and the response headers that are used."""
+"""One request, limited in time and size, and the response headers that are used."""
 
 import asyncio
 import re
@@ -45,15 +45,17 @@ class Answer:
         return max(0.0, (until - (self.date or datetime.now(UTC))).total_seconds())
 
 
-async def bounded_get(
+async def bounded_request(
     client: httpx.AsyncClient,
     url: str,
     *,
+    method: str = "GET",
     params: Mapping[str, str | int] | None = None,
+    json: Mapping[str, object] | None = None,
     seconds: float,
     max_bytes: int,
 ) -> Answer:
-    """GET within `seconds` in all and `max_bytes`, following no redirect.
+    """One request within `seconds` in all and `max_bytes` of answer, following no redirect.
 
     Raises `TimeoutError`, `httpx.HTTPError` or `UnusableAnswer`.
     """
@@ -63,7 +65,7 @@ async def bounded_get(
     async with (
         asyncio.timeout(seconds),
         client.stream(
-            "GET", url, params=params, headers=_HEADERS, follow_redirects=False
+            method, url, params=params, json=json, headers=_HEADERS, follow_redirects=False
         ) as response,
     ):
         body = await _body(response, max_bytes)

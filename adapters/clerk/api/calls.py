@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from adapters.clerk.api.circuit import CircuitBreaker
-from adapters.clerk.http import Answer, UnusableAnswer, bounded_get
+from adapters.clerk.http import Answer, UnusableAnswer, bounded_request
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused
 
 Report = Callable[[str, str], None]
@@ -66,8 +66,19 @@ BULK_LIMITS = ClerkLimits(
 """For a long run."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """What is asked. `operation` is its name in reports."""
+
+    operation: str
+    method: str
+    path: str
+    params: Mapping[str, str | int] | None = None
+    json: Mapping[str, object] | None = None
+
+
 class ClerkCalls:
-    """GETs to Clerk: at most `max_rate` in any 10 seconds, all operations together.
+    """Requests to Clerk: at most `max_rate` in any 10 seconds, all operations together.
 
     `clock` counts seconds and never goes back.
     """
@@ -98,35 +109,44 @@ class ClerkCalls:
 
         Raises `IdentityProviderUnavailable` for any other, and when the deadline has passed.
         """
+        call = _Call(operation=operation, method="GET", path=path, params=params)
+        return await self._with_tries(call, limits)
+
+    async def patch(
+        self, operation: str, path: str, json: Mapping[str, object], limits: ClerkLimits
+    ) -> Answer:
+        """The same for a PATCH, which may be sent several times."""
+        call = _Call(operation=operation, method="PATCH", path=path, json=json)
+        return await self._with_tries(call, limits)
+
+    async def _with_tries(self, call: _Call, limits: ClerkLimits) -> Answer:
         try:
             async with asyncio.timeout(limits.deadline):
-                return await _retrying(limits)(self._attempt, operation, path, params, limits)
+                return await _retrying(limits)(self._attempt, call, limits)
         except TimeoutError as error:
             raise IdentityProviderUnavailable("deadline passed") from error
 
-    async def _attempt(
-        self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
-    ) -> Answer:
+    async def _attempt(self, call: _Call, limits: ClerkLimits) -> Answer:
         self._refuse_while_open()
         await self._limiter.acquire()
         self._refuse_while_open()
         self._circuit.entered()
-        answer = await self._exchange(operation, path, params, limits)
+        answer = await self._exchange(call, limits)
         return self._judged(answer)
 
     def _refuse_while_open(self) -> None:
         if wait := self._circuit.wait():
             raise _TryAgain("no calls for now, after failures or a Retry-After", asked=wait)
 
-    async def _exchange(
-        self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
-    ) -> Answer:
+    async def _exchange(self, call: _Call, limits: ClerkLimits) -> Answer:
         status = "cancelled"
         try:
-            answer = await bounded_get(
+            answer = await bounded_request(
                 self._client,
-                path,
-                params=params,
+                call.path,
+                method=call.method,
+                params=call.params,
+                json=call.json,
                 seconds=limits.attempt,
                 max_bytes=limits.max_bytes,
             )
@@ -139,7 +159,7 @@ class ClerkCalls:
             self._circuit.failed()
             raise _TryAgain(_SENTENCES[status], asked=None) from error
         finally:
-            self._report(operation, status)
+            self._report(call.operation, status)
         return answer
 
     def _judged(self, answer: Answer) -> Answer:

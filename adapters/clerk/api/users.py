@@ -16,7 +16,7 @@ from adapters.clerk.http import Answer
 from adapters.clerk.translate.json import Unreadable, read_json
 from adapters.clerk.translate.user import read_user
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
-from domain.ports import IdentityProvider, IdentityProviderClock, LeftOut, UserPage
+from domain.ports import IdentityProvider, IdentityProviderClock, IdentityWriter, LeftOut, UserPage
 from domain.user import User, UserId, parse_user_id
 
 API_VERSION = "2026-05-12"
@@ -63,8 +63,8 @@ def default_rate(secret_key: str) -> int:
     return PRODUCTION_RATE if secret_key.startswith("sk_live_") else DEVELOPMENT_RATE
 
 
-class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
-    """Reads users with a client made by `clerk_client`.
+class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWriter):
+    """Reads users, and writes our id, with a client made by `clerk_client`.
 
     `max_rate` is in requests per 10 seconds. `report` hears of every HTTP attempt (operation and
     status).
@@ -150,6 +150,24 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock):
         if answer.status != httpx.codes.OK:
             raise IdentityProviderUnavailable(f"status {answer.status}")
         return answer.date
+
+    async def write_our_id(self, user_id: UserId, our_id: str, key: str | None) -> bool:
+        """Sources: OpenAPI, `UpdateUser` and `UpdateUserMetadata`, which is a deep merge."""
+        path = f"/users/{parse_user_id(user_id)}"
+        if key is None:
+            answer = await self._calls.patch(
+                "update", path, {"external_id": our_id}, self._bulk_limits
+            )
+        else:
+            metadata = {"public_metadata": {key: our_id}}
+            answer = await self._calls.patch(
+                "update", f"{path}/metadata", metadata, self._bulk_limits
+            )
+        if _says_not_found(answer):
+            return False
+        if answer.status != httpx.codes.OK:
+            raise IdentityProviderUnavailable(f"status {answer.status}")
+        return True
 
     async def _list(self, position: Position, order_by: str) -> Answer:
         params = {"limit": PAGE_SIZE, "order_by": order_by, **position.params}

@@ -14,7 +14,7 @@ from typing import Protocol
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from adapters.clerk.http import UnusableAnswer, bounded_get
+from adapters.clerk.http import UnusableAnswer, bounded_request
 from adapters.clerk.prove.key_set import read_key_set, read_pem
 from adapters.clerk.translate.json import Unreadable
 from domain.errors import InvalidSession, SigningKeysUnavailable
@@ -208,7 +208,7 @@ class JwksKeys(SigningKeys):
 
     async def _download(self) -> dict[str, RSAPublicKey] | None:
         try:
-            answer = await bounded_get(
+            answer = await bounded_request(
                 self._client, self._url, seconds=self._deadline, max_bytes=self._max_bytes
             )
             if answer.status != httpx.codes.OK:
