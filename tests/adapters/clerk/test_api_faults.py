@@ -355,8 +355,7 @@ class TestRate:
         started = time.monotonic()
         many = [users.fetch(USER_ID) for _ in range(100)]
         ended = await asyncio.gather(*many, return_exceptions=True)
-        assert sum(isinstance(end, IdentityProviderUnavailable) for end in ended) == 100 - len(
-            clerk.asked
-        )
+        refused = sum(isinstance(end, IdentityProviderUnavailable) for end in ended)
+        assert refused >= 100 - len(clerk.asked)  # one that was asked may end at its deadline
         # A third of it at once, and then a fifteenth of it a second.
         assert 10 <= len(clerk.asked) <= 11 + 2 * (time.monotonic() - started)
