@@ -1,5 +1,5 @@
 """Clerk: users, deliveries and session tokens.
 
-`prove/` verifies where something comes from, `translate/` turns Clerk's JSON into the domain's
-words, and `api/` makes the calls.
+`prove/` verifies signatures, `translate/` turns Clerk's JSON into domain values, and `api/` calls
+Clerk's Backend API.
 """

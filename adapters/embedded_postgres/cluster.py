@@ -1,9 +1,15 @@
-"""How a cluster is made, and the settings it is served with."""
+"""A cluster: the directory that holds it, how it is created, and its settings."""
 
+import os
+import secrets
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 USER = "postgres"
+
+ROOM_IN_MEMORY = 512 << 20  # bytes that must be free in /dev/shm for temporary data
 
 _ALWAYS: Mapping[str, str | int] = {
     "listen_addresses": "127.0.0.1",
@@ -19,13 +25,42 @@ _THROW_AWAY: Mapping[str, str | int] = {
 }
 
 
+class EmbeddedPostgresUnavailable(Exception):
+    """The embedded server cannot be started. The message says what to install, set or stop."""
+
+
+def kept_home(data_dir: Path) -> Path:
+    """`data_dir/postgres`, closed to other users."""
+    home = data_dir.resolve() / "postgres"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, exist_ok=True)
+    return home
+
+
+def temporary_home() -> Path:
+    """A new directory, in memory if there is enough."""
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the directory
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_IN_MEMORY
+    return Path(tempfile.mkdtemp(prefix="embedded-postgres-", dir=memory if roomy else None))
+
+
+def password_in(home: Path) -> str:
+    """The cluster's password, generated on first use, in a file that only its owner can read."""
+    file = home / "password"
+    if not file.exists():
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(secrets.token_urlsafe(24))
+    return file.read_text()
+
+
 def default_settings(*, durable: bool) -> dict[str, str | int]:
-    """PostgreSQL's settings by name. Without `durable`, a crash may lose data."""
+    """The settings of PostgreSQL by name. Without `durable`, a crash may lose data."""
     return dict(_ALWAYS) if durable else {**_ALWAYS, **_THROW_AWAY}
 
 
 def initdb_options(directory: Path, password_file: Path, *, durable: bool) -> list[str]:
-    """For a cluster in UTF-8 whose text compares by code point, whatever the machine's locale."""
+    """The arguments of `initdb` for a cluster in UTF-8 that compares text by code point."""
     return [
         f"--pgdata={directory}",
         f"--username={USER}",

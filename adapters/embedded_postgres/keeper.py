@@ -1,7 +1,7 @@
-"""The keeper: a shell that runs the server's commands and stops the server when we end.
+"""The keeper: a shell that runs the server's commands, and stops the server when this process ends.
 
 It reads commands from a pipe whose other end only this process holds. The kernel closes that end
-however this process ends; the keeper then stops the server and removes what was temporary.
+however this process ends; the keeper then stops the server and deletes temporary directories.
 """
 
 import os
@@ -14,8 +14,8 @@ from typing import IO, cast
 
 from adapters.embedded_postgres.account import Account
 
-# Signals are ignored because a service manager may send them to every process at once: only the
-# end of the pipe ends the keeper. SIGPIPE too: this process may end before it reads an answer.
+# The keeper ignores signals, which a service manager may send to all processes at once: only the
+# end of the pipe ends it. SIGPIPE too, because this process may end before it reads an answer.
 SCRIPT = """
 trap '' HUP INT TERM PIPE
 log=$1 farewell=$2; shift 2
@@ -26,10 +26,10 @@ rm -rf -- "$@"
 
 
 class Keeper:
-    """Runs one command at a time, in `home`. `farewell` is its last one; then it deletes `remove`.
+    """Runs one command at a time, in `home`. At the end it runs `farewell` and deletes `remove`.
 
-    The commands' environment holds `environment` and PATH. Ours is not passed on: it holds secrets,
-    and PostgreSQL's own variables would interfere.
+    The commands get `environment` and PATH. Our own environment is not passed on: it has secrets,
+    and variables of PostgreSQL that would interfere.
     """
 
     def __init__(
@@ -59,16 +59,16 @@ class Keeper:
         )
 
     def run(self, command: list[str]) -> bool:
-        """Whether the command succeeded; its output is in the log."""
+        """Run the command, with its output in the log. Returns whether it succeeded."""
         commands, statuses = cast("IO[str]", self._shell.stdin), cast("IO[str]", self._shell.stdout)
         with self._turn:
             print(shlex.join(command), file=commands, flush=True)
             return statuses.readline() == "0\n"
 
     def close(self) -> None:
-        """End the pipe and wait until the keeper has stopped the server and tidied up.
+        """Close the pipe, and wait until the keeper has stopped the server and deleted `remove`.
 
-        A command that another thread runs is finished first.
+        A command of another thread is finished first.
         """
         with self._turn:
             self._shell.communicate()

@@ -1,4 +1,4 @@
-"""One process at a time may serve a data directory."""
+"""A lock that allows one process at a time to serve a data directory."""
 
 import fcntl
 import os
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapters.embedded_postgres.errors import EmbeddedPostgresUnavailable
+from adapters.embedded_postgres.cluster import EmbeddedPostgresUnavailable
 
-PATIENCE = 15.0  # seconds within which a server that is stopping has to be gone
+TIMEOUT = 15.0  # seconds for a server that is stopping to end
 
 
 @contextmanager
 def locked(home: Path) -> Iterator[int]:
-    """The lock's file descriptor, for the keeper and the server to inherit.
+    """Hold the lock, whose file descriptor the keeper and the server inherit.
 
-    The kernel frees the lock when the last process that inherited it has ended.
-    Raises `EmbeddedPostgresUnavailable` when another process holds it.
+    The kernel releases it when the last process that inherited it has ended. Raises
+    `EmbeddedPostgresUnavailable` if another process holds it.
     """
     descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -28,13 +28,13 @@ def locked(home: Path) -> Iterator[int]:
 
 
 def _lock(descriptor: int, home: Path) -> None:
-    """Waits only when the last owner has ended and its server is still stopping."""
-    give_up = time.monotonic() + PATIENCE
+    """Take the lock. Waits only if its owner has ended and the server is still stopping."""
+    give_up = time.monotonic() + TIMEOUT
     while not _try_lock(descriptor):
         owner = int(os.pread(descriptor, 20, 0) or b"0")
         if (owner and _is_alive(owner)) or time.monotonic() > give_up:
             raise EmbeddedPostgresUnavailable(
-                f"already running: process {owner} keeps a server on {home}. "
+                f"already running: process {owner} has a server on {home}. "
                 "Stop it, or use its address as DATABASE_URL"
             )
         time.sleep(0.05)

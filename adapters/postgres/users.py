@@ -3,10 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
 
 from adapters.postgres.batching import Batching
+from adapters.postgres.columns import JSON_COLUMNS
 from adapters.postgres.database import Database
-from adapters.postgres.rows import LocalRecord, columns_of, local_record, result_of
 from adapters.postgres.session import Session
 from adapters.postgres.statements import (
     ERASE_BODIES,
@@ -19,10 +23,24 @@ from adapters.postgres.statements import (
 from domain.errors import Unstorable
 from domain.ports import UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser
-from domain.user import DeletedUser, UserId
+from domain.user import (
+    KEPT_FIELDS,
+    DeletedUser,
+    EmailAddress,
+    LocalUser,
+    Outcome,
+    Source,
+    UserChange,
+    UserId,
+)
+
+LocalRecord: TypeAlias = LocalUser | DeletedUser
 
 WORTH_HALVING = 100
 """From this many commands on, they are sent in two statements at the same time."""
+
+_NOTHING = (None,) * len(KEPT_FIELDS)
+_JSON = tuple(KEPT_FIELDS.index(name) for name in JSON_COLUMNS)
 
 
 class PostgresUserRepository(UserRepository, UserTable):
@@ -63,7 +81,7 @@ class PostgresUserRepository(UserRepository, UserTable):
         self, user_ids: Sequence[UserId], since: float | None = None
     ) -> Mapping[UserId, LocalRecord]:
         records = await self._database.run(lambda session: session.fetch(GET_MANY, user_ids), since)
-        return {record["clerk_id"]: local_record(record) for record in records}
+        return {record["clerk_id"]: _local_record(record) for record in records}
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
         records = await self._database.run(
@@ -137,8 +155,60 @@ async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[
 async def _send(
     session: Session, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
-    records = await session.fetch(statement, *columns_of(commands))
-    return {record["ordinal"] - 1: result_of(record) for record in records}
+    records = await session.fetch(statement, *_columns_of(commands))
+    return {
+        record["ordinal"] - 1: SyncResult(
+            outcome=Outcome(record["outcome"]),
+            deliveries=record["deliveries"],
+            conflicting=record["conflicting"],
+        )
+        for record in records
+    }
+
+
+def _columns_of(commands: Sequence[SyncUser]) -> list[tuple[Any, ...] | None]:
+    """The values of a batch, column by column, in the order of `BATCH_COLUMNS`.
+
+    A column of nulls only is None: it need not be sent. Raises `Unstorable`.
+    """
+    columns = zip(*map(_row, commands), strict=True)
+    return [None if values.count(None) == len(values) else values for values in columns]
+
+
+def _row(command: SyncUser) -> tuple[Any, ...]:
+    delivery = command.delivery
+    arrival = (
+        (delivery.svix_id, delivery.event_type, delivery.occurred_at, delivery.body)
+        if delivery
+        else (None, None, None, None)
+    )
+    return (command.change.clerk_id, *_state(command.change), command.source.value, *arrival)
+
+
+def _state(change: UserChange) -> tuple[Any, ...]:
+    if isinstance(change, DeletedUser):
+        return (None, None, None, change.deleted_at, *_NOTHING)
+    kept = [getattr(change, name) for name in KEPT_FIELDS]
+    try:
+        for index in _JSON:
+            kept[index] = orjson.dumps(kept[index]).decode()
+    except orjson.JSONEncodeError as error:
+        raise Unstorable("metadata that is not JSON") from error
+    return (change.clerk_updated_at, change.observed_at, change.digest, None, *kept)
+
+
+def _local_record(record: asyncpg.Record) -> LocalRecord:
+    columns = dict(record)
+    deleted_at = columns.pop("deleted_at")
+    if deleted_at is not None:
+        return DeletedUser(clerk_id=columns["clerk_id"], deleted_at=deleted_at)
+    columns["public_metadata"] = orjson.loads(columns["public_metadata"])
+    addresses = orjson.loads(columns["email_addresses"])
+    columns["email_addresses"] = tuple(EmailAddress(**address) for address in addresses)
+    columns["synced_by"] = Source(columns["synced_by"])
+    user = object.__new__(LocalUser)
+    vars(user).update(columns)  # `__init__` would take ten times as long
+    return user
 
 
 def keys_of(command: SyncUser) -> list[str]:

@@ -53,7 +53,7 @@ class Budget:
     headers: int = 100
     head_seconds: float = 15.0
     body_seconds: float = 30.0
-    """For the whole body. Our routes are stricter with theirs: `service/routes/body.py`."""
+    """For the whole body. The webhook route allows less: `service/routes/webhooks.py`."""
 
     write_seconds: float = 20.0
     """For bytes that the peer does not take."""

@@ -16,7 +16,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from service.edge.budget import Budget
 from service.errors import answer_everything
-from service.routes.body import json_bytes
+from service.routes.webhooks import json_bytes
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.e2e.processes import eventually
 from tests.postgres_server import TemporaryStore

@@ -26,7 +26,7 @@ from adapters.clerk.http import Answer, UnusableAnswer, bounded_request
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused
 
 Report = Callable[[str, str], None]
-"""Called after every HTTP attempt with the operation and the result: a status or a word."""
+"""Called after every HTTP attempt with the operation and its result, a status or our own word."""
 
 QUOTA_SECONDS = 10.0
 
@@ -92,22 +92,23 @@ class ClerkCalls:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        # The bucket allows a burst and refills meanwhile: a third at once and two thirds over the
-        # ten seconds never exceed the quota together.
+        # The bucket allows a burst and refills meanwhile: a burst of a third, and two thirds over
+        # ten seconds, together stay within the quota.
         self._limiter = AsyncLimiter(max_rate / 3, QUOTA_SECONDS / 2)
         self._circuit = CircuitBreaker(clock=clock)
         self._report = report
 
     @property
     def answers(self) -> bool:
+        """False while the circuit is open."""
         return not self._circuit.is_open
 
     async def get(
         self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits
     ) -> Answer:
-        """Clerk's response: 200, or a 4xx that concerns this request alone.
+        """Clerk's response: 200, or a 4xx that is about this request only.
 
-        Raises `IdentityProviderUnavailable` for any other, and when the deadline has passed.
+        Raises `IdentityProviderUnavailable` for any other, and at the deadline.
         """
         call = _Call(operation=operation, method="GET", path=path, params=params)
         return await self._with_tries(call, limits)
@@ -136,7 +137,7 @@ class ClerkCalls:
 
     def _refuse_while_open(self) -> None:
         if wait := self._circuit.wait():
-            raise _TryAgain("no calls for now, after failures or a Retry-After", asked=wait)
+            raise _TryAgain("calls are paused, after failures or a Retry-After", asked=wait)
 
     async def _exchange(self, call: _Call, limits: ClerkLimits) -> Answer:
         status = "cancelled"
@@ -181,7 +182,7 @@ class ClerkCalls:
 
 
 class _TryAgain(IdentityProviderUnavailable):
-    """Another try may succeed, after `asked` seconds where the server gave a `Retry-After`."""
+    """Another try may succeed, after `asked` seconds if the server gave a `Retry-After`."""
 
     def __init__(self, message: str, *, asked: float | None) -> None:
         super().__init__(message, retry_after=asked or 1.0)
@@ -198,7 +199,7 @@ def _retrying(limits: ClerkLimits) -> AsyncRetrying:
 
 
 def _wait(limits: ClerkLimits) -> Callable[[RetryCallState], float]:
-    """Full jitter, on top of the server's `Retry-After`."""
+    """The wait between two tries: the server's `Retry-After` and a random time."""
     jitter = wait_random_exponential(multiplier=limits.first_wait, max=limits.longest_wait)
 
     def seconds(state: RetryCallState) -> float:

@@ -1,4 +1,4 @@
-"""A circuit breaker: stops calls to Clerk after failures, and lets one through to probe."""
+"""A circuit breaker: stops calls to Clerk after failures, and allows single calls as probes."""
 
 import math
 import time
@@ -9,9 +9,9 @@ from collections.abc import Callable
 class CircuitBreaker:
     """Closed until `failures` in a row within `window` seconds; then open for `pause` seconds.
 
-    After the pause one call in every `pause` may try, until one succeeds. `Retry-After` is obeyed,
-    but for no longer than `longest_hold`: one odd header must not stop calls for a day. `clock`
-    counts seconds and never goes back.
+    After the pause, one call in every `pause` is allowed, until one succeeds. A `Retry-After` is
+    obeyed for at most `longest_hold` seconds: one wrong header must not stop calls for a day.
+    `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class CircuitBreaker:
         self._held_until = -math.inf
 
     def wait(self) -> float:
-        """Seconds until a call may be tried; 0 when it may be now."""
+        """Seconds until a call is allowed; 0 if it is allowed now."""
         return max(0.0, max(self._open_until, self._held_until) - self._clock())
 
     def entered(self) -> None:
-        """A call begins. While open it is the only probe: other calls wait for another pause."""
+        """Note the start of a call. While open it is the only probe in this pause."""
         if self.is_open:
             self._open_until = self._clock() + self._pause
 
@@ -54,11 +54,11 @@ class CircuitBreaker:
             self.trip()
 
     def trip(self) -> None:
-        """Open at once: another call will not help."""
+        """Open at once, after an error that other calls would meet too."""
         self.is_open = True
         self._open_until = self._clock() + self._pause
 
     def hold(self, seconds: float) -> None:
-        """No calls for this long: the server sent a `Retry-After`."""
+        """Allow no calls for this long, after a `Retry-After`."""
         until = self._clock() + min(seconds, self._longest_hold)
         self._held_until = max(self._held_until, until)

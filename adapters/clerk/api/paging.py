@@ -1,4 +1,4 @@
-"""Where a walk through all of Clerk's users stands."""
+"""The position in Clerk's list of all users, from page to page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,16 +7,16 @@ from domain.errors import CursorRefused, IdentityProviderUnavailable
 from domain.user import UserId
 
 PAGE_SIZE = 500
-"""Clerk's own maximum."""
+"""Clerk's maximum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """After which user the next page starts, and how many came before.
+    """The user after which the next page starts, and how many users came before.
 
-    The cursor (`starting_after`) misses nobody. Its user may be deleted meanwhile, and then
-    `spare`, the last but one, stands in. Where Clerk does not take cursors the offset must do,
-    under which a user can slip through while others are deleted.
+    Paging by cursor (`starting_after`) misses no user. If the user at the cursor is deleted, the
+    next page starts after `spare`, the last but one. If Clerk does not accept cursors, paging is by
+    offset, which can miss a user while others are deleted.
     """
 
     cursor: UserId | None
@@ -26,12 +26,13 @@ class Position:
 
     @property
     def params(self) -> dict[str, str | int]:
+        """The query parameters of the next page."""
         if self.by_offset:
             return {"offset": self.seen}
         return {} if self.cursor is None else {"starting_after": self.cursor}
 
     def otherwise(self) -> "Position":
-        """Another way to the same place. Raises `CursorRefused` when there is none."""
+        """The same position by other parameters. Raises `CursorRefused` if there are none left."""
         if self.by_offset or not self.seen:
             raise CursorRefused("the list of users cannot be resumed at that user")
         if self.spare is not None:
@@ -39,7 +40,10 @@ class Position:
         return replace(self, by_offset=True)
 
     def after(self, size: int, ids: Sequence[UserId]) -> "Position":
-        """Past a page of `size` users. Raises `IdentityProviderUnavailable` when it is no news."""
+        """The position after a page of `size` users.
+
+        Raises `IdentityProviderUnavailable` if the page ends with the same user as the last one.
+        """
         if not ids or ids[-1] == self.cursor:
             raise IdentityProviderUnavailable("the list of users does not advance")
         spare = ids[-2] if len(ids) > 1 else None

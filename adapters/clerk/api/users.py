@@ -1,4 +1,4 @@
-"""Clerk's Backend API as our identity provider."""
+"""Reads users from Clerk's Backend API."""
 
 import math
 import ssl
@@ -23,7 +23,7 @@ API_VERSION = "2026-05-12"
 
 DEVELOPMENT_RATE = 90
 PRODUCTION_RATE = 900
-"""Requests in 10 seconds: nine tenths of Clerk's quota, which all replicas share."""
+"""Requests in 10 seconds: nine tenths of Clerk's quota for an instance."""
 
 _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
@@ -38,8 +38,8 @@ def clerk_client(
 ) -> httpx.AsyncClient:
     """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
 
-    `verify` holds the certificate authorities to trust; True reads them anew. `proxy` is the
-    address of one; the environment is not read. `transport` takes the place of the network.
+    `verify` holds the certificate authorities to trust; True reads the default ones. `proxy` is the
+    address of a proxy; the environment is not read. `transport` replaces the network, for tests.
     """
     return httpx.AsyncClient(
         base_url=f"{api_url.rstrip('/')}/v1",
@@ -59,16 +59,15 @@ def clerk_client(
 
 
 def default_rate(secret_key: str) -> int:
-    """What a key may ask for in 10 seconds: little unless it is one for production."""
+    """The requests in 10 seconds for a key: few unless it is a production key."""
     return PRODUCTION_RATE if secret_key.startswith("sk_live_") else DEVELOPMENT_RATE
 
 
 class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWriter):
     """Reads users, and writes our id, with a client made by `clerk_client`.
 
-    `max_rate` is in requests per 10 seconds. `report` hears of every HTTP attempt (operation and
-    status).
-    `clock` counts seconds and never goes back.
+    `max_rate` is in requests per 10 seconds. `report` is called after every HTTP attempt. `clock`
+    counts seconds and never goes back.
     """
 
     def __init__(
@@ -87,11 +86,11 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
 
     @property
     def answers(self) -> bool:
-        """Whether Clerk was well when last asked: false while the circuit is open."""
+        """False while the circuit is open, after repeated failures of Clerk."""
         return self._calls.answers
 
     async def fetch(self, user_id: UserId) -> User | None:
-        """Also raises `ValueError` for what is not a Clerk user id: it must not reach a path."""
+        """The user. Also raises `ValueError` for an id that is not safe in a path."""
         path = f"/users/{parse_user_id(user_id)}"
         answer = await self._calls.get("fetch", path, {}, self._limits)
         if _says_not_found(answer):
@@ -105,17 +104,20 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             raise UserUnreadable(unreadable.reason) from unreadable
 
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
-        """Users that we cannot read are left out of the page and named in it."""
+        """All users, page by page. Unreadable users are listed in `left_out`."""
         async for page in self._walk(Position(cursor=starting_after), "+created_at"):
             yield page
 
     async def newest_first(self) -> AsyncIterator[UserPage]:
-        """By offset: Clerk's cursor wants creation order (OpenAPI, `GetUserList`)."""
+        """All users, the last updated first.
+
+        By offset, because Clerk's cursor requires creation order (OpenAPI, `GetUserList`).
+        """
         async for page in self._walk(Position(cursor=None, by_offset=True), "-updated_at"):
             yield page
 
     async def instance_ids(self) -> frozenset[str]:
-        """Clerk's `kid` is the instance id (Backend API, `GetJWKS`)."""
+        """The ids of the keys: Clerk's `kid` is the instance id (Backend API, `GetJWKS`)."""
         answer = await self._calls.get("jwks", "/jwks", {}, self._limits)
         fields = _json(answer)
         keys = fields.get("keys") if isinstance(fields, dict) else None
@@ -185,23 +187,21 @@ def _page(entries: Sequence[object], answer: Answer) -> UserPage:
 
 
 def _user(data: object, answer: Answer) -> User:
-    """Seen when Clerk began to answer, on Clerk's clock, and never before its own update."""
+    """The user, observed when Clerk started to answer, by its clock, and not before its update."""
     date = answer.date
     user = read_user(
         data,
-        observed_at=None if date is None else _before(date, answer.seconds),
-        # Only to refuse the absurd; our clock never becomes part of a version.
+        observed_at=None
+        if date is None
+        else date - timedelta(milliseconds=math.ceil(answer.seconds * 1000)),
+        # Our clock only bounds `updated_at` here; it never becomes part of a version.
         not_after=date or datetime.now(UTC),
     )
     return replace(user, observed_at=max(user.observed_at, user.clerk_updated_at))
 
 
-def _before(date: datetime, seconds: float) -> datetime:
-    return date - timedelta(milliseconds=math.ceil(seconds * 1000))
-
-
 def _says_not_found(answer: Answer) -> bool:
-    """Clerk's own 404. One of a proxy says nothing about the user."""
+    """Whether it is Clerk's 404: one of a proxy says nothing about the user."""
     if answer.status != httpx.codes.NOT_FOUND:
         return False
     fields = _parsed(answer)

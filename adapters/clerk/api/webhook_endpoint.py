@@ -11,7 +11,7 @@ from domain.ports import WebhookEndpoint
 
 _TRIES = 5
 _SECONDS = 15.0
-"""Svix's own timeout for an endpoint."""
+"""Svix's timeout for an endpoint."""
 
 
 class SvixWebhookEndpoint(WebhookEndpoint):
@@ -23,7 +23,7 @@ class SvixWebhookEndpoint(WebhookEndpoint):
         self._webhook = Webhook(secret)
 
     async def post(self, svix_id: str, body: bytes) -> int:
-        """Also raises `ValueError` for a body that is not text: Svix signs text only."""
+        """Post it, with retries. Raises `ValueError` for a body that is not text, as Svix does."""
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(EndpointUnavailable),
             stop=stop_after_attempt(_TRIES),

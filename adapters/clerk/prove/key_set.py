@@ -24,9 +24,10 @@ LONGEST_KEY = 8192
 
 
 def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPublicKey]:
-    """The RS256 signing keys by `kid`; of two with one `kid`, the later. Raises `Unreadable`.
+    """The RS256 signing keys by `kid`; of two keys with one `kid`, the later one.
 
-    A key that is broken, too short or of another kind is left out.
+    A key that is malformed, too short or of another type is left out. Raises `Unreadable` if the
+    body is not a JWKS.
     """
     entries = json_object(read_json(unverified_body)).get("keys")
     if not isinstance(entries, list):

@@ -1,8 +1,8 @@
 """Verifies session tokens without a network call.
 
-Sources: Clerk, "Manual JWT verification" and "Session tokens", and the checks of its own backend
-SDK; RFC 8725 where those leave a gap. The same key also signs tokens from JWT templates,
-OAuth and machine tokens, which may outlive a session: `typ` and `cat` tell them apart.
+Sources: Clerk, "Manual JWT verification" and "Session tokens", and the checks of its backend SDK;
+RFC 8725 for what these leave open. The same key also signs tokens from JWT templates, OAuth and
+machine tokens, which may outlive a session: `typ` and `cat` distinguish them.
 """
 
 import hashlib
@@ -39,9 +39,9 @@ class ClerkSessionVerifier(SessionVerifier):
     """Session tokens of one Clerk instance.
 
     `issuer` is its Frontend API address. `authorized_parties` are the accepted origins (`azp`),
-    compared as text; none means any. Clerk leaves `azp` out where there is no origin, as in native
-    apps: `allow_missing_azp` says whether such tokens are accepted. `aud` is checked only when
-    `audience` is set. `clock` counts seconds and never goes back.
+    compared as text; none means any. Clerk omits `azp` if there is no origin, as in native apps:
+    `allow_missing_azp` says whether such tokens are accepted. `aud` is checked only if `audience`
+    is set. `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class ClerkSessionVerifier(SessionVerifier):
             remembered = self._memory.recall(digest, self._keys.version)
             if remembered is not None:
                 return remembered
-            session = self._session(await self._proven_claims(unverified_token))
+            session = self._session(await self._verified_claims(unverified_token))
         except _MALFORMED as error:
             raise InvalidSession(type(error).__name__) from error
         self._memory.remember(digest, self._keys.version, session)
         return session
 
-    async def _proven_claims(self, unverified_token: str) -> dict[str, Any]:
+    async def _verified_claims(self, unverified_token: str) -> dict[str, Any]:
         header = _header(unverified_token)
         _check_header(header)
         kid = header.get("kid")
@@ -81,7 +81,7 @@ class ClerkSessionVerifier(SessionVerifier):
         try:
             return self._claims(unverified_token, key)
         except jwt.InvalidSignatureError:
-            # Clerk keeps the `kid` of a key it rotates: a bad signature may mean a new key.
+            # A rotated key of Clerk's keeps its `kid`: a bad signature may mean a new key.
             newer = await self._keys.refreshed_key(kid, key)
             if newer is None:
                 raise
@@ -119,7 +119,7 @@ class ClerkSessionVerifier(SessionVerifier):
                 raise InvalidSession("no azp")
             return None
         if not isinstance(azp, str):
-            raise InvalidSession("azp is no text")
+            raise InvalidSession("azp is not a string")
         if self._authorized_parties and azp not in self._authorized_parties:
             raise InvalidSession("azp is not an authorized party")
         return azp
@@ -134,13 +134,13 @@ def _digest(unverified_token: str) -> bytes:
 
 
 def _header(unverified_token: str) -> Mapping[str, Any]:
-    # PyJWT's own function decodes all three segments, which costs nearly as much as verifying.
+    # PyJWT's function decodes all three segments, which costs nearly as much as verifying.
     segment = unverified_token.partition(".")[0]
     return json_object(read_json(base64url_decode(segment)))
 
 
 def _check_header(unverified_header: Mapping[str, Any]) -> None:
-    """`jku`, `jwk` and `x5u` are ignored: keys come only from the configured place."""
+    """Raises `InvalidSession`. `jku`, `jwk` and `x5u` are ignored: keys are only the configured."""
     if unverified_header.get("alg") != "RS256":
         raise InvalidSession("alg")
     if unverified_header.get("typ", "JWT") != "JWT":
@@ -156,9 +156,9 @@ def _check_header(unverified_header: Mapping[str, Any]) -> None:
 def _check_times(claims: Mapping[str, Any]) -> None:
     # PyJWT also accepts 1e300, "1760000000" and true.
     if any(type(claims[name]) is not int for name in ("exp", "iat", "nbf")):
-        raise InvalidSession("a time is no whole number")
+        raise InvalidSession("a time is not an integer")
     if claims["exp"] - claims["iat"] > LONGEST_LIFE:
-        raise InvalidSession("lives too long")
+        raise InvalidSession("the lifetime is too long")
 
 
 def _session_id(sid: object) -> str:
@@ -171,5 +171,5 @@ def _actor(act: object) -> Mapping[str, Any] | None:
     if act is None:
         return None
     if not isinstance(act, dict):
-        raise InvalidSession("act is no object")
+        raise InvalidSession("act is not an object")
     return MappingProxyType(act)

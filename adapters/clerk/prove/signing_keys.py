@@ -1,8 +1,8 @@
-"""The keys that prove session tokens: one pinned, or Clerk's JWKS kept fresh.
+"""The keys that verify session tokens: a pinned one, or Clerk's JWKS, cached and refreshed.
 
 Clerk's `kid` is the instance id, so a rotated key keeps its `kid`: a bad signature may mean a new
-key. Anybody can send an unknown `kid` or a bad signature, so neither may cause more than one
-fetch per cooldown, and neither may delay the tokens of known keys.
+key. Anybody can send an unknown `kid` or a bad signature, so these cause at most one fetch per
+cooldown, and do not delay tokens signed with known keys.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from domain.errors import InvalidSession, SigningKeysUnavailable
 
 
 class SigningKeys(Protocol):
-    """Where session verification gets its keys."""
+    """The source of the keys for `ClerkSessionVerifier`."""
 
     @property
     def loaded(self) -> bool:
@@ -35,32 +35,32 @@ class SigningKeys(Protocol):
 
     @property
     def version(self) -> int:
-        """Changes whenever the keys do: what was proven under another version is forgotten."""
+        """Changes whenever the keys change: tokens verified before are then verified again."""
         ...
 
     async def key(self, unverified_kid: str | None) -> RSAPublicKey:
-        """The key by that id. Raises `InvalidSession` or `SigningKeysUnavailable`."""
+        """The key with that id. Raises `InvalidSession` or `SigningKeysUnavailable`."""
         ...
 
     async def refreshed_key(
         self, unverified_kid: str | None, rejected: RSAPublicKey
     ) -> RSAPublicKey | None:
-        """Another key by that id, now that a signature did not match `rejected`; or None."""
+        """A new key with that id, after a signature did not match `rejected`; None if the same."""
         ...
 
     async def load(self) -> None:
-        """Get the keys. A failure shows in `loaded`; nothing is raised."""
+        """Fetch the keys. A failure shows in `loaded`; nothing is raised."""
         ...
 
     async def close(self) -> None:
-        """End what runs in the background."""
+        """Cancel a fetch in the background."""
         ...
 
 
 class PinnedKey(SigningKeys):
-    """Clerk's "JWKS public key" (`CLERK_JWT_KEY`): no network, and the `kid` does not matter.
+    """Clerk's "JWKS public key" (`CLERK_JWT_KEY`): no network, and the `kid` is ignored.
 
-    Raises `ValueError` for anything but the PEM of an RSA public key of at least 2,048 bits.
+    Raises `ValueError` unless it is the PEM of an RSA public key of at least 2,048 bits.
     """
 
     def __init__(self, pem: str) -> None:
@@ -89,18 +89,18 @@ class PinnedKey(SigningKeys):
         return None
 
     async def load(self) -> None:
-        """Nothing to get."""
+        """Does nothing."""
 
     async def close(self) -> None:
-        """Nothing to end."""
+        """Does nothing."""
 
 
 class JwksKeys(SigningKeys):
     """Clerk's public keys at `url`, fetched with `client`. Times in seconds.
 
-    Keys older than `fresh_for` are still used while one fetch runs in the background; keys older
-    than `stale_for` are used no more. After any fetch, failed or not, there is none for `cooldown`,
-    or for `retry` as long as there are no usable keys. `clock` counts seconds and never goes back.
+    Keys older than `fresh_for` are used while a fetch runs in the background; keys older than
+    `stale_for` are not used. After a fetch, failed or not, there is none for `cooldown`, or for
+    `retry` if there are no usable keys. `clock` counts seconds and never goes back.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class JwksKeys(SigningKeys):
         self._version = 0
         self._fetched_at = -math.inf
         self._next_fetch = -math.inf
-        self._under_way: asyncio.Task[None] | None = None
+        self._in_flight: asyncio.Task[None] | None = None
 
     @property
     def loaded(self) -> bool:
@@ -167,9 +167,9 @@ class JwksKeys(SigningKeys):
         await self._refreshed()
 
     async def close(self) -> None:
-        if self._under_way is not None:
-            self._under_way.cancel()
-            await asyncio.wait([self._under_way])
+        if self._in_flight is not None:
+            self._in_flight.cancel()
+            await asyncio.wait([self._in_flight])
 
     def _known(self, unverified_kid: str) -> RSAPublicKey | None:
         if not self.loaded:
@@ -185,26 +185,26 @@ class JwksKeys(SigningKeys):
         return key
 
     async def _refreshed(self) -> None:
-        """Wait for the one fetch, if one is due or under way."""
+        """Wait for the fetch, if one is due or in flight."""
         fetch = self._refresh()
         if fetch is not None:
-            # Not `await fetch`: a caller who gives up would end it for everybody.
+            # Not `await fetch`: a cancelled caller would cancel it for all others.
             await asyncio.wait([fetch])
 
     def _refresh(self) -> asyncio.Task[None] | None:
-        if self._under_way is None and self._clock() >= self._next_fetch:
-            self._under_way = asyncio.create_task(self._fetch())
-        return self._under_way
+        if self._in_flight is None and self._clock() >= self._next_fetch:
+            self._in_flight = asyncio.create_task(self._fetch())
+        return self._in_flight
 
     async def _fetch(self) -> None:
         try:
-            # An outage or an empty set never takes away the keys we have.
+            # An outage or an empty set must not discard the keys we have.
             if keys := await self._download():
                 self._adopt(keys)
         finally:
             pause = self._cooldown if self.loaded else self._retry
             self._next_fetch = self._clock() + pause
-            self._under_way = None
+            self._in_flight = None
 
     async def _download(self) -> dict[str, RSAPublicKey] | None:
         try:

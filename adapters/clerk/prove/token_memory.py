@@ -36,7 +36,7 @@ class TokenMemory:
         if entry is None or version != self._version:
             return None
         session, expires_at, dropped_at = entry
-        # Both clocks: a monotonic one may stand still while the machine sleeps, tokens expire.
+        # Both clocks, because a monotonic one may stop while the machine sleeps.
         if expires_at <= time.time() or dropped_at <= self._clock():
             return None
         return session

@@ -1,4 +1,4 @@
-"""Verifies webhook deliveries with Svix's own library, and strictly where it is lenient.
+"""Verifies webhook deliveries with Svix's library, with strict checks where it is lenient.
 
 Sources: Svix, "Verifying webhooks manually"; Standard Webhooks 1.0; Clerk, "Sync data with
 webhooks".
@@ -26,9 +26,9 @@ _LONGEST_SIGNATURES = 2048
 
 
 class ClerkWebhookVerifier(WebhookVerifier):
-    """Accepts what is signed with any of the secrets, so that a secret can be rotated.
+    """Accepts deliveries signed with any of the secrets, so that a secret can be rotated.
 
-    Raises `ValueError` for a secret that could never verify anything.
+    Raises `ValueError` for a malformed secret.
     """
 
     def __init__(self, secrets: Sequence[str], *, instance_id: str | None) -> None:
@@ -40,7 +40,7 @@ class ClerkWebhookVerifier(WebhookVerifier):
     def verify(
         self, unverified_headers: Sequence[tuple[bytes, bytes]], unverified_body: bytes
     ) -> VerifiedDelivery:
-        """Takes ASGI headers, names in lower case. Raises `InvalidSignature` for every cause."""
+        """Verify and translate. `unverified_headers` are those of ASGI: names in lower case."""
         headers = _svix_headers(unverified_headers)
         if not any(_signed(webhook, headers, unverified_body) for webhook in self._webhooks):
             raise InvalidSignature("no secret matches, or the timestamp is off")
@@ -56,8 +56,8 @@ class ClerkWebhookVerifier(WebhookVerifier):
 def _svix_headers(unverified_headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """The three headers for the library, and no others.
 
-    Exactly one of each: of two `svix-id` the library might verify one and the journal keep the
-    other. `webhook-*` is left out, because the library would mix the two families.
+    Exactly one of each: of two `svix-id`, the library could verify one and the journal keep the
+    other. `webhook-*` headers are left out, because the library would mix both families.
     """
     found = [pair for pair in unverified_headers if pair[0] in _NAMES]
     headers = dict(found)
@@ -78,6 +78,6 @@ def _signed(webhook: Webhook, headers: dict[str, str], unverified_body: bytes) -
     try:
         webhook.verify(unverified_body, headers)
     except (WebhookVerificationError, ValueError):
-        # The library raises ValueError for malformed base64, a missing comma, a body not in UTF-8.
+        # ValueError: malformed base64, a missing comma, or a body that is not UTF-8.
         return False
     return True

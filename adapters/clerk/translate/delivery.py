@@ -1,7 +1,7 @@
-"""Verified deliveries in the domain's words: read as webhooks, and read again for a replay.
+"""Translate verified deliveries to domain values, when they arrive and again for a replay.
 
 Source: Clerk, "Webhooks overview" (the envelope). An envelope needs `type` and `data.id`; unknown
-fields are ignored. What could not be stored, or would break the ordering rule, is unreadable.
+fields are ignored. A delivery that could not be stored, or has an absurd time, is unreadable.
 """
 
 import re
@@ -37,7 +37,7 @@ _USER_ID_MEMBER = re.compile(rf'"id"\s*:\s*"({USER_ID})"'.encode())
 
 
 class ClerkDeliveryReader(DeliveryReader):
-    """Reads journaled deliveries as the webhook route does, so a replay brings every fix of it."""
+    """Translates journaled deliveries with the code of the webhook route, and so with its fixes."""
 
     def __init__(self, *, instance_id: str | None) -> None:
         self._instance_id = instance_id
@@ -65,10 +65,10 @@ class ClerkDeliveryReader(DeliveryReader):
 def read_delivery(
     body: bytes, *, svix_id: str, sent_at: datetime, instance_id: str | None, source: Source
 ) -> VerifiedDelivery:
-    """Translate a verified delivery. `sent_at` is its `svix-timestamp`, proven by the signature.
+    """Translate a verified delivery. `sent_at` is its `svix-timestamp`, which is signed too.
 
     The `data` of an event that is not followed, or of an instance other than `instance_id`, is not
-    read. What cannot be translated is returned as an `UnreadableDelivery`; nothing is raised.
+    read. A delivery that cannot be translated is an `UnreadableDelivery`; nothing is raised.
     """
     envelope: Mapping[str, Any] = {}
     try:
@@ -79,9 +79,9 @@ def read_delivery(
 
 
 def envelope_time(unverified: object) -> datetime | None:
-    """The envelope's `timestamp`, or None when it has none. Raises `Unreadable` when absurd.
+    """The envelope's `timestamp`, or None if it has none. Raises `Unreadable` if it is absurd.
 
-    Clerk documents milliseconds; the examples its dashboard sends are in seconds.
+    Clerk documents milliseconds; examples sent from its dashboard are in seconds.
     """
     if unverified is None:
         return None
@@ -91,7 +91,7 @@ def envelope_time(unverified: object) -> datetime | None:
 
 
 def redacted(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The envelope as the journal may keep it: no client address, no private or unsafe metadata."""
+    """The envelope without the client's address, private metadata and unsafe metadata."""
     kept = dict(envelope)
     kept.pop("event_attributes", None)
     if isinstance(kept.get("data"), Mapping):
@@ -118,7 +118,8 @@ def _translated(
     occurred_at = envelope_time(envelope.get("timestamp"))
     if occurred_at is not None and occurred_at > sent_at + AHEAD:
         raise Unreadable("timestamp_absurd")
-    # Read before it is written: of two causes, the field's own says more than "not_storable".
+    # The user is read before the body is written: a reason of its fields tells more than
+    # "not_storable".
     change = _change(event_type, envelope.get("data"), occurred_at, sent_at)
     record = DeliveryRecord(
         svix_id=svix_id,
@@ -149,7 +150,7 @@ def _ignored(svix_id: str, event_type: str, reason: str) -> IgnoredDelivery:
 def _poison(
     envelope: Mapping[str, Any], svix_id: str, body: bytes, reason: str
 ) -> UnreadableDelivery:
-    """Names the user where it can be read, so that an erasure of that user finds the body."""
+    """The unreadable delivery, with its user if it can be read: an erasure finds the body by it."""
     event_type = envelope.get("type")
     try:
         occurred_at = envelope_time(envelope.get("timestamp"))
@@ -166,7 +167,7 @@ def _poison(
 
 
 def _user_named(envelope: Mapping[str, Any], body: bytes) -> UserId | None:
-    """The user of the envelope; in what is not an object, the one user id in its bytes."""
+    """The user of the envelope, or if the body is not an object, the only user id in its bytes."""
     if envelope:
         data = envelope.get("data")
         try:

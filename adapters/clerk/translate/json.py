@@ -1,4 +1,4 @@
-"""Values out of JSON from outside, limited to what Postgres can keep."""
+"""Read untrusted JSON, and refuse values that Postgres cannot store."""
 
 import re
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ _SPARE_LEVELS = 10
 
 
 class Unreadable(Exception):
-    """A value that cannot be stored. `reason` is one of our own words, never payload text."""
+    """A value that cannot be stored. `reason` is our own word, never text from the payload."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
@@ -54,7 +54,7 @@ def read_json(unverified_body: bytes) -> Any:
 
 
 def write_json(value: object) -> bytes:
-    """The same bytes for the same value, keys in the order they came.
+    """The value as JSON, with keys in their order.
 
     Raises `Unreadable` for more than 254 levels, lone surrogates and integers beyond 64 bits.
     """
@@ -72,9 +72,9 @@ def json_object(value: object) -> Mapping[str, Any]:
 
 
 def moment(unverified: object, earliest: int, reason: Reason) -> datetime:
-    """A time in whole milliseconds since 1970, from `earliest` up to the year 2100, exactly.
+    """A time given in whole milliseconds since 1970, from `earliest` up to the year 2100.
 
-    Raises `Unreadable` with `reason`.
+    Raises `Unreadable` with `reason` for anything else.
     """
     if not isinstance(unverified, int) or not earliest <= unverified < YEAR_2100:
         raise Unreadable(reason)
@@ -82,7 +82,7 @@ def moment(unverified: object, earliest: int, reason: Reason) -> datetime:
 
 
 def text(fields: Mapping[str, Any], name: str) -> str | None:
-    """A text field unchanged, or None. Raises `Unreadable` for text that Postgres refuses."""
+    """A text field, unchanged, or None. Raises `Unreadable` for text that Postgres refuses."""
     value = fields.get(name)
     if value is None:
         return None
@@ -99,7 +99,7 @@ def text(fields: Mapping[str, Any], name: str) -> str | None:
 
 
 def flag(fields: Mapping[str, Any], name: str) -> bool:
-    """A true-or-false field; null or missing is false. Raises `Unreadable`."""
+    """A boolean field; null or missing is false. Raises `Unreadable`."""
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -107,10 +107,10 @@ def flag(fields: Mapping[str, Any], name: str) -> bool:
 
 
 def storable_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A field that is kept as `jsonb`; null or missing is `{}`.
+    """An object that is stored as `jsonb`; null or missing is `{}`.
 
-    Raises `Unreadable` for what `jsonb` refuses (NUL), and for what is too deep to be written as
-    part of another document.
+    Raises `Unreadable` for a NUL, which `jsonb` refuses, and for an object that is nested too
+    deeply to be part of another document.
     """
     value = fields.get(name)
     if value is None:

@@ -1,7 +1,7 @@
-"""Clerk's User object as a `User`: the same in webhooks and in the Backend API.
+"""Translate Clerk's User object, which is the same in webhooks and in the Backend API.
 
 Source: Clerk, Backend API, "The User object". Unknown fields are ignored; null or missing is
-accepted wherever Clerk's own schema allows it.
+accepted wherever Clerk's schema allows it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ from adapters.clerk.translate.json import (
 from domain.user import EmailAddress, User, UserId, parse_user_id
 
 AHEAD = timedelta(minutes=5)
-"""How far a time may lie ahead of one that is trusted: Svix's own tolerance."""
+"""How far a time may be ahead of a trusted one: Svix's tolerance."""
 
 LONGEST_EMAIL = 600
-"""Characters. Far above RFC 5321's 254, and still small enough for an index entry in Postgres."""
+"""Characters: far above the 254 of RFC 5321, and small enough for an index entry in Postgres."""
 
 
 def read_user(data: object, *, observed_at: datetime | None, not_after: datetime | None) -> User:
     """Clerk's User object (webhook `data`, `GET /v1/users/{id}`) as an observation.
 
-    `observed_at` None means `updated_at`. An `updated_at` that is not an integer, in seconds, or
-    more than five minutes after `not_after` is refused: it would freeze the row.
-    Raises `Unreadable`.
+    `observed_at` None means `updated_at`. Raises `Unreadable`, also for an `updated_at` that is not
+    an integer, is in seconds, or is more than `AHEAD` after `not_after`: a time in the future would
+    make all later updates stale.
     """
     fields = json_object(data)
     updated_at = _updated_at(fields, not_after)
@@ -65,7 +65,7 @@ def read_user(data: object, *, observed_at: datetime | None, not_after: datetime
 
 
 def user_id(data: Mapping[str, Any]) -> UserId:
-    """The `id` of a User or a deleted object. Raises `Unreadable` when it is not a user's."""
+    """The `id` of a User or a deleted object. Raises `Unreadable` if it is not a user's."""
     try:
         return parse_user_id(data.get("id"))
     except ValueError:
@@ -83,7 +83,7 @@ def _updated_at(data: Mapping[str, Any], not_after: datetime | None) -> datetime
 
 
 def _optional_time(data: Mapping[str, Any], name: str) -> datetime | None:
-    """A time that takes no part in the order. An absurd one is None: the user matters more.
+    """A time that does not order versions. An absurd one is None: the user is kept nevertheless.
 
     Users may be imported with any `created_at`, even 0.
     """
@@ -107,7 +107,7 @@ def _email_addresses(data: Mapping[str, Any]) -> tuple[EmailAddress, ...]:
 
 
 def _primary(data: Mapping[str, Any], name: str, primary_id: str) -> Mapping[str, Any]:
-    """The entry that is named primary, or an empty one: never just the first."""
+    """The entry with the primary id, or an empty one if there is none. Never simply the first."""
     wanted = data.get(primary_id)
     if wanted is not None:
         for entry in _entries(data, name):

@@ -203,7 +203,7 @@ class TestLoading:
         waiting = asyncio.create_task(unloaded.key(INSTANCE))
         await is_asked(clerk)
         await unloaded.close()
-        assert unloaded._under_way is None
+        assert unloaded._in_flight is None
         with pytest.raises(SigningKeysUnavailable):
             await waiting
 
@@ -223,7 +223,7 @@ class TestFreshKeys:
     async def test_cause_no_fetch(self, keys: JwksKeys, clerk: HttpServer, clock: Clock) -> None:
         clock.pass_seconds(300)
         await keys.key(INSTANCE)
-        assert keys._under_way is None
+        assert keys._in_flight is None
         assert len(clerk.asked) == 1
 
 
@@ -238,8 +238,8 @@ class TestStaleKeys:
         clock.pass_seconds(301)
         for _ in range(100):
             assert await keys.key(INSTANCE) == private_key.public_key()
-        assert keys._under_way is not None
-        assert not keys._under_way.done()
+        assert keys._in_flight is not None
+        assert not keys._in_flight.done()
         await keys.load()
         assert len(clerk.asked) == 2
 
