@@ -1,6 +1,5 @@
 """What arrived: the list of deliveries with its filters, and one delivery."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,12 +14,10 @@ from domain.user import Source, parse_user_id
 from domain.words import past_moment, span
 from service.console.answers import ConsoleRoute, Refused
 from service.console.charts import OUTCOMES
+from service.console.rendering import indented
 from service.console.visit import Reading, Visit, seeing_bodies
 
 pages = APIRouter(route_class=ConsoleRoute)
-
-LONGEST_BODY = 256 * 1024
-"""Bytes of a body that one page shows."""
 
 LONGEST_SEARCH = 320
 
@@ -85,8 +82,7 @@ async def body(visit: Reading, entry_id: int) -> Response:
         active="deliveries",
         entry=replace(entry, body=None),
         size=len(entry.body or b""),
-        cut=len(entry.body or b"") > LONGEST_BODY,
-        text=None if entry.body is None else readable(entry.body[:LONGEST_BODY]),
+        text=None if entry.body is None else indented(entry.body),
     )
 
 
@@ -97,15 +93,6 @@ async def entry_of(visit: Visit, entry_id: int) -> JournalEntry:
         words = "It may be removed: entries are kept for JOURNAL_DAYS."
         raise Refused(404, "There is no such delivery", words)
     return entry
-
-
-def readable(body: bytes) -> str:
-    """Indented where it is JSON, else as it came; bytes that are no text become `�`."""
-    text = body.decode(errors="replace")
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
 
 
 def asked_for(unverified: Mapping[str, str], now: datetime | None = None) -> Asked:

@@ -1,23 +1,42 @@
 """The templates, and the words in them: times, values, and reasons of the journal.
 
-Everything is escaped, and an unknown name in a template is an error.
+Everything is escaped, and an unknown name in a template is an error. A character that cannot be
+seen, or that changes the direction of text, is shown by its code, as in `[U+202E]`.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from domain import explain
 from domain.journal import QUARANTINED, JournalEntry
-from domain.user import Source
+from domain.user import EmailAddress, Source
 from domain.words import span
 
 HERE = Path(__file__).parent
+
+SHOWN = 4096
+"""Characters of one value that a page shows."""
+
+SHOWN_OF_A_BODY = 64 * 1024
+"""Characters of a body, indented, that a page shows."""
+
+_PARSED = 256 * 1024
+"""Bytes of a body that are parsed to be indented. A longer one is shown as it came."""
+
+# Letters and marks that are drawn as nothing, though `str.isprintable` counts them as printable.
+# The last two choose between text and emoji after a symbol; after anything else they are a trick.
+_DRAWN_AS_NOTHING = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0d\uffa0"
+    "\U000e0100-\U000e01ef]|(?<![\u2000-\ufdff\U00010000-\U0010ffff])[\ufe0e\ufe0f]"
+)
 
 _REASONS: Mapping[str, str] = {
     "not_json": "its body is not JSON",
@@ -50,10 +69,12 @@ class Templates:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_visible_where_text,
         )
         self._environment.filters.update(
             ago=ago,
             because=because,
+            block=block,
             clock=clock,
             exact=exact,
             iso=datetime.isoformat,
@@ -61,6 +82,7 @@ class Templates:
             sentence=sentence,
             source=source,
             span=span,
+            unchanged=escape,
             value=value,
             why=why,
         )
@@ -101,19 +123,51 @@ def source(came_by: Source | str) -> str:
     return "just in time" if came_by == Source.JIT else str(came_by)
 
 
+def visible(text: str) -> str:
+    """The same text, with the code of every character that cannot be seen, as in `[U+202E]`."""
+    if text.isprintable() and not _DRAWN_AS_NOTHING.search(text):
+        return text
+    text = _DRAWN_AS_NOTHING.sub(lambda found: _code(found[0]), text)
+    return "".join(one if one.isprintable() else _code(one) for one in text)
+
+
+def block(text: str) -> Markup:
+    """Lines of text: their ends and tabs stay."""
+    lines = ("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
+    return escape("\n".join(lines))
+
+
+def indented(body: bytes) -> str:
+    """At most `SHOWN_OF_A_BODY` characters of a body, indented if it is JSON, else as it came.
+
+    Bytes that are not text become `�`.
+    """
+    if len(body) <= _PARSED:
+        try:
+            return _json(json.loads(body), SHOWN_OF_A_BODY, indent=2)
+        except (ValueError, RecursionError):
+            pass
+    return _cut(body[: 4 * SHOWN_OF_A_BODY].decode(errors="replace"), SHOWN_OF_A_BODY)
+
+
 def value(anything: Any) -> str:
-    """A field of a user, as text."""
-    if anything is None:
-        return "—"
-    if anything == "":
-        return "“”"
-    if isinstance(anything, bool):
-        return "yes" if anything else "no"
-    if isinstance(anything, datetime):
-        return exact(anything)
-    if isinstance(anything, Mapping):
-        return orjson.dumps(dict(anything), default=str).decode()
-    return str(anything)
+    """A field of a user, as text of at most `SHOWN` characters."""
+    match anything:
+        case None:
+            text = "—"
+        case "":
+            text = "“”"
+        case bool():
+            text = "yes" if anything else "no"
+        case datetime():
+            text = exact(anything)
+        case Mapping():
+            return _json(anything, SHOWN)
+        case tuple():
+            text = ", ".join(map(_address, anything))
+        case _:
+            text = str(anything)
+    return _cut(text, SHOWN)
 
 
 def because(code: str) -> str:
@@ -129,6 +183,45 @@ def why(entry: JournalEntry) -> str:
     if entry.outcome == QUARANTINED and entry.error:
         return f"{QUARANTINED}: {because(entry.error)}"
     return explain.why(entry)
+
+
+def _json(anything: Any, length: int, indent: int | None = None) -> str:
+    """At most `length` characters. The rest is not even encoded, however deep or long it is."""
+    encoder = json.JSONEncoder(ensure_ascii=False, indent=indent, default=_plain)
+    text = ""
+    try:
+        for chunk in encoder.iterencode(anything):
+            text += chunk
+            if len(text) > length:
+                break
+    except RecursionError:
+        return f"{text[:length]}…"
+    return _cut(text, length)
+
+
+def _plain(anything: Any) -> Any:
+    """What the JSON encoder does not know: an immutable mapping, an e-mail address."""
+    return dict(anything) if isinstance(anything, Mapping) else str(anything)
+
+
+def _address(one: EmailAddress) -> str:
+    primary = " (primary)" if one.primary else ""
+    return f"{one.address}{primary}{'' if one.verified else ' (not verified)'}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}…"
+
+
+def _code(character: str) -> str:
+    return f"[U+{ord(character):04X}]"
+
+
+def _visible_where_text(anything: Any) -> Any:
+    """What Jinja calls for everything that it writes. Markup has been through it already."""
+    if isinstance(anything, str) and not isinstance(anything, Markup):
+        return visible(anything)
+    return anything
 
 
 def _version() -> str:
