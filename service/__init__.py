@@ -1,1 +1,1 @@
-"""The running thing. FastAPI faces the world; `bootstrap/` ties the knot."""
+"""The HTTP service: FastAPI serves the routes, `bootstrap/` builds and connects all parts."""

@@ -1,10 +1,10 @@
 """`python -m service` serves; `python -m service migrate` brings the schema to head.
 
-`migrate` needs the settings of the database alone. `migrate --sql` writes the SQL that is missing,
-`migrate --sql all` all of it. In the package: `python -m clerk_user_sync`, or the command
-`clerk-user-sync`.
+`migrate` needs only the settings of the database. `migrate --sql` prints the SQL that `migrate`
+would run, `migrate --sql all` the SQL for an empty database. In the package: `python -m
+clerk_user_sync`, or the command `clerk-user-sync`.
 
-Exit codes: 0 stopped as asked, 64 wrong usage, 69 the store is unreachable, 71 the port is taken,
+Exit codes: 0 stopped by a signal, 64 wrong usage, 69 the store is unreachable, 71 the port is taken,
 78 settings are wrong, the schema cannot be migrated, or a library is not installed.
 """
 
@@ -38,7 +38,7 @@ SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
 
 
 def main(arguments: list[str]) -> int:
-    """Returns the exit code."""
+    """Run the command. Returns the exit code."""
     try:
         return _run(arguments)
     except ValidationError as error:
@@ -68,14 +68,14 @@ def _serve() -> int:
             app = create_app(settings, lines)
             return serve(app, settings, metrics_app(app))
         except CannotListen as error:
-            return _refuse(TAKEN if error.is_taken else MISCONFIGURED, f"No socket: {error}")
+            return _refuse(TAKEN if error.is_taken else MISCONFIGURED, f"The port cannot be opened: {error}")
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"There is no store to serve from: {error}")
+            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
 
 
 def _migrate() -> int:
     with _configured(read_store_settings) as (settings, _):
-        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - not the answer
+        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - before the result
         try:
             state = asyncio.run(migrate_store(settings))
         except SchemaRefused as error:
@@ -90,26 +90,26 @@ def _migrate() -> int:
 
 
 def _write_sql(*, of_all: bool) -> int:
-    """What is missing, or all for a new database: for a database administrator to run."""
+    """Print the missing SQL, or all of it, for a database administrator to run."""
     with _configured(read_store_settings) as (settings, _):
         try:
             text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
         except SchemaRefused as error:
-            return _refuse(MISCONFIGURED, f"There is no SQL to run: {error}")
+            return _refuse(MISCONFIGURED, f"The schema cannot be migrated: {error}")
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store does not say what is missing: {error}")
+            return _refuse(UNREACHABLE, f"The schema cannot be read: {error}")
     print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
     return 0
 
 
 @contextmanager
 def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings, LogWriter]]:
-    """The settings, and the log they ask for. Raises `ValidationError`."""
+    """The settings, and the log in the format that they name. Raises `ValidationError`."""
     settings = read()
     lines = log_writer(settings.log_format)
     route_the_libraries(settings.log_level, settings.log_format, lines)
     if names := slips({**read_dotenv(), **os.environ}):
-        logging.getLogger("service").warning("these are no settings: %s", ", ".join(names))
+        logging.getLogger("service").warning("unknown settings: %s", ", ".join(names))
     try:
         yield settings, lines
     finally:

@@ -1,21 +1,21 @@
-"""Our own application, and how to put its parts into another one."""
+"""The application that `python -m service` serves, and functions to mount its parts into yours."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.bootstrap import bootstrap
 from service.bootstrap.settings import read_settings
-from service.cors import with_cors
 from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.extras import extra
 from service.log import Lines, line_logger, log_writer, request_line
 from service.log_writer import LogWriter
 from service.metrics import Metrics
-from service.mounted import document_problems, settle
+from service.mounted import attach_to_all, document_problems
 from service.routes import health, me, webhooks
 from service.routes.plain import PlainRoutes
 from service.services import attach
@@ -24,10 +24,10 @@ from service.stand_in import stand_in_of
 
 
 class Application(FastAPI):
-    """FastAPI with an ASGI application of ours in front of all of its layers."""
+    """FastAPI with an ASGI application in front of all of its middleware."""
 
     def put_in_front(self, front: Callable[[ASGIApp], ASGIApp]) -> None:
-        """`front` wraps the framework, and is called instead of it."""
+        """Call `front(framework)` for every request, instead of the framework."""
         self._front = front(super().__call__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,9 +36,9 @@ class Application(FastAPI):
 
 
 def create_app(settings: Settings | None = None, lines: Lines | None = None) -> FastAPI:
-    """Our own application. Settings come from the environment unless given.
+    """The application with all its routes. Settings come from the environment unless given.
 
-    Its log goes to `lines`, by default to standard output.
+    Its log lines are written to `lines`, by default standard output.
     """
     settings = settings or read_settings()
     lines = lines or log_writer(settings.log_format)
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
-        # FastAPI's own would export addresses, queries and the words of exceptions as they are.
+        # FastAPI's telemetry would export addresses, queries and the texts of exceptions.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     parts = [webhooks.router, me.router, health.alive]
@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
         mount_console(app)
     answer_everything(app)
     app.put_in_front(
-        lambda framework: with_cors(
+        lambda framework: _with_cors(
             CanonicalLog(
                 PlainRoutes(
                     app,
@@ -95,9 +95,9 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
 
 
 def metrics_app(app: FastAPI) -> FastAPI:
-    """`/healthz`, `/readyz` and `/metrics` of `app`, to be served on a port of their own.
+    """An application with `/healthz`, `/readyz` and `/metrics` of `app`, for METRICS_PORT.
 
-    Neither scrapes nor probes are logged or counted there.
+    Its requests are neither logged nor counted.
     """
     apart = FastAPI(
         title="clerk-user-sync: metrics",
@@ -112,9 +112,9 @@ def metrics_app(app: FastAPI) -> FastAPI:
 
 
 def mount(app: FastAPI) -> None:
-    """Put the webhook's route, and the answers to our errors, into your own application.
+    """Add the webhook route and the handlers of our errors to your own application.
 
-    Its OpenAPI document then has these answers too.
+    The OpenAPI document of `app` then lists the answers to these errors.
     """
     app.include_router(webhooks.router)
     answer_sync_errors(app)
@@ -122,14 +122,14 @@ def mount(app: FastAPI) -> None:
 
 
 def mount_health(app: FastAPI, prefix: str = "") -> None:
-    """Put `/healthz`, `/readyz` and `/metrics` into your own application, under `prefix`."""
+    """Add `/healthz`, `/readyz` and `/metrics` to your own application, under `prefix`."""
     app.include_router(health.alive, prefix=prefix)
     app.include_router(health.inside, prefix=prefix)
 
 
 def mount_console(app: FastAPI) -> None:
-    """Put the console at `/console` of your own application. The settings say who may use it."""
-    # Imported only where it is used: the import would take a tenth of every start.
+    """Add the console to your own application, at `/console`. The settings say who may use it."""
+    # Imported only if it is used: the import takes a tenth of a start.
     with extra("console", "The console"):
         from service.console.routes import console_router  # noqa: PLC0415
 
@@ -138,10 +138,11 @@ def mount_console(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
-    """Enter this in your own lifespan, so that `CurrentUser` and the webhook work in `app`.
+    """Enter this in your own lifespan: `CurrentUser` and the webhook work in `app` while it is
+    open.
 
-    They work in the applications that are mounted into `app` by then, too. Settings come from the
-    environment unless given. What tests let stand in for Clerk goes before both.
+    They also work in applications that are mounted into `app` before it is entered. Settings come
+    from the environment unless given. A test's stand-in for Clerk replaces them.
     """
     stand_in = stand_in_of(app)
     settings = stand_in.settings if stand_in else settings or read_settings()
@@ -151,7 +152,28 @@ async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIter
     log = line_logger(settings.log_level, settings.log_format, lines)
     try:
         async with bootstrap(settings, metrics, log, transport) as services:
-            settle(app, services)
+            attach_to_all(app, services)
             yield
     finally:
         lines.close()
+
+
+def _with_cors(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Let browsers on the origins of `CORS_ORIGINS` call `app` with a session token.
+
+    This is the outermost layer, so that every answer has the CORS headers, errors too. Cookies are
+    not allowed: a token is in the `Authorization` header, and the console is on its own origin.
+    """
+    if not origins:
+        return app
+    middleware = CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET"],
+        allow_headers=["Authorization", "X-Request-ID"],
+        expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
+        max_age=600,
+    )
+    # A preflight is answered here, before the layer that adds this header to other answers.
+    middleware.preflight_headers["X-Content-Type-Options"] = "nosniff"
+    return middleware

@@ -1,4 +1,4 @@
-"""`CurrentSession` proves the session token; `CurrentUser` gives the user's local record."""
+"""`CurrentSession` verifies the session token; `CurrentUser` gives the user's local record."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from domain.errors import (
 from domain.ports import Session
 from domain.user import LocalUser
 from service.log import note
-from service.services import Services, services_of
+from service.services import services_of
 
 SESSION_ERRORS = (InvalidSession, SessionPending, SigningKeysUnavailable)
 """The errors that `clerk_session` raises."""
@@ -32,22 +32,29 @@ USER_ERRORS = (
 )
 """The errors that `current_user` raises, with those of the session that it needs."""
 
-
 SCHEME, OPTIONAL_SCHEME = "ClerkSession", "OptionalClerkSession"
-"""Names of security schemes in OpenAPI. `service.mounted` makes one scheme of both."""
+"""The names of the security schemes in OpenAPI. `service.mounted` replaces the second by the
+first.
+"""
 
 
 class ClerkSession(SecurityBase):
-    """A Clerk session token in the `Authorization` header, and nowhere else."""
+    """A Clerk session token in the `Authorization` header. Cookies are not read."""
 
     def __init__(self, scheme_name: str = SCHEME) -> None:
         self.model = HTTPBearer(bearerFormat="JWT", description="A Clerk session token.")
         self.scheme_name = scheme_name
 
     async def __call__(self, request: Request) -> Session:
-        """The proven session. Raises one of `SESSION_ERRORS`."""
+        """The verified session. Raises one of `SESSION_ERRORS`."""
         services = services_of(request.app)
-        session = await _proven(services, request.scope["headers"])
+        try:
+            token = unverified_token(request.scope["headers"])
+            session = await services.sessions.verify(token)
+        except SyncError as error:
+            services.metrics.session(type(error).__name__)
+            raise
+        services.metrics.session("proven")
         note(request.scope, user_id=session.user_id, actor=(session.actor or {}).get("sub"))
         return session
 
@@ -55,7 +62,7 @@ class ClerkSession(SecurityBase):
 clerk_session = ClerkSession()
 
 CurrentSession = Annotated[Session, Depends(clerk_session)]
-"""The proven session. It asks neither the store nor Clerk."""
+"""The verified session. It needs neither the store nor a call to Clerk."""
 
 
 async def current_user(request: Request, session: CurrentSession) -> LocalUser:
@@ -71,7 +78,7 @@ CurrentUser = Annotated[LocalUser, Depends(current_user)]
 
 
 class OptionalClerkSession(ClerkSession):
-    """The same for routes that a visitor without a token may call too."""
+    """The session for routes that also accept visitors without a token."""
 
     def __init__(self) -> None:
         super().__init__(OPTIONAL_SCHEME)
@@ -88,19 +95,18 @@ async def optional_user(
 ) -> LocalUser | None:
     """The session's user, or None without an `Authorization` header.
 
-    A token that is there must be good. Raises one of `USER_ERRORS`.
+    A token that is given must be valid. Raises one of `USER_ERRORS`.
     """
     return None if session is None else await current_user(request, session)
 
 
 OptionalUser = Annotated[LocalUser | None, Depends(optional_user)]
-"""The live local record of the session's user, or None where there is no token."""
+"""The live local record of the session's user, or None without a token."""
 
 
 def unverified_token(headers: list[tuple[bytes, bytes]]) -> str:
-    """The one bearer token (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
-
-    Nothing is proven yet. Raises `InvalidSession`.
+    """The bearer token (RFC 6750 §2.1), not verified. The scheme is not case-sensitive (RFC 9110
+    §11.1). Raises `InvalidSession` unless there is exactly one.
     """
     values = [value for name, value in headers if name == b"authorization"]
     if len(values) != 1:
@@ -109,13 +115,3 @@ def unverified_token(headers: list[tuple[bytes, bytes]]) -> str:
     if scheme.lower() != b"bearer" or not token.isascii():
         raise InvalidSession("not a bearer token")
     return token.decode("ascii").strip(" ")
-
-
-async def _proven(services: Services, unverified_headers: list[tuple[bytes, bytes]]) -> Session:
-    try:
-        session = await services.sessions.verify(unverified_token(unverified_headers))
-    except SyncError as error:
-        services.metrics.session(type(error).__name__)
-        raise
-    services.metrics.session("proven")
-    return session

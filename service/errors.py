@@ -1,4 +1,4 @@
-"""One table from errors to statuses, and a problem document (RFC 9457) for every error."""
+"""The HTTP status of every error, and the problem document (RFC 9457) that answers it."""
 
 import math
 from collections.abc import Mapping, MutableMapping
@@ -41,14 +41,14 @@ STATUSES: Mapping[type[SyncError], int] = {
     NotTaken: 502,
     Unavailable: 503,
 }
-"""The status of every named error. A subclass that is not listed has its base's."""
+"""The status of every named error. A subclass that is not listed has that of its base class."""
 
 _TYPE = "urn:clerk-user-sync:problem:"
 _HEADERS: Mapping[int, str] = {401: "WWW-Authenticate", 503: "Retry-After"}
 
 
 class Rejected(Exception):
-    """A request refused for its form, before its contents are read."""
+    """The request is refused for its form, before its contents are read."""
 
     def __init__(self, status: int, code: str) -> None:
         super().__init__(code)
@@ -57,12 +57,12 @@ class Rejected(Exception):
 
 
 def status_of(kind: type[SyncError]) -> int:
-    """The status that errors of this kind are answered with."""
+    """The status of the answer to errors of this class."""
     return next(STATUSES[base] for base in kind.__mro__ if base in STATUSES)
 
 
 def problem(status: int, code: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The same document for the same cause, whatever the request held."""
+    """A problem document. It depends on nothing in the request."""
     return Response(
         _document(status, code),
         status,
@@ -83,12 +83,12 @@ def _document(status: int, code: str) -> bytes:
 
 
 def documented(*answers: type[SyncError] | tuple[int, str]) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route answers with, for OpenAPI: errors, or statuses and codes."""
-    codes: dict[int, list[str]] = {}
+    """The `responses` of a route in OpenAPI, from errors or from pairs of a status and a code."""
+    codes_by_status: dict[int, list[str]] = {}
     for one in answers:
         status, code = one if isinstance(one, tuple) else (status_of(one), one.code)
-        codes.setdefault(status, []).append(code)
-    return {status: _documented(status, words) for status, words in codes.items()}
+        codes_by_status.setdefault(status, []).append(code)
+    return {status: _documented(status, codes) for status, codes in codes_by_status.items()}
 
 
 def _documented(status: int, codes: list[str]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def _schema(status: int, codes: list[str]) -> dict[str, Any]:
 
 
 def answer(scope: MutableMapping[str, Any], error: SyncError | Rejected) -> Response:
-    """The problem document of one of our own errors. The request's log line tells it too."""
+    """The problem document of one of our errors. The request's log line gets its code as well."""
     if isinstance(error, Rejected):
         note(scope, outcome=error.code)
         return problem(error.status, error.code)
@@ -126,21 +126,21 @@ def answer(scope: MutableMapping[str, Any], error: SyncError | Rejected) -> Resp
 
 
 def answer_sync_errors(app: FastAPI) -> None:
-    """Answer our own errors in `app`, which may be somebody else's application."""
+    """Register handlers of our errors in `app`, which may be a host's application."""
     app.add_exception_handler(SyncError, _own_error)
     app.add_exception_handler(Rejected, _own_error)
 
 
 def answer_everything(app: FastAPI) -> None:
-    """Answer the framework's errors in our form too: 404, 405, 422, 500 and the like."""
+    """Also register handlers for the framework's errors, such as 404, 405, 422 and 500."""
     answer_sync_errors(app)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, _unhandled)
 
 
 def internal_error() -> Response:
-    """The answer to a fault of ours. It tells the caller nothing about it."""
+    """The answer to an unhandled exception. It does not tell the cause."""
     return problem(500, "internal_error")
 
 
@@ -149,13 +149,13 @@ async def _own_error(request: Request, error: Exception) -> Response:
     return answer(request.scope, error)
 
 
-async def _unforeseen(_: Request, __: Exception) -> Response:
+async def _unhandled(_: Request, __: Exception) -> Response:
     return internal_error()
 
 
 def _headers(status: int, error: Exception) -> dict[str, str]:
     if status == 401:
-        # The same for every cause, so that it does not tell which check failed (RFC 6750 §3).
+        # The same for every cause: it must not tell which check failed (RFC 6750 §3).
         return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
     if isinstance(error, Unavailable):
         return {"Retry-After": str(max(1, math.ceil(error.retry_after)))}

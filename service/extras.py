@@ -1,16 +1,16 @@
-"""Libraries that only some installations need. `pyproject.toml` names them as extras."""
+"""Optional libraries. `pyproject.toml` lists them as extras."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class MissingExtra(ImportError):
-    """A part was asked for whose libraries are not installed. Its text says how to get them."""
+    """A library of an extra is not installed. The text says how to install it."""
 
 
 @contextmanager
 def extra(name: str, part: str) -> Iterator[None]:
-    """For the imports of `part`, which need the extra `name`. Raises `MissingExtra`."""
+    """Wrap the imports of `part`, which need the extra `name`. Raises `MissingExtra`."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -21,4 +21,4 @@ def extra(name: str, part: str) -> Iterator[None]:
 
 
 FIRST_PARTY = ("clerk_user_sync", "domain", "adapters", "service", "scripts", "testing")
-"""A module of ours that is missing is a fault, not an extra."""
+"""If a module of ours is missing, that is a bug and not a missing extra."""

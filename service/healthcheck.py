@@ -1,7 +1,8 @@
-"""`python -m service.healthcheck` exits with 0 when this machine's service answers, else with 1.
+"""`python -m service.healthcheck` exits with 0 if the local service answers `/healthz`, else with
+1.
 
-For a container's HEALTHCHECK: it needs no curl, imports nothing of the service, and takes some
-milliseconds. It asks where `HOST` and `PORT` say that the service listens.
+For a container's HEALTHCHECK: it needs no curl and imports nothing of the service, so it takes some
+milliseconds. It reads the service's address from `HOST` and `PORT`.
 """
 
 import os
@@ -13,10 +14,11 @@ _USUAL = ("127.0.0.1", 8000)
 
 
 def main() -> int:
+    """Ask the service. Returns the exit code."""
     try:
         connection = HTTPConnection(*_address(), timeout=3)
     except ValueError:
-        return 1  # nor does the service start with such a PORT
+        return 1  # the service does not start either with such a PORT
     try:
         connection.request("GET", "/healthz")
         return 0 if connection.getresponse().status == 200 else 1

@@ -1,4 +1,4 @@
-"""Log lines: JSON, or coloured text on a terminal. Ids and outcomes, never a person's data."""
+"""Log lines: JSON, or coloured text on a terminal. They hold ids and outcomes, no personal data."""
 
 import logging
 import sys
@@ -21,36 +21,35 @@ _LINE = "clerk_user_sync.line"
 
 
 class Lines(Protocol):
-    """Where lines go: a `LogWriter`, or a text file."""
+    """The destination of log lines: a `LogWriter`, or a text file."""
 
     def write(self, line: str, /) -> object: ...
     def isatty(self) -> bool: ...
 
 
 def log_writer(fmt: str, file: TextIO | None = None) -> LogWriter:
-    """The writer to standard output, which this process's loggers share."""
+    """The writer to `file`, by default standard output. All loggers of a process share one."""
     file = file or sys.stdout
     is_terminal = file is not None and _is_terminal(file)
 
-    def tell(count: int) -> str:
-        """Made by an ordinary logger, since it is to look like any other line."""
+    def dropped_line(count: int) -> str:
         line = StringIO()
         logger = _logger("warning", _renderer(fmt, is_terminal=is_terminal), line)
-        logger.warning("log lines dropped", lines=count)
+        logger.warning("log_lines_dropped", lines=count)
         return line.getvalue()
 
-    return LogWriter(file, tell)
+    return LogWriter(file, dropped_line)
 
 
 def line_logger(level: str, fmt: str, lines: Lines) -> FilteringBoundLogger:
-    """A logger that writes its lines there, one call for each."""
+    """A logger that writes to `lines`, with one call for each line."""
     return _logger(level, _renderer(fmt, is_terminal=_is_terminal(lines)), lines)
 
 
 def request_line(level: str, fmt: str, lines: Lines) -> Callable[[dict[str, Any]], None]:
-    """What writes a request's line: the same as `line_logger(…).info("request", …)` would write.
+    """A function that writes a request's line as `line_logger(…).info("request", …)` does.
 
-    JSON takes a short way past structlog, which would be most of the line's cost.
+    JSON lines bypass structlog, which would be most of their cost.
     """
     log = line_logger(level, fmt, lines)
     if not log.is_enabled_for(logging.INFO):
@@ -68,7 +67,7 @@ def request_line(level: str, fmt: str, lines: Lines) -> Callable[[dict[str, Any]
 
 
 def route_the_libraries(level: str, fmt: str, lines: Lines) -> None:
-    """For a process of our own: the libraries' log lines get the same form, and go there too."""
+    """Write the log lines of all libraries to `lines` too. Not for use in a host's process."""
     handler = _Handler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -86,12 +85,12 @@ def route_the_libraries(level: str, fmt: str, lines: Lines) -> None:
 
 
 def note(scope: MutableMapping[str, Any], **facts: Any) -> None:
-    """Add to the request's line. Ids and outcomes only, never what a person wrote."""
+    """Add facts to the request's log line. Ids and outcomes only, never text from a person."""
     scope.setdefault(_LINE, {}).update(facts)
 
 
 def facts_of(scope: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was noted."""
+    """The facts that `note` added."""
     facts: Mapping[str, Any] = scope[_LINE]
     return facts
 
@@ -113,7 +112,7 @@ def _logger(level: str, renderer: Processor, lines: Lines) -> FilteringBoundLogg
 
 
 class _Logger:
-    """What structlog calls, whatever the level: the line has it already."""
+    """The logger that structlog calls. All levels are the same here: the line names its level."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -153,7 +152,7 @@ def _json(event: dict[str, Any], option: int = 0, **_: Any) -> str:
 def _frames_without_locals(
     _: Any, __: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """A traceback as places in the code. Messages and variables may hold a person's data."""
+    """Reduce an exception to its type and frames: the rest may hold personal data."""
     raised = event.pop("exc_info", None)
     if raised is True:  # what `log.exception` passes
         raised = sys.exc_info()

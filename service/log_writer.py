@@ -1,4 +1,4 @@
-"""Lines on their way to a file, off the event loop."""
+"""Write log lines to a file from a thread, so that the event loop never waits for the file."""
 
 import asyncio
 import io
@@ -7,34 +7,38 @@ import threading
 from collections.abc import Callable
 from typing import TextIO
 
-MOST_WAITING = 1024 * 1024
-"""Characters of lines that wait for the file."""
+MAX_QUEUED = 1024 * 1024
+"""The largest queue of lines, in characters."""
 
 PAUSE = 0.01
-"""Seconds between two writes: what comes meanwhile is one write, and one wake of its reader."""
+"""Seconds between two writes: lines that arrive in between are written at once."""
 
 
 class LogWriter:
-    """Writes lines to a file from one thread, so that a file that is stuck holds up nothing else.
+    """Queues lines, and writes them to a file from one thread.
 
-    A pipe that nobody reads, or a terminal that is stopped, blocks a write for as long as it takes.
-    Lines wait up to a bound, and are dropped and counted beyond it, as are those that the file
-    refuses. `tell` makes the line that says how many were dropped, once there is room again.
+    A write to a pipe without a reader, or to a stopped terminal, blocks. Meanwhile lines are queued
+    up to `max_queued` characters; beyond it they are dropped and counted, as are lines that the
+    file refuses. The next write that succeeds is followed by `dropped_line(count)`.
 
-    The thread starts with the first line. A `file` of None takes nothing.
+    The thread starts with the first line. With a `file` of None all lines are ignored.
     """
 
     def __init__(
-        self, file: TextIO | None, tell: Callable[[int], str], *, most_waiting: int = MOST_WAITING
+        self,
+        file: TextIO | None,
+        dropped_line: Callable[[int], str],
+        *,
+        max_queued: int = MAX_QUEUED,
     ) -> None:
         self.dropped = 0
-        """Lines so far."""
+        """How many lines were dropped so far."""
         self._file = file
-        self._tell = tell
-        self._most_waiting = most_waiting
-        self._waiting: list[str] = []
+        self._dropped_line = dropped_line
+        self._max_queued = max_queued
+        self._queue: list[str] = []
         self._size = 0
-        self._untold = 0
+        self._unreported = 0
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
@@ -46,14 +50,14 @@ class LogWriter:
         return self._file is not None and self._file.isatty()
 
     def write(self, line: str) -> None:
-        """Leave a line, with its line end, to the thread. Never blocks, never raises."""
+        """Queue a line, which ends with a newline. Never blocks, never raises."""
         if self._file is None:
             return
         with self._lock:
-            if self._size + len(line) > self._most_waiting:
+            if self._size + len(line) > self._max_queued:
                 self._drop(1)
                 return
-            self._waiting.append(line)
+            self._queue.append(line)
             self._size += len(line)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -61,18 +65,16 @@ class LogWriter:
             if not self._is_asleep:
                 return
             self._is_asleep = False
-        _at_the_end_of_the_turn(self._wake)
+        _after_this_turn(self._wake)
 
     def flush(self, seconds: float = 1.0) -> bool:
-        """Wait until every line is written. False where that took longer."""
+        """Wait until every line is written. False if that takes longer than `seconds`."""
         self._wake()
         with self._changed:
-            return self._changed.wait_for(
-                lambda: not self._waiting and not self._is_writing, seconds
-            )
+            return self._changed.wait_for(lambda: not self._queue and not self._is_writing, seconds)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Write what waits and end the thread, or leave it behind if the file is still stuck."""
+        """Write the queue and end the thread. After `seconds` a blocked thread is abandoned."""
         thread = self._thread
         if thread is None:
             return
@@ -90,7 +92,7 @@ class LogWriter:
     def _run(self) -> None:
         while lines := self._next():
             if self._put("".join(lines)):
-                self._tell_what_was_dropped()
+                self._report_dropped()
             else:
                 with self._changed:
                     self._drop(len(lines))
@@ -100,26 +102,25 @@ class LogWriter:
             self._closing.wait(PAUSE)
 
     def _next(self) -> list[str]:
-        """All lines that wait; none once it is closing."""
+        """All queued lines, as soon as there are any; an empty list on closing."""
         with self._changed:
-            while not self._waiting and not self._closing.is_set():
+            while not self._queue and not self._closing.is_set():
                 self._is_asleep = True
                 self._changed.wait()
             self._is_asleep = False
-            lines, self._waiting, self._size = self._waiting, [], 0
+            lines, self._queue, self._size = self._queue, [], 0
             self._is_writing = bool(lines)
             return lines
 
-    def _tell_what_was_dropped(self) -> None:
-        """Only now: the write before it has shown that there is room."""
-        untold = self._untold
-        if untold and self._put(self._tell(untold)):
+    def _report_dropped(self) -> None:
+        count = self._unreported
+        if count and self._put(self._dropped_line(count)):
             with self._changed:
-                self._untold -= untold
+                self._unreported -= count
 
     def _put(self, text: str) -> bool:
-        """Whether the file took it: it may be full, without a reader, or closed."""
-        assert self._file is not None  # noqa: S101 - `write` takes nothing without one
+        """Write the text. False if the file is full, without a reader, or closed."""
+        assert self._file is not None  # noqa: S101 - `write` queues nothing without one
         try:
             _write_all(self._file, text)
         except (OSError, ValueError):
@@ -128,11 +129,11 @@ class LogWriter:
 
     def _drop(self, lines: int) -> None:
         self.dropped += lines
-        self._untold += lines
+        self._unreported += lines
 
 
 def _write_all(file: TextIO, text: str) -> None:
-    """Past the file's own buffer, whose lock a stuck write would hold when Python ends."""
+    """Bypass the file's buffer: a blocked write would hold its lock when Python exits."""
     try:
         descriptor = file.fileno()
     except io.UnsupportedOperation:  # a file in memory
@@ -144,8 +145,8 @@ def _write_all(file: TextIO, text: str) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _at_the_end_of_the_turn(call: Callable[[], None]) -> None:
-    """So that the lines of one turn are one write. At once where no event loop runs."""
+def _after_this_turn(call: Callable[[], None]) -> None:
+    """Call after this turn of the event loop, so that its lines are one write; else at once."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""What an operator watches. Closed vocabularies only: no ids, no text from outside."""
+"""Prometheus metrics. Every label has a fixed set of values: no ids, no text from outside."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,11 @@ _LOOP_BUCKETS = (0.01, 0.05, 0.25, 1, 5)
 _LAG_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 1800, 7200, 43200, 100_000)
 
 PREFIX = "clerk_user_sync_"
-"""Every name begins with it."""
+"""The prefix of every name."""
 
 
-class _WithoutBirthdays(Collector):
-    """Leaves out `…_created`: nobody watches when a series began, and it doubles their number."""
+class _WithoutCreated(Collector):
+    """Leaves out the `…_created` series. The library's own switch is global to the process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -40,15 +40,15 @@ class _DroppedLines(Collector):
     def collect(self) -> Iterable[Metric]:
         yield CounterMetricFamily(
             f"{PREFIX}log_lines_dropped",
-            "Log lines that standard output did not take.",
+            "Log lines that standard output did not accept.",
             value=self._lines.dropped,
         )
 
 
 class Metrics:
-    """Prometheus metrics of one application, in a registry of their own.
+    """The metrics of one application, in their own registry.
 
-    Each is a row of docs/reference/metrics.md, whose last column is the help text here.
+    Each is a row of docs/reference/metrics.md, whose last column is the help text.
     """
 
     def __init__(self) -> None:
@@ -58,62 +58,63 @@ class Metrics:
         )
         self._refusals = self._counters("webhook_refusals", "Deliveries refused.", "code")
         self._conflicts = self._counters(
-            "webhook_conflicting_redeliveries", "A svix id came again with another body."
+            "webhook_conflicting_redeliveries",
+            "Redeliveries whose body differs from the first delivery's.",
         )
         self._lag = self._histogram(
             "sync_lag_seconds", "From the envelope's time to our commit.", _LAG_BUCKETS
         )
         self._last_delivery = self._gauge(
             "webhook_last_delivery_timestamp_seconds",
-            "When the last verified delivery came, at any replica.",
+            "When the last verified delivery arrived, at any replica.",
         )
         self._last_delivery_at = 0.0
         self._jit = self._counters("jit_fetches", "Just-in-time fetches.", "outcome")
         self._clerk = self._counters("clerk_requests", "Calls to Clerk.", "operation", "status")
         self._keys_age = self._gauge(
             "signing_keys_age_seconds",
-            "Since the signing keys were last fetched: 0 if pinned, +Inf before the first time.",
+            "Age of the signing keys: 0 if pinned, +Inf before they are first fetched.",
         )
         self._sessions = self._counters("sessions", "Session tokens checked.", "outcome")
         self._requests = self._counters("http_requests", "Requests.", "route", "status")
-        # By route alone: buckets times statuses would be hundreds of series.
+        # Without the status as a label: buckets times statuses would be hundreds of series.
         durations = self._histogram(
             "http_request_duration_seconds", "How long requests took.", _DURATION_BUCKETS, "route"
         )
         self._durations: Callable[..., Histogram] = cache(durations.labels)
         self._drift = self._gauge(
-            "drift_users", "Users that disagreed with Clerk in the last full comparison.", "kind"
+            "drift_users", "Users that differed from Clerk in the last full comparison.", "kind"
         )
         self._drift_left = self._gauge(
-            "drift_left_users", "Those of them that the repair left as they were."
+            "drift_left_users", "Users that still differed after that comparison's repair."
         )
         self._last_reconcile = self._gauge(
             "reconcile_last_success_timestamp_seconds",
             "When the last full repair ended, at any replica or by a command.",
         )
         self._reconcile_every = self._gauge(
-            "reconcile_interval_seconds", "RECONCILE_EVERY; 0 where it is not set."
+            "reconcile_interval_seconds", "RECONCILE_EVERY; 0 if it is not set."
         )
         self._loop_lag = self._histogram(
             "event_loop_lag_seconds",
-            "By how much the event loop was late, twice a second.",
+            "How late the event loop was, measured twice a second.",
             _LOOP_BUCKETS,
         )
         self._store_answers = self._gauge(
             "store_answers", "1 if the store answered this scrape, else 0."
         )
-        self._pool_size = self._gauge("store_pool_connections", "Connections open.")
-        self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections at work.")
-        self._quarantine = self._gauge("quarantine_size", "Deliveries waiting in quarantine.")
+        self._pool_size = self._gauge("store_pool_connections", "Open connections.")
+        self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections in use.")
+        self._quarantine = self._gauge("quarantine_size", "Deliveries in quarantine.")
         self._job_failures = self._counters("job_failures", "Background jobs that failed.", "job")
         self._silence = self._gauge(
-            "webhook_silence_users", "Users created just in time whose user.created never came."
+            "webhook_silence_users", "Users created just in time without a user.created."
         )
 
     def delivery(self, event_type: str | None, outcome: str) -> None:
         kind = event_type if event_type in FOLLOWED_EVENTS else "other"
         self._deliveries(kind, outcome).inc()
-        self._came(time())
+        self._delivered(time())
 
     def refusal(self, code: str) -> None:
         self._refusals(code).inc()
@@ -138,21 +139,21 @@ class Metrics:
         self._durations(route).observe(seconds)
 
     def store_silent(self) -> None:
-        """The store did not answer a scrape. What it last told stands."""
+        """The store did not answer a scrape. The figures from it keep their last values."""
         self._store_answers.set(0)
 
     def store_told(
         self, *, quarantined: int, silent_users: int, last_delivery_at: datetime | None
     ) -> None:
-        """What the store answered to a scrape."""
+        """Set the figures that the store gave for a scrape."""
         self._store_answers.set(1)
         self._quarantine.set(quarantined)
         self._silence.set(silent_users)
         if last_delivery_at is not None:
-            self._came(last_delivery_at.timestamp())
+            self._delivered(last_delivery_at.timestamp())
 
     def last_sweep(self, sweep: Sweep) -> None:
-        """The last full comparison, anybody's."""
+        """Set the figures of the last full comparison, of any replica or command."""
         for kind in DriftKind:
             self._drift.labels(kind).set(sweep.found.get(kind, 0))
         self._drift_left.set(sweep.left)
@@ -168,29 +169,29 @@ class Metrics:
         self._loop_lag.observe(seconds)
 
     def watch_keys(self, age: Callable[[], float]) -> None:
-        """Read the age of the signing keys, in seconds, when somebody scrapes."""
+        """Let a scrape read the age of the signing keys, in seconds."""
         self._keys_age.set_function(age)
 
     def watch_pool(self, size: Callable[[], int], in_use: Callable[[], int]) -> None:
-        """Read the pool when somebody scrapes, not on every request."""
+        """Let a scrape read these, instead of updating them on every request."""
         self._pool_size.set_function(size)
         self._pool_in_use.set_function(in_use)
 
     def watch_log(self, lines: LogWriter) -> None:
-        """Count the log lines that were dropped, when somebody scrapes."""
+        """Let a scrape read the number of log lines that were dropped."""
         self._registry.register(_DroppedLines(lines))
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""
-        return generate_latest(_WithoutBirthdays(self._registry))
+        return generate_latest(_WithoutCreated(self._registry))
 
-    def _came(self, moment: float) -> None:
-        """A delivery came then: here, or at another replica as the store tells."""
+    def _delivered(self, moment: float) -> None:
+        """Note a delivery, to this replica or to another one by the store's record."""
         self._last_delivery_at = max(self._last_delivery_at, moment)
         self._last_delivery.set(self._last_delivery_at)
 
     def _counters(self, name: str, help_text: str, *labels: str) -> Callable[..., Counter]:
-        """One for each set of labels; found once, for the search costs more than the counting."""
+        """A function from labels to their counter. Cached: the lookup costs more than counting."""
         counter = Counter(f"{PREFIX}{name}", help_text, labels, registry=self._registry)
         return cache(counter.labels) if labels else lambda: counter
 

@@ -1,4 +1,4 @@
-"""Our parts in an application that is not ours, and in the applications mounted into it."""
+"""Attach our services to a host's application and to the applications mounted into it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,11 +12,11 @@ from service.errors import answer_sync_errors, documented
 from service.services import Services, attach
 
 
-def settle(app: FastAPI, services: Services) -> None:
-    """Let `CurrentUser` and `CurrentSession` work in `app`, and in what is mounted into it by now.
+def attach_to_all(app: FastAPI, services: Services) -> None:
+    """Let `CurrentUser` and `CurrentSession` work in `app` and in applications mounted into it.
 
-    A mounted application does not see the one above it while it answers, so each is given the
-    services, the answers to our errors and the words for its OpenAPI document.
+    While a mounted application answers, `request.app` is that application. So each one gets the
+    services, the handlers of our errors and their answers in its OpenAPI document.
     """
     for one in applications(app):
         attach(one, services)
@@ -57,7 +57,7 @@ class _Documenting:
 
 
 def _add_problems(operation: dict[str, Any]) -> None:
-    """Where the operation asks for our session. What the route itself documents stands."""
+    """Add them if the operation needs our session. Answers that the route documents are kept."""
     security: list[dict[str, Any]] = operation.get("security", [])
     is_optional = {OPTIONAL_SCHEME: []} in security
     if is_optional:
@@ -84,7 +84,7 @@ def _mounted(routes: list[BaseRoute]) -> Iterator[FastAPI]:
 
 
 def _without_middleware(app: Any) -> Any:
-    """What a middleware wraps is its `app`, by Starlette's convention."""
+    """The application inside middleware, which by Starlette's convention is its `app`."""
     while not hasattr(app, "routes") and hasattr(app, "app"):
         app = app.app
     return app

@@ -2,8 +2,8 @@
 
     from clerk_user_sync import CurrentUser, mount, user_sync
 
-In the wheel this is `clerk_user_sync/__init__.py`. A name is imported when it is first used
-(PEP 562); `service/surface.py` has the names.
+In the wheel this file is `clerk_user_sync/__init__.py`. A name is imported on first use (PEP 562);
+`service/surface.py` lists the names.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ PLACES: Mapping[str, tuple[str, str]] = {}  # the build fills this in, from serv
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - as late as all else
+        from importlib.metadata import version  # noqa: PLC0415 - on first use, as all names
 
         return version("clerk-user-sync")
     if name not in PLACES:

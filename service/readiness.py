@@ -1,4 +1,4 @@
-"""Whether this replica should get traffic."""
+"""Whether this replica should receive traffic."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,13 +10,13 @@ from domain.errors import StorageUnavailable
 from domain.health import Finding
 from domain.schema import SchemaState
 
-PATIENCE = 1.0
+TIMEOUT = 1.0
 """Seconds for the store's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was looked at."""
+    """The findings about this replica, and whether they allow traffic."""
 
     findings: Sequence[Finding]
 
@@ -29,7 +29,7 @@ class Report:
         return not any(one.unready for one in self.findings if one.about in {"store", "schema"})
 
     def as_document(self) -> dict[str, Any]:
-        """`degraded` names what is not well but does not keep the service from serving."""
+        """The body of `/readyz`. `degraded` lists faults that do not make the service unready."""
         required = ("store", "schema", "signing_keys", "not_draining")
         fit = {finding.about: not finding.unready for finding in self.findings}
         return {
@@ -40,7 +40,7 @@ class Report:
 
 
 class Readiness:
-    """Store reachable, schema at head, keys loaded, not draining."""
+    """Ready means: store reachable, schema usable, signing keys loaded, not draining."""
 
     def __init__(
         self,
@@ -59,13 +59,14 @@ class Readiness:
         self._draining = False
 
     def drain(self) -> None:
-        """From now on, not ready: the balancer sends requests elsewhere."""
+        """Be unready from now on, so that the balancer sends requests to other replicas."""
         self._draining = True
 
     async def report(self) -> Report:
+        """Check everything now."""
         return Report(
             [
-                *await self._look_at_the_store(),
+                *await self._store(),
                 health.signing_keys(loaded=self._keys_loaded()),
                 health.draining(is_draining=self._draining),
                 health.clerk(None if self._clerk_answers() else ""),
@@ -73,21 +74,21 @@ class Readiness:
             ]
         )
 
-    async def _look_at_the_store(self) -> list[Finding]:
+    async def _store(self) -> list[Finding]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 schema = await self._schema()
         except (StorageUnavailable, TimeoutError) as error:
             return [health.store(str(error) or "no answer in time")]
         found = [health.store(None), health.schema(schema)]
         if not schema.is_usable:
             return found
-        return [*found, health.rights(schema), *await self._look_at_webhooks()]
+        return [*found, health.rights(schema), *await self._webhooks()]
 
-    async def _look_at_webhooks(self) -> list[Finding]:
-        """Nothing while the store does not tell."""
+    async def _webhooks(self) -> list[Finding]:
+        """Empty if the store does not answer."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 return [health.webhooks(await self._silent_users())]
         except (StorageUnavailable, TimeoutError):
             return []

@@ -1,4 +1,4 @@
-"""What routes, commands and the console are given: ports and use cases, never adapters."""
+"""The ports and use cases that routes, commands and the console work with."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Everything that is kept in Postgres, one pool behind all of it."""
+    """All ports to Postgres. They share one pool of connections."""
 
     users: UserRepository
     user_table: UserTable
@@ -55,7 +55,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clerk:
-    """Everything about Clerk. `bulk` has the patience and the share of calls of a long run."""
+    """All ports to Clerk. `bulk` has the timeouts and the share of Clerk's quota of a long run."""
 
     webhooks: WebhookVerifier
     delivery_reader: DeliveryReader
@@ -76,12 +76,12 @@ class Services:
     readiness: Readiness
     metrics: Metrics
     console: "Room | None" = None
-    """Loaded only where the settings ask for a console."""
+    """None unless the settings enable the console."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operations:
-    """What an operator's command works with."""
+    """The parts that an operator's command works with."""
 
     store: Store
     clerk: Clerk
@@ -119,16 +119,16 @@ def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
 
 
 def attach(app: FastAPI, services: Services) -> None:
-    """Let the routes and dependencies of `app` find the services."""
+    """Make the services available to the routes and dependencies of `app`."""
     app.state.user_sync = services
 
 
 def services_of(app: FastAPI) -> Services:
-    """What `attach` put there. Raises `RuntimeError` where the lifespan was forgotten."""
+    """The services of `app`. Raises `RuntimeError` if `user_sync` was not entered."""
     services: Services | None = getattr(app.state, "user_sync", None)
     if services is None:
         raise RuntimeError(
-            "enter user_sync(app) in the lifespan of the application that is served; applications "
-            "that are mounted into it by then find the services too"
+            "enter user_sync(app) in the lifespan of the application that is served, after "
+            "mounting other applications into it"
         )
     return services

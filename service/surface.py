@@ -1,8 +1,8 @@
-"""The public surface: what `clerk_user_sync` exports. All else may move in any release.
+"""The public names: what `clerk_user_sync` exports. Everything else may change in any release.
 
 A new name is one line here. The build makes the package's `__init__` and its stub from this file.
-A name is imported when it is first used, so that nobody loads what they do not use: `users_table`
-needs SQLAlchemy, and `upgrade` needs Alembic.
+A name is imported on first use, so that unused libraries are not loaded: `users_table` needs
+SQLAlchemy, and `upgrade` needs Alembic.
 """
 
 from adapters.postgres.joins import ignore_ours, users_table

@@ -1,4 +1,7 @@
-"""What is in hand: of one connection, and of all connections of a server together."""
+"""Count the bytes and requests in hand: of each connection, and of all connections together.
+
+In hand is what the server holds in memory: received and not answered, or answered and not sent.
+"""
 
 from collections import deque
 from typing import Protocol
@@ -7,25 +10,26 @@ from service.edge.budget import Budget
 
 
 class Connection(Protocol):
-    """What `Edge` asks of a connection."""
+    """A connection, as `Edge` needs it."""
 
-    def cut(self) -> None: ...
+    def cut(self) -> None:
+        """Close it at once."""
 
 
 class Edge:
-    """What all connections of one server have in hand together."""
+    """The totals of all connections of one server."""
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.bytes_in_hand = 0
         self.idle: dict[Connection, None] = {}
-        """Connections without a request, the one that is idle for longest first."""
+        """Connections without a request, the one that has been idle longest first."""
 
     def admit(self, newcomer: Connection, connections: int) -> bool:
-        """Whether it is good for more than health. `connections` are open, with this one.
+        """Whether it may ask for more than health. `connections` counts open ones, with this one.
 
-        Beyond the budget, the connection that is idle for longest is cut. If all others are at
-        work, some more are taken, so that health is answered; beyond them the newcomer is cut.
+        Above the budget, the connection that has been idle longest is cut. If none is idle, some
+        more are accepted for questions about health, and beyond those the newcomer is cut.
         """
         self.idle[newcomer] = None
         if connections <= self.budget.connections:
@@ -40,32 +44,32 @@ class Edge:
 
 
 class Account:
-    """The bytes that one connection has in hand, as parts of the edge's."""
+    """The bytes that one connection has in hand. They count in `edge.bytes_in_hand` too."""
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
         self._head = 0
-        """Of a request that has no complete head yet."""
+        """Bytes of a request whose head is not complete."""
         self._requests: deque[int] = deque()
-        """Of those that are not answered, in the order of their answers."""
+        """Bytes of each request that is not answered, the oldest first."""
         self._unparsed = 0
         self._unsent = 0
 
     @property
     def requests(self) -> int:
-        """How many are not answered."""
+        """How many requests are not answered."""
         return len(self._requests)
 
     @property
     def exceeds_the_budget(self) -> bool:
-        """Whether this connection has much in hand, where only a little may be added."""
+        """Whether all connections exceed `bytes_for_large`, and this one exceeds `small`."""
         budget = self._edge.budget
         if self._edge.bytes_in_hand <= budget.bytes_for_large:
             return False
         return self._head + sum(self._requests) + self._unparsed > budget.small
 
     def received(self, size: int) -> None:
-        """The bytes count as the last request's, whose body they may be, until its answer."""
+        """Count received bytes as part of the newest request, until it is answered."""
         self._edge.bytes_in_hand += size
         if self._requests:
             self._requests[-1] += size
@@ -73,36 +77,39 @@ class Account:
             self._head += size
 
     def began(self) -> None:
-        """A head is complete."""
+        """Start a request: its head is complete."""
         overhead = self._edge.budget.request_overhead
         self._requests.append(self._head + overhead)
         self._edge.bytes_in_hand += overhead
         self._head = 0
 
     def answered(self) -> None:
-        """The first of the requests."""
+        """End the oldest request."""
         if self._requests:
             self._edge.bytes_in_hand -= self._requests.popleft()
 
     def gave_up(self) -> None:
-        """The last of the requests."""
+        """End the newest request."""
         self._edge.bytes_in_hand -= self._requests.pop()
 
     def dropped(self) -> int:
-        """How many bytes without a request there were, and are not in hand any more."""
+        """Discard the bytes that belong to no request. Returns how many."""
         size, self._head = self._head, 0
         self._edge.bytes_in_hand -= size
         return size
 
     def keeps_unparsed(self, size: int) -> None:
+        """Set the size of the buffer that is not parsed yet."""
         self._edge.bytes_in_hand += size - self._unparsed
         self._unparsed = size
 
     def keeps_unsent(self, size: int) -> None:
+        """Set the size of answers that the peer has not accepted yet."""
         self._edge.bytes_in_hand += size - self._unsent
         self._unsent = size
 
     def close(self) -> None:
+        """Discard everything that the connection has in hand."""
         self.dropped()
         self.keeps_unparsed(0)
         self.keeps_unsent(0)

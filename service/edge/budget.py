@@ -1,6 +1,6 @@
-"""What one server gives to its peers: every figure of the edge. Sizes in bytes, times in seconds.
+"""The limits of the edge, for all connections together. Sizes in bytes, times in seconds.
 
-Why these, and what is done with what exceeds them: docs/decisions/0010-one-budget-at-the-edge.md.
+The reasons, and what happens above each limit: docs/decisions/0012-one-budget-at-the-edge.md.
 """
 
 import sys
@@ -12,43 +12,43 @@ if sys.platform != "win32":
 MOST_CONNECTIONS = 4_000
 FEWEST_CONNECTIONS = 16
 METRICS_CONNECTIONS = 64
-"""Of METRICS_PORT, for scrapers and probes."""
+"""Connections to METRICS_PORT, for scrapers and probes."""
 
 OTHER_DESCRIPTORS = 100
-"""Files, pipes and connections to Clerk. Those to the store come on top."""
+"""Descriptors kept for files, pipes and connections to Clerk, without those to the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The limits of one server. The defaults are those that it runs with."""
+    """The limits of one server, with the values used in production as defaults."""
 
     connections: int = MOST_CONNECTIONS
     health_connections: int = 32
-    """On top of `connections`, and good for nothing but a question about health."""
+    """Connections above `connections`, which are answered about health only."""
 
     requests_waiting: int = 16
-    """Requests of one connection that wait for an answer to an earlier one, about."""
+    """About how many pipelined requests of one connection may wait for earlier answers."""
 
     bytes_in_hand: int = 32 * 1024 * 1024
-    """Requests that are not answered yet, and answers that are not sent yet, over all."""
+    """Bytes of unanswered requests and unsent answers, of all connections together."""
 
     bytes_for_large: int = 24 * 1024 * 1024
-    """The part of it that connections with more than `small` bytes in hand may use."""
+    """The part of `bytes_in_hand` for connections that have more than `small` in hand."""
 
     small: int = 16 * 1024
-    """More than a usual webhook has."""
+    """Larger than a usual webhook."""
 
     request_overhead: int = 2 * 1024
-    """What a request takes beside its own bytes."""
+    """The memory that a request takes besides its own bytes."""
 
     piece: int = 4 * 1024
-    """Bytes that are parsed at once: what bounds the requests that begin in one piece."""
+    """Bytes that are parsed in one call, which bounds the requests that one call can start."""
 
     pieces_in_a_turn: int = 16
-    """Of one connection, so that the others have their turn."""
+    """Pieces of one connection that are parsed in one turn of the event loop."""
 
     head_bytes: int = 32 * 1024
-    """Of a request line and its headers. Usual proxies let a quarter of it pass."""
+    """The request line and all headers. Common proxies allow a quarter of it."""
 
     headers: int = 100
     head_seconds: float = 15.0
@@ -56,20 +56,20 @@ class Budget:
     """For the whole body. The webhook route allows less: `service/routes/webhooks.py`."""
 
     write_seconds: float = 20.0
-    """For bytes that the peer does not take."""
+    """For a peer to accept the bytes of an answer."""
 
     idle_seconds: int = 65
-    """Between two requests. Longer than the 60 seconds of usual proxies, who reuse connections."""
+    """Between two requests. Longer than the 60 seconds for which proxies reuse a connection."""
 
     linger_seconds: float = 1.0
-    """For a refused peer to read its answer, while the rest of its request is dropped."""
+    """For a refused peer to read its answer, while the rest of its request is discarded."""
 
     linger_bytes: int = 2 * 1024 * 1024
-    """Of a request that is answered already, and dropped: twice the largest body we take."""
+    """Bytes discarded of a request that is already answered: twice the largest body accepted."""
 
 
 def budget_of_this_process(store_connections: int) -> Budget:
-    """The budget whose connections fit under the limit of descriptors (`ulimit -n`)."""
+    """The budget, with as many connections as the limit of descriptors (`ulimit -n`) allows."""
     if sys.platform == "win32":
         return Budget()
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

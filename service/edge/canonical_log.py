@@ -1,4 +1,4 @@
-"""One log line for each request: what was asked, how it was answered, and how long it took."""
+"""One log line for each request, with its route, status, duration and outcome."""
 
 import re
 import time
@@ -17,7 +17,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class CanonicalLog:
-    """Writes the line, gives every request an id, and turns an unforeseen error into a 500."""
+    """Writes the line, gives every request an id, and answers an unhandled exception with 500."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class CanonicalLog:
         note(scope, request_id=response.request_id, method=scope["method"])
         try:
             await self._app(scope, receive, response)
-        except Exception as error:  # noqa: BLE001 - the last resort of every request
-            self._log.error("unforeseen", request_id=response.request_id, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - the outermost handler of every request
+            self._log.error("unhandled_error", request_id=response.request_id, exc_info=error)
             if not response.status:
                 await self._internal_error()(scope, receive, response)
         finally:
             self._write(scope, response.status, time.perf_counter() - started)
 
     def _write(self, scope: Scope, status: int, seconds: float) -> None:
-        # The route's own pattern: a raw path may hold anything.
+        # The route's pattern, because a raw path may hold personal data.
         route = getattr(scope.get("route"), "path", "unmatched")
         self._observe(route, status, seconds)
         self._write_line(
@@ -64,7 +64,7 @@ class CanonicalLog:
 
 
 class _Response:
-    """`send`, which remembers the status, and adds the request's id and `nosniff`."""
+    """Wraps `send`: remembers the status, and adds the request's id and `nosniff`."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -82,8 +82,8 @@ class _Response:
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's, if it is harmless in a log; else one of our own."""
+    """The caller's `X-Request-ID`, if it is safe in a log; otherwise a new id."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value, "ascii")
-    return f"{getrandbits(128):032x}"  # an id, not a secret
+    return f"{getrandbits(128):032x}"  # need not be unpredictable

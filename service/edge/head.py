@@ -1,4 +1,4 @@
-"""The head of a request: what is checked of it, beyond what the parser checks."""
+"""Checks of a request's head, its request line and headers, that the parser does not make."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from service.edge.refusals import BAD_REQUEST, HEAD_TOO_LONG
 from service.errors import Rejected
 
 Headers = Sequence[tuple[bytes, bytes]]
-"""Names in lower case, and values."""
+"""Pairs of a name in lower case and a value."""
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")
 """RFC 9110 §7.2, RFC 3986 §3.2.2."""
@@ -17,9 +17,10 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)
 def check_head(
     url: bytes, version: Callable[[], str], headers: Headers, came: int, budget: Budget
 ) -> None:
-    """Raises `Rejected` where the head is too long, or does not name one host.
+    """Raises `Rejected` if the head is too long, or does not name exactly one host.
 
-    `came` is no less than its bytes. They are counted one by one only if that is too much.
+    `came` is at least the length of the head. The exact length is computed only if `came` exceeds
+    the budget.
     """
     if len(headers) > budget.headers:
         raise Rejected(*HEAD_TOO_LONG)
@@ -33,7 +34,7 @@ def check_head(
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
-    """The same head less its `Upgrade`, which a server may ignore (RFC 9110 §7.8)."""
+    """The same head without its `Upgrade`, which a server may ignore (RFC 9110 §7.8)."""
     lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade"]
     return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(lines))
 

@@ -1,6 +1,6 @@
-"""HTTP within a budget. All that leans on attributes of uvicorn's protocol is in this file.
+"""HTTP connections within the budget. Only this file uses private attributes of uvicorn.
 
-tests/service/test_uvicorn.py names every attribute; pyproject.toml bounds uvicorn's version.
+tests/service/test_uvicorn.py lists every attribute; pyproject.toml bounds uvicorn's version.
 """
 
 import asyncio
@@ -33,10 +33,8 @@ _logger = logging.getLogger("service.edge")
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """One connection, which takes no more than its part of the budget.
-
-    A head that is too long is answered with 431, one that is not HTTP with 400, what exceeds the
-    budget with 503, each after the answers that are due before it, and the connection is closed.
+    """One connection. A head that is too long is answered with 431, one that is not HTTP with 400,
+    a request above the budget with 503: after the answers to earlier requests, and then it closes.
     """
 
     def __init__(self, *, edge: Edge, **uvicorns: Any) -> None:
@@ -47,10 +45,10 @@ class EdgeProtocol(HttpToolsProtocol):
         self._is_extra = False
         self._head_is_open = False
         self._unfinished = 0
-        """Bytes since the last head, or part of a body, that was complete."""
+        """Bytes received since the last complete head or part of a body."""
         self._unparsed: memoryview | None = None
         self._ending: bytes | None = None
-        """What is written after the answers that are due. Nothing is parsed once it is there."""
+        """The last bytes to write, after the answers that are due. Once set, nothing is parsed."""
         self._dropped = 0
         self._reading = Deadline(self.loop)
         self._writing = Deadline(self.loop)
@@ -58,7 +56,7 @@ class EdgeProtocol(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # Every byte that the peer does not take pauses writing, and starts the deadline for it.
+        # Any byte that the peer does not accept pauses writing, which starts the write deadline.
         transport.set_write_buffer_limits(high=0)
         self._wire = OneWrite(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", self._wire))
@@ -82,7 +80,7 @@ class EdgeProtocol(HttpToolsProtocol):
         super().shutdown()
 
     def eof_received(self) -> None:
-        """The event loop closes the connection now: what is written already goes out before."""
+        """The event loop closes the connection after this: send what is buffered before."""
         self._wire.send_now()
 
     # Reading
@@ -98,7 +96,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._parse_pieces()
 
     def _parse_pieces(self) -> None:
-        """As much as may wait, and as one turn of the event loop may take."""
+        """Parse until too many requests wait, or this turn of the event loop has its share."""
         size = self._budget.piece
         for _ in range(self._budget.pieces_in_a_turn):
             if self._unparsed is None or not self._may_wait():
@@ -114,7 +112,7 @@ class EdgeProtocol(HttpToolsProtocol):
         return len(self.pipeline) < self._budget.requests_waiting
 
     def _hold_unparsed(self) -> None:
-        """Count the buffer that is kept for its end, and read no more as long as there is one."""
+        """Count the unparsed buffer, and stop reading while there is one."""
         size = 0 if self._unparsed is None else sys.getsizeof(self._unparsed.obj)
         self._account.keeps_unparsed(size)
         if size:
@@ -135,15 +133,15 @@ class EdgeProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._parse_without_upgrade(bytes(data[upgrade.args[0] :]))
         except httptools.HttpParserError as error:
-            # Named here, the cause would keep this connection until the garbage collector runs.
+            # A local variable with the cause would be a cycle that keeps this connection in memory.
             self._refuse(refusal_of(error))
         else:
-            # A request that came whole has nothing that could be too much, and needs no deadline.
+            # A request that arrived complete needs neither these checks nor a deadline.
             if self._unfinished or self.cycle.more_body or not self._account.requests:
                 self._after_a_piece()
 
     def _after_a_piece(self) -> None:
-        """Bound what is incomplete, and what the parser therefore has not called us for."""
+        """Check an incomplete request, for which the parser has not called back yet."""
         if self._unfinished > self._budget.head_bytes:
             self._refuse(HEAD_TOO_LONG if self._head_is_open else BAD_REQUEST)
         elif self._account.exceeds_the_budget:
@@ -152,7 +150,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._await_the_rest()
 
     def _parse_without_upgrade(self, rest: bytes) -> None:
-        """Begin again: the parser would take what follows the head for another protocol."""
+        """Parse the head again without its upgrade: the parser would not parse what follows it."""
         method, version = self.parser.get_method(), self.parser.get_http_version()
         head = without_upgrade(method, self.url, version, self.headers)
         self._account.dropped()
@@ -165,7 +163,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._dropped > self._budget.linger_bytes:
             self.cut()
 
-    # What the parser finds
+    # Callbacks of the parser
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -174,7 +172,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         version = self.parser.get_http_version
         check_head(self.url, version, self.headers, self._unfinished, self._budget)
-        if self.parser.should_upgrade():  # the parser stops behind this head
+        if self.parser.should_upgrade():  # the parser stops after this head
             if self.parser.get_method() == b"CONNECT":
                 raise Rejected(*NO_TUNNEL)
             return
@@ -188,7 +186,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._dropped = 0
         if self._is_extra:
             self.cycle.keep_alive = False
-        self.headers = []  # trailers are no headers (RFC 9110 §6.5.1)
+        self.headers = []  # trailers must not become headers (RFC 9110 §6.5.1)
 
     def _admit(self) -> None:
         is_over = self._edge.bytes_in_hand > self._budget.bytes_in_hand or (
@@ -200,13 +198,13 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
         self._unfinished = 0
-        if not self._account.requests:  # it is answered already
+        if not self._account.requests:  # the request is already answered
             self._drop(self._account.dropped())
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
-        if len(self.headers) > self._budget.headers:  # trailers by now
+        if len(self.headers) > self._budget.headers:  # trailers are collected here
             raise Rejected(*BAD_REQUEST)
         super().on_message_complete()
         self.cycle.more_body = False
@@ -232,7 +230,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._await_the_rest()
 
     def _refuse(self, refusal: tuple[int, str]) -> None:
-        """Answer with a problem document and close, after the answers that are due before it."""
+        """Answer with a problem document and close, after the answers to earlier requests."""
         if self._ending is not None or self.transport.is_closing():
             return
         _logger.info("refused: %s", refusal[1])
@@ -248,20 +246,20 @@ class EdgeProtocol(HttpToolsProtocol):
             self._end()
 
     def _give_up_the_newest(self) -> None:
-        """The request whose body will never be complete."""
+        """End the newest request, whose body will not be completed."""
         self._account.gave_up()
         if self._account.requests:
             self.pipeline.popleft()
             return
-        if self.cycle.response_started:  # another answer would be read as a part of this one
+        if self.cycle.response_started:  # the client would read a second answer as part of this one
             self._ending = b""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 
     def _end(self) -> None:
-        """Say that nothing follows, and drop what comes for a moment.
+        """Close our side, and discard for a moment what still arrives.
 
-        To close at once would reset a peer that still sends, before it has read its answer.
+        Closing at once would reset a peer that still sends, before it has read its answer.
         """
         self._edge.idle[self] = None
         self._unset_keepalive_if_required()
@@ -269,7 +267,7 @@ class EdgeProtocol(HttpToolsProtocol):
         if self._is_extra:
             self.transport.close()
             return
-        with suppress(OSError, RuntimeError):  # the peer is gone already
+        with suppress(OSError, RuntimeError):  # the peer has closed already
             self.transport.write_eof()
         self.flow.resume_reading()
         self._reading.start(self._budget.linger_seconds, self._stop_reading)
@@ -285,7 +283,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def _stop_reading(self) -> None:
         if self._ending is not None:
             self.cut()
-        elif self._unparsed is not None:  # the peer waits for us
+        elif self._unparsed is not None:  # we are late, not the peer
             self._await_the_rest()
         else:
             self._end_with(b"")

@@ -1,4 +1,4 @@
-"""What a connection refuses with, before a route is asked."""
+"""Answers that a connection gives by itself, before a request reaches the application."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -12,7 +12,7 @@ BAD_REQUEST = (400, "bad_request")
 NO_TUNNEL = (405, "method_not_allowed")
 HEAD_TOO_LONG = (431, "head_too_long")
 OVERLOADED = (503, "overloaded")
-"""Statuses and codes."""
+"""Each is a status and a code."""
 
 
 def as_sent(refusal: tuple[int, str], default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -27,6 +27,6 @@ def as_sent(refusal: tuple[int, str], default_headers: Iterable[tuple[bytes, byt
 
 
 def refusal_of(error: httptools.HttpParserError) -> tuple[int, str]:
-    """What a callback of the parser raised; otherwise the request is not HTTP."""
+    """The refusal that a callback of the parser raised; otherwise the request is not HTTP."""
     cause = error.__context__
     return (cause.status, cause.code) if isinstance(cause, Rejected) else BAD_REQUEST

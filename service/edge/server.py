@@ -1,4 +1,4 @@
-"""uvicorn, with an end that loses nothing: drain, finish what is in hand, exit 0."""
+"""uvicorn with a graceful stop: become unready, finish the requests in hand, exit 0."""
 
 import asyncio
 import signal
@@ -22,9 +22,10 @@ from service.settings import Settings
 
 
 def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
-    """Serve until told to stop, and `metrics` too if it has a port. 0 if that went as it should.
+    """Serve until a signal stops it, and serve `metrics` if METRICS_PORT is set. Returns the exit
+    code: 0, or 1 if it could not start.
 
-    Raises `CannotListen`, or `StorageUnavailable` when there is no store to begin with.
+    Raises `CannotListen`, or `StorageUnavailable` if the store cannot be opened.
     """
     sockets = listening_sockets(settings.host, settings.port)
     beside = []
@@ -39,7 +40,7 @@ def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
 
 
 def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Config:
-    """Uvicorn's settings. The limits are those of the budget, and none are uvicorn's."""
+    """Settings of uvicorn. All limits come from the budget; uvicorn's own are off."""
     return uvicorn.Config(
         app,
         root_path=settings.root_path,
@@ -56,16 +57,16 @@ def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Confi
 
 
 def _metrics_config(metrics: FastAPI, settings: Settings) -> uvicorn.Config:
-    """For METRICS_PORT: the same edge, with the budget of a few scrapers and probes."""
+    """Settings of uvicorn for METRICS_PORT, with a budget for a few scrapers and probes."""
     config = server_config(metrics, settings, Edge(Budget(connections=METRICS_CONNECTIONS)))
     config.root_path = ""
     return config
 
 
 class DrainingServer(uvicorn.Server):
-    """Turns unready first, and stops accepting a little later.
+    """Becomes unready at the first signal, and stops accepting `drain_seconds` later.
 
-    The servers of `beside` begin before it and end after it, so that readiness is told throughout.
+    The servers of `beside` start before it and stop after it, so that readiness is always answered.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class DrainingServer(uvicorn.Server):
         self._draining = False
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Enters the lifespan by itself: uvicorn would log an error of it as a traceback."""
+        """Enter the lifespan here: uvicorn would log an error in it as a traceback."""
         with self.capture_signals():
             async with self._app.router.lifespan_context(self._app), AsyncExitStack() as stack:
                 for config, sockets_beside in self._beside:
@@ -91,7 +92,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """SIGHUP, which a closed terminal sends, stops as SIGTERM does; nohup ignores it."""
+        """Also handle SIGHUP, which a closed terminal sends, unless nohup has set it to ignore."""
         hangup = getattr(signal, "SIGHUP", None)  # Windows has none
         with super().capture_signals():
             is_main = threading.current_thread() is threading.main_thread()
@@ -105,10 +106,10 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(hangup, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, stop at the second, drop everything at the third.
+        """Drain at the first signal, stop accepting at the second, stop at once at the third.
 
-        The base class raises the signal again after a clean end. To stop when asked to is
-        success, so the signal is not recorded here and the process exits with 0.
+        The base class would record the signal and raise it again at the end. It is not recorded
+        here, so the process exits with 0 (docs/decisions/0007-to-stop-when-asked-is-success.md).
         """
         del sig, frame
         if self._draining or not self.started:
@@ -124,7 +125,7 @@ class DrainingServer(uvicorn.Server):
 
 
 class _Beside(uvicorn.Server):
-    """Leaves the process's signals to the server that it stands beside."""
+    """A second server of this process, which leaves the signals to the first."""
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -133,7 +134,7 @@ class _Beside(uvicorn.Server):
 
 @asynccontextmanager
 async def _serving(config: uvicorn.Config, sockets: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """Another port, while the block runs."""
+    """Serve another port while the block runs."""
     server = _Beside(config)
     serving = asyncio.create_task(server.serve([*sockets]))
     try:

@@ -1,20 +1,20 @@
-"""The transport that a connection of ours writes to and reads from."""
+"""A transport that joins writes, and whose reading can be paused for two reasons."""
 
 import asyncio
 from typing import Any
 
-MOST_HELD_BACK = 64 * 1024
+MAX_BUFFERED = 64 * 1024
+"""Bytes after which a write is sent at once."""
 
 
 class OneWrite:
-    """A transport that sends what is written in the next turn of the event loop, or when told to.
+    """A transport that joins all writes of one turn of the event loop into one.
 
-    The head and the body of an answer come as two writes, and a system call costs more than both.
-    Clients that ask at the same time are answered at the same time, so that a client with many
-    requests is woken once: that costs more still.
+    uvicorn writes the head and the body of an answer separately, and a system call costs more than
+    both. Answers to one client that are ready at the same time wake that client once.
 
-    Reading has two switches, and goes on while both are on: that of uvicorn's flow control, which
-    `pause_reading` and `resume_reading` turn, and ours.
+    Reading goes on unless it is paused by uvicorn's flow control (`pause_reading`) or held by us
+    (`hold_reading`).
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -36,7 +36,7 @@ class OneWrite:
             self._loop.call_soon(self.send_now)
         self._written.append(data)
         self._size += len(data)
-        if self._size > MOST_HELD_BACK:  # so that the transport can tell the writer to pause
+        if self._size > MAX_BUFFERED:  # so that the transport can pause the writer
             self.send_now()
 
     def close(self) -> None:

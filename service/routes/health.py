@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it should get traffic, and its metrics."""
+"""Liveness (`/healthz`), readiness (`/readyz`) and metrics of this process."""
 
 import asyncio
 from typing import Literal
@@ -13,22 +13,22 @@ from service.routes.plain import PlainRoute
 from service.services import Services, services_of
 
 alive = APIRouter(tags=["health"], route_class=PlainRoute)
-"""What a load balancer or a container's health check may ask on the public port."""
+"""The route for load balancers and containers' health checks, always on the public port."""
 
 inside = APIRouter(tags=["health"], route_class=PlainRoute)
-"""What is for those who run the service."""
+"""The routes for operators. With METRICS_PORT they are only on that port."""
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health(BaseModel):
-    """The process lives."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
 
 class ReadinessReport(BaseModel):
-    """The checks that decide, and what is down without making the service unready."""
+    """The checks that decide, and faults that do not make the service unready."""
 
     status: Literal["ready", "not_ready"]
     checks: dict[str, bool]
@@ -36,12 +36,12 @@ class ReadinessReport(BaseModel):
 
 
 _READING = ["GET", "HEAD"]
-"""One route has both methods, so that `Allow` names both. OpenAPI has the GET alone."""
+"""One route has both methods, so that `Allow` names both. OpenAPI lists only GET."""
 
-_NOT_READY = {"model": ReadinessReport, "description": "It should not get traffic"}
+_NOT_READY = {"model": ReadinessReport, "description": "Not ready for traffic"}
 
 
-@alive.get("/healthz", responses={200: {"model": Health}}, summary="The process lives")
+@alive.get("/healthz", responses={200: {"model": Health}}, summary="Whether the process is alive")
 @alive.api_route("/healthz", methods=_READING, include_in_schema=False)
 async def healthz(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
@@ -50,11 +50,11 @@ async def healthz(_: Request) -> Response:
 @inside.get(
     "/readyz",
     responses={200: {"model": ReadinessReport}, 503: _NOT_READY},
-    summary="It should get traffic",
+    summary="Whether the service is ready for traffic",
 )
 @inside.api_route("/readyz", methods=_READING, include_in_schema=False)
 async def readyz(request: Request) -> Response:
-    """503 while draining, without store, schema or keys. Clerk being down only degrades."""
+    """503 while draining, or without store, schema or keys. An outage of Clerk only degrades."""
     report = await services_of(request.app).readiness.report()
     return JSONResponse(report.as_document(), status_code=200 if report.ready else 503)
 
@@ -69,14 +69,14 @@ async def metrics(request: Request) -> Response:
     services = services_of(request.app)
     try:
         async with asyncio.timeout(1):
-            await _ask_the_store(services)
+            await _read_the_store(services)
     except (StorageUnavailable, TimeoutError):
         services.metrics.store_silent()
     return Response(services.metrics.exposition(), media_type=PROMETHEUS)
 
 
-async def _ask_the_store(services: Services) -> None:
-    """What is the same for every replica, and outlives each."""
+async def _read_the_store(services: Services) -> None:
+    """Set the figures that are read from the store, and so are the same at every replica."""
     store, metrics = services.store, services.metrics
     if sweep := await load_sweep(store.checkpoints):
         metrics.last_sweep(sweep)
@@ -90,4 +90,4 @@ async def _ask_the_store(services: Services) -> None:
 HEALTH_PATHS = frozenset(
     route.path for route in (*alive.routes, *inside.routes) if isinstance(route, PlainRoute)
 )
-"""Answered whatever else is refused for want of room."""
+"""These paths are answered even if other requests are refused for overload."""

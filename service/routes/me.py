@@ -1,4 +1,4 @@
-"""What a caller with a session token may read: their own record, and their session."""
+"""Routes for a caller with a session token: their local record, and their session."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -17,7 +17,6 @@ router = APIRouter(prefix="/v1", tags=["users"], route_class=SessionRoute)
 
 NO_STORE = {"Cache-Control": "no-store"}
 
-
 _BOOKKEEPING = {"observed_at", "created_at", "last_synced_at"}
 
 _ME = tuple(field.name for field in fields(LocalUser) if field.name not in _BOOKKEEPING)
@@ -30,7 +29,7 @@ Me = create_model("Me", __doc__="The caller's local record.", **_FIELDS)
 
 
 class CallersSession(BaseModel):
-    """The caller's session. `actor` names the person that impersonates the user, if any."""
+    """The caller's session. `actor` identifies the person who impersonates the user, if any."""
 
     user_id: str
     session_id: str
@@ -51,7 +50,7 @@ async def me(user: CurrentUser) -> Response:
 @router.get(
     "/session",
     responses={200: {"model": CallersSession}},
-    summary="The caller's session alone",
+    summary="The caller's session",
 )
 async def session(session: CurrentSession) -> Response:
     return _json({name: getattr(session, name) for name in _SESSION})

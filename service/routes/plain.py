@@ -1,4 +1,4 @@
-"""Routes whose endpoint takes one thing, and the short way to them in an application of our own."""
+"""Routes whose endpoint takes one parameter, and a fast path to them that bypasses FastAPI."""
 
 import inspect
 import re
@@ -26,36 +26,36 @@ from service.log import note
 _ANOTHER_SPELLING = re.compile(
     rb"%(2[DdEeFf]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
 )
-"""A letter, a digit, one of `-._~` or a slash, percent-encoded. RFC 3986 §2.3 wants none so."""
+"""A percent-encoded letter, digit, slash or one of `-._~`: needless by RFC 3986 §2.3."""
 
 Resolve = Callable[[Request], Awaitable[Any]]
 
 
-async def _the_request(request: Request) -> Request:
+async def _request(request: Request) -> Request:
     return request
 
 
-async def _the_user(request: Request) -> LocalUser:
+async def _user(request: Request) -> LocalUser:
     return await current_user(request, await clerk_session(request))
 
 
 _RESOLVED: Mapping[Any, tuple[Resolve, tuple[type[SyncError], ...]]] = {
-    Request: (_the_request, ()),
+    Request: (_request, ()),
     CurrentSession: (clerk_session, SESSION_ERRORS),
-    CurrentUser: (_the_user, USER_ERRORS),
+    CurrentUser: (_user, USER_ERRORS),
 }
-"""What an endpoint may take: how the short way resolves it, and the errors that this raises."""
+"""The parameters an endpoint may take: how the fast path resolves each, and the errors raised."""
 
 
 class PlainRoute(APIRoute):
-    """A route of FastAPI whose endpoint takes exactly one parameter, of one of the types `takes`.
+    """A FastAPI route whose endpoint takes exactly one parameter, of one of the types in `takes`.
 
     FastAPI serves it as any other route: middleware, dependencies and `dependency_overrides` apply,
-    and its OpenAPI has the security scheme of what it takes. `PlainRoutes` serves it without
+    and its OpenAPI has the security scheme of the parameter. `PlainRoutes` serves it without
     FastAPI's dependency injection, which takes longer than the store.
 
-    Raises `TypeError` when it is made with an endpoint that takes anything else. So an endpoint
-    cannot forget its session: it is given one, or it does not exist.
+    Raises `TypeError` for an endpoint that takes anything else, so an endpoint under `/v1` cannot
+    leave out its session.
     """
 
     takes: ClassVar[tuple[Any, ...]] = (Request, CurrentSession, CurrentUser)
@@ -67,7 +67,7 @@ class PlainRoute(APIRoute):
 
 
 class SessionRoute(PlainRoute):
-    """A route that a session token opens. Its endpoint takes the session, or the user."""
+    """A route that requires a session token. Its endpoint takes the session or the user."""
 
     takes = (CurrentSession, CurrentUser)
 
@@ -88,13 +88,13 @@ def _name(annotation: Any) -> str:
 
 
 class PlainRoutes:
-    """Answers plain routes at once; everything else goes through the framework's layers.
+    """Calls the endpoints of plain routes directly, and the framework for everything else.
 
-    The framework would find the same route and give the same answer, in several times the time.
-    It is used for everything once somebody has added middleware or overrides to the application.
-    Figures: docs/performance.md.
+    The framework would give the same answers, in several times the time (docs/performance.md). It
+    serves all routes if the application has middleware or dependency overrides.
 
-    A path has one spelling, so that a proxy's rule about `/metrics` holds: `/%6Detrics` is a 404.
+    A needlessly percent-encoded path is a 404: `/%6Detrics` must not evade a proxy's rule about
+    `/metrics`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The webhook's way in: prove, translate, `SyncUser`, commit, answer. No 2xx before the commit."""
+"""The webhook route: verify, translate, sync, commit, answer. No 2xx before the commit."""
 
 import asyncio
 import re
@@ -64,7 +64,7 @@ _DELIVERY = {
         "content": {"application/json": {"schema": {}}},
     },
 }
-"""For OpenAPI alone: headers and body are taken raw, and proven before they are read."""
+"""For OpenAPI only: the endpoint reads raw headers and body, and verifies before it parses."""
 
 
 @router.post(
@@ -72,8 +72,8 @@ _DELIVERY = {
     status_code=204,
     response_class=Response,
     responses={
-        202: {"description": "Proven, and quarantined: it cannot be read or kept", "content": {}},
-        204: {"description": "Applied, or rightly left alone"},
+        202: {"description": "Quarantined: it cannot be read or stored", "content": {}},
+        204: {"description": "Applied, or nothing to apply"},
         **documented(InvalidSignature, *REFUSALS, StorageUnavailable),
     },
     openapi_extra=_DELIVERY,
@@ -81,7 +81,7 @@ _DELIVERY = {
 )
 @router.post(f"{PATH}/", status_code=204, include_in_schema=False)
 async def receive(request: Request) -> Response:
-    """204 when it is applied or rightly left alone, 202 when it had to be quarantined."""
+    """204 if it is applied or there is nothing to apply, 202 if it is quarantined."""
     services = services_of(request.app)
     try:
         body = await json_bytes(request)

@@ -159,7 +159,7 @@ def stuck() -> Stuck:
 
 def test_lines_that_a_stuck_file_does_not_take_are_dropped_counted_and_told() -> None:
     pipe = stuck()
-    lines = LogWriter(pipe.file, lambda count: f'{{"dropped": {count}}}\n', most_waiting=1_000)
+    lines = LogWriter(pipe.file, lambda count: f'{{"dropped": {count}}}\n', max_queued=1_000)
     started = time.monotonic()
     for number in range(1_000):
         lines.write(f'{{"number": {number}}}\n')
@@ -195,9 +195,9 @@ def test_a_stuck_file_does_not_hold_up_the_end() -> None:
 def test_dropped_lines_are_told_in_the_form_of_the_others() -> None:
     pipe = Pipe()
     lines = log_writer("json", piped(pipe))
-    told = json.loads(lines._tell(3))
+    told = json.loads(lines._dropped_line(3))
     assert told.pop("timestamp").endswith("Z")
-    assert told == {"event": "log lines dropped", "level": "warning", "lines": 3}
+    assert told == {"event": "log_lines_dropped", "level": "warning", "lines": 3}
 
 
 class StuckProcess(ServiceProcess):

@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from service.edge.transport import MOST_HELD_BACK, OneWrite
+from service.edge.transport import MAX_BUFFERED, OneWrite
 
 
 class Wire:
@@ -71,7 +71,7 @@ async def test_whoever_is_answered_in_the_same_turn_is_sent_to_in_the_next() -> 
 
 async def test_what_is_large_is_not_held_back() -> None:
     wire = Wire()
-    transport_of(wire).write(b"x" * (MOST_HELD_BACK + 1))
+    transport_of(wire).write(b"x" * (MAX_BUFFERED + 1))
     assert len(wire.writes) == 1
 
 

@@ -396,7 +396,7 @@ class TestCommand:
         told = json.loads(ended.stdout)
         assert told["level"] == "warning"
         assert told["event"] == (
-            "these are no settings: CLERK_AUTHORIZED_PARTY (is CLERK_AUTHORIZED_PARTIES meant?), "
+            "unknown settings: CLERK_AUTHORIZED_PARTY (is CLERK_AUTHORIZED_PARTIES meant?), "
             "CLERK_WEBHOOK_SECRET, CONSOLE_OPERATOR_TOKN (is CONSOLE_OPERATOR_TOKEN meant?)"
         )
 

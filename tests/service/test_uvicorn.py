@@ -1,4 +1,4 @@
-"""What our edge leans on in uvicorn and httptools beyond what they document."""
+"""What our edge uses of uvicorn and httptools that is not documented."""
 
 import asyncio
 import inspect
@@ -22,14 +22,14 @@ PROTOCOL = {
     *("app", "connections", "cycle", "flow", "headers", "loop", "parser", "pipeline"),
     *("server_state", "transport", "url", "_unset_keepalive_if_required"),
 }
-"""What we use of it, or rely on in what we override."""
+"""Attributes that we use or override."""
 OVERRIDDEN = {
     *("connection_made", "connection_lost", "data_received", "eof_received", "shutdown"),
     *("on_message_begin", "on_headers_complete", "on_body", "on_message_complete"),
     *("on_response_complete", "pause_writing", "resume_writing"),
 }
 INSTEAD = {"on_header", "on_url"}
-"""Called by the parser, and not by us."""
+"""Callbacks of the parser that we do not override."""
 CYCLE = {"disconnected", "keep_alive", "message_event", "more_body", "response_started"}
 FLOW = {"pause_reading", "resume_reading"}
 STATE = {"default_headers"}
@@ -52,7 +52,7 @@ def missing(found: object, names: set[str]) -> set[str]:
     return {name for name in names if not hasattr(found, name)}
 
 
-async def test_everything_that_we_lean_on_is_there() -> None:
+async def test_every_attribute_that_we_use_is_there() -> None:
     made = uvicorns()
     assert missing(made, PROTOCOL | OVERRIDDEN | INSTEAD) == set(), "of uvicorn's protocol"
     assert missing(made.parser, PARSER) == set(), "of httptools' parser"
