@@ -196,7 +196,11 @@ async def test_an_unforeseen_error_is_told_by_its_name_and_places(
         service.app.get("/failing")(failing)
         answer = await service.http.get("/failing")
     told, line = Logged(service, file).lines()
-    assert (told["event"], told["level"], told["error"]) == ("unhandled_error", "error", "RuntimeError")
+    assert (told["event"], told["level"], told["error"]) == (
+        "unhandled_error",
+        "error",
+        "RuntimeError",
+    )
     assert told["frames"][-1].endswith(" failing")
     assert told["request_id"] == line["request_id"] == answer.headers["x-request-id"]
     assert (line["route"], line["status"]) == ("/failing", 500)
