@@ -4,8 +4,8 @@
 would run, `migrate --sql all` the SQL for an empty database. In the package: `python -m
 clerk_user_sync`, or the command `clerk-user-sync`.
 
-Exit codes: 0 stopped by a signal, 64 wrong usage, 69 the store is unreachable, 71 the port is taken,
-78 settings are wrong, the schema cannot be migrated, or a library is not installed.
+Exit codes: 0 stopped by a signal, 64 wrong usage, 69 the store is unreachable, 71 the port is
+taken, 78 settings are wrong, the schema cannot be migrated, or a library is not installed.
 """
 
 import asyncio
@@ -68,7 +68,9 @@ def _serve() -> int:
             app = create_app(settings, lines)
             return serve(app, settings, metrics_app(app))
         except CannotListen as error:
-            return _refuse(TAKEN if error.is_taken else MISCONFIGURED, f"The port cannot be opened: {error}")
+            return _refuse(
+                TAKEN if error.is_taken else MISCONFIGURED, f"The port cannot be opened: {error}"
+            )
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
 

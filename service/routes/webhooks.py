@@ -29,17 +29,17 @@ LENGTH_INVALID = (400, "body_length_invalid")
 TOO_LARGE = (413, "body_too_large")
 TOO_SLOW = (408, "body_too_slow")
 REFUSALS = (LENGTH_INVALID, TOO_SLOW, TOO_LARGE, NOT_JSON)
-"""The statuses and codes that `json_bytes` refuses with."""
+"""The statuses and codes that `json_bytes` raises."""
 
 _JSON = b"application/json"
 _IDENTITY = b"identity"
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 
 MAX_BYTES = 1024 * 1024
-"""Svix's own limit on a payload."""
+"""Svix's limit on a payload."""
 
 MAX_SECONDS = 10.0
-"""Within Svix's 15 s, after which nobody waits for the answer."""
+"""Less than the 15 s after which Svix gives up on an answer."""
 
 router = APIRouter(tags=["webhooks"], route_class=PlainRoute)
 
@@ -145,7 +145,7 @@ def _check_kind(unverified_headers: Mapping[bytes, bytes]) -> None:
 
 
 def _check_length(unverified_headers: Mapping[bytes, bytes]) -> None:
-    """What is declared too long is not read at all."""
+    """Refuse a body that is declared too long, without reading it."""
     declared = unverified_headers.get(b"content-length", b"0")
     if _LENGTH.fullmatch(declared) is None:
         raise Rejected(*LENGTH_INVALID)

@@ -61,11 +61,11 @@ async def test_a_taken_port_exits_with_71_before_the_store_is_opened(tmp_path: P
         port = str(other.getsockname()[1])
         ended = await asyncio.to_thread(run, cwd=tmp_path, PORT=port, **ENVIRONMENT)
     assert (ended.returncode, ended.stdout) == (71, "")
-    assert ended.stderr == f"No socket: PORT: {port} is taken by another process\n"
+    assert ended.stderr == f"The port cannot be opened: PORT: {port} is taken by another process\n"
     assert not (tmp_path / ".data").exists(), "an embedded database was made"
 
 
 async def test_a_host_of_another_machine_exits_with_78(tmp_path: Path) -> None:
     ended = await asyncio.to_thread(run, cwd=tmp_path, HOST="192.0.2.1", **ENVIRONMENT)
     assert (ended.returncode, ended.stdout) == (78, "")
-    assert ended.stderr == "No socket: HOST: this machine has no such address\n"
+    assert ended.stderr == "The port cannot be opened: HOST: this machine has no such address\n"
