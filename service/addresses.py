@@ -72,7 +72,8 @@ def _parts(value: str) -> SplitResult:
     try:
         parts = urlsplit(value)
         host = _host(parts)
-        usable = value.isprintable() and not re.search(r"[\s\\]", value) and parts.port != 0
+        _ = parts.port  # raises ValueError for what is no port
+        usable = value.isprintable() and not re.search(r"[\s\\]", value)
     except (ValueError, UnicodeError):
         usable = False
     if not usable or not host or not parts.scheme:
