@@ -1,5 +1,6 @@
 """The same with SQLModel: a table of the shop that references a customer."""
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from clerk_user_sync import users_table
@@ -10,6 +11,9 @@ from adapters.tables import SCHEMA
 
 class Reviewer(SQLModel, table=True):
     __table__ = users_table(SQLModel.metadata, SCHEMA)
+
+    if TYPE_CHECKING:  # the columns that the shop reads
+        first_name: str | None
 
 
 class Review(SQLModel, table=True):

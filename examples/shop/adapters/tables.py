@@ -1,5 +1,6 @@
 """The shop's tables, in SQLAlchemy 2. `users` are the staff; a customer is a user of Clerk's."""
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from clerk_user_sync import users_table
@@ -27,6 +28,10 @@ class Customer(Base):
     """Read it and reference it; clerk-user-sync writes it."""
 
     __table__ = users_table(Base.metadata, SCHEMA)
+
+    if TYPE_CHECKING:  # the columns that the shop reads
+        id: Mapped[UUID]
+        email: Mapped[str | None]
 
 
 class Order(Base):

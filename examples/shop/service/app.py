@@ -13,6 +13,7 @@ from domain.prices import NotSold, price_of
 from fastapi import Depends, FastAPI, HTTPException
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
 
 Database = Annotated[AsyncSession, Depends(session)]
 
@@ -59,9 +60,12 @@ def create_app(database_url: str | None = None) -> FastAPI:
     @app.get("/reviews/{item}")
     async def reviews(item: str, database: Database) -> list[dict[str, object]]:
         """A deleted customer's reviews stay, without a name."""
-        found = select(Review.stars, Reviewer.first_name).join(Review.reviewer)
-        rows = await database.execute(found.where(Review.item == item).order_by(Review.id))
-        return [{"stars": stars, "by": name or "somebody"} for stars, name in rows]
+        found = select(Review, Reviewer).join(Reviewer).where(col(Review.item) == item)
+        rows = await database.execute(found.order_by(col(Review.id)))
+        return [
+            {"stars": review.stars, "by": reviewer.first_name or "somebody"}
+            for review, reviewer in rows
+        ]
 
     return app
 
