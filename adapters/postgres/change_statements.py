@@ -49,10 +49,16 @@ select coalesce(min(position), 0) as oldest, coalesce(max(position), 0) as newes
 from our.user_changes
 """
 
+# What a subscription has set aside stays, and so do this user's later changes, which wait for it.
 EXPIRE = """
 with oldest as (
-    select clerk_id, id, recorded_at from our.user_changes
+    select clerk_id, id, recorded_at from our.user_changes as change
     where position < (select max(position) from our.user_changes)
+        and not exists (
+            select from our.user_changes_set_aside as aside
+            where aside.clerk_id = change.clerk_id and state <> 'given_up'
+                and aside.position <= change.position
+        )
     order by position
     limit $2
 )

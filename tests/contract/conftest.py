@@ -5,11 +5,13 @@ import pytest
 from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
+from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
-from domain.change_log import ChangeLog
+from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
 from domain.ports import Journal, UserRepository, UserTable
 from tests.fakes.changes import InMemoryChangeLog
 from tests.fakes.store import InMemoryStore
+from tests.fakes.subscriptions import InMemorySubscriptions
 
 
 @dataclass
@@ -18,6 +20,8 @@ class Store:
     table: UserTable
     journal: Journal
     changes: ChangeLog
+    subscriptions: SubscriptionStore
+    desk: SubscriptionDesk
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -25,13 +29,17 @@ def store(request: pytest.FixtureRequest) -> Store:
     """Each contract test runs on both adapters."""
     if request.param == "memory":
         memory = InMemoryStore()
-        changes = InMemoryChangeLog(memory)
-        return Store(users=memory, table=memory, journal=memory, changes=changes)
+        held = InMemorySubscriptions(memory)
+        changes = InMemoryChangeLog(memory, held)
+        return Store(memory, memory, memory, changes, subscriptions=held, desk=held)
     database: Database = request.getfixturevalue("database")
     users = PostgresUserRepository(database)
+    subscriptions = PostgresSubscriptions(database)
     return Store(
         users=users,
         table=users,
         journal=PostgresJournal(database),
         changes=PostgresChangeLog(database),
+        subscriptions=subscriptions,
+        desk=subscriptions,
     )

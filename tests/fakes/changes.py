@@ -4,18 +4,26 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from domain.change_log import ChangeLog, LogEnds, without_gap
 from domain.changes import Change
+from domain.subscriptions import AsideState
 from domain.user import UserId
 from tests.fakes.store import InMemoryStore
+
+if TYPE_CHECKING:
+    from tests.fakes.subscriptions import InMemorySubscriptions
 
 
 class InMemoryChangeLog(ChangeLog):
     """The changes of a store in memory."""
 
-    def __init__(self, store: InMemoryStore) -> None:
+    def __init__(
+        self, store: InMemoryStore, subscriptions: "InMemorySubscriptions | None" = None
+    ) -> None:
         self._store = store
+        self._subscriptions = subscriptions
 
     async def number(self) -> int:
         await asyncio.sleep(0)
@@ -43,7 +51,9 @@ class InMemoryChangeLog(ChangeLog):
     async def expire(self, older_than: timedelta, limit: int) -> int:
         await asyncio.sleep(0)
         until = datetime.now(UTC) - older_than
-        oldest = [change for change in self._store.changes if change.position][:limit]
+        oldest = [one for one in self._store.changes if one.position and not self._is_held(one)][
+            :limit
+        ]
         due = [
             change
             for change in oldest
@@ -51,6 +61,17 @@ class InMemoryChangeLog(ChangeLog):
         ]
         self._store.changes = [one for one in self._store.changes if one not in due]
         return len(due)
+
+    def _is_held(self, change: Change) -> bool:
+        """Whether a subscription has it set aside, or an earlier one of the same user."""
+        rows = self._subscriptions.rows.values() if self._subscriptions else ()
+        return any(
+            one.clerk_id == change.clerk_id
+            and one.state is not AsideState.GIVEN_UP
+            and one.position <= (change.position or 0)
+            for row in rows
+            for one in row.aside.values()
+        )
 
     def _newest(self) -> int:
         return max((change.position or 0 for change in self._store.changes), default=0)

@@ -1,0 +1,182 @@
+"""Subscriptions: the lease, the progress, and what is set aside."""
+
+from adapters.postgres.change_statements import CHANGE
+
+# What a subscription is handed is the same in all processes; the last one to start says it.
+DECLARE = """
+insert into our.user_change_subscriptions (name, position, begins_after, kinds, sources, fields)
+select $1, begins.after, begins.after, $2, $3, $4
+from (
+    select coalesce(case when $5 then max(position) else min(position) - 1 end, 0) as after
+    from our.user_changes
+) as begins
+on conflict (name) do update
+set kinds = excluded.kinds, sources = excluded.sources, fields = excluded.fields
+where (user_change_subscriptions.kinds, user_change_subscriptions.sources,
+    user_change_subscriptions.fields) is distinct from
+    (excluded.kinds, excluded.sources, excluded.fields)
+"""
+
+TAKE = """
+update our.user_change_subscriptions
+set holder = $2, held_until = clock_timestamp() + $3::interval
+where name = $1 and (holder = $2 or holder is null or held_until < clock_timestamp())
+returning position
+"""
+
+RELEASE = """
+update our.user_change_subscriptions set holder = null, held_until = null
+where name = $1 and holder = $2
+"""
+
+READ = f"""
+select {CHANGE}, exists (
+    select from our.user_changes_set_aside as aside
+    where aside.clerk_id = change.clerk_id and subscription = $1 and state <> 'given_up'
+) as is_held
+from our.user_changes as change
+where position > $2
+order by position
+limit $3
+"""  # noqa: S608
+
+DUE = f"""
+select {", ".join(f"change.{name.strip()}" for name in CHANGE.split(","))}, state, attempts, error
+from (
+    select * from our.user_changes_set_aside
+    where subscription = $1 and state in ('waiting', 'skipping') and due_at <= clock_timestamp()
+        and clerk_id <> all ($2::text[])
+    order by due_at
+    limit $3
+) as aside
+join our.user_changes as change on change.position = aside.position
+order by due_at
+"""  # noqa: S608
+
+WAITING = """
+select count(*) from our.user_changes_set_aside
+where subscription = $1 and state in ('waiting', 'skipping')
+"""
+
+# The first statement of a save. Without a row, somebody else holds the subscription.
+MOVE = """
+update our.user_change_subscriptions
+set position = $3,
+    held_until = clock_timestamp() + $4::interval,
+    moved_at = case when position = $3 then moved_at else clock_timestamp() end
+where name = $1 and holder = $2
+returning name
+"""
+
+# An operator's word given meanwhile stands: who is to be skipped stays so.
+SET_ASIDE = """
+insert into our.user_changes_set_aside (
+    subscription, position, clerk_id, state, attempts, due_at, error)
+select $1, position, clerk_id, state, attempts, clock_timestamp() + pause, error
+from unnest($2::bigint[], $3::text[], $4::text[], $5::int[], $6::interval[], $7::text[])
+    as aside (position, clerk_id, state, attempts, pause, error)
+on conflict (subscription, position) do update
+set state = case when user_changes_set_aside.state = 'skipping' then 'skipping'
+        else excluded.state end,
+    attempts = excluded.attempts, due_at = excluded.due_at, error = excluded.error
+"""
+
+# The user's next change up to what was read takes the place of the one that is resolved. It was
+# passed by while that one stood there.
+RESOLVE = """
+with resolved as materialized (
+    select aside.subscription, aside.position, (
+        select min(later.position) from our.user_changes as later
+        where later.clerk_id = aside.clerk_id
+            and later.position > aside.position and later.position <= $3
+    ) as next
+    from our.user_changes_set_aside as aside
+    where aside.subscription = $1 and aside.position = any ($2::bigint[])
+        and aside.state <> 'given_up'
+),
+ended as (
+    delete from our.user_changes_set_aside as aside using resolved
+    where aside.subscription = resolved.subscription and aside.position = resolved.position
+        and next is null
+)
+update our.user_changes_set_aside as aside
+set position = next, state = 'waiting', attempts = 0, due_at = clock_timestamp(), error = null,
+    set_aside_at = clock_timestamp()
+from resolved
+where aside.subscription = resolved.subscription and aside.position = resolved.position
+    and next is not null
+"""
+
+# Noted after it has been resolved: then its place in the key is free.
+NOTE_GIVEN_UP = """
+insert into our.user_changes_set_aside (
+    subscription, position, clerk_id, state, attempts, due_at, error)
+select $1, position, clerk_id, 'given_up', attempts, clock_timestamp(), error
+from unnest($2::bigint[], $3::text[], $4::int[], $5::text[])
+    as aside (position, clerk_id, attempts, error)
+on conflict (subscription, position) do nothing
+"""
+
+STANDINGS = """
+select
+    name, position, begins_after, kinds, sources, fields, moved_at,
+    case when held_until > clock_timestamp() then holder end as holder,
+    greatest(ends.newest - position, 0) as behind,
+    coalesce(extract(epoch from clock_timestamp() - (
+        select recorded_at from our.user_changes as next
+        where next.position = subscription.position + 1
+    )), 0)::float8 as behind_seconds,
+    (select count(*) from our.user_changes_set_aside as aside
+        where aside.subscription = name and state in ('waiting', 'skipping')) as waiting,
+    (select count(*) from our.user_changes_set_aside as aside
+        where aside.subscription = name and state = 'parked') as parked,
+    (select count(*) from our.user_changes_set_aside as aside
+        where aside.subscription = name and state = 'given_up') as given_up,
+    ends.newest > position and not exists (
+        select from our.user_changes as next where next.position = subscription.position + 1
+    ) as fell_behind
+from our.user_change_subscriptions as subscription
+cross join (select coalesce(max(position), 0) as newest from our.user_changes) as ends
+order by name
+"""
+
+ASIDE = "subscription, position, clerk_id, state, attempts, error"
+
+SET_ASIDE_BY = f"""
+select {ASIDE}, extract(epoch from due_at - clock_timestamp())::float8 as pause
+from our.user_changes_set_aside where subscription = $1 order by position limit $2
+"""  # noqa: S608
+
+SET_ASIDE_OF = f"""
+select {ASIDE}, extract(epoch from due_at - clock_timestamp())::float8 as pause
+from our.user_changes_set_aside where clerk_id = $1 order by subscription, position
+"""  # noqa: S608
+
+RETRY = """
+update our.user_changes_set_aside
+set state = 'waiting', attempts = 0, due_at = clock_timestamp()
+where subscription = $1 and state <> 'given_up'
+    and (position = $2 or $2::bigint is null and state = 'parked')
+"""
+
+SKIP = """
+update our.user_changes_set_aside
+set state = 'skipping', due_at = clock_timestamp()
+where subscription = $1 and state <> 'given_up'
+    and (position = $2 or $2::bigint is null and state = 'parked')
+"""
+
+# Without a holder, whoever delivers now finds at the next save that it no longer holds it.
+REWIND = """
+update our.user_change_subscriptions
+set position = $2, begins_after = least(begins_after, $2), moved_at = clock_timestamp(),
+    holder = null, held_until = null
+where name = $1
+returning name
+"""
+
+FORGET_BEYOND = """
+delete from our.user_changes_set_aside where subscription = $1 and position > $2
+"""
+
+REMOVE = "delete from our.user_change_subscriptions where name = $1 returning name"

@@ -1,0 +1,245 @@
+"""Delivering the changes of one subscription, for as long as this process holds it."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from traceback import walk_tb
+from typing import Any
+
+from domain.changes import Kind
+from domain.errors import StorageUnavailable
+from domain.schedule import Schedule, Turn
+from domain.subscriptions import Delivery, Subscription, Target
+from domain.surroundings import Surroundings
+from domain.user import LocalUser
+
+
+class LeaseLost(Exception):
+    """Another process holds the subscription, or may hold it by now."""
+
+
+class Delivering:
+    """One reader, one keeper of the progress, and as many workers as deliver at once.
+
+    Reading and saving take turns: what is saved as read must have reached the schedule.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        target: Target,
+        around: Surroundings,
+        position: int,
+        held_until: float,
+    ) -> None:
+        self._subscription = subscription
+        self._target = target
+        self._around = around
+        self._limits = around.limits
+        self._held_until = held_until
+        self._renewed_at = -1.0
+        self._saved_position = position
+        self._schedule = Schedule(position, subscription.wants)
+        self._ready: asyncio.Queue[Turn] = asyncio.Queue()
+        self._started: dict[Turn, float] = {}
+        self._waiting = 0
+        self._turns = asyncio.Lock()
+        self._moved = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._stopped = False
+        self._clock = asyncio.get_running_loop().time
+
+    async def until(self, stopping: asyncio.Event, grace: Callable[[], float]) -> None:
+        """Deliver until `stopping` is set, then wait `grace()` seconds for what is in hand.
+
+        Raises `LeaseLost` and `FellBehind`.
+        """
+        reader, stop = _started(self._read()), _started(stopping.wait())
+        workers = [_started(self._work()) for _ in range(self._subscription.at_once)]
+        tasks = [reader, _started(self._keep()), *workers]
+        try:
+            await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            if stop.done():
+                self._stopped = True
+                reader.cancel()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(grace()):
+                        await self._idle.wait()
+        finally:
+            for task in (*tasks, stop):
+                task.cancel()
+            ends = await asyncio.gather(*tasks, stop, return_exceptions=True)
+        failures = [end for end in ends if isinstance(end, Exception)]
+        if failures:
+            raise failures[0]
+        await self._save()
+
+    async def _read(self) -> None:
+        schedule, name = self._schedule, self._subscription.name
+        while True:
+            await self._room.wait()
+            await self._around.newest.beyond(schedule.read)
+            try:
+                async with self._turns:
+                    page = await self._around.store.read(name, schedule.read, self._limits.page)
+                    self._hand_out(schedule.add(page))
+            except StorageUnavailable:
+                await asyncio.sleep(self._limits.look)
+            self._note_progress()
+
+    async def _keep(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.due):
+                    await self._moved.wait()
+                await asyncio.sleep(self._limits.save)
+            self._moved.clear()
+            await self._save()
+            with suppress(StorageUnavailable):
+                await self._look_for_due()
+
+    async def _save(self) -> None:
+        """Raises `LeaseLost`."""
+        async with self._turns:
+            self._set_long_ones_aside()
+            progress = self._schedule.progress()
+            is_news = progress.position != self._saved_position or progress.has_aside
+            began = self._clock()
+            if not is_news and began < self._renewed_at + self._limits.renew:
+                return
+            name, holder = self._subscription.name, self._around.holder
+            try:
+                is_held = await self._around.store.save(name, holder, progress, self._limits.lease)
+            except StorageUnavailable:
+                self._schedule.not_saved(progress)
+                self._check_lease()
+                return
+            except asyncio.CancelledError:
+                self._schedule.not_saved(progress)  # the last save, at the end, has it again
+                raise
+            if not is_held:
+                raise LeaseLost
+            self._saved_position, self._renewed_at = progress.position, began
+            self._held_until = began + self._limits.lease
+
+    async def _look_for_due(self) -> None:
+        schedule, name = self._schedule, self._subscription.name
+        async with self._turns:
+            room = self._limits.page - self._ready.qsize()
+            due = await self._around.store.due(name, schedule.in_hand, max(room, 1))
+            self._waiting = due.waiting
+            self._hand_out(schedule.add_due(due.changes))
+            self._look_for_room()
+
+    async def _work(self) -> None:
+        while True:
+            turn = await self._ready.get()
+            if self._stopped:
+                self._schedule.handed_back(turn)
+                continue
+            self._check_lease()
+            self._started[turn] = self._clock()
+            self._idle.clear()
+            try:
+                await self._attempt(turn)
+            finally:
+                del self._started[turn]
+                if not self._started:
+                    self._idle.set()
+            self._note_progress()
+
+    async def _attempt(self, turn: Turn) -> None:
+        began = self._clock()
+        delivery = Delivery(
+            subscription=self._subscription.name,
+            change=turn.change,
+            user=None,
+            attempt=turn.failures + 1,
+        )
+        error = await self._deliver(delivery)
+        pause = self._pause_after(turn.failures) if error else None
+        is_parked = error is not None and pause is None
+        self._around.report.attempted(delivery, error, self._clock() - began, parked=is_parked)
+        if error is None:
+            self._hand_out(self._schedule.delivered(turn))
+        else:
+            self._schedule.failed(turn, error, pause)
+
+    async def _deliver(self, delivery: Delivery) -> str | None:
+        """The error in our words, or None."""
+        try:
+            async with asyncio.timeout(self._subscription.deadline):
+                await self._target(await self._with_record(delivery))
+        except TimeoutError as error:
+            return named(error)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return named(error)  # something of the target's own was cancelled, not we
+        except Exception as error:  # noqa: BLE001 - whatever a target raises is a failure
+            return named(error)
+        return None
+
+    async def _with_record(self, delivery: Delivery) -> Delivery:
+        """With the record as it is now: read for each attempt, just before it."""
+        change = delivery.change
+        if change.kind is Kind.DELETED:
+            return delivery
+        record = await self._around.users.get(change.clerk_id)
+        return Delivery(
+            subscription=delivery.subscription,
+            change=change,
+            user=record if isinstance(record, LocalUser) else None,
+            attempt=delivery.attempt,
+        )
+
+    def _pause_after(self, failures: int) -> float | None:
+        pauses = self._subscription.pauses
+        if failures >= len(pauses):
+            return None
+        return pauses[failures] * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+
+    def _set_long_ones_aside(self) -> None:
+        now = self._clock()
+        for turn, since in self._started.items():
+            if now - since > self._limits.long:
+                self._schedule.set_aside(turn)
+
+    def _hand_out(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            self._ready.put_nowait(turn)
+
+    def _note_progress(self) -> None:
+        self._moved.set()
+        self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        schedule, limits = self._schedule, self._limits
+        failing = self._waiting + schedule.aside
+        if schedule.unsettled < limits.window and failing < limits.failing:
+            self._room.set()
+        else:
+            self._room.clear()
+
+    def _check_lease(self) -> None:
+        if self._clock() >= self._held_until:
+            raise LeaseLost
+
+
+def named(error: BaseException) -> str:
+    """The error's kind and place. Its message may hold something of the user's."""
+    kind = type(error).__name__
+    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    if not frames or isinstance(error, TimeoutError):
+        return kind
+    file, line = frames[-1]
+    return f"{kind} at {file.replace(chr(92), '/').rpartition('/')[2]}:{line}"
+
+
+def _started(work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+    return asyncio.create_task(work)

@@ -1,0 +1,53 @@
+"""The newest position, asked for once for all subscriptions of a process."""
+
+import asyncio
+
+from domain.change_log import ChangeLog
+from domain.errors import StorageUnavailable
+
+EVERY = 0.1
+"""Seconds between two questions, as long as somebody waits for the answer."""
+
+AFTER_A_FAILURE = 1.0
+
+
+class NewestPosition:
+    """Numbers what is new and wakes those who wait for it. Nobody waits: nothing is asked."""
+
+    def __init__(self, log: ChangeLog, *, every: float = EVERY) -> None:
+        self._log = log
+        self._every = every
+        self._newest = 0
+        self._waiting = 0
+        self._moved = asyncio.Condition()
+        self._wanted = asyncio.Event()
+
+    async def beyond(self, position: int) -> int:
+        """The newest position, as soon as it is greater than `position`."""
+        self._waiting += 1
+        self._wanted.set()
+        try:
+            async with self._moved:
+                await self._moved.wait_for(lambda: self._newest > position)
+                return self._newest
+        finally:
+            self._waiting -= 1
+
+    async def watch(self) -> None:
+        """Ask for ever. The store's failures only make it ask later."""
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._look()
+            except StorageUnavailable:
+                await asyncio.sleep(AFTER_A_FAILURE)
+            await asyncio.sleep(self._every)
+            if not self._waiting:
+                self._wanted.clear()
+
+    async def _look(self) -> None:
+        newest = await self._log.number()
+        if newest > self._newest:
+            async with self._moved:
+                self._newest = newest
+                self._moved.notify_all()

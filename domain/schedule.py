@@ -1,0 +1,165 @@
+"""What a subscription delivers next. Pure: no clock, no store, no target."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from domain.change_log import Page, Progress
+from domain.changes import Change
+from domain.subscriptions import AsideState, SetAside, Wants
+from domain.user import UserId
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """A change that is ready to be delivered, or in hand. `failures` counts the tries before."""
+
+    change: Change
+    failures: int = 0
+    is_aside: bool = False
+
+    @property
+    def position(self) -> int:
+        return self.change.position or 0
+
+    def aside(self, state: AsideState, error: str | None = None, pause: float = 0.0) -> SetAside:
+        return SetAside(
+            position=self.position,
+            clerk_id=self.change.clerk_id,
+            state=state,
+            attempts=self.failures,
+            error=error,
+            pause=pause,
+        )
+
+
+class Schedule:
+    """The changes that were read and are not yet delivered, a turn for each user.
+
+    Each step answers with the turns that are ready now. A change that fails, or takes long, is set
+    aside: it no longer counts for `position`, and its user's later changes are left to the store,
+    which hands them out one by one when the earlier one is resolved.
+    """
+
+    def __init__(self, position: int, wants: Wants) -> None:
+        self.read = position
+        self._wants = wants
+        self._open: dict[int, None] = {}
+        self._turns: dict[UserId, Turn] = {}
+        self._later: dict[UserId, deque[Change]] = {}
+        self._aside: dict[int, SetAside] = {}
+        self._resolved: list[SetAside] = []
+        self._given_up: list[SetAside] = []
+
+    @property
+    def position(self) -> int:
+        """Everything up to here is delivered, set aside or not wanted."""
+        return next(iter(self._open), self.read + 1) - 1
+
+    @property
+    def unsettled(self) -> int:
+        """How many changes were read and count for `position` still."""
+        return len(self._open)
+
+    @property
+    def aside(self) -> int:
+        """How many changes were set aside since the last save."""
+        return len(self._aside)
+
+    @property
+    def in_hand(self) -> list[UserId]:
+        return list(self._turns)
+
+    def add(self, page: Page) -> list[Turn]:
+        """Changes that follow the last ones."""
+        held = page.held | {aside.clerk_id for aside in self._aside.values()}
+        ready = [turn for change in page.changes if (turn := self._take(change, held))]
+        if page.changes:
+            self.read = page.changes[-1].position or self.read
+        return ready
+
+    def _take(self, change: Change, held: frozenset[UserId]) -> Turn | None:
+        user_id = change.clerk_id
+        if user_id in held or change not in self._wants:
+            return None
+        self._open[change.position or 0] = None
+        if user_id in self._turns:
+            self._later.setdefault(user_id, deque()).append(change)
+            return None
+        turn = self._turns[user_id] = Turn(change)
+        return turn
+
+    def add_due(self, due: Iterable[tuple[SetAside, Change]]) -> list[Turn]:
+        """Changes that were set aside and are due."""
+        ready = []
+        for aside, change in due:
+            if aside.clerk_id in self._turns:
+                continue
+            if aside.state is AsideState.SKIPPING:
+                self._given_up.append(aside)
+            elif change not in self._wants:
+                self._resolved.append(aside)
+            else:
+                turn = Turn(change, failures=aside.attempts, is_aside=True)
+                self._turns[aside.clerk_id] = turn
+                ready.append(turn)
+        return ready
+
+    def delivered(self, turn: Turn) -> list[Turn]:
+        """The user's next change is ready, if there is one."""
+        user_id = turn.change.clerk_id
+        del self._turns[user_id]
+        if turn.is_aside:
+            self._resolved.append(turn.aside(AsideState.WAITING))
+            return []
+        del self._open[turn.position]
+        if not (later := self._later.get(user_id)):
+            return []
+        following = self._turns[user_id] = Turn(later.popleft())
+        if not later:
+            del self._later[user_id]
+        return [following]
+
+    def failed(self, turn: Turn, error: str, pause: float | None) -> None:
+        """Try again after so many seconds; None: park it."""
+        del self._turns[turn.change.clerk_id]
+        turn.failures += 1
+        state = AsideState.PARKED if pause is None else AsideState.WAITING
+        self._put_aside(turn, turn.aside(state, error, pause or 0.0))
+
+    def set_aside(self, turn: Turn) -> None:
+        """It takes long: let the position go past it while it stays in hand."""
+        if not turn.is_aside:
+            self._put_aside(turn, turn.aside(AsideState.WAITING))
+
+    def handed_back(self, turn: Turn) -> None:
+        """It was not delivered, and that is no failure: whoever reads next delivers it."""
+        del self._turns[turn.change.clerk_id]
+
+    def progress(self) -> Progress:
+        """Everything since the last call. If it cannot be saved, give it to `not_saved`."""
+        progress = Progress(
+            position=self.position,
+            read=self.read,
+            aside=tuple(self._aside.values()),
+            resolved=tuple(self._resolved),
+            given_up=tuple(self._given_up),
+        )
+        self._aside, self._resolved, self._given_up = {}, [], []
+        return progress
+
+    def not_saved(self, progress: Progress) -> None:
+        """Take it back, for the next call of `progress`."""
+        older = {aside.position: aside for aside in progress.aside}
+        self._aside = {**older, **self._aside}
+        self._resolved = [*progress.resolved, *self._resolved]
+        self._given_up = [*progress.given_up, *self._given_up]
+
+    def _put_aside(self, turn: Turn, aside: SetAside) -> None:
+        self._aside[turn.position] = aside
+        if turn.is_aside:
+            return
+        turn.is_aside = True
+        del self._open[turn.position]
+        for change in self._later.pop(turn.change.clerk_id, ()):
+            del self._open[change.position or 0]

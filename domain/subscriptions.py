@@ -1,0 +1,169 @@
+"""Subscriptions to changes: what each wants, what it is handed, and how it stands."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from domain.changes import Change, Kind
+from domain.user import CONTENT_FIELDS, LocalUser, Source, UserId
+
+NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+"""The shape of a subscription's name, as a regular expression."""
+
+_NAME = re.compile(NAME, re.ASCII)
+
+PAUSES = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
+"""Seconds between the tries: eight tries within some two hours. Then a change is parked."""
+
+USUAL_SOURCES = frozenset(Source) - {Source.BACKFILL}
+"""A backfill brings the users who are there already: nobody should be welcomed for that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wants:
+    """Which changes a subscription is handed.
+
+    `fields` restricts `updated` to changes of any of these fields of `User`; empty is every field.
+    """
+
+    kinds: frozenset[Kind] = frozenset(Kind)
+    sources: frozenset[Source] = USUAL_SOURCES
+    fields: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(self.fields - set(CONTENT_FIELDS)):
+            raise ValueError(f"no field of a user: {', '.join(unknown)}")
+
+    def __contains__(self, change: Change) -> bool:
+        if change.kind not in self.kinds or change.source not in self.sources:
+            return False
+        is_about_fields = change.kind is Kind.UPDATED and bool(self.fields)
+        return not is_about_fields or not self.fields.isdisjoint(change.changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A subscription as its owner declares it. Times in seconds.
+
+    `begin` counts when the name is first seen; later the stored position does. `at_once` is how
+    many users' changes are delivered at the same time; `deadline` is for one delivery. After each
+    failure it pauses as `pauses` says, and after the last of them the change is parked.
+    """
+
+    name: str
+    wants: Wants = field(default_factory=Wants)
+    begin: Literal["now", "oldest"] = "now"
+    at_once: int = 16
+    deadline: float = 30.0
+    pauses: tuple[float, ...] = PAUSES
+
+    def __post_init__(self) -> None:
+        if _NAME.fullmatch(self.name) is None:
+            raise ValueError(f"{self.name!r} is no name of a subscription: it must match {NAME}")
+        if self.at_once < 1 or self.deadline <= 0:
+            raise ValueError("at_once and deadline must be greater than 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A change on its way to a target. `user` is the record as it is now; None if deleted since.
+
+    `attempt` begins at 1. `key` is the same for every attempt: two deliveries with one key are one.
+    """
+
+    subscription: str
+    change: Change
+    user: LocalUser | None
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.subscription}:{self.change.position}"
+
+
+Target: TypeAlias = Callable[[Delivery], Awaitable[None]]
+"""Where changes go: a handler in this process, an endpoint, a broker. It returns when the change is
+delivered. Whatever it raises is a failure, to be tried again.
+"""
+
+
+class AsideState(StrEnum):
+    """What is to become of a change that is set aside."""
+
+    WAITING = "waiting"
+    """It is tried again when it is due."""
+
+    PARKED = "parked"
+    """All tries failed. An operator retries it or gives it up."""
+
+    SKIPPING = "skipping"
+    """An operator gave it up, and the subscription has not yet gone past it."""
+
+    GIVEN_UP = "given_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """A change that could not be delivered at once. Its user's later changes wait for it.
+
+    `error` names the kind of failure and its place, never a value. `pause` is in seconds from now.
+    """
+
+    position: int
+    clerk_id: UserId
+    state: AsideState
+    attempts: int
+    error: str | None = None
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionStanding:
+    """How a subscription stands.
+
+    It has dealt with everything up to `position`, but for what is set aside. `holder` is the
+    process that runs it now. `behind` counts the numbered changes that follow, wanted or not;
+    `behind_seconds` is the age of the oldest of them. `fell_behind`: some are no longer kept.
+    """
+
+    name: str
+    wants: Wants
+    position: int
+    begins_after: int
+    holder: str | None
+    behind: int
+    behind_seconds: float
+    waiting: int
+    parked: int
+    given_up: int
+    moved_at: datetime
+    fell_behind: bool
+
+
+def made_of(change: Change, standing: SubscriptionStanding, aside: SetAside | None) -> str:
+    """What a subscription made of a change, in words.
+
+    `aside` is what it has set aside of this user: this change, or else one not given up.
+    """
+    if change not in standing.wants:
+        return "not wanted"
+    if change.position is None:
+        return "not read yet"
+    if aside is not None and aside.position == change.position:
+        return _ASIDE[aside.state].format(aside=aside)
+    if change.position <= standing.begins_after:
+        return "before it began"
+    if aside is not None and change.position > aside.position:
+        return f"held back by position {aside.position}"
+    return "delivered" if change.position <= standing.position else "not delivered yet"
+
+
+_ASIDE = {
+    AsideState.WAITING: "failed {aside.attempts} times, to be tried again: {aside.error}",
+    AsideState.PARKED: "parked after {aside.attempts} tries: {aside.error}",
+    AsideState.SKIPPING: "to be given up",
+    AsideState.GIVEN_UP: "given up",
+}

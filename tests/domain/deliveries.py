@@ -1,0 +1,167 @@
+"""Processes that deliver changes, in virtual time and over a store in memory."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from domain.changes import Change
+from domain.deliver_changes import DeliverChanges
+from domain.errors import StorageUnavailable
+from domain.newest_position import NewestPosition
+from domain.subscriptions import Delivery, Subscription
+from domain.surroundings import DeliveryLimits, Surroundings
+from domain.user import UserId
+from tests.fakes.changes import InMemoryChangeLog
+from tests.fakes.store import InMemoryStore
+from tests.fakes.subscriptions import InMemorySubscriptions
+from tests.people import deleted, new_id, observed, user
+
+Behaviour = Callable[[Delivery], Awaitable[None]]
+
+
+class Report:
+    """What was told."""
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[int | None, str | None, bool]] = []
+        self.holders: list[bool] = []
+        self.behind = 0
+
+    def attempted(
+        self, delivery: Delivery, error: str | None, seconds: float, *, parked: bool
+    ) -> None:
+        assert seconds >= 0
+        self.attempts.append((delivery.change.position, error, parked))
+
+    def held(self, subscription: str, *, is_held: bool) -> None:
+        assert subscription
+        self.holders.append(is_held)
+
+    def fell_behind(self, subscription: str) -> None:
+        assert subscription
+        self.behind += 1
+
+
+class _Mortal:
+    """Passes every call on, until the process dies: then no call ever ends."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.is_dead = False
+        self.is_away: Exception | None = None
+        self.latency: Callable[[], float] = lambda: 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._real, name)
+
+        async def call(*given: Any, **named: Any) -> Any:
+            await self._live()
+            await asyncio.sleep(self.latency())
+            answer = await method(*given, **named)
+            await asyncio.sleep(self.latency())
+            await self._live()
+            return answer
+
+        return call
+
+    async def _live(self) -> None:
+        if self.is_dead:
+            await asyncio.Event().wait()
+        if self.is_away:
+            raise self.is_away
+
+
+class World:
+    """The store, and what arrived at the target: `(position, holder)` in order."""
+
+    def __init__(self) -> None:
+        self.store = InMemoryStore()
+        self.subscriptions = InMemorySubscriptions(self.store)
+        self.log = InMemoryChangeLog(self.store, self.subscriptions)
+        self.arrived: list[Delivery] = []
+        self.at: list[float] = []
+
+    async def live(self, user_id: UserId, version: int) -> None:
+        await self.store.sync(observed(user(user_id, updated=version)))
+
+    async def create(self, number: int) -> list[UserId]:
+        people = [new_id() for _ in range(number)]
+        for one in people:
+            await self.live(one, 1)
+        return people
+
+    async def delete(self, user_id: UserId) -> None:
+        await self.store.sync(observed(deleted(user_id)))
+
+    @property
+    def positions(self) -> list[int | None]:
+        return [delivery.change.position for delivery in self.arrived]
+
+    def of_each_user(self) -> dict[UserId, list[int]]:
+        """The positions that arrived, by user, repetitions left out."""
+        found: dict[UserId, list[int]] = defaultdict(list)
+        for delivery in self.arrived:
+            position = delivery.change.position or 0
+            if position not in found[delivery.change.clerk_id]:
+                found[delivery.change.clerk_id].append(position)
+        return found
+
+    def changes(self) -> list[Change]:
+        return self.store.changes
+
+
+class Worker:
+    """A process of its own."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        behaviour: Behaviour | None = None,
+        holder: str = "us",
+        limits: DeliveryLimits | None = None,
+        **subscription: Any,
+    ) -> None:
+        self._world = world
+        self._behaviour = behaviour
+        self.report = Report()
+        self.store = _Mortal(world.subscriptions)
+        self.users = _Mortal(world.store)
+        newest = NewestPosition(world.log)
+        around = Surroundings(
+            store=self.store,
+            users=self.users,
+            newest=newest,
+            report=self.report,
+            holder=holder,
+            limits=limits or DeliveryLimits(),
+        )
+        declared = Subscription(**{"name": "mail", "begin": "oldest", **subscription})
+        self.deliver = DeliverChanges(declared, self._arrive, around)
+        self._tasks = [asyncio.create_task(newest.watch()), asyncio.create_task(self.deliver())]
+
+    def kill(self) -> None:
+        """As by a signal: from now on it does nothing more."""
+        self.store.is_dead = self.users.is_dead = True
+
+    async def end(self, grace: float = 10.0) -> None:
+        """Stop it; of a dead one only clear up what the test's loop has of it."""
+        if self.store.is_dead:
+            self.store.is_dead, self.store.is_away = False, StorageUnavailable()
+        else:
+            await self.deliver.stop(grace)
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _arrive(self, delivery: Delivery) -> None:
+        if self.store.is_dead:
+            await asyncio.Event().wait()
+        if self._behaviour:
+            await self._behaviour(delivery)
+        self._world.arrived.append(delivery)
+        self._world.at.append(asyncio.get_running_loop().time())

@@ -1,0 +1,409 @@
+"""Delivery of changes in virtual time: order, retries, takeover, deadlines, shutdown."""
+
+import asyncio
+import random
+from datetime import timedelta
+
+import pytest
+
+from domain.changes import Kind
+from domain.errors import StorageUnavailable
+from domain.subscriptions import PAUSES, AsideState, Delivery, Wants
+from domain.surroundings import DeliveryLimits
+from domain.user import Source, UserId
+from tests.domain.deliveries import Behaviour, Worker, World
+from tests.people import new_id, observed, user
+from tests.simulation.virtual_time import in_virtual_time
+
+
+def fails_for(*people: UserId, until: float = float("inf")) -> Behaviour:
+    async def behave(delivery: Delivery) -> None:
+        now = asyncio.get_running_loop().time()
+        if delivery.change.clerk_id in people and now < until:
+            raise ValueError("ada@example.com is refused")
+
+    return behave
+
+
+@in_virtual_time
+async def test_every_change_arrives_once_with_the_record_as_it_is_then() -> None:
+    world = World()
+    [ada, bob] = await world.create(2)
+    await world.delete(bob)
+    worker = Worker(world)
+    await asyncio.sleep(1)
+    await world.live(ada, 2)
+    await asyncio.sleep(1)
+    await worker.end()
+    assert world.positions == [1, 2, 3, 4]
+    names = [one.user and one.user.first_name for one in world.arrived]
+    assert names == ["Ada 1", None, None, "Ada 2"]
+    assert (world.arrived[0].key, world.arrived[0].attempt) == ("mail:1", 1)
+    [standing] = await world.subscriptions.standings()
+    assert (standing.position, standing.holder) == (4, None)
+
+
+@in_virtual_time
+async def test_a_new_change_arrives_within_the_half_of_a_second() -> None:
+    world = World()
+    worker = Worker(world)
+    await asyncio.sleep(1.23)
+    for count in range(50):
+        began = asyncio.get_running_loop().time()
+        await world.create(1)
+        await asyncio.sleep(0.5)
+        assert len(world.arrived) == count + 1
+        assert world.at[-1] - began < 0.3
+        await asyncio.sleep(random.random())
+    await worker.end()
+
+
+@in_virtual_time
+async def test_only_what_is_wanted_arrives() -> None:
+    world = World()
+    ada = new_id()
+    for version, email, source in [
+        (1, "a@x.io", Source.JIT),
+        (2, "a@x.io", Source.WEBHOOK),
+        (3, "b@x.io", Source.WEBHOOK),
+        (4, "c@x.io", Source.BACKFILL),
+    ]:
+        await world.store.sync(observed(user(ada, updated=version, email=email), source))
+    wants = Wants(kinds=frozenset({Kind.UPDATED, Kind.DELETED}), fields=frozenset({"email"}))
+    worker = Worker(world, wants=wants)
+    await asyncio.sleep(1)
+    await world.delete(ada)
+    await asyncio.sleep(1)
+    await worker.end()
+    assert world.positions == [3, 5]
+
+
+@in_virtual_time
+async def test_users_go_at_once_up_to_the_limit_and_one_user_in_order() -> None:
+    world = World()
+    busy: dict[UserId, int] = {}
+    most = 0
+
+    async def behave(delivery: Delivery) -> None:
+        nonlocal most
+        one = delivery.change.clerk_id
+        assert one not in busy
+        busy[one] = 1
+        most = max(most, len(busy))
+        await asyncio.sleep(random.random())
+        del busy[one]
+
+    people = await world.create(20)
+    for version in (2, 3, 4):
+        for one in people:
+            await world.live(one, version)
+    worker = Worker(world, behaviour=behave, at_once=5)
+    await asyncio.sleep(60)
+    await worker.end()
+    assert most == 5
+    assert len(world.arrived) == 80
+    assert all(seen == sorted(seen) for seen in world.of_each_user().values())
+
+
+@in_virtual_time
+async def test_a_failure_is_tried_again_after_growing_pauses_and_holds_up_its_user_alone() -> None:
+    world = World()
+    [ada, bob] = await world.create(2)
+    worker = Worker(world, behaviour=fails_for(ada, until=100))
+    await asyncio.sleep(1)
+    await world.live(ada, 2)
+    await world.live(bob, 2)
+    await asyncio.sleep(1)
+    assert world.positions == [2, 4]  # bob's; ada's second waits for the first
+    await asyncio.sleep(300)
+    await worker.end()
+    assert world.positions == [2, 4, 1, 3]
+    failures = [error for position, error, _ in worker.report.attempts if position == 1]
+    assert failures[0] == "ValueError at test_deliver_changes.py:23"
+    assert len(failures) == 5  # at 0, 1, 6, 36 and 156 s, more or less
+    assert world.arrived[2].attempt == 5
+
+
+@in_virtual_time
+async def test_after_the_last_try_it_is_parked_and_its_user_waits_for_an_operator() -> None:
+    world = World()
+    [ada, bob] = await world.create(2)
+    await world.live(ada, 2)
+    cure = 2 * sum(PAUSES)
+    worker = Worker(world, behaviour=fails_for(ada, until=cure))
+    await asyncio.sleep(cure)
+    [aside] = (await world.subscriptions.aside_of(ada))["mail"]
+    assert (aside.position, aside.state, aside.attempts) == (1, AsideState.PARKED, len(PAUSES) + 1)
+    assert sum(position == 1 for position, _, _ in worker.report.attempts) == len(PAUSES) + 1
+    assert worker.report.attempts[-1][2]
+    await world.live(bob, 2)
+    await asyncio.sleep(5)
+    assert world.positions == [2, 4]
+    await world.subscriptions.retry("mail")
+    await asyncio.sleep(5)
+    await worker.end()
+    assert world.positions == [2, 4, 1, 3]
+
+
+@in_virtual_time
+async def test_what_is_given_up_is_not_delivered_and_the_users_next_change_is() -> None:
+    world = World()
+    [ada] = await world.create(1)
+    await world.live(ada, 2)
+
+    async def refuse(delivery: Delivery) -> None:
+        if delivery.change.kind is Kind.CREATED:
+            raise ValueError
+
+    worker = Worker(world, behaviour=refuse)
+    await asyncio.sleep(3)
+    await world.subscriptions.skip("mail", 1)
+    await asyncio.sleep(3)
+    await worker.end()
+    assert world.positions == [2]
+    [aside] = (await world.subscriptions.aside_of(ada))["mail"]
+    assert aside.state is AsideState.GIVEN_UP
+
+
+@in_virtual_time
+async def test_a_target_that_hangs_is_ended_at_its_deadline_and_the_position_goes_on() -> None:
+    world = World()
+    [ada, *others] = await world.create(5)
+
+    async def hang(delivery: Delivery) -> None:
+        if delivery.change.clerk_id == ada:
+            await asyncio.sleep(3600)
+
+    worker = Worker(world, behaviour=hang, deadline=20)
+    await asyncio.sleep(4)
+    assert sorted(map(str, world.positions)) == ["2", "3", "4", "5"]
+    [standing] = await world.subscriptions.standings()
+    assert (standing.position, standing.waiting) == (5, 1)
+    assert not worker.report.attempts[4:]
+    await asyncio.sleep(20)
+    assert worker.report.attempts[4] == (1, "TimeoutError", False)
+    await worker.end()
+    assert len(others) == 4
+
+
+@in_virtual_time
+async def test_a_cancelled_task_of_the_targets_own_is_a_failure_and_ends_no_worker() -> None:
+    world = World()
+    await world.create(3)
+
+    async def cancelled(delivery: Delivery) -> None:
+        if delivery.attempt == 1:
+            inner = asyncio.create_task(asyncio.sleep(10))
+            inner.cancel()
+            await inner
+
+    worker = Worker(world, behaviour=cancelled, at_once=1)
+    await asyncio.sleep(10)
+    await worker.end()
+    assert sorted(map(str, world.positions)) == ["1", "2", "3"]
+
+
+@in_virtual_time
+async def test_another_process_takes_over_within_seconds_of_a_death() -> None:
+    world = World()
+    first, second = Worker(world, holder="first"), Worker(world, holder="second")
+    await asyncio.sleep(5)
+    holder = (await world.subscriptions.standings())[0].holder
+    assert [first.report.holders, second.report.holders].count([True]) == 1
+    dying, heir = (first, second) if holder == "first" else (second, first)
+    dying.kill()
+    died = asyncio.get_running_loop().time()
+    await world.create(1)
+    await asyncio.sleep(30)
+    assert world.positions == [1]
+    assert world.at[0] - died < 7
+    await heir.end()
+    await dying.end()
+
+
+@in_virtual_time
+async def test_who_stops_finishes_what_is_in_hand_and_another_takes_over_at_once() -> None:
+    world = World()
+    await world.create(3)
+
+    async def slowly(_: Delivery) -> None:
+        await asyncio.sleep(0.8)
+
+    first = Worker(world, holder="first", behaviour=slowly, at_once=2)
+    await asyncio.sleep(0.5)
+    await first.end(grace=5)
+    assert world.positions == [1, 2]
+    second = Worker(world, holder="second", behaviour=slowly)
+    await asyncio.sleep(1.5)
+    assert world.positions == [1, 2, 3]
+    await second.end()
+
+
+@in_virtual_time
+async def test_what_is_not_finished_in_time_is_handed_back() -> None:
+    world = World()
+    await world.create(1)
+
+    async def forever(_: Delivery) -> None:
+        await asyncio.sleep(3600)
+
+    first = Worker(world, holder="first", behaviour=forever, deadline=4000)
+    await asyncio.sleep(0.5)
+    await first.end(grace=1)
+    assert not world.positions
+    second = Worker(world, holder="second")
+    await asyncio.sleep(1)
+    await second.end()
+    assert world.positions == [1]
+
+
+@in_virtual_time
+async def test_a_store_that_is_away_for_a_minute_loses_nothing() -> None:
+    world = World()
+    await world.create(5)
+    worker = Worker(world)
+    await asyncio.sleep(0.3)
+    worker.store.is_away = StorageUnavailable()
+    await world.create(5)
+    await asyncio.sleep(60)
+    worker.store.is_away = None
+    await asyncio.sleep(10)
+    await worker.end()
+    assert sorted(set(map(int, filter(None, world.positions)))) == list(range(1, 11))
+    [standing] = await world.subscriptions.standings()
+    assert standing.position == 10
+
+
+@in_virtual_time
+async def test_one_that_fell_behind_says_so_and_goes_on_where_it_is_told() -> None:
+    world = World()
+    await world.create(4)
+    worker = Worker(world)
+    await asyncio.sleep(1)
+    await worker.end()
+    await world.create(4)
+    await world.log.number()
+    assert await world.log.expire(timedelta(seconds=-1), 6) == 6
+    again = Worker(world)
+    await asyncio.sleep(10)
+    assert again.report.behind == 1
+    await world.subscriptions.rewind("mail", 6)
+    await asyncio.sleep(120)
+    await again.end()
+    assert world.positions == [1, 2, 3, 4, 7, 8]
+
+
+@in_virtual_time
+async def test_a_rewind_amid_the_work_delivers_again_from_there() -> None:
+    world = World()
+    await world.create(6)
+    worker = Worker(world)
+    await asyncio.sleep(2)
+    await world.subscriptions.rewind("mail", 3)
+    await asyncio.sleep(5)
+    await worker.end()
+    assert world.positions == [1, 2, 3, 4, 5, 6, 4, 5, 6]
+
+
+@in_virtual_time
+async def test_while_too_many_wait_for_another_try_no_more_are_read() -> None:
+    world = World()
+    people = await world.create(300)
+    limits = DeliveryLimits(failing=100, page=20, window=40)
+    worker = Worker(world, behaviour=fails_for(*people, until=500), limits=limits)
+    await asyncio.sleep(100)
+    [standing] = await world.subscriptions.standings()
+    assert 100 <= standing.waiting <= 160
+    assert standing.position <= 160
+    await asyncio.sleep(3000)
+    await worker.end()
+    assert sorted(set(map(int, filter(None, world.positions)))) == list(range(1, 301))
+
+
+class History:
+    """Handlers fail, hang and are slow; processes die, stop and start; the store goes away."""
+
+    def __init__(self, seed: int) -> None:
+        self._fate = random.Random(seed)
+        self._world = World()
+        self._versions = {new_id(): 0 for _ in range(6)}
+        self._started = 0
+        self._workers = [self._start(), self._start()]
+        self._gone: list[Worker] = []
+
+    async def live(self, rounds: int) -> None:
+        for _ in range(rounds):
+            await self._users_change()
+            await asyncio.sleep(self._fate.random() * self._fate.choice([0.1, 0.1, 3]))
+            await self._something_befalls(self._fate.randrange(2))
+
+    async def heal(self) -> None:
+        for worker in self._workers:
+            worker.store.is_away = None
+        for _ in range(8):
+            await asyncio.sleep(60)
+            await self._world.subscriptions.retry("mail")
+        await asyncio.sleep(60)
+        for worker in [*self._workers, *self._gone]:
+            await worker.end()
+
+    async def judge(self) -> None:
+        seen = self._world.of_each_user()
+        for one in self._versions:
+            changes = await self._world.log.history(one)
+            assert seen.get(one, []) == [change.position for change in changes]
+        [standing] = await self._world.subscriptions.standings()
+        assert (standing.waiting, standing.parked) == (0, 0)
+        assert standing.position == len(self._world.changes())
+
+    def _start(self) -> Worker:
+        self._started += 1
+        worker = Worker(
+            self._world,
+            holder=f"process {self._started}",
+            behaviour=self._behave,
+            deadline=5,
+            pauses=(0.2, 1, 5),
+        )
+        worker.store.latency = lambda: self._fate.random() * 0.1
+        return worker
+
+    async def _behave(self, _: Delivery) -> None:
+        match self._fate.randrange(8):
+            case 0:
+                raise ValueError
+            case 1:
+                await asyncio.sleep(60)
+            case 2:
+                await asyncio.sleep(self._fate.random() * 4)
+
+    async def _users_change(self) -> None:
+        for _ in range(self._fate.randrange(4)):
+            one = self._fate.choice(list(self._versions))
+            self._versions[one] += 1
+            await self._world.live(one, self._versions[one])
+
+    async def _something_befalls(self, place: int) -> None:
+        worker = self._workers[place]
+        match self._fate.randrange(20):
+            case 0:
+                worker.kill()
+                self._gone.append(worker)
+                self._workers[place] = self._start()
+            case 1:
+                worker.store.is_away = None
+                await worker.end(grace=self._fate.random())
+                self._workers[place] = self._start()
+            case 2:
+                worker.store.is_away = StorageUnavailable()
+            case 3:
+                worker.store.is_away = None
+
+
+@pytest.mark.parametrize("seed", range(10))
+@in_virtual_time
+async def test_whatever_happens_each_change_arrives_and_each_users_in_order(seed: int) -> None:
+    history = History(seed)
+    await history.live(150)
+    await history.heal()
+    await history.judge()
