@@ -102,6 +102,58 @@ class OperatorAction:
     result: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSession:
+    """A sign-in at the console. `key` is the hash of the secret in its cookie.
+
+    `ground` is the permission that it rests on, as the console names it. `user_id` and
+    `clerk_session_id` are set if a Clerk session was its ground. `confirmed_ago` is how long ago,
+    by the store's clock, the Clerk session last proved to be good.
+    """
+
+    key: bytes
+    ground: str
+    user_id: UserId | None = None
+    clerk_session_id: str | None = None
+    confirmed_ago: timedelta = timedelta(0)
+
+
+class ConsoleSessions(Protocol):
+    """The sign-ins that have not ended. Each method raises `StorageUnavailable`."""
+
+    async def open(self, session: ConsoleSession, lifetime: timedelta) -> None:
+        """Keep a new sign-in for that long, confirmed now."""
+        ...
+
+    async def find(self, key: bytes) -> ConsoleSession | None:
+        """The sign-in, or None if it has ended or expired."""
+        ...
+
+    async def confirm(self, key: bytes) -> None:
+        """Its Clerk session has proved to be good now."""
+        ...
+
+    async def end(self, key: bytes) -> None:
+        """End that sign-in, if there is one."""
+        ...
+
+    async def end_all_of(self, user_id: UserId) -> None:
+        """End every sign-in of one Clerk user."""
+        ...
+
+
+class ClerkSessions(Protocol):
+    """Clerk's sessions and roles. Each method raises `IdentityProviderUnavailable`."""
+
+    async def is_active(self, session_id: str, user_id: UserId) -> bool:
+        """Whether that session is active, and of that user."""
+        ...
+
+    async def has_role(self, user_id: UserId, organisation: str, role: str) -> bool:
+        """Whether the user has that role (without `org:`) in that organisation."""
+        ...
+
+
 class ConsoleReads(Protocol):
     """The store as the console reads it. Every answer is bounded, however much is stored.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from domain.backfill import Backfill
-from domain.console import AuditTrail, ConsoleReads
+from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
 from domain.ports import (
     Checkpoints,
     DeliveryReader,
@@ -50,6 +50,7 @@ class Store:
     exclusive: Exclusive
     audit: AuditTrail
     reads: ConsoleReads
+    console_sessions: ConsoleSessions
     schema: Callable[[], Awaitable[SchemaState]]
 
 
@@ -61,6 +62,7 @@ class Clerk:
     delivery_reader: DeliveryReader
     bulk: IdentityProvider
     clock: IdentityProviderClock
+    sessions: ClerkSessions
     instance_id: str | None
 
 

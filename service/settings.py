@@ -5,10 +5,11 @@
 
 import re
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -36,7 +37,15 @@ _CLERK_API = "https://api.clerk.com"
 PREFIX = "CLERK_USER_SYNC_"
 """May stand before the name of every setting in the environment."""
 
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+CommaSeparatedSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)]
 
 
 class StoreSettings(BaseSettings):
@@ -101,7 +110,9 @@ class Settings(StoreSettings):
     clerk_issuer: str | None = Field(default=None, validate_default=True)
     clerk_jwks_url: str | None = None
     clerk_jwt_key: SecretStr | None = None
-    clerk_webhook_signing_secret: Annotated[tuple[SecretStr, ...], NoDecode]
+    clerk_webhook_signing_secret: Annotated[
+        tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)
+    ]
     clerk_authorized_parties: CommaSeparated = ()
     clerk_missing_azp: Literal["reject", "allow"] = "reject"
     clerk_audience: str | None = None
@@ -130,6 +141,7 @@ class Settings(StoreSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     cors_origins: CommaSeparated = ()
+    trusted_proxies: CommaSeparated = ()
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     docs: bool = False
     drain_seconds: float = Field(default=1.0, ge=0, le=60)
@@ -141,20 +153,6 @@ class Settings(StoreSettings):
     no_proxy: str = ""
     ssl_cert_file: str | None = None
     ssl_cert_dir: str | None = None
-
-    @field_validator(
-        "clerk_authorized_parties",
-        "clerk_webhook_signing_secret",
-        "console_readers",
-        "console_operators",
-        "cors_origins",
-        mode="before",
-    )
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("clerk_secret_key")
     @classmethod
@@ -206,6 +204,14 @@ class Settings(StoreSettings):
         if not all(_GRANT.fullmatch(value) for value in values):
             raise ValueError("give user_… or org_…:role, comma-separated")
         return values
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_network(value, strict=False)) for value in values)
+        except ValueError:
+            raise ValueError("give addresses or networks such as 10.0.0.0/8") from None
 
     @field_validator("clerk_authorized_parties", "cors_origins")
     @classmethod

@@ -56,6 +56,9 @@ RELATIONS: Mapping[str, Relation] = {
         frozenset({"subscription", "position", "clerk_id", "state", "attempts"}),
         (*_WRITE, "DELETE"),
     ),
+    "console_sessions": Relation(
+        "0012", frozenset({"key", "ground", "confirmed_at", "expires_at"}), (*_WRITE, "DELETE")
+    ),
     "users_live": Relation("0009", frozenset({"id", "clerk_id", "observed_at", "synced_by"}), ()),
 }
 """All our tables and views, without the version table."""

@@ -257,6 +257,20 @@ class CheckpointRow(Table, table=True):
     saved_at: datetime = _time(now=True)
 
 
+class ConsoleSessionRow(Table, table=True):
+    """A sign-in at the console. `domain.console.ConsoleSession` says what the columns mean."""
+
+    __tablename__ = "console_sessions"
+
+    key: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    ground: str = _text(required=True)
+    clerk_id: str | None = _text()
+    clerk_session_id: str | None = _text()
+    opened_at: datetime = _time(now=True)
+    confirmed_at: datetime = _time(now=True)
+    expires_at: datetime | None = _time(required=True)
+
+
 class ActionRow(Table, table=True):
     """One action of an operator, for the audit trail."""
 

@@ -157,6 +157,22 @@ def _create_token(call: Call) -> Any:
     return {"object": "token", "jwt": call.clerk.token_of_session(call.path["session_id"], seconds)}
 
 
+def _list_memberships(call: Call) -> Any:
+    """OpenAPI `OrganizationMemberships`, with the fields that tell who has which role."""
+    user_id = call.path["user_id"]
+    memberships = [
+        {
+            "object": "organization_membership",
+            "id": f"orgmem_{organisation}",
+            "role": role,
+            "organization": {"object": "organization", "id": organisation},
+            "public_user_data": {"user_id": user_id},
+        }
+        for organisation, role in call.clerk.roles.get(user_id, {}).items()
+    ]
+    return {"data": memberships, "total_count": len(memberships)}
+
+
 def _of_user(act: Callable[[ClerkInstance, str], Any]) -> Callable[[Call], Any]:
     return lambda call: act(call.clerk, call.path["user_id"])
 
@@ -187,6 +203,12 @@ OPERATIONS = (
     Operation("LockUser", "POST", "/v1/users/{user_id}/lock", _of_user(ClerkInstance.lock_user)),
     Operation(
         "UnlockUser", "POST", "/v1/users/{user_id}/unlock", _of_user(ClerkInstance.unlock_user)
+    ),
+    Operation(
+        "UsersGetOrganizationMemberships",
+        "GET",
+        "/v1/users/{user_id}/organization_memberships",
+        _list_memberships,
     ),
     Operation("CreateSession", "POST", "/v1/sessions", _create_session),
     Operation(

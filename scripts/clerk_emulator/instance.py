@@ -57,6 +57,7 @@ class ClerkInstance:
         self.clock = clock
         self.users = Users()
         self.sessions = Sessions()
+        self.roles: dict[str, dict[str, str]] = {}
         self.keys = SigningKeys(self.config.instance_id, signing_key)
         self.faults = Faults()
         self.calls = Calls()
@@ -82,6 +83,10 @@ class ClerkInstance:
         await self.sender.stop()
 
     # Users
+
+    def set_roles(self, user_id: str, /, **roles: str) -> None:
+        """The user's organisations and their role in each, as in `org_2abc="org:admin"`."""
+        self.roles[user_id] = roles
 
     def create_user(self, /, **params: Any) -> dict[str, Any]:
         """`POST /v1/users`, as in `create_user(email_address=["ada@example.com"])`."""

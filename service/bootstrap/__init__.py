@@ -153,12 +153,21 @@ def _console(
         from service.console.rendering import Templates  # noqa: PLC0415
         from service.console.room import Room  # noqa: PLC0415
         from service.console.runs import Runs  # noqa: PLC0415
+        from service.console.sign_ins import SignIns  # noqa: PLC0415
 
     store = services.store
     runs = Runs(audit=store.audit, exclusive=store.exclusive, log=log)
     stack.push_async_callback(runs.close)
+    access = Access(settings)
     return Room(
-        access=Access(settings),
+        access=access,
+        sign_ins=SignIns(
+            access=access,
+            kept=store.console_sessions,
+            users=store.users,
+            clerk=services.clerk.sessions,
+            audit=store.audit,
+        ),
         templates=Templates(),
         runs=runs,
         services=services,

@@ -32,6 +32,7 @@ async def clerk_of(stack: AsyncExitStack, settings: Settings, transport: Transpo
         delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
         bulk=bulk,
         clock=bulk,
+        sessions=bulk,
         instance_id=settings.clerk_instance_id,
     )
 

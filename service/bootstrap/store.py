@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
+from adapters.postgres.console_sessions import PostgresConsoleSessions
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.journal import PostgresJournal
@@ -76,6 +77,7 @@ def store_of(database: Database, dsn: str) -> Store:
         exclusive=PostgresExclusive(dsn, database.schema),
         audit=PostgresAuditTrail(database),
         reads=PostgresConsoleReads(database),
+        console_sessions=PostgresConsoleSessions(database),
         schema=lambda: schema_state(database),
     )
 

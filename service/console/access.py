@@ -1,177 +1,147 @@
-"""Who may use the console: the tokens and lists of the settings, and the tickets of a sign-in."""
+"""Who may use the console, by its settings, and how often an address may guess."""
 
 import hashlib
 import hmac
 import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
-from secrets import token_urlsafe
+from ipaddress import ip_address, ip_network
 from typing import Any
 
-import jwt
+from cachetools import TTLCache
+from fastapi import Request
 from pydantic import SecretStr
 
 from domain.ports import Session
-from domain.user import UserId, parse_user_id
+from domain.user import UserId
 from service.settings import Settings
 
-COOKIE = "console_ticket"
-
-WITH_A_TOKEN = timedelta(hours=8)
-WITH_A_SESSION = timedelta(hours=1)
-"""How long a sign-in lasts. The console does not hear of it when Clerk ends a session earlier."""
-
 ATTEMPTS = 10
-ATTEMPTS_WITHIN = 60.0
-"""Seconds."""
-ADDRESSES_REMEMBERED = 1000
-"""Beyond this number all are forgotten at once: a token is too long to be guessed anyway."""
+"""Failed sign-ins that an address may make within a minute."""
+
+FAILURES_ON_THE_TRAIL = 100
+"""Failed sign-ins that are written to the audit trail within a minute, of all addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
     """A person who is let in. `name` is for the audit trail; `user_id` is set for a Clerk user.
 
-    `session` identifies this sign-in; the proof in a form is bound to it.
+    `form_proof` is known only to pages that were shown in this sign-in.
     """
 
     name: str
     may_act: bool
-    session: str
+    form_proof: str
     user_id: UserId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a ground permits. Without a name, the visitor is named by their Clerk id."""
+
+    may_act: bool
+    name: str = ""
+
+
 class Access:
-    """The rules of the settings, and the tickets that a sign-in is exchanged for."""
+    """The grounds on which the settings let people in.
+
+    A ground is `token:` and a fingerprint, a Clerk user id, or a role as `org_…:role`.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._tokens = {
-            "reader token": _secret(settings.console_token),
-            "operator token": _secret(settings.console_operator_token),
+        self._key = settings.clerk_secret_key.get_secret_value().encode()
+        self.rights: Mapping[str, Right] = {
+            **dict.fromkeys(settings.console_readers, Right(may_act=False)),
+            **dict.fromkeys(settings.console_operators, Right(may_act=True)),
+            **self._of_token(settings.console_token, Right(may_act=False, name="reader token")),
+            **self._of_token(
+                settings.console_operator_token, Right(may_act=True, name="operator token")
+            ),
         }
-        self._readers = frozenset(settings.console_readers)
-        self._operators = frozenset(settings.console_operators)
         self._bodies = settings.console_bodies
-        self._tickets = Tickets(_key(settings))
-        self.attempts = Attempts()
-        self.takes_sessions = bool(self._readers or self._operators)
-        self.takes_tokens = any(self._tokens.values())
+        self.takes_sessions = bool(settings.console_readers or settings.console_operators)
+        self.takes_tokens = bool(settings.console_token or settings.console_operator_token)
+        self.attempts = Limit(ATTEMPTS)
+        self.failures_on_the_trail = Limit(FAILURES_ON_THE_TRAIL)
+        self._proxies = tuple(ip_network(one, strict=False) for one in settings.trusted_proxies)
 
-    def with_token(self, unverified_token: str) -> Visitor | None:
-        """Compares with both tokens in constant time."""
-        given = unverified_token.encode()
-        equal = [name for name, token in self._tokens.items() if _same(given, token)]
-        if not equal:
+    def of_token(self, unverified_token: str) -> str | None:
+        """The ground that a token is, or None. Takes as long for any token."""
+        given = self._fingerprint(unverified_token)
+        equal = [ground for ground in self.rights if compare_digest(ground, given)]
+        return equal[0] if equal else None
+
+    def of_session(self, session: Session) -> str | None:
+        """The ground that a proven Clerk session has, the one that may act if there are two.
+
+        There is none for a person who impersonates the user.
+        """
+        if session.actor is not None:
             return None
-        return Visitor(name=equal[-1], may_act=equal[-1] == "operator token", session="")
+        candidates = (session.user_id, _role(session.claims))
+        grounds = [one for one in candidates if one in self.rights]
+        return max(grounds, key=lambda one: self.rights[one].may_act, default=None)
 
-    def with_session(self, session: Session) -> Visitor | None:
-        may_act = is_granted(session, self._operators)
-        if not (may_act or is_granted(session, self._readers)):
-            return None
-        return Visitor(
-            name=session.user_id,
-            may_act=may_act,
-            session=session.session_id,
-            user_id=session.user_id,
-        )
-
-    def with_ticket(self, unverified_ticket: str) -> Visitor | None:
-        return self._tickets.visitor(unverified_ticket)
-
-    def ticket(self, visitor: Visitor) -> tuple[str, timedelta]:
-        """A ticket and its lifetime."""
-        lifetime = WITH_A_SESSION if visitor.user_id else WITH_A_TOKEN
-        return self._tickets.issue(visitor, lifetime), lifetime
-
-    def form_proof(self, visitor: Visitor) -> str:
-        return self._tickets.form_proof(visitor)
-
-    def is_our_form(self, visitor: Visitor, unverified_proof: str) -> bool:
-        return compare_digest(self.form_proof(visitor).encode(), unverified_proof.encode())
+    def proof(self, secret: str) -> str:
+        """The proof in the forms of one sign-in."""
+        return hmac.new(self._key, f"form:{secret}".encode(), hashlib.sha256).hexdigest()
 
     def may_see_bodies(self, visitor: Visitor) -> bool:
         return self._bodies == "readers" or (self._bodies == "operators" and visitor.may_act)
 
+    def address_of(self, request: Request) -> str:
+        """The address that a request comes from: the nearest that is not a trusted proxy.
 
-class Tickets:
-    """Signed, expiring tickets for a cookie. A new `key` ends every sign-in."""
+        `X-Forwarded-For` is read from its end, and no further than the first address that
+        TRUSTED_PROXIES does not list: whatever stands before that, a client can write.
+        """
+        address = request.client.host if request.client else ""
+        hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        while hops and _is_within(address, self._proxies):
+            address = _without_port(hops.pop().strip())
+        return address
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
+    def _of_token(self, token: SecretStr | None, right: Right) -> dict[str, Right]:
+        return {self._fingerprint(token.get_secret_value()): right} if token else {}
 
-    def issue(self, visitor: Visitor, lifetime: timedelta) -> str:
-        claims = {
-            "aud": "console",
-            "sub": visitor.name,
-            "act": visitor.may_act,
-            "jti": token_urlsafe(16),
-            "exp": datetime.now(UTC) + lifetime,
-        }
-        return jwt.encode(claims, self._key, algorithm="HS256")
-
-    def visitor(self, unverified_ticket: str) -> Visitor | None:
-        """None for a ticket that is expired or was not issued with this key."""
-        try:
-            claims = jwt.decode(
-                unverified_ticket,
-                self._key,
-                algorithms=["HS256"],
-                audience="console",
-                options={"require": ["exp", "sub", "jti", "aud"]},
-            )
-        except jwt.InvalidTokenError:
-            return None
-        name = claims["sub"]
-        return Visitor(
-            name=name,
-            may_act=claims["act"] is True,
-            session=claims["jti"],
-            user_id=parse_user_id(name) if name.startswith("user_") else None,
-        )
-
-    def form_proof(self, visitor: Visitor) -> str:
-        """What only a page shown to this visitor, in this sign-in, can know."""
-        about = f"form:{visitor.name}:{visitor.session}".encode()
-        return hmac.new(self._key, about, hashlib.sha256).hexdigest()
+    def _fingerprint(self, token: str) -> str:
+        digest = hmac.new(self._key, f"console token:{token}".encode(), hashlib.sha256)
+        return f"token:{digest.hexdigest()}"
 
 
-class Attempts:
-    """Failed sign-ins, by the address they come from."""
+class Limit:
+    """Counts events by a name, up to `allowed` within a minute after the last that was counted."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failures: defaultdict[str, deque[float]] = defaultdict(deque)
+    def __init__(self, allowed: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._allowed = allowed
+        self._counts: TTLCache[str, int] = TTLCache(maxsize=1000, ttl=60, timer=clock)
 
-    def are_exhausted(self, address: str) -> bool:
-        failures = self._failures.get(address, deque())
-        while failures and failures[0] <= self._clock() - ATTEMPTS_WITHIN:
-            failures.popleft()
-        return len(failures) >= ATTEMPTS
-
-    def failed(self, address: str) -> None:
-        if len(self._failures) >= ADDRESSES_REMEMBERED:
-            self._failures.clear()
-        self._failures[address].append(self._clock())
+    def allows(self, name: str = "") -> bool:
+        """Count one more, unless there are too many already."""
+        count = self._counts.get(name, 0)
+        if count < self._allowed:
+            self._counts[name] = count + 1
+        return count < self._allowed
 
 
-def is_granted(session: Session, grants: Collection[str]) -> bool:
-    """Whether the user, or the role in the active organisation, is among the grants.
+def network_of(address: str, v4: int = 32, v6: int = 64) -> str:
+    """The network of an address: who has an IPv6 address has at least 2^64 of them (RFC 6177)."""
+    try:
+        version = ip_address(address).version
+    except ValueError:
+        return address
+    return str(
+        ip_network(f"{address.partition('%')[0]}/{v4 if version == 4 else v6}", strict=False)
+    )
 
-    Never for a person who impersonates the user. A role counts in one organisation only: anyone
-    may make an organisation and be its admin.
-    """
-    if session.actor is not None:
-        return False
-    return session.user_id in grants or _role(session.claims) in grants
 
-
-def _role(claims: Mapping[str, Any]) -> str | None:
+def _role(claims: Mapping[str, Any]) -> str:
     """The role as `org_…:role`. Source: Clerk, "Session tokens".
 
+    A role counts in one organisation only: anyone may make an organisation and be its admin.
     Version 2 has `o.id` and `o.rol`; version 1 has `org_id` and `org_role`, with `org:` before it.
     """
     active = claims.get("o")
@@ -180,27 +150,21 @@ def _role(claims: Mapping[str, Any]) -> str | None:
     return _named(claims.get("org_id"), claims.get("org_role"))
 
 
-def _named(organisation: object, role: object) -> str | None:
+def _named(organisation: object, role: object) -> str:
     if not (isinstance(organisation, str) and isinstance(role, str)):
-        return None
+        return ""
     return f"{organisation}:{role.removeprefix('org:')}"
 
 
-def _same(given: bytes, token: bytes) -> bool:
-    return compare_digest(given, token) and bool(token)
+def _is_within(address: str, networks: Collection[Any]) -> bool:
+    try:
+        return any(ip_address(address) in network for network in networks)
+    except ValueError:
+        return False
 
 
-def _secret(value: SecretStr | None) -> bytes:
-    return value.get_secret_value().encode() if value else b""
-
-
-def _key(settings: Settings) -> bytes:
-    """Depends on every setting that decides on access, so a change of any ends every sign-in."""
-    tokens = (settings.console_token, settings.console_operator_token)
-    parts = [
-        *(_secret(token).hex() for token in tokens),
-        ",".join(settings.console_readers),
-        ",".join(settings.console_operators),
-    ]
-    secret = settings.clerk_secret_key.get_secret_value().encode()
-    return hmac.new(secret, f"console:{'|'.join(parts)}".encode(), hashlib.sha256).digest()
+def _without_port(text: str) -> str:
+    """Some proxies write `203.0.113.7:52100` or `[2001:db8::1]:52100`."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

@@ -9,6 +9,7 @@ from domain.sync_now import SyncNow
 from service.console.access import Access
 from service.console.rendering import Templates
 from service.console.runs import Runs
+from service.console.sign_ins import SignIns
 from service.services import Clerk, Services, Store
 
 
@@ -17,6 +18,7 @@ class Room:
     """The parts of one console, over the services of its application."""
 
     access: Access
+    sign_ins: SignIns
     templates: Templates
     runs: Runs
     services: Services

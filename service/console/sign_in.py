@@ -1,7 +1,5 @@
 """Signing in and out, and the static files: the routes that need no permission."""
 
-import re
-from datetime import timedelta
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -9,12 +7,21 @@ from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from service.console.access import COOKIE, Visitor
+from domain.ports import Session
+from service.console.access import network_of
 from service.console.answers import ConsoleRoute, Refused, SignInNeeded, base_of, room_of
 from service.console.answers import sign_in_page as page
 from service.console.rendering import HERE
 from service.console.room import Room
-from service.console.visit import read_form, require_same_origin, session_visitor
+from service.console.sign_ins import LIFETIME
+from service.console.visit import (
+    browsers_session,
+    cookie_names,
+    is_loopback,
+    read_form,
+    require_same_origin,
+    unverified_secret,
+)
 
 router = APIRouter(route_class=ConsoleRoute)
 
@@ -22,8 +29,6 @@ _FILES = StaticFiles(directory=HERE / "static")
 
 _FOR_GOOD = "public, max-age=31536000, immutable"
 """The address of a file changes with its content."""
-
-_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
 
 @router.get("/static/{name}")
@@ -44,55 +49,71 @@ async def sign_in_form(request: Request) -> Response:
 
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
-    """Exchanges a token, or the Clerk session of this browser, for a ticket."""
+    """Exchanges a token, or the Clerk session of this browser, for a sign-in of its own."""
     room = room_of(request)
     require_same_origin(request)
+    is_plain = _is_plain_loopback(request)
     fields = await read_form(request)
-    address = request.client.host if request.client else ""
-    if room.access.attempts.are_exhausted(address):
-        raise SignInNeeded("Too many attempts. Try again in a minute.", 429)
-    visitor = await _visitor(request, room, fields.get("token", "").strip())
-    if visitor is None:
-        room.access.attempts.failed(address)
-        raise SignInNeeded("That does not open the console.")
-    audit = room.store.audit
-    action_id = await audit.begin(who=visitor.name, action="sign in", target=None, detail={})
-    await audit.end(action_id, result="signed in", detail={})
-    return _with_ticket(request, room, visitor, fields.get("after", ""))
+    token = fields.get("token", "").strip()
+    session = None if token else await browsers_session(request, room)
+    # The proof first: what is throttled is failure, so nobody can lock an operator out.
+    ground = room.access.of_session(session) if session else room.access.of_token(token)
+    if ground is None or (session and await room.sign_ins.is_locked_out(session.user_id)):
+        raise await _refusal(request, room, token, session)
+    await room.sign_ins.end_this(unverified_secret(request))
+    secret = await room.sign_ins.open(ground, session)
+    # Whatever `after` holds, the redirection stays within the console.
+    path = quote(fields.get("after", "").lstrip("/\\"), safe="/?&=:%+@.,-_~")
+    answer = RedirectResponse(f"{base_of(request)}/{path}".rstrip("/"), 303)
+    safe, plain = cookie_names(request)
+    answer.set_cookie(
+        plain if is_plain else safe,
+        secret,
+        max_age=int(LIFETIME.total_seconds()),
+        path=base_of(request) if is_plain else "/",
+        httponly=True,
+        samesite="strict",
+        secure=not is_plain,
+    )
+    return answer
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    room_of(request)
+    room = room_of(request)
     require_same_origin(request)
+    await room.sign_ins.end(unverified_secret(request))
     answer = RedirectResponse(f"{base_of(request)}/sign-in", 303)
-    answer.delete_cookie(COOKIE, path=base_of(request))
+    safe, plain = cookie_names(request)
+    answer.delete_cookie(safe, path="/", secure=True, httponly=True, samesite="strict")
+    answer.delete_cookie(plain, path=base_of(request), httponly=True, samesite="strict")
     return answer
 
 
-async def _visitor(request: Request, room: Room, unverified_token: str) -> Visitor | None:
-    if unverified_token:
-        return room.access.with_token(unverified_token)
-    return await session_visitor(request, room)
+def _is_plain_loopback(request: Request) -> bool:
+    """Whether the browser itself is at plain http on loopback, by the `Origin` that it sends.
+
+    The Host header does not tell: a proxy may replace it. Raises `Refused` for plain http to any
+    other host, where the cookie would not be kept.
+    """
+    scheme, _, netloc = request.headers.get("origin", "").partition("://")
+    if scheme == "http" and not is_loopback(netloc):
+        words = "Open it at https://. Plain http is for this machine only (localhost)."
+        raise Refused(400, "The console needs https", words)
+    return scheme == "http"
 
 
-def _with_ticket(request: Request, room: Room, visitor: Visitor, after: str) -> Response:
-    ticket, lifetime = room.access.ticket(visitor)
-    # Whatever `after` holds, the redirection stays within the console.
-    path = quote(after.lstrip("/\\"), safe="/?&=:%+@.,-_~")
-    answer = RedirectResponse(f"{base_of(request)}/{path}".rstrip("/"), 303)
-    _set_cookie(request, answer, ticket, lifetime)
-    return answer
-
-
-def _set_cookie(request: Request, answer: Response, ticket: str, lifetime: timedelta) -> None:
-    answer.set_cookie(
-        COOKIE,
-        ticket,
-        max_age=int(lifetime.total_seconds()),
-        path=base_of(request),
-        httponly=True,
-        samesite="strict",
-        # A client that lies about the host gets a cookie that harms only its own browser.
-        secure=_LOOPBACK.fullmatch(request.headers.get("host", "")) is None,
-    )
+async def _refusal(
+    request: Request, room: Room, token: str, session: Session | None
+) -> SignInNeeded:
+    """Counts and records the failure. Without a token or session there is nothing to guess with."""
+    if not token and session is None:
+        return SignInNeeded("Enter a token. There is no Clerk session in this browser.")
+    address = room.access.address_of(request)
+    if not room.access.attempts.allows(network_of(address)):
+        return SignInNeeded("Too many attempts. Try again in a minute.", 429)
+    who = session.user_id if session else "unknown"
+    reason = "the user is on no list" if session else "a wrong token"
+    # Enough to see where it comes from, and no person's address: the trail is kept for good.
+    await room.sign_ins.failed(who, network_of(address, v4=24, v6=48), reason)
+    return SignInNeeded("That does not open the console.")

@@ -4,8 +4,10 @@ Permission depends on the person alone: no path, no method and no Host makes a d
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from hmac import compare_digest
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
@@ -13,16 +15,19 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import ClientDisconnect
 
-from domain.errors import InvalidSession, SessionPending, SyncError
-from domain.user import LocalUser
+from domain.errors import InvalidSession, SessionPending, SigningKeysUnavailable, SyncError
+from domain.ports import Session
 from service.auth import unverified_token
-from service.console.access import COOKIE, Visitor
-from service.console.answers import VISITOR, Refused, SignInNeeded, base_of, room_of
+from service.console.access import Visitor
+from service.console.answers import AT, VISITOR, Refused, SignInNeeded, base_of, room_of
 from service.console.room import Room
+from service.console.sign_ins import Browser
 from service.log import note
 
 SESSION_COOKIE = "__session"
 """Clerk's own cookie, on the domain of the application."""
+
+_LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 
 MAX_FORM_BYTES = 16 * 1024
 MAX_FORM_FIELDS = 20
@@ -46,7 +51,7 @@ class Visit:
         everywhere = {
             "base": self.base,
             "visitor": self.visitor,
-            "form_proof": self.room.access.form_proof(self.visitor),
+            "form_proof": self.visitor.form_proof,
             "may_see_bodies": self.may_see_bodies,
         }
         return HTMLResponse(self.room.templates.render(template, {**everywhere, **facts}), status)
@@ -85,7 +90,7 @@ async def reading(request: Request) -> Visit:
     """Raises `SignInNeeded`."""
     room = room_of(request)
     visitor = await _visitor(request, room)
-    if visitor is None or await _is_locked_out(room, visitor):
+    if visitor is None:
         raise SignInNeeded
     setattr(request.state, VISITOR, visitor)
     note(request.scope, user_id=visitor.user_id)
@@ -109,7 +114,8 @@ async def posted(request: Request, visit: Acting) -> Mapping[str, str]:
     """The fields of a form that a page of ours showed to this visitor. Raises `Refused`."""
     require_same_origin(request)
     fields = await read_form(request)
-    if not visit.room.access.is_our_form(visit.visitor, fields.get("form_proof", "")):
+    given, wanted = fields.get("form_proof", ""), visit.visitor.form_proof
+    if not compare_digest(given.encode(), wanted.encode()):
         words = "Open the page again, and confirm there."
         raise Refused(403, "That form is not from this console", words)
     return fields
@@ -152,37 +158,71 @@ def require_same_origin(request: Request) -> None:
         ours = site == "same-origin"
     else:
         origin = request.headers.get("origin")
-        ours = origin is None or origin.partition("://")[2] == request.headers.get("host")
+        ours = not origin or origin.partition("://")[2] == request.headers.get("host")
     if not ours:
         raise Refused(403, "Another site asked for that", "Nothing was done.")
 
 
-async def session_visitor(request: Request, room: Room) -> Visitor | None:
-    """The person that a proven Clerk session lets in. Raises `SigningKeysUnavailable`."""
-    if not room.access.takes_sessions:
-        return None
-    try:
-        session = await room.services.sessions.verify(_unverified_session(request))
-    except (InvalidSession, SessionPending):
-        return None
-    return room.access.with_session(session)
+async def browsers_session(request: Request, room: Room) -> Session | None:
+    """The proven Clerk session in Clerk's own cookie, or None."""
+    return await _proven(room, request.cookies.get(SESSION_COOKIE, ""))
+
+
+def cookie_names(request: Request) -> tuple[str, str]:
+    """The name of the cookie, and its name where the public side is plain http on loopback.
+
+    A browser takes a `__Host-` cookie only if it is `Secure` and of no other host (RFC 6265bis
+    §4.1.3). Its path is `/`, so a console under a prefix has a name of its own.
+    """
+    prefix = re.sub("[^A-Za-z0-9]+", "-", base_of(request).removesuffix(AT))
+    return f"__Host-console{prefix}", f"console{prefix}"
+
+
+def unverified_secret(request: Request) -> str:
+    """The secret in the cookie of a sign-in, or an empty text."""
+    safe, plain = cookie_names(request)
+    secret = request.cookies.get(safe, "")
+    # Another host of the same domain could plant the plain one, but not for loopback.
+    if not secret and is_loopback(request.headers.get("host", "")):
+        return request.cookies.get(plain, "")
+    return secret
+
+
+def is_loopback(netloc: str) -> bool:
+    return _LOOPBACK.fullmatch(netloc) is not None
 
 
 async def _visitor(request: Request, room: Room) -> Visitor | None:
-    ticket = request.cookies.get(COOKIE)
-    visitor = room.access.with_ticket(ticket) if ticket else None
-    return visitor or await session_visitor(request, room)
+    if secret := unverified_secret(request):
+        has_cookie = SESSION_COOKIE in request.cookies
+        session = await browsers_session(request, room) if has_cookie else None
+        return await room.sign_ins.visitor(secret, Browser(has_cookie, session))
+    if "authorization" in request.headers and room.access.takes_sessions:
+        return await _bearer(request, room)
+    return None
 
 
-def _unverified_session(request: Request) -> str:
-    if "authorization" in request.headers:
-        return unverified_token(request.scope["headers"])
-    return request.cookies.get(SESSION_COOKIE, "")
+async def _bearer(request: Request, room: Room) -> Visitor | None:
+    """A client that is no browser proves its Clerk session with each request."""
+    try:
+        session = await room.services.sessions.verify(unverified_token(request.scope["headers"]))
+    except (InvalidSession, SessionPending):
+        return None
+    ground = room.access.of_session(session)
+    if ground is None or await room.sign_ins.is_locked_out(session.user_id):
+        return None
+    return Visitor(
+        name=session.user_id,
+        may_act=room.access.rights[ground].may_act,
+        form_proof=room.access.proof(session.session_id),
+        user_id=session.user_id,
+    )
 
 
-async def _is_locked_out(room: Room, visitor: Visitor) -> bool:
-    """Whether the user is deleted or banned since they signed in."""
-    if visitor.user_id is None:
-        return False
-    record = await room.store.users.get(visitor.user_id)
-    return record is not None and not (isinstance(record, LocalUser) and not record.banned)
+async def _proven(room: Room, unverified_cookie: str) -> Session | None:
+    if not (unverified_cookie and room.access.takes_sessions):
+        return None
+    try:
+        return await room.services.sessions.verify(unverified_cookie)
+    except (InvalidSession, SessionPending, SigningKeysUnavailable):
+        return None

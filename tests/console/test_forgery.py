@@ -2,10 +2,9 @@
 
 import pytest
 
-from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
-from tests.console.visitors import OPERATOR, TOKENS, Visitor, proof_in, visitor_of
-from tests.running import Service, running_service
+from tests.console.visitors import OPERATOR, Visitor, proof_in, visitor_of
+from tests.running import Service
 from tests.service.tables import Sql
 
 PATH = f"/users/{ADA}/sync"
@@ -56,7 +55,7 @@ async def test_another_site_gets_nothing_done(
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"sec-fetch-site": "same-origin"}, {"origin": "http://localhost"}]
+    "headers", [{"origin": ""}, {"sec-fetch-site": "same-origin"}, {"origin": "http://localhost"}]
 )
 async def test_our_own_page_gets_it_done(
     operator: Visitor, sql: Sql, headers: dict[str, str]
@@ -96,35 +95,7 @@ async def test_what_is_no_form_is_refused(
     assert answer.status_code == status
 
 
-async def test_the_ticket_is_a_strict_cookie_of_the_console_alone(nobody: Visitor) -> None:
-    cookie = (await nobody.sign_in(OPERATOR)).headers["set-cookie"]
-    parts = {part.strip().lower() for part in cookie.split(";")[1:]}
-    assert parts == {"httponly", "max-age=28800", "path=/console", "samesite=strict"}
-    assert OPERATOR not in cookie
-
-
-async def test_away_from_this_machine_the_ticket_wants_https(nobody: Visitor) -> None:
-    answer = await nobody.post("/sign-in", {"token": OPERATOR}, {"host": "console.example"})
-    assert "secure" in answer.headers["set-cookie"].lower()
-
-
-@pytest.mark.parametrize("host", ["a/?b", "[::1", "localhost:99999999", "", "x" * 1000, "é"])
-async def test_no_host_upsets_a_sign_in(nobody: Visitor, host: str) -> None:
-    raw = {b"host": host.encode()}
-    answer = await nobody.http.post(
-        "/console/sign-in", data={"token": OPERATOR}, headers=list(raw.items())
-    )
-    assert answer.status_code == 303
-    assert "secure" in answer.headers["set-cookie"].lower()
-
-
-@pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
-async def test_on_this_machine_the_ticket_needs_no_https(nobody: Visitor, host: str) -> None:
-    answer = await nobody.post("/sign-in", {"token": OPERATOR}, {"host": host})
-    assert "secure" not in answer.headers["set-cookie"].lower()
-
-
-async def test_after_signing_out_the_browser_has_no_ticket(operator: Visitor) -> None:
+async def test_after_signing_out_the_browser_is_not_let_in(operator: Visitor) -> None:
     await operator.post("/sign-out")
     assert (await operator.get()).status_code == 401
 
@@ -149,29 +120,6 @@ async def test_a_sign_in_leads_into_the_console_and_nowhere_else(
     assert (await nobody.sign_in(OPERATOR, after)).headers["location"] == location
 
 
-async def test_guessing_is_ended_for_a_while(clerk: ClerkEmulator, store_url: str) -> None:
-    async with (
-        running_service(clerk, store_url, **TOKENS) as service,
-        visitor_of(service.app) as visitor,
-    ):
-        answers = [(await visitor.sign_in(f"guess {n}")).status_code for n in range(12)]
-        assert answers == [401] * 10 + [429] * 2
-        assert (await visitor.sign_in(OPERATOR)).status_code == 429
-
-
-async def test_changed_tokens_end_every_sign_in(clerk: ClerkEmulator, store_url: str) -> None:
-    async with (
-        running_service(clerk, store_url, **TOKENS) as service,
-        visitor_of(service.app) as visitor,
-    ):
-        await visitor.sign_in(OPERATOR)
-        ticket = visitor.http.cookies["console_ticket"]
-    changed = {**TOKENS, "console_token": "another-token-0123456789abcdef0123456789"}
-    async with running_service(clerk, store_url, **changed) as service:
-        answer = await service.http.get("/console", headers={"cookie": f"console_ticket={ticket}"})
-        assert answer.status_code == 401
-
-
 async def test_a_link_from_elsewhere_is_followed_once_more_from_our_own_page(
     nobody: Visitor,
 ) -> None:
@@ -181,7 +129,7 @@ async def test_a_link_from_elsewhere_is_followed_once_more_from_our_own_page(
     assert (answer.status_code, 'http-equiv="refresh"' in answer.text) == (200, True)
 
 
-async def test_a_page_whose_ticket_has_run_out_is_asked_for_again(nobody: Visitor) -> None:
+async def test_a_page_whose_sign_in_has_ended_is_loaded_again(nobody: Visitor) -> None:
     answer = await nobody.http.get("/console/deliveries", headers={"hx-request": "true"})
     assert (answer.status_code, answer.headers["hx-refresh"]) == (401, "true")
 

@@ -13,11 +13,10 @@ from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.console.rendering import because, visible
-from service.console.room import console_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
 from tests.console.hostile import HOSTILE
-from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
+from tests.console.visitors import COOKIE, OPERATOR, TOKENS, Visitor, visitor_of
 from tests.running import Service, running_service
 from tests.service.tables import Sql
 
@@ -324,18 +323,14 @@ async def test_under_a_prefix_every_link_has_it(clerk: ClerkEmulator, store_url:
         assert re.findall(r'(?:src|href|action|hx-get)="(?!/ops/sync/console|#)[^"]*"', page) == []
 
 
-async def test_a_store_that_is_away_is_told_on_the_overview(clerk: ClerkEmulator) -> None:
+async def test_a_store_that_is_away_is_named(clerk: ClerkEmulator) -> None:
     nowhere = "postgresql://nobody:nothing@127.0.0.1:9/nowhere"
     async with (
         running_service(clerk, nowhere, **TOKENS) as service,
         visitor_of(service.app) as visitor,
     ):
-        room = console_of(service.app)
-        assert room is not None
-        operator = room.access.with_token(OPERATOR)
-        assert operator is not None
-        visitor.headers["cookie"] = f"console_ticket={room.access.ticket(operator)[0]}"
-        page = (await visitor.get()).text
-        assert "The store cannot be reached" in page
-        assert "Quarantine</h3>" not in page  # nobody knows
-        assert (await visitor.get("/deliveries")).status_code == 503
+        visitor.headers["cookie"] = f"{COOKIE}=any"
+        for path in ("", "/deliveries", "/drift/check"):
+            page = await visitor.get(path)
+            assert (page.status_code, "The store cannot be reached" in page.text) == (503, True)
+        assert (await visitor.sign_in(OPERATOR)).status_code == 503

@@ -14,6 +14,9 @@ READER = "reader-token-for-tests-0123456789abcdef"
 OPERATOR = "operator-token-for-tests-0123456789abcdef"
 TOKENS: dict[str, Any] = {"console_token": READER, "console_operator_token": OPERATOR}
 
+COOKIE = "console"
+"""The name of the cookie on loopback."""
+
 _PROOF = re.compile(r'name="form_proof" value="([0-9a-f]+)"')
 _FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
 
@@ -45,7 +48,7 @@ class Visitor:
         return await self.http.post(
             f"{self.base}{path}",
             data=fields or {"nothing": ""},
-            headers={**self.headers, **(headers or {})},
+            headers={"origin": "http://localhost", **self.headers, **(headers or {})},
         )
 
     async def sign_in(self, token: str, after: str = "") -> httpx.Response:
@@ -61,7 +64,7 @@ class Visitor:
 
 @asynccontextmanager
 async def visitor_of(app: FastAPI, root_path: str = "") -> AsyncIterator[Visitor]:
-    """On loopback, where a cookie needs no https."""
+    """A browser at plain http on loopback, by the `Origin` of its forms."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False, root_path=root_path)
     async with httpx.AsyncClient(
         transport=transport, base_url="http://localhost", timeout=30

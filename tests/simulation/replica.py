@@ -92,6 +92,7 @@ class Replica:
                 exclusive=store,
                 audit=store,
                 reads=store,
+                console_sessions=store,
                 schema=_at_head,
             ),
             clerk=Clerk(
@@ -101,6 +102,7 @@ class Replica:
                 delivery_reader=ClerkDeliveryReader(instance_id=config.instance_id),
                 bulk=clerk,
                 clock=clerk,
+                sessions=clerk,
                 instance_id=config.instance_id,
             ),
             resolve_user=ResolveUser(self._store, clerk, clock=clock),

@@ -1,6 +1,7 @@
 """Reads users from Clerk's Backend API."""
 
 import math
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,6 +16,7 @@ from adapters.clerk.api.paging import PAGE_SIZE, Position
 from adapters.clerk.http import Answer
 from adapters.clerk.translate.json import Unreadable, read_json
 from adapters.clerk.translate.user import read_user
+from domain.console import ClerkSessions
 from domain.errors import IdentityProviderUnavailable, UserUnreadable
 from domain.ports import IdentityProvider, IdentityProviderClock, IdentityWriter, LeftOut, UserPage
 from domain.user import User, UserId, parse_user_id
@@ -24,6 +26,8 @@ API_VERSION = "2026-05-12"
 DEVELOPMENT_RATE = 90
 PRODUCTION_RATE = 900
 """Requests in 10 seconds: nine tenths of Clerk's quota for an instance."""
+
+_SESSION_ID = re.compile(r"sess_[A-Za-z0-9]{1,120}")
 
 _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
@@ -63,8 +67,8 @@ def default_rate(secret_key: str) -> int:
     return PRODUCTION_RATE if secret_key.startswith("sk_live_") else DEVELOPMENT_RATE
 
 
-class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWriter):
-    """Reads users, and writes our id, with a client made by `clerk_client`.
+class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWriter, ClerkSessions):
+    """Reads users and sessions, and writes our id, with a client made by `clerk_client`.
 
     `max_rate` is in requests per 10 seconds. `report` is called after every HTTP attempt. `clock`
     counts seconds and never goes back.
@@ -171,9 +175,40 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             raise IdentityProviderUnavailable(f"status {answer.status}")
         return True
 
+    async def is_active(self, session_id: str, user_id: UserId) -> bool:
+        if not _SESSION_ID.fullmatch(session_id):  # it must not reach a path
+            return False
+        answer = await self._calls.get("session", f"/sessions/{session_id}", {}, self._limits)
+        if _says_not_found(answer):
+            return False
+        fields = _json(answer)
+        if not isinstance(fields, dict) or fields.get("id") != session_id:
+            raise IdentityProviderUnavailable("the answer is not the session asked for")
+        return (fields.get("status"), fields.get("user_id")) == ("active", user_id)
+
+    async def has_role(self, user_id: UserId, organisation: str, role: str) -> bool:
+        """Of the first 500 organisations of the user, which is Clerk's own maximum of a page."""
+        path = f"/users/{parse_user_id(user_id)}/organization_memberships"
+        answer = await self._calls.get("memberships", path, {"limit": PAGE_SIZE}, self._limits)
+        if _says_not_found(answer):
+            return False
+        fields = _json(answer)
+        entries = fields.get("data") if isinstance(fields, dict) else None
+        if not isinstance(entries, list):
+            raise IdentityProviderUnavailable("the answer is not a list of memberships")
+        return any(_is_membership(entry, organisation, role) for entry in entries)
+
     async def _list(self, position: Position, order_by: str) -> Answer:
         params = {"limit": PAGE_SIZE, "order_by": order_by, **position.params}
         return await self._calls.get("list", "/users", params, self._bulk_limits)
+
+
+def _is_membership(entry: object, organisation: str, role: str) -> bool:
+    """OpenAPI `OrganizationMembership`: the role has `org:` before its name."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("organization"), dict):
+        return False
+    named = str(entry.get("role")).removeprefix("org:")
+    return (entry["organization"].get("id"), named) == (organisation, role)
 
 
 def _page(entries: Sequence[object], answer: Answer) -> UserPage:
