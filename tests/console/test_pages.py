@@ -56,7 +56,7 @@ async def test_every_answer_is_closed_to_everybody_else(reader: Visitor, path: s
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["x-robots-tag"] == "noindex, nofollow"
     if not path.startswith("/static"):
         assert headers["cache-control"] == "no-store"
