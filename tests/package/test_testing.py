@@ -15,7 +15,7 @@ from tests.postgres_server import temporary_database
 pytest_plugins = "pytester"
 
 GUIDES = PROJECT / "docs" / "guides"
-BLOCK = re.compile(r"(?s)```python\n(# (\S+\.py)\n.*?)```")
+BLOCK = re.compile(r"(?s)```(?:python|ini)\n(# (\S+)\n.*?)```")
 
 HostTests: TypeAlias = Callable[..., pytest.RunResult]
 
@@ -105,7 +105,7 @@ def test_the_code_of_the_guide_runs_on_an_embedded_server(
     monkeypatch.delenv("DATABASE_URL")
     models = blocks("joins-and-migrations.md")["models.py"]
     files = {**blocks("testing.md"), "models.py": models}
-    assert len(files) == 10
+    assert len(files) == 11
     host_tests(files).assert_outcomes(passed=11)
 
 
