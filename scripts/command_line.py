@@ -1,6 +1,6 @@
-"""The command `clerk-user-sync`: the service, what an operator runs, and the emulated Clerk.
+"""The command `clerk-user-sync`: the service, the operator's commands, and the Clerk emulator.
 
-`main` is what the package installs. Without the extra `cli` it says so in one sentence;
+The package installs `main`. Without the extra `cli` it prints how to install it;
 `python -m clerk_user_sync` serves and migrates without that extra.
 """
 
@@ -10,7 +10,7 @@ from service.extras import MissingExtra, extra
 
 
 def main() -> int:
-    """Run it. Answers with the exit code."""
+    """Run the command. Returns the exit code."""
     try:
         with extra("cli", "The command line"):
             from scripts.program import program  # noqa: PLC0415

@@ -34,18 +34,18 @@ def serve() -> None:
 
 
 def migrate() -> None:
-    """Bring the schema to this release's. It needs the settings of the database alone."""
+    """Bring the schema to this release's version. It needs only the settings of the database."""
     raise typer.Exit(service.main(["migrate"]))
 
 
 def healthcheck() -> None:
-    """Exit with 0 when the service on this machine's PORT answers, else with 1."""
+    """Exit with 0 if the service on this machine's PORT answers, otherwise with 1."""
     raise typer.Exit(health.main())
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A command of the command line. `examples`: what follows the program's name."""
+    """A command, with the examples and exit codes for its help. `examples` omit the program."""
 
     function: Callable[..., None]
     examples: tuple[str, ...]
@@ -69,7 +69,7 @@ ENTRIES: Mapping[str, Entry] = {
 
 
 def program() -> typer.Typer:
-    """All of it as one."""
+    """The command line with all commands."""
     app = typer.Typer(
         name=NAME,
         help="Keeps your own Postgres users table in agreement with Clerk.",
@@ -84,7 +84,7 @@ def program() -> typer.Typer:
 
 
 def _add_emulator(app: typer.Typer) -> None:
-    """Not where it is left out, as in the image."""
+    """Add the emulator's command, if the emulator is there: the image is built without it."""
     try:
         with extra("server", "The emulator"):
             from scripts.clerk_emulator.__main__ import main  # noqa: PLC0415
@@ -94,7 +94,7 @@ def _add_emulator(app: typer.Typer) -> None:
     app.command("emulator", epilog=_epilog(Entry(main, examples, _CHECKS)))(main)
 
 
-def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - Typer's signature
     if asked:
         print(f"{NAME} {version(NAME)}")
         raise typer.Exit
@@ -104,14 +104,14 @@ def _options(
     *,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Options of the program itself."""
+    """Options before the command."""
 
 
 def _epilog(entry: Entry) -> str:
-    """Typer sets each paragraph on a line of its own."""
+    """Typer prints each paragraph on its own line."""
     codes = ", ".join(f"{code:d} {code.meaning}" for code in entry.exit_codes)
     examples = (f"{NAME} {example}" for example in entry.examples)
     return "\n\n".join(("Examples:", *examples, f"Exit codes: {codes}."))

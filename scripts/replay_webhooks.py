@@ -1,11 +1,8 @@
-"""Makes the users table right again, and says why it was wrong.
+"""Repairs the users table, and explains how it came to differ from Clerk.
 
 `python -m scripts.replay_webhooks --help`, or `python scripts/replay_webhooks.py --help`.
 
-Exit codes (sysexits): 0 done, 64 usage, 65 bad data, 69 the store or Clerk is unavailable, 74 its
-output cannot be written, 75 another run is under way, 77 the key is wrong or another instance's,
-78 the settings are wrong or the schema is behind, 130 stopped by Ctrl-C, 141 nobody reads what it
-says. `doctor`: 1 where something is bad.
+The exit codes are in `scripts/commands/exit_codes.py` and in the help of every command.
 """
 
 import os
@@ -14,11 +11,11 @@ import sys
 from pathlib import Path
 
 if not __package__:
-    # Run by its path: Python looks in this folder, and the packages are beside it.
+    # Run by its path: Python has this folder on its path, and the packages are in the one above.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Ctrl-C while all this is imported: there is nothing to save and nothing to explain.
+    # Ctrl-C during the imports below ends the process without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import typer
@@ -38,21 +35,16 @@ _TYPERS_USAGE = 2
 
 
 def command_line() -> typer.Typer:
-    """The commands as one."""
+    """The command line with the operator's commands."""
     app = typer.Typer(
-        help="Makes the users table right again, and says why it was wrong.",
+        help="Repairs the users table, and explains how it came to differ from Clerk.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
     for command in COMMANDS:
         app.command()(command)
-    app.callback()(_of_several)
     return app
-
-
-def _of_several() -> None:
-    """Typer would make a lone command nameless."""
 
 
 def main() -> int:
@@ -60,26 +52,26 @@ def main() -> int:
 
 
 def run(app: typer.Typer) -> int:
-    """Run a command line. Answers with the exit code; Ctrl-C ends in words, not a traceback."""
-    _open_what_is_closed()
-    was_deadly = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-    if was_deadly:
+    """Run a command line. Returns the exit code, also after Ctrl-C."""
+    _open_closed_streams()
+    was_default = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if was_default:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except SystemExit as ended:
         return ExitCode.USAGE if ended.code == _TYPERS_USAGE else int(ended.code or 0)
     finally:
-        if was_deadly:
+        if was_default:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
     return ExitCode.OK
 
 
-def _open_what_is_closed() -> None:
-    """Started with `>&-`, as some schedulers do, Python has None there."""
+def _open_closed_streams() -> None:
+    """Python has None for a stream that is closed at the start (`>&-`), as some schedulers do."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 - as long as we are
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 - open to the end
 
 
 if __name__ == "__main__":

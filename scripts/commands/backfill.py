@@ -1,4 +1,4 @@
-"""`backfill`: all users of the Clerk instance."""
+"""`backfill`: copy all users of the Clerk instance."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,17 +12,17 @@ from scripts.commands.exit_codes import ExitCode
 from service.services import backfill_of
 
 Restart = Annotated[
-    bool, typer.Option("--restart", help="Begin with the first user, not where the last run ended.")
+    bool, typer.Option("--restart", help="Start at the first user, not where the last run stopped.")
 ]
 
 
 def backfill(*, restart: Restart = False, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Bring in every user of the Clerk instance; an interrupted run is taken up again."""
+    """Copy every user of the Clerk instance; the next run resumes an interrupted one."""
     command = Command(
         name="backfill",
         action="backfill",
         options={"restart": restart},
-        if_stopped="Every page written is saved; the same command goes on from there.",
+        if_stopped="Every page written is saved; the same command resumes there.",
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -1,4 +1,4 @@
-"""What every operator's command shares: its options, the lock, the schema, the audit trail."""
+"""The parts of every operator's command: options, lock, schema, audit trail."""
 
 import asyncio
 import os
@@ -24,18 +24,18 @@ from service.services import Operations
 from service.settings import Settings
 
 ASKED_ABOVE = 1000
-"""More writes than this need the operator's consent."""
+"""A run with more writes asks for the operator's consent."""
 
 _ENDED_WELL = (ExitCode.OK, ExitCode.INTERRUPTED)
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, however many there are.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; write nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for consent.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON object a line.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of one command. `tally` and `facts` become its final table."""
+    """One run of a command. `tally` and `facts` are shown in the final table."""
 
     name: str
     operations: Operations
@@ -47,7 +47,7 @@ class Run:
     yes: bool
 
     def report_left_out(self, users: Sequence[LeftOut]) -> None:
-        """Count and name users whom Clerk has in a form that cannot be kept."""
+        """Count and name users that Clerk has in a form that cannot be kept."""
         for user in users:
             self.tally["failed"] += 1
             self.screen.say(f"{user.clerk_id}: cannot be kept: {user.reason}")
@@ -55,7 +55,7 @@ class Run:
     def require_consent(self, count: int, what: str) -> None:
         """Ask before more than `ASKED_ABOVE` writes.
 
-        Raises `Refusal` if the operator does not agree, or if there is no terminal to ask at.
+        Raises `Refusal` if the operator does not agree, or if there is no terminal.
         """
         if count <= ASKED_ABOVE or self.dry_run or self.yes:
             return
@@ -72,11 +72,12 @@ Work = Callable[[Run], Awaitable[ExitCode]]
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command as the command line calls it.
+    """A command with its options.
 
-    `exclusive`: not beside another run. `counted`: it ends with the table of outcomes.
-    `if_stopped`: how to go on after Ctrl-C. `spared`: the words for a run that writes nothing.
-    `action`, `target` and `options` are for the audit trail; without `action` it writes nothing.
+    `exclusive`: it takes the operator's lock. `counted`: it ends with the table of outcomes.
+    `if_stopped`: the text after Ctrl-C. `spared`: the title's addition for a run that writes
+    nothing. `action`, `target` and `options` are for the audit trail; without `action` the run is
+    not recorded there.
     """
 
     name: str
@@ -123,15 +124,15 @@ class Command:
             )
             if self.action is None or self.dry_run:
                 return await work(run)
-            return await self._on_the_trail(self.action, work, run)
+            return await self._recorded(self.action, work, run)
 
-    async def _on_the_trail(self, action: str, work: Work, run: Run) -> ExitCode:
-        """The action is on the audit trail before it begins, and its result however it ends."""
+    async def _recorded(self, action: str, work: Work, run: Run) -> ExitCode:
+        """Do the work. The audit trail has the action before it begins, and its result after."""
         audit = run.operations.store.audit
         action_id = await audit.begin(
             who=f"cli:{_account()}", action=action, target=self.target, detail=self.options
         )
-        result = "broken off"
+        result = "interrupted"
         try:
             code = await work(run)
             counts = ", ".join(f"{count} {word}" for word, count in self.tally.items() if count)
@@ -143,7 +144,7 @@ class Command:
             result = f"failed: {refused}"
             raise
         finally:
-            # A store that is away must not hide why the run ended.
+            # An unavailable store must not replace the error that ended the run.
             with suppress(StorageUnavailable):
                 counted = {str(word): count for word, count in self.tally.items()}
                 detail = {**self.options, **counted, **self.facts}
@@ -151,7 +152,7 @@ class Command:
         return code
 
     def _show_table(self, screen: Screen, code: ExitCode) -> ExitCode:
-        """A run that never began has no table."""
+        """Show the table of outcomes, unless the run ended before its work began."""
         if not self.counted or not (self.tally or self.facts or code in _ENDED_WELL):
             return ExitCode.OK
         outcomes = self.tally.as_table()
@@ -188,7 +189,7 @@ async def _require_schema(available: Operations) -> None:
 
 
 def _account() -> str:
-    """The operating system's user. A container may run under a number without a name."""
+    """The operating system's user, or its number: in a container it may have no name."""
     try:
         return getuser()
     except (KeyError, OSError):

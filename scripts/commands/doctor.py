@@ -1,4 +1,4 @@
-"""`doctor`: checks everything that must be well, and says what to do where it is not."""
+"""`doctor`: check settings, store, Clerk and webhooks, and tell what to do."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from service.mistakes import mistakes, slips
 from service.services import Operations
 from service.settings import Settings
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds for Clerk's answers."""
 
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.BAD: "red"}
@@ -89,7 +89,7 @@ async def _of_webhooks(settings: Settings, available: Operations) -> list[Findin
 
 async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             clerks = await available.clerk.clock.now()
             ours = datetime.now(UTC)
             ids = await available.clerk.bulk.instance_ids()
@@ -105,8 +105,8 @@ async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
 
 
 def _doubts(settings: Settings, environment: Mapping[str, str | None]) -> list[str]:
-    """Settings that are allowed, and may yet be a mistake."""
-    strange = [f"{name} is no setting" for name in slips(environment)]
+    """Settings that are valid, but may be a mistake."""
+    strange = [f"{name} is not a setting" for name in slips(environment)]
     anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES is empty"]
     return [*anyone, *strange, *notes_on(settings)]
 

@@ -1,6 +1,6 @@
-"""How a run ends: in words and an exit code, never a traceback.
+"""The exit codes of the commands, and the texts for their errors: no error shows a traceback.
 
-The codes are BSD's sysexits, and 128 + the signal as in every shell.
+The codes are BSD's sysexits, and 128 + the signal's number, as in shells.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from scripts.commands.screen import Screen
 
 
 class ExitCode(IntEnum):
-    """`meaning` is for the help of the commands."""
+    """`meaning` is shown in the help of the commands."""
 
     meaning: str
 
@@ -34,7 +34,7 @@ class ExitCode(IntEnum):
     NOT_PERMITTED = 77, "the key is wrong, or of another Clerk instance"
     MISCONFIGURED = 78, "settings are wrong, or the schema does not fit"
     INTERRUPTED = 130, "stopped by Ctrl-C"
-    NOBODY_READS = 141, "the reader of the output has gone"
+    BROKEN_PIPE = 141, "the reader of the output has gone"
 
     def __new__(cls, value: int, meaning: str) -> Self:
         code = int.__new__(cls, value)
@@ -53,7 +53,7 @@ _OF_ERRORS = {
 
 
 class Refusal(Exception):
-    """The run cannot go on, and the operator can do something about it."""
+    """The run ends with a text that tells the operator what to do."""
 
     def __init__(self, code: ExitCode, words: str) -> None:
         super().__init__(words)
@@ -61,7 +61,7 @@ class Refusal(Exception):
 
 
 def ending(screen: Screen, work: Callable[[], ExitCode], *, if_stopped: str) -> ExitCode:
-    """The exit code of `work`. `if_stopped` says how to go on after Ctrl-C."""
+    """Do the work, and show its error. Returns the exit code. `if_stopped` is shown at Ctrl-C."""
     try:
         return work()
     except KeyboardInterrupt:
@@ -69,7 +69,7 @@ def ending(screen: Screen, work: Callable[[], ExitCode], *, if_stopped: str) -> 
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         screen.close()
-        return ExitCode.NOBODY_READS
+        return ExitCode.BROKEN_PIPE
     except OSError as error:
         screen.close_if_full()
         return _refused(screen, Refusal(ExitCode.IO_ERROR, f"Input or output: {_words(error)}"))
@@ -80,7 +80,7 @@ def ending(screen: Screen, work: Callable[[], ExitCode], *, if_stopped: str) -> 
 
 
 def _refusal(error: SyncError) -> Refusal:
-    """A named error as the operator sees it. What may pass by itself is `UNAVAILABLE`."""
+    """A named error as a refusal. Errors without a code of their own are `UNAVAILABLE`."""
     code = next((_OF_ERRORS[k] for k in type(error).__mro__ if k in _OF_ERRORS), None)
     words = f"{error.words}: {error}" if str(error) else error.words
     return Refusal(code or ExitCode.UNAVAILABLE, f"{words[0].upper()}{words[1:]}")

@@ -1,4 +1,4 @@
-"""`explain`: one user's history, and Clerk's present answer beside our record."""
+"""`explain`: show one user's history, and compare our record with Clerk's."""
 
 import asyncio
 from datetime import datetime
@@ -14,7 +14,7 @@ from scripts.commands.command import AsJson, Command, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import written
 
-PATIENCE = 15.0
+TIMEOUT = 15.0
 """Seconds for Clerk's answer."""
 
 UserArgument = Annotated[
@@ -27,7 +27,7 @@ Live = Annotated[bool, typer.Option("--live", help="Ask Clerk too, and compare f
 
 
 def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) -> None:
-    """Show what arrived about one user, what it did, and why."""
+    """Show every observation of one user, its outcome, and the reason."""
     command = Command(
         name="explain",
         if_stopped="It writes nothing.",
@@ -75,10 +75,10 @@ async def found_user(run: Run, unverified: str) -> UserId:
 
 async def _ask_clerk(run: Run, user_id: UserId) -> User | None:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await run.operations.clerk.bulk.fetch(user_id)
     except TimeoutError:
-        raise IdentityProviderUnavailable(f"no answer in {PATIENCE:.0f} s") from None
+        raise IdentityProviderUnavailable(f"no answer in {TIMEOUT:.0f} s") from None
 
 
 def _where(*, live: bool) -> str:

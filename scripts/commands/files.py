@@ -1,4 +1,4 @@
-"""`file` replays deliveries from JSON Lines; `export` writes what our journal still has of them."""
+"""`file` replays deliveries from JSON Lines; `export` writes those of our journal."""
 
 import os
 import stat
@@ -28,7 +28,7 @@ Target = Annotated[
     str,
     typer.Argument(metavar="PATH", help="- is standard output. Only its owner may read the file."),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")]
 
 
 def file(
@@ -58,7 +58,7 @@ def export(
     """Write deliveries of our journal as JSON Lines. They hold personal data: keep them safe."""
     command = Command(
         name="export",
-        if_stopped="What is written ends with a whole line or with a cut one; export it again.",
+        if_stopped="The file is incomplete, and its last line may be cut; export it again.",
         dry_run=dry_run,
         exclusive=False,
         counted=False,
@@ -82,7 +82,7 @@ def _number_of_lines(stream: BinaryIO) -> int:
 
 
 def _read_once(run: Run, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The lines of a pipe or a terminal, whose number is not known before."""
+    """The lines of a pipe or a terminal. Their number is not known, so consent is asked late."""
     lines = numbered_lines(stream)
     while numbered := _next(lines):
         run.require_consent(numbered[0], f"lines or more, of which {ASKED_ABOVE} are replayed")
@@ -97,7 +97,7 @@ def _next(lines: Iterator[tuple[int, bytes]]) -> tuple[int, bytes] | None:
 async def _deliveries(
     lines: Iterator[tuple[int, bytes]], path: str
 ) -> AsyncIterator[RecordedDelivery | Replayed]:
-    """Every line as a delivery, or as a failure that names it.
+    """Every line as a delivery, or as a failure with the line's number.
 
     Raises `Refusal` for an empty or a binary file.
     """
@@ -157,16 +157,16 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
-    """A file that only its owner may read, or standard output."""
+    """A file that only its owner can read, or standard output."""
     if path == STANDARD:
-        with _until_the_reader_has_gone():
+        with _until_the_reader_closes():
             yield sys.stdout.buffer
         return
     try:
         with open(path, "wb", opener=partial(_private, force=force)) as stream:
             yield stream
     except FileExistsError:
-        words = f"{path} is there already, and --force was not given to overwrite it"
+        words = f"{path} exists: --force overwrites it"
         raise Refusal(ExitCode.USAGE, words) from None
     except OSError as error:
         raise Refusal(
@@ -175,8 +175,8 @@ def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _until_the_reader_has_gone() -> Iterator[None]:
-    """`export | head` is no mistake: the reader may stop early."""
+def _until_the_reader_closes() -> Iterator[None]:
+    """End without an error if the reader of a pipe stops early, as in `export | head`."""
     try:
         yield
         sys.stdout.buffer.flush()
@@ -185,9 +185,9 @@ def _until_the_reader_has_gone() -> Iterator[None]:
 
 
 def _private(path: str, flags: int, *, force: bool) -> int:
-    """Opened for its owner alone, also if it was there. Raises `FileExistsError` without `force`.
+    """Open a file for its owner alone. Without `force`, raises `FileExistsError` if it has content.
 
-    A device or a pipe is written to as it is, and an empty file holds nothing to lose.
+    The mode of a device or a pipe is not changed.
     """
     descriptor = os.open(path, flags & ~os.O_TRUNC, 0o600)
     found = os.fstat(descriptor)

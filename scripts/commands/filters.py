@@ -1,4 +1,4 @@
-"""The options by which `journal` and `export` choose deliveries, stated once."""
+"""The options with which `journal` and `export` select deliveries."""
 
 import inspect
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from domain.user import UserId, parse_user_id
 
 def _outcome(text: str) -> str:
     if text not in JOURNAL_OUTCOMES:
-        raise typer.BadParameter(f"{text!r} is none of {', '.join(sorted(JOURNAL_OUTCOMES))}")
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(sorted(JOURNAL_OUTCOMES))}")
     return text
 
 
@@ -27,7 +27,7 @@ def _user_id(text: str) -> UserId:
 
 
 def past_moment(text: str) -> datetime:
-    """Raises `typer.BadParameter`, with words, for garbage, a missing zone and the future."""
+    """`domain.words.past_moment`. Raises `typer.BadParameter`."""
     try:
         return words.past_moment(text, datetime.now(UTC))
     except ValueError as error:
@@ -62,20 +62,23 @@ def _query(
         typer.Option(
             parser=past_moment,
             metavar="TIME",
-            help="Only what first arrived since then: ISO with a zone, or an age such as 2h or 3d.",
+            help="Only deliveries first received since then: ISO with a zone, or an age: 2h, 3d.",
         ),
     ] = None,
     until: Annotated[
         datetime | None,
         typer.Option(
-            parser=past_moment, metavar="TIME", help="Only what first arrived before then."
+            parser=past_moment,
+            metavar="TIME",
+            help="Only deliveries first received before then.",
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="NUMBER", help="At most so many, the oldest first.")
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="At most this many, the oldest first."),
     ] = None,
 ) -> JournalQuery:
-    """Raises `typer.BadParameter`."""
+    """The query of these options. Raises `typer.BadParameter`."""
     if since and until and since >= until:
         raise typer.BadParameter("--since must be before --until")
     return JournalQuery(
@@ -93,7 +96,7 @@ _FILTERS = inspect.signature(_query).parameters
 
 
 def with_filters(command: Callable[..., None]) -> Callable[..., None]:
-    """`command` with these options instead of its parameter `wanted`, a `JournalQuery`.
+    """Replace the parameter `wanted`, a `JournalQuery`, of `command` by these options.
 
     Typer reads the options from the signature.
     """

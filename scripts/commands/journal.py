@@ -1,4 +1,4 @@
-"""`journal`: replay verified deliveries from our own journal."""
+"""`journal`: replay verified deliveries of our journal."""
 
 from functools import partial
 from typing import Annotated
@@ -36,7 +36,7 @@ Post = Annotated[
         "--post",
         parser=_webhook_endpoint,
         metavar="URL",
-        help="Post them to that service instead, signed afresh with REPLAY_SIGNING_SECRET.",
+        help="Post them to that service instead, signed with REPLAY_SIGNING_SECRET.",
     ),
 ]
 
@@ -50,7 +50,7 @@ def journal(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Replay verified deliveries from our own journal, oldest first."""
+    """Replay verified deliveries of our journal, oldest first."""
     command = Command(
         name="journal",
         action="replay",
@@ -79,7 +79,7 @@ def _destination(run: Run, post: str | None) -> Destination:
 
 
 def here(run: Run) -> Destination:
-    """Our own store; in a dry run, what it would do."""
+    """A replay into our own store; in a dry run, a rehearsal."""
     available = run.operations
     if run.dry_run:
         return RehearseDelivery(available.clerk.delivery_reader, available.store.users)

@@ -1,9 +1,9 @@
-"""Deliveries as JSON Lines, one a line: what `export` writes and `file` reads.
+"""Deliveries as JSON Lines, which `export` writes and `file` reads.
 
     {"svix_id": …, "event_type": …, "occurred_at": …, "received_at": …, "body": "{…}"}
 
-Times are ISO 8601 with a zone. `body` is the envelope just as it came; `body_base64` stands in
-where it is not UTF-8.
+Times are ISO 8601 with a zone. `body` is the envelope as kept in the journal. If it is not UTF-8,
+the line has `body_base64` instead.
 """
 
 import base64
@@ -18,15 +18,15 @@ from domain.replay import RecordedDelivery
 from domain.sync_user import is_svix_id
 
 LONGEST_LINE = 8 * 1024 * 1024
-"""Bytes: a body of 1 MiB, however it is escaped."""
+"""Bytes: enough for a body of 1 MiB with any escapes."""
 
 
 class BadLine(Exception):
-    """One line that is no delivery. The message is in our own words and quotes nothing."""
+    """A line that is not a delivery. The message is our own text and quotes nothing."""
 
 
 def write_line(delivery: RecordedDelivery) -> bytes:
-    """One line, its newline included."""
+    """The delivery as a line, with its newline."""
     fields = {
         "svix_id": delivery.svix_id,
         "event_type": delivery.event_type,
@@ -38,7 +38,7 @@ def write_line(delivery: RecordedDelivery) -> bytes:
 
 
 def read_line(line: bytes) -> RecordedDelivery:
-    """Raises `BadLine`."""
+    """The delivery of a line. Raises `BadLine`."""
     fields = _fields(line)
     return RecordedDelivery(
         svix_id=_svix_id(fields),
@@ -50,7 +50,7 @@ def read_line(line: bytes) -> RecordedDelivery:
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, by their number; one that is too long is cut."""
+    """The lines that are not blank, with their numbers; a line that is too long is cut."""
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
         number += 1
@@ -105,7 +105,7 @@ def _time(fields: Mapping[str, Any], name: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
-        raise BadLine(f"{name} is no ISO 8601 time") from None
+        raise BadLine(f"{name} is not an ISO 8601 time") from None
     if moment.tzinfo is None:
         raise BadLine(f"{name} has no time zone")
     return moment

@@ -1,4 +1,4 @@
-"""`reconcile`: our table compared with Clerk."""
+"""`reconcile`: compare our table with Clerk, and repair it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,9 +17,14 @@ from scripts.commands.screen import written
 from service.services import reconcile_of
 
 Full = Annotated[
-    bool, typer.Option("--full", help="Every id on both sides, not only what Clerk updated since.")
+    bool,
+    typer.Option(
+        "--full", help="Compare all users of both sides, not only those that Clerk updated since."
+    ),
 ]
-Repair = Annotated[bool, typer.Option("--repair", help="Write what Clerk says where we differ.")]
+Repair = Annotated[
+    bool, typer.Option("--repair", help="Write Clerk's state of the users that differ.")
+]
 ShowValues = Annotated[
     bool, typer.Option("--show-values", help="Show both values of each differing field.")
 ]
@@ -28,7 +33,7 @@ AllowDeletions = Annotated[
     typer.Option(
         min=0,
         metavar="NUMBER",
-        help="Tombstone up to so many rows, not 50 or 1 % of the live ones.",
+        help="Tombstone up to this many rows, instead of 50 or 1 % of the live ones.",
     ),
 ]
 
@@ -42,12 +47,12 @@ def reconcile(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Report where the table and Clerk differ; with --repair, write what Clerk says."""
+    """Report the users that differ from Clerk; with --repair, write Clerk's state."""
     command = Command(
         name="reconcile",
         action="reconcile",
         options={"full": full, "allow_deletions": allow_deletions},
-        if_stopped="What is repaired stays so; the same command begins anew and finds the rest.",
+        if_stopped="Repaired rows stay repaired; the same command starts over and finds the rest.",
         dry_run=dry_run or not repair,
         spared=Command.spared if dry_run else "without --repair: no user was written",
         as_json=as_json,
@@ -76,10 +81,10 @@ async def _work(run: Run, *, full: bool, show_values: bool, options: ReconcileOp
 
 
 def _verdict(run: Run, findings: Findings) -> ExitCode:
-    """Differences that are left are bad data after a repair, and not well in a report."""
+    """The exit code: users that still differ are bad data after a repair, not well in a report."""
     if findings.held_back:
         run.screen.say(
-            f"{findings.held_back} rows are no longer at Clerk, more than are tombstoned without "
+            f"{findings.held_back} rows are no longer at Clerk: too many to tombstone without "
             f"consent. If that is right: --full --repair --allow-deletions {findings.held_back}"
         )
     for kind, why in _NOT_REPAIRED.items():
@@ -91,8 +96,8 @@ def _verdict(run: Run, findings: Findings) -> ExitCode:
 
 
 _NOT_REPAIRED = {
-    DriftKind.AHEAD: "our version is newer than Clerk's, and the newer one stands",
-    DriftKind.TOMBSTONED: "a tombstone stands, though Clerk has the user",
+    DriftKind.AHEAD: "our version is newer than Clerk's, and the newer one is kept",
+    DriftKind.TOMBSTONED: "our row is a tombstone, although Clerk has the user",
 }
 
 

@@ -1,4 +1,4 @@
-"""Replays deliveries, one after the other, and counts what each came to."""
+"""Replay deliveries one after the other, and count their results."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -7,13 +7,13 @@ from scripts.commands.command import Run
 from scripts.commands.exit_codes import ExitCode
 
 AFTER_A_REPLAY = (
-    "What is replayed is saved; the same command begins anew, and replaying twice changes nothing."
+    "Replayed deliveries are saved; the same command starts over, and replaying twice is harmless."
 )
-"""How to go on after Ctrl-C."""
+"""The text after Ctrl-C."""
 
 Destination = Callable[[RecordedDelivery], Awaitable[Replayed]]
 
-_BESIDE_THE_OUTCOMES = (Verdict.ACCEPTED, Verdict.TO_POST, Verdict.IGNORED, Verdict.NO_BODY)
+_NOT_OUTCOMES = (Verdict.ACCEPTED, Verdict.TO_POST, Verdict.IGNORED, Verdict.NO_BODY)
 
 
 async def replay(
@@ -22,22 +22,21 @@ async def replay(
     destination: Destination,
     total: int | None,
 ) -> ExitCode:
-    """`BAD_DATA` if something failed or stays in quarantine; the rest is done all the same."""
+    """Replay all. Returns `BAD_DATA` if a delivery failed or stays in quarantine."""
     with run.screen.progress("deliveries", total) as advance:
         async for delivery in deliveries:
-            report(run, await _sent_on(delivery, destination))
+            if isinstance(delivery, RecordedDelivery):
+                report(run, await destination(delivery))
+            else:
+                report(run, delivery)
             advance(1)
     return ExitCode.BAD_DATA if run.tally["failed"] + run.tally["quarantined"] else ExitCode.OK
 
 
-async def _sent_on(delivery: RecordedDelivery | Replayed, destination: Destination) -> Replayed:
-    return delivery if isinstance(delivery, Replayed) else await destination(delivery)
-
-
 def report(run: Run, replayed: Replayed) -> None:
-    """Count it, and report what went wrong, if anything did."""
+    """Count the result, and print it if the delivery failed."""
     word = replayed.verdict.value
-    if replayed.verdict in _BESIDE_THE_OUTCOMES:
+    if replayed.verdict in _NOT_OUTCOMES:
         run.facts[word] = run.facts.get(word, 0) + 1
     else:
         run.tally[word] += 1

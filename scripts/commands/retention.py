@@ -1,4 +1,4 @@
-"""`retain` erases what the journal need not keep; `erase` the bodies about one user."""
+"""`retain` deletes what the journal no longer keeps; `erase` deletes one user's bodies."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     command = Command(
         name="retain",
         action="retain",
-        if_stopped="What is erased stays erased; the same command erases the rest.",
+        if_stopped="The same command erases the rest.",
         dry_run=dry_run,
         as_json=as_json,
         counted=False,
@@ -27,7 +27,7 @@ def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = Fals
         name="erase",
         action="erase",
         target=user,
-        if_stopped="Everything is erased or nothing; run the same command again to be sure.",
+        if_stopped="Either all bodies are erased or none; run the same command again to be sure.",
         dry_run=dry_run,
         as_json=as_json,
         counted=False,

@@ -1,4 +1,4 @@
-"""Progress on stderr where a person watches; results on stdout, for people or for machines."""
+"""Progress on stderr, if it is a terminal; results on stdout, for people or for machines."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ from rich.text import Text
 from domain.user import Outcome
 
 OUTCOMES = (*(outcome.value for outcome in Outcome), "quarantined", "failed")
-"""What an observation or a delivery can come to, in the order of the final table."""
+"""The outcomes of observations and deliveries, in the order of the final table."""
 
 _WRITTEN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED)
 
@@ -40,7 +40,7 @@ def would_be(outcome: str) -> str:
 
 
 def written(value: object) -> str:
-    """A value as people write it, in characters that no terminal takes for a command."""
+    """A value as text, with control characters escaped."""
     match value:
         case None:
             return "none"
@@ -59,9 +59,9 @@ def _visible(text: str) -> str:
 
 
 class Screen:
-    """`as_json`: one object a line on stdout, and nothing for people.
+    """The output of a command. With `as_json`, stdout has one JSON object on each line.
 
-    What writes to stdout raises `BrokenPipeError` when its reader has gone.
+    Methods that write to stdout raise `BrokenPipeError` if its reader has gone.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -70,16 +70,16 @@ class Screen:
         self._err = Console(stderr=True, soft_wrap=True, highlight=False)
 
     def say(self, words: str) -> None:
-        """Write something about the run, not of its result, to stderr if that is open."""
+        """Write a message about the run to stderr; it is dropped if stderr is closed."""
         with suppress(OSError):
             self._err.print(words, markup=False)
 
     def close(self) -> None:
-        """The reader of stdout has gone: write nothing more, not even what is in a buffer."""
+        """Discard all further output, and what is buffered: the reader of stdout has gone."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def close_if_full(self) -> None:
-        """Python would try once more at its end, and print a traceback."""
+        """Discard output that cannot be written: Python would try again at exit, and fail."""
         try:
             sys.stdout.flush()
         except OSError:
@@ -87,27 +87,27 @@ class Screen:
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is a terminal to ask at."""
+        """Whether there is a terminal for a question."""
         return sys.stdin.isatty() and self._err.is_terminal
 
     def ask(self, question: str) -> bool:
-        """Waits for an answer; anything but yes is a no."""
+        """Ask, and wait for the answer. Anything but yes means no."""
         self.say(f"{question} [y/N]")
         with interruptible():
             return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def line(self, words: str) -> None:
-        """A line of the result for people."""
+        """Print a line of the result, for people."""
         if not self.as_json:
             self._out.print(words, markup=False)
 
     def record(self, fields: Mapping[str, Any]) -> None:
-        """A line of the result for machines."""
+        """Print a line of the result, for machines."""
         if self.as_json:
             print(orjson.dumps(dict(fields), default=str).decode(), flush=True)
 
     def table(self, title: str, rows: Mapping[str, object]) -> None:
-        """Two columns, for people."""
+        """Print a table of two columns, for people."""
         if self.as_json:
             return
         table = Table(title=title, title_justify="left", show_header=False)
@@ -118,14 +118,14 @@ class Screen:
         self._out.print(table)
 
     def wide_table(self, table: Table) -> None:
-        """For people. Where there is no terminal, so wide that lines stay in one piece."""
+        """Print a table, for people. Without a terminal it is wide enough not to wrap lines."""
         if not self.as_json:
             width = None if self._out.is_terminal else _WIDE
             self._out.print(table, width=width, soft_wrap=False)
 
     @contextmanager
     def progress(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        """Gives a function to call with how many more are done."""
+        """Show progress. Yields a function to call with the number of items done since."""
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -141,7 +141,7 @@ class Screen:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C ends a read that blocks. asyncio's own handler would wait for it to return."""
+    """Let Ctrl-C end a read that blocks; asyncio's handler would wait for it to return."""
     if current_thread() is not main_thread():
         yield
         return
@@ -153,16 +153,16 @@ def interruptible() -> Iterator[None]:
 
 
 class Tally(Counter[str]):
-    """How often each outcome came."""
+    """The number of each outcome."""
 
     def as_table(self) -> dict[str, int]:
-        """Every outcome, also those that never came."""
+        """Every outcome, also those with 0."""
         return {outcome: self[outcome] for outcome in OUTCOMES}
 
 
 class _Output(Console):
     def on_broken_pipe(self) -> None:
-        """Rich would end the process on the spot, with 1."""
+        """Raise, because Rich would end the process with exit code 1."""
         raise BrokenPipeError
 
 

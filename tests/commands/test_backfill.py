@@ -235,7 +235,7 @@ async def test_ctrl_c_saves_and_ends_with_130(
     clerk.faults.clear()
     assert (stopped.code, stopped.records[-1]["exit_code"]) == (130, 130)
     assert stopped.stderr == (
-        "Stopped. Every page written is saved; the same command goes on from there.\n"
+        "Stopped. Every page written is saved; the same command resumes there.\n"
     )
     assert await sql.fetchval("select cursor from sync_checkpoints where name = $1", CHECKPOINT)
 

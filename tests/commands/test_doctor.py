@@ -67,7 +67,7 @@ async def test_wrong_settings_are_named_and_nothing_else_is_tried(healthy: Opera
 
 async def test_a_misspelt_setting_is_noticed(healthy: Operator) -> None:
     ended = await healthy.run("doctor", "--json", CLERK_WEBHOOK_SECRET="whsec_hidden")
-    assert ended.records[0]["words"] == "CLERK_WEBHOOK_SECRET is no setting"
+    assert ended.records[0]["words"] == "CLERK_WEBHOOK_SECRET is not a setting"
     assert "hidden" not in ended.said
 
 

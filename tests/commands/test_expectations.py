@@ -104,7 +104,7 @@ async def test_export_overwrites_only_by_force(
     kept = tmp_path / "kept.jsonl"
     kept.write_text("of value")
     refused = await operator.run("export", str(kept))
-    assert (refused.code, "is there already" in refused.said) == (64, True)
+    assert (refused.code, "--force overwrites it" in refused.said) == (64, True)
     assert kept.read_text() == "of value"
     assert (await operator.run("export", str(kept), "--force")).code == 0
     assert kept.read_text().startswith('{"svix_id":"msg_1"')

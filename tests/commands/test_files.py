@@ -138,9 +138,9 @@ BAD_LINES = {
     line(svix_id="a.b"): "svix_id is missing or malformed",
     line(svix_id=None): "svix_id is missing or malformed",
     line(received_at=None): "received_at is missing",
-    line(received_at="yesterday"): "received_at is no ISO 8601 time",
+    line(received_at="yesterday"): "received_at is not an ISO 8601 time",
     line(received_at="2025-10-09T11:40:00"): "received_at has no time zone",
-    line(occurred_at=17): "occurred_at is no ISO 8601 time",
+    line(occurred_at=17): "occurred_at is not an ISO 8601 time",
     line(body=None): "neither body nor body_base64 is text",
     line(body=None, body_base64="?"): "body_base64 is not base64",
 }

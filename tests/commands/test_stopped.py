@@ -22,9 +22,9 @@ from tests.e2e.processes import eventually
 
 pytestmark = pytest.mark.slow
 
-BEGINS_ANEW = (
-    "Stopped. What is replayed is saved; the same command begins anew, "
-    "and replaying twice changes nothing.\n"
+STARTS_OVER = (
+    "Stopped. Replayed deliveries are saved; the same command starts over, "
+    "and replaying twice is harmless.\n"
 )
 NAME_OF_ADA = f"select first_name from users where clerk_id = '{ADA}'"
 OTHER = webhook_bytes("user.created").replace(ADA.encode(), b"user_other")
@@ -53,7 +53,7 @@ async def test_a_replay_of_the_journal_counts_what_is_done_and_can_be_begun_anew
         process = await terminal.start(*arguments)
         await eventually(lambda: somebody_waits(sql), 30)
         told = await stopped(process)
-    assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
+    assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, STARTS_OVER)
     again = await terminal.run(*arguments)
     # What the store had in hand just then it may have written after all.
     assert (again.code, again.outcomes in ({"updated": 1}, {})) == (0, True)
@@ -75,7 +75,7 @@ async def test_a_replay_of_a_file_counts_what_is_done_and_can_be_begun_anew(
         process = await terminal.start("file", str(path), "--json")
         await eventually(lambda: somebody_waits(sql), 30)
         told = await stopped(process)
-    assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
+    assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, STARTS_OVER)
     again = await terminal.run("file", str(path), "--json")
     assert again.code == 0
     assert again.outcomes in ({"unchanged": 1, "updated": 1}, {"unchanged": 2})
@@ -98,7 +98,7 @@ async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(
         code = await process.wait()
     process.stdin.close()
     told = await ended(process)
-    assert (code, told.outcomes, told.stderr) == (130, {"created": 1}, BEGINS_ANEW)
+    assert (code, told.outcomes, told.stderr) == (130, {"created": 1}, STARTS_OVER)
 
 
 async def test_a_repair_says_that_it_begins_anew(
@@ -118,7 +118,7 @@ async def test_a_repair_says_that_it_begins_anew(
     told = await stopped(process)
     assert (told.code, told.outcomes) == (130, {"updated": 1})
     assert told.stderr == (
-        "Stopped. What is repaired stays so; the same command begins anew and finds the rest.\n"
+        "Stopped. Repaired rows stay repaired; the same command starts over and finds the rest.\n"
     )
 
 
