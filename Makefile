@@ -1,9 +1,9 @@
-# Every target is one line over the real command. `make` alone lists them.
+# Every target runs one command. `make` without a target lists them.
 #
 # PYTHON=python3.12   the Python to make .venv with; otherwise the first suitable one is taken
 # PYTEST_ARGS='-k x'  passed on to pytest
-# MUTANTS_ARGS=join   passed on to the mistakes; --help lists them
-# BENCH_ARGS=         passed on to the benchmark; --help lists them
+# MUTANTS_ARGS=join   passed on to tests.mutants; --help explains it
+# BENCH_ARGS=         passed on to the benchmark; --help explains it
 # LOCK_ARGS=--upgrade passed on to uv
 
 PYTHON_CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
@@ -26,43 +26,43 @@ LOCK = $(COMPILE) --extra service pyproject.toml
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-run: $(VENV)/run.stamp ## start the service and show what it does; Ctrl-C stops it
+run: $(VENV)/run.stamp ## start the service with an emulated Clerk, and run the demo; Ctrl-C stops it
 	@$(BIN)/python -m scripts.run
 
-demo: $(VENV)/run.stamp ## the same story, then exit with 0 if everything was as it should be
+demo: $(VENV)/run.stamp ## run the demo and exit: 0 if every result is right
 	@$(BIN)/python -m scripts.run --once
 
-test: $(VENV)/dev.stamp ## every test that takes seconds
+test: $(VENV)/dev.stamp ## run the tests, except those that take minutes
 	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-test-slow: $(VENV)/dev.stamp ## the tests that take minutes, and many more random examples
+test-slow: $(VENV)/dev.stamp ## run the tests that take minutes, and fuzz tests with more examples
 	@$(BIN)/python -m pytest -m "slow or fuzz" --hypothesis-profile thorough $(PYTEST_ARGS)
 
-example: $(VENV)/dev.stamp ## install the wheel beside the application in examples/, and run that one's tests
+example: $(VENV)/dev.stamp ## install the wheel beside the application in examples/, and run its tests
 	@$(BIN)/python -m pytest -m slow tests/package/test_example.py $(PYTEST_ARGS)
 
-test-mutants: $(VENV)/dev.stamp ## small mistakes made on purpose in what must not be wrong: do the tests notice?
+test-mutants: $(VENV)/dev.stamp ## put small mistakes into critical code, and report those that no test finds
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
-bench: $(VENV)/run.stamp ## how fast we are beside the bound: raw ASGI, the same statements, nothing else
+bench: $(VENV)/run.stamp ## compare our speed with a lower bound: raw ASGI, the same statements, nothing else
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
-bench-peers: $(VENV)/bench.stamp ## the same beside four others; two of them need Node 20 and npm
+bench-peers: $(VENV)/bench.stamp ## compare our speed with four other services; two of them need Node 20 and npm
 	@$(BIN)/python -m bench --peers $(BENCH_ARGS)
 
-bench-growth: $(VENV)/run.stamp ## the same at 10,000 to 5 million users, and with 10 million journal entries
+bench-growth: $(VENV)/run.stamp ## compare our speed at 10,000 to 5 million users, and with 10 million journal entries
 	@$(BIN)/python -m bench.growth $(BENCH_ARGS)
 
-bench-memory: $(VENV)/run.stamp ## how soon ready, and the memory of a million requests
+bench-memory: $(VENV)/run.stamp ## measure the time until ready, and the memory after a million requests
 	@$(BIN)/python -m bench.memory $(BENCH_ARGS)
 
-check: $(VENV)/dev.stamp ## lint, format, types, import contracts
+check: $(VENV)/dev.stamp ## check lint, format, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
+lock: ## resolve requirements/*.txt from pyproject.toml (needs uv)
 	$(LOCK) --output-file requirements/service.txt
 	$(LOCK) --extra embedded --constraint requirements/service.txt \
 		--output-file requirements/run.txt
@@ -78,11 +78,11 @@ lock: ## resolve requirements/*.txt anew from pyproject.toml (needs uv)
 image: ## build the Docker image
 	DOCKER_BUILDKIT=1 $(DOCKER) build --tag $(IMAGE) .
 
-clean: ## remove .venv and caches; what is in .data stays
+clean: ## remove .venv and caches; .data is kept
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each candidate is run, not merely looked up: a pyenv shim may be there and not work.
+# Each candidate is run, because a pyenv shim may exist and not work.
 $(VENV)/made.stamp:
 	@for python in $(PYTHON_CANDIDATES); do \
 		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
@@ -96,18 +96,18 @@ $(VENV)/made.stamp:
 	exit 1
 
 $(VENV)/run.stamp: requirements/run.txt | $(VENV)/made.stamp
-	@echo "Installing what the service needs (once)"
+	@echo "Installing the service's libraries (once)"
 	@$(INSTALL) -r requirements/run.txt
 	@touch $@
 
 # dev.txt holds all of run.txt, in the same versions.
 $(VENV)/dev.stamp: requirements/dev.txt | $(VENV)/made.stamp
-	@echo "Installing what the tests need (once)"
+	@echo "Installing the tests' libraries (once)"
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $(VENV)/run.stamp $@
 
 $(VENV)/bench.stamp: requirements/bench.txt bench/peers/node/package-lock.json | $(VENV)/made.stamp
-	@echo "Installing the peers (once)"
+	@echo "Installing the other services of bench-peers (once)"
 	@$(INSTALL) -r requirements/bench.txt
 	@cd bench/peers/node && npm ci --no-audit --no-fund
 	@touch $@
