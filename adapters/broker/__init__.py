@@ -1,0 +1,1 @@
+"""Publishing to a message broker, by way of FastStream."""

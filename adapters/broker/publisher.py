@@ -1,0 +1,166 @@
+"""Publishes messages to a stream of NATS JetStream or an exchange of RabbitMQ.
+
+Each message is acknowledged by the broker before `publish` returns, and carries its id, by which a
+repetition can be recognized. What belongs to one user has that user's key, for partitions.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from domain.errors import NotTaken
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+TIMEOUT = 10.0
+"""Seconds for one attempt, a connection that has to be made included."""
+
+JSON = "application/json"
+
+
+def check_url(url: str) -> None:
+    """Raises `ValueError`, without the value, if it is not the address of a broker we know."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if not host or parts.scheme not in _BROKERS:
+        raise ValueError(f"a broker is {', '.join(f'{name}://…' for name in _BROKERS)}")
+
+
+@asynccontextmanager
+async def broker_publisher(
+    url: str, topic: str, timeout: float = TIMEOUT
+) -> AsyncIterator["BrokerPublisher"]:
+    """`topic` is the subject's first part at NATS, or the exchange at RabbitMQ.
+
+    `timeout` is in seconds, for one message.
+
+    The block may begin while the broker is down: the first message connects.
+    Raises `ValueError` as `check_url`, and `ImportError` where the broker's extra is missing.
+    """
+    check_url(url)
+    broker = _BROKERS[urlsplit(url).scheme](url, topic)
+    try:
+        yield BrokerPublisher(broker, timeout)
+    finally:
+        await broker.close()
+
+
+class BrokerPublisher:
+    """Connects with the first message, and again whenever the connection was lost."""
+
+    def __init__(self, broker: "_Broker", timeout: float) -> None:
+        self._broker = broker
+        self._timeout = timeout
+        self._starting = asyncio.Lock()
+        self._is_started = False
+
+    async def publish(self, message_id: str, key: str, body: bytes) -> None:
+        """Returns once the broker has the message. Raises `NotTaken`."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._start()
+                await self._broker.send(message_id, key, body)
+        except Exception as error:  # each broker's library has errors of its own
+            raise NotTaken(type(error).__name__) from error
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if not self._is_started:
+                await self._broker.start()
+                self._is_started = True
+
+
+class _Broker(Protocol):
+    async def start(self) -> None: ...
+    async def send(self, message_id: str, key: str, body: bytes) -> None: ...
+    async def close(self) -> None: ...
+
+
+class _Nats:
+    """To the subject `topic.key`, with `Nats-Msg-Id`: JetStream drops what it has already.
+
+    One of JetStream's streams must take that subject, or nothing would keep the message. NATS
+    Docs, "JetStream Model Deep Dive", "Message Deduplication".
+    """
+
+    def __init__(self, url: str, topic: str) -> None:
+        from faststream.nats import NatsBroker  # noqa: PLC0415 - only the broker that is used
+
+        self._broker = NatsBroker(url, max_reconnect_attempts=-1, logger=None)
+        self._topic = topic
+        self._client: Client | None = None
+        self._stream: str | None = None
+
+    async def start(self) -> None:
+        self._client = await self._broker.connect()
+        await self._broker.start()
+        self._streams = self._client.jetstream()
+
+    async def send(self, message_id: str, key: str, body: bytes) -> None:
+        subject = f"{self._topic}.{key}"
+        if self._stream is None:
+            self._stream = await self._streams.find_stream_name_by_subject(subject)
+        headers = {"Nats-Msg-Id": message_id, "content-type": JSON}
+        await self._broker.publish(
+            body, subject, headers=headers, stream=self._stream, timeout=TIMEOUT
+        )
+
+    async def close(self) -> None:
+        # Not the broker's own end: it waits for a connection that is down. All was acknowledged.
+        if self._client is not None:
+            with suppress(OSError):  # the connection is gone, and its writer says so
+                await self._client.close()
+
+
+class _Rabbit:
+    """To a durable topic exchange, with the key for routing. A queue must be bound to it.
+
+    A message that no queue takes is returned, and so is not delivered. RabbitMQ, "Publisher
+    Confirms" and "Publishers", "Unroutable Message Handling".
+    """
+
+    def __init__(self, url: str, topic: str) -> None:
+        from faststream.rabbit import (  # noqa: PLC0415 - as above
+            Channel,
+            ExchangeType,
+            RabbitBroker,
+            RabbitExchange,
+        )
+
+        self._broker = RabbitBroker(
+            url, default_channel=Channel(on_return_raises=True), logger=None
+        )
+        self._exchange = RabbitExchange(topic, type=ExchangeType.TOPIC, durable=True)
+
+    async def start(self) -> None:
+        await self._broker.start()
+        await self._broker.declare_exchange(self._exchange)
+
+    async def send(self, message_id: str, key: str, body: bytes) -> None:
+        await self._broker.publish(
+            body,
+            exchange=self._exchange,
+            routing_key=key,
+            mandatory=True,
+            persist=True,
+            message_id=message_id,
+            content_type=JSON,
+        )
+
+    async def close(self) -> None:
+        await self._broker.stop()
+
+
+_BROKERS: dict[str, Callable[[str, str], _Broker]] = {
+    "nats": _Nats,
+    "tls": _Nats,
+    "amqp": _Rabbit,
+    "amqps": _Rabbit,
+}
+"""By the scheme of the broker's address."""

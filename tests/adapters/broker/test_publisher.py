@@ -1,0 +1,102 @@
+"""Messages reach real brokers, are acknowledged by them, and can be told from repetitions."""
+
+import asyncio
+from pathlib import Path
+
+import aio_pika
+import nats as nats_client
+import pytest
+
+from adapters.broker.publisher import BrokerPublisher, broker_publisher, check_url
+from domain.errors import NotTaken
+from tests.adapters.broker.servers import free_port, nats, needs, rabbitmq
+
+BODY = '{"type": "user.created", "name": "Zoë"}'.encode()
+
+
+@needs("nats-server")
+async def test_nats_keeps_a_message_once_however_often_it_is_published(tmp_path: Path) -> None:
+    async with nats(tmp_path) as url, broker_publisher(url, "users") as publisher:
+        client = await nats_client.connect(url)
+        stream = client.jetstream()
+        await stream.add_stream(name="changes", subjects=["users.>"])
+        for _ in range(3):
+            await publisher.publish("nats:7", "user_1", BODY)
+        await publisher.publish("nats:8", "user_2", BODY)
+        state = await stream.stream_info("changes")
+        assert state.state.messages == 2
+        message = await stream.get_msg("changes", 1)
+        assert (message.subject, message.data) == ("users.user_1", BODY)
+        assert message.headers is not None
+        assert message.headers["Nats-Msg-Id"] == "nats:7"
+        assert message.headers["content-type"] == "application/json"
+        await client.close()
+
+
+@needs("nats-server")
+async def test_nats_without_a_stream_for_the_subject_does_not_take_a_message(
+    tmp_path: Path,
+) -> None:
+    async with nats(tmp_path) as url, broker_publisher(url, "users") as publisher:
+        with pytest.raises(NotTaken):
+            await publisher.publish("nats:7", "user_1", BODY)
+
+
+@pytest.mark.slow
+@needs("rabbitmqctl")
+async def test_rabbitmq_routes_by_user_and_refuses_what_no_queue_takes(tmp_path: Path) -> None:
+    async with rabbitmq(tmp_path) as url, broker_publisher(url, "users") as publisher:
+        with pytest.raises(NotTaken):
+            await publisher.publish("rabbit:6", "user_1", BODY)
+        connection = await aio_pika.connect(url)
+        channel = await connection.channel()
+        queue = await channel.declare_queue("mails", durable=True)
+        await queue.bind("users", routing_key="user_1")
+        await publisher.publish("rabbit:7", "user_1", BODY)
+        message = await queue.get(timeout=5)
+        assert message is not None
+        assert (message.body, message.message_id) == (BODY, "rabbit:7")
+        assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
+        await connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["nats", "amqp"])
+async def test_a_broker_that_is_not_there_does_not_take_a_message(scheme: str) -> None:
+    url = f"{scheme}://user:secret@127.0.0.1:{free_port()}/"
+    async with broker_publisher(url, "users", timeout=0.5) as publisher:
+        with pytest.raises(NotTaken) as raised:
+            await publisher.publish("x:1", "user_1", BODY)
+        assert "secret" not in str(raised.value)
+
+
+@needs("nats-server")
+async def test_a_broker_that_comes_back_is_connected_to_again(tmp_path: Path) -> None:
+    port = free_port()
+    async with broker_publisher(f"nats://127.0.0.1:{port}", "users", timeout=1) as publisher:
+        for _ in range(2):
+            async with nats(tmp_path, port) as url:
+                client = await nats_client.connect(url)
+                stream = client.jetstream()
+                await stream.add_stream(name="changes", subjects=["users.>"])
+                await published(publisher)
+                await client.close()
+            with pytest.raises(NotTaken):
+                await publisher.publish("nats:3", "user_1", BODY)
+
+
+async def published(publisher: BrokerPublisher) -> None:
+    """Tried again as a subscription does it."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await publisher.publish("nats:2", "user_1", BODY)
+            except NotTaken:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+@pytest.mark.parametrize("url", ["kafka://a", "nats:", "http://a", "amqp://[::1", "amqp://"])
+def test_what_is_no_broker_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="a broker is nats://"):
+        check_url(url)
