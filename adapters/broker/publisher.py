@@ -34,11 +34,11 @@ def check_url(url: str) -> None:
 
 @asynccontextmanager
 async def broker_publisher(
-    url: str, topic: str, timeout: float = TIMEOUT
+    url: str, topic: str, seconds: float = TIMEOUT
 ) -> AsyncIterator["BrokerPublisher"]:
     """`topic` is the subject's first part at NATS, or the exchange at RabbitMQ.
 
-    `timeout` is in seconds, for one message.
+    A message has so many `seconds`.
 
     The block may begin while the broker is down: the first message connects.
     Raises `ValueError` as `check_url`, and `ImportError` where the broker's extra is missing.
@@ -46,7 +46,7 @@ async def broker_publisher(
     check_url(url)
     broker = _BROKERS[urlsplit(url).scheme](url, topic)
     try:
-        yield BrokerPublisher(broker, timeout)
+        yield BrokerPublisher(broker, seconds)
     finally:
         await broker.close()
 
@@ -54,16 +54,16 @@ async def broker_publisher(
 class BrokerPublisher:
     """Connects with the first message, and again whenever the connection was lost."""
 
-    def __init__(self, broker: "_Broker", timeout: float) -> None:
+    def __init__(self, broker: "_Broker", seconds: float) -> None:
         self._broker = broker
-        self._timeout = timeout
+        self._seconds = seconds
         self._starting = asyncio.Lock()
         self._is_started = False
 
     async def publish(self, message_id: str, key: str, body: bytes) -> None:
         """Returns once the broker has the message. Raises `NotTaken`."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._seconds):
                 await self._start()
                 await self._broker.send(message_id, key, body)
         except Exception as error:  # each broker's library has errors of its own

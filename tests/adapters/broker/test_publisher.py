@@ -63,7 +63,7 @@ async def test_rabbitmq_routes_by_user_and_refuses_what_no_queue_takes(tmp_path:
 @pytest.mark.parametrize("scheme", ["nats", "amqp"])
 async def test_a_broker_that_is_not_there_does_not_take_a_message(scheme: str) -> None:
     url = f"{scheme}://user:secret@127.0.0.1:{free_port()}/"
-    async with broker_publisher(url, "users", timeout=0.5) as publisher:
+    async with broker_publisher(url, "users", seconds=0.5) as publisher:
         with pytest.raises(NotTaken) as raised:
             await publisher.publish("x:1", "user_1", BODY)
         assert "secret" not in str(raised.value)
@@ -72,7 +72,7 @@ async def test_a_broker_that_is_not_there_does_not_take_a_message(scheme: str) -
 @needs("nats-server")
 async def test_a_broker_that_comes_back_is_connected_to_again(tmp_path: Path) -> None:
     port = free_port()
-    async with broker_publisher(f"nats://127.0.0.1:{port}", "users", timeout=1) as publisher:
+    async with broker_publisher(f"nats://127.0.0.1:{port}", "users", seconds=1) as publisher:
         for _ in range(2):
             async with nats(tmp_path, port) as url:
                 client = await nats_client.connect(url)
