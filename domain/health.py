@@ -1,6 +1,7 @@
 """What is well, what is not, and what to do about it: one judge for doctor, console and readiness.
 
-Each function judges one fact that its caller has gathered; `sentence` sums the findings up.
+Each function judges one fact that its caller has gathered.
+`domain/summary.py` sums the findings up.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ SKEW_HARMFUL = timedelta(seconds=5)
 QUIET_FOR_LONG = timedelta(days=1)
 """Doctor warns if no delivery has arrived for this long."""
 
-COMPARED_LONG_AGO = timedelta(days=2)
-"""The summary names the age of the last full comparison if it is greater than this."""
+POLLS_MISSED = 3
+A_POLLS_LENGTH = timedelta(minutes=1)
+"""So many polls may fail, or one of them take so long, before polling is called broken."""
 
 
 class State(StrEnum):
@@ -159,12 +161,15 @@ def jobs(failing: frozenset[str]) -> Finding:
     return _warn("jobs", f"background jobs fail: {names}", "see the log for job_failed")
 
 
-def last_delivery(last_at: datetime | None, now: datetime) -> Finding:
+def last_delivery(last_at: datetime | None, now: datetime, *, expected: bool = True) -> Finding:
+    """`expected` is false where Clerk is polled instead."""
     advice = "look at the endpoint under Configure → Webhooks in Clerk's dashboard"
+    if last_at is None and not expected:
+        return _ok("last_delivery", "no webhook has arrived lately, and none is needed")
     if last_at is None:
         return _warn("last_delivery", "no webhook has arrived lately", advice)
     words = f"the last webhook arrived {span(now - last_at)} ago"
-    if now - last_at > QUIET_FOR_LONG:
+    if expected and now - last_at > QUIET_FOR_LONG:
         return _warn("last_delivery", words, advice)
     return _ok("last_delivery", words)
 
@@ -180,8 +185,13 @@ def quarantine(size: int) -> Finding:
     )
 
 
-def webhooks(silent_users: int) -> Finding:
-    """Whether webhooks arrive, judged by the users whose `user.created` did not."""
+def webhooks(silent_users: int, *, expected: bool = True) -> Finding:
+    """Whether webhooks arrive, judged by the users whose `user.created` did not.
+
+    `expected` is false where Clerk is polled instead.
+    """
+    if not expected:
+        return _ok("webhooks", "no webhook is needed: Clerk is polled")
     if silent_users == 0:
         return _ok("webhooks", "no user was created without a webhook")
     came = "user was" if silent_users == 1 else "users were"
@@ -192,6 +202,17 @@ def webhooks(silent_users: int) -> Finding:
         "python -m scripts.replay_webhooks backfill --restart",
         place=Place.SILENCE,
     )
+
+
+def polling(every: timedelta, ago: timedelta | None) -> Finding:
+    """Whether Clerk is polled as `POLL_EVERY` says. `ago` is None before the first poll ended."""
+    advice = "start the service with POLL_EVERY; if it runs, see its log for job_failed"
+    if ago is None:
+        return _warn("polling", "the first poll of Clerk has not ended yet", advice)
+    words = f"Clerk was last polled {span(ago)} ago"
+    if ago > POLLS_MISSED * every + A_POLLS_LENGTH:
+        return _bad("polling", f"{words}, though POLL_EVERY is {span(every)}", advice)
+    return _ok("polling", words)
 
 
 def drift(sweep: Sweep | None) -> Finding:
@@ -213,44 +234,6 @@ def configuration(wrong: Sequence[str], doubtful: Sequence[str]) -> Finding:
     if doubtful:
         return _warn("configuration", "; ".join(doubtful), "see .env.example")
     return _ok("configuration", "the configuration is complete")
-
-
-def troubles(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings that are not ok, the bad ones first.
-
-    While the store cannot be used, only that: the other findings are read from it.
-    """
-    found = [finding for finding in findings if not finding.is_ok]
-    of_the_store = [one for one in found if one.about in {"store", "schema"} and one.unready]
-    return of_the_store or sorted(found, key=lambda one: one.state is not State.BAD)
-
-
-def sentence(
-    findings: Sequence[Finding],
-    *,
-    sweep: Sweep | None,
-    last_delivery_at: datetime | None,
-    any_entries: bool,
-    now: datetime,
-) -> str:
-    """All findings in one sentence, which tells the worst trouble and counts the others."""
-    if found := troubles(findings):
-        more = f", and {count_of(len(found) - 1, 'thing')} more" if len(found) > 1 else ""
-        return f"{found[0].words[0].upper()}{found[0].words[1:]}{more}."
-    if not any_entries:
-        return "Nothing has arrived yet."
-    if last_delivery_at is None:
-        return f"{_agreement(sweep, now)}; no delivery lately."
-    return f"{_agreement(sweep, now)}; last delivery {span(now - last_delivery_at)} ago."
-
-
-def _agreement(sweep: Sweep | None, now: datetime) -> str:
-    if sweep is None:
-        return "No sign of disagreement with Clerk, though never compared in full"
-    if now - sweep.ended_at > COMPARED_LONG_AGO:
-        ago = span(now - sweep.ended_at)
-        return f"No sign of disagreement with Clerk, last compared in full {ago} ago"
-    return "In agreement with Clerk"
 
 
 def _ok(about: str, words: str) -> Finding:

@@ -225,7 +225,7 @@ class IdentityProvider(Protocol):
     def newest_first(self) -> AsyncIterator[UserPage]:
         """All users, the last updated first. Raises `IdentityProviderUnavailable`.
 
-        A user can be missed if another one is deleted between two pages.
+        A user who is updated during the walk can be missed: the next walk shows them.
         """
         ...
 

@@ -18,7 +18,10 @@ from domain.sync_user import SyncUser, word_for
 from domain.user import DeletedUser, LocalUser, Source, User, UserId
 
 WATERMARK = "reconcile.watermark"
-"""The checkpoint that holds the `updated_at`, on Clerk's clock, up to which both sides agree."""
+"""The checkpoint that holds the time, on Clerk's clock, up to which both sides agree."""
+
+LAST_RECENT = "reconcile.last_recent"
+"""The checkpoint that holds when the last incremental repair ended, by the host's clock."""
 
 LAST_FULL = "reconcile.last_full"
 """The checkpoint that holds when the last full repair ended, by the host's clock."""
@@ -28,6 +31,11 @@ ROWS_AT_ONCE = 1000
 
 CLERKS_UNIT = timedelta(milliseconds=1)
 """The resolution of Clerk's times."""
+
+REACH_BACK = timedelta(minutes=1)
+"""An incremental run begins this long before the watermark: an update may become visible later than
+its `updated_at` says, and Clerk's machines may have clocks that differ.
+"""
 
 _CERTAIN = (DriftKind.MISSING, DriftKind.DIFFERING)
 """Drift that needs no confirmation: a repair of it cannot overwrite anything newer."""
@@ -52,6 +60,8 @@ class Brake:
 class ReconcileOptions:
     """Without `repair`, nothing is written to `users`. Without `remember`, the watermark stays.
 
+    With `insist` an incremental run leaves the watermark too, if a user could not be read or
+    repaired. Otherwise such a user is left to the next full comparison.
     `on_drift` is called with every drift, `on_compared` with the number of users in every page
     compared.
     """
@@ -59,6 +69,7 @@ class ReconcileOptions:
     repair: bool = False
     brake: Brake = field(default_factory=Brake)
     remember: bool = True
+    insist: bool = True
     on_drift: Callable[[Drift], None] = lambda _drift: None
     on_compared: Callable[[int], None] = lambda _count: None
 
@@ -80,15 +91,18 @@ class Reconcile:
     async def recent(self, options: ReconcileOptions, findings: Findings) -> None:
         """Compare the users that Clerk updated since the last run that left no drift.
 
-        It finds neither deletions nor changes that were made to our rows alone.
+        It finds neither deletions nor changes that were made to our rows alone. The first run
+        compares all users at Clerk.
         """
         await self._require_same_instance()
         run = _Run(self, options, findings)
         saved = await self.checkpoints.load(WATERMARK)
-        newest = await run.compare_newest(datetime.fromisoformat(saved) if saved else None)
-        settled = not findings.left and not findings.left_out
-        if newest is not None and settled and options.remember:
-            await self.checkpoints.save(WATERMARK, newest.isoformat())
+        read_at = await run.compare_updated(datetime.fromisoformat(saved) if saved else None)
+        settled = not options.insist or not (findings.left or findings.left_out)
+        if read_at is not None and settled and options.remember:
+            await self.checkpoints.save(WATERMARK, read_at.isoformat())
+        if options.repair:
+            await self.checkpoints.save(LAST_RECENT, datetime.now(UTC).isoformat())
 
     async def full(self, options: ReconcileOptions, findings: Findings) -> None:
         """Compare all users of both sides."""
@@ -117,17 +131,22 @@ class _Run:
     options: ReconcileOptions
     findings: Findings
 
-    async def compare_newest(self, watermark: datetime | None) -> datetime | None:
-        """Compare users updated since the watermark. Returns the newest `updated_at` seen."""
-        newest: datetime | None = None
-        async for page in self.ports.identity_provider.newest_first():
-            if page.users:
-                newest = newest or page.users[0].clerk_updated_at
-            since = [u for u in page.users if watermark is None or u.clerk_updated_at >= watermark]
-            await self._compare(replace(page, users=since))
-            if len(since) < len(page.users):
+    async def compare_updated(self, watermark: datetime | None) -> datetime | None:
+        """Compare users updated since the watermark, or all of them in creation order.
+
+        Returns when the first page was read, by Clerk's clock; None if there is no user.
+        """
+        clerk = self.ports.identity_provider
+        since = watermark - REACH_BACK if watermark else datetime.min.replace(tzinfo=UTC)
+        read_at: datetime | None = None
+        async for page in clerk.newest_first() if watermark else clerk.pages():
+            if read_at is None and page.users:
+                read_at = max(user.observed_at for user in page.users)
+            updated = [user for user in page.users if user.clerk_updated_at >= since]
+            await self._compare(replace(page, users=updated))
+            if len(updated) < len(page.users):
                 break
-        return newest
+        return read_at
 
     async def compare_everyone(self) -> CompactIds:
         """Compare every user at Clerk. Returns their ids."""

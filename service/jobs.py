@@ -5,15 +5,13 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from domain.drift import Findings
 from domain.errors import AlreadyRunning, SyncError
-from domain.ports import Checkpoints, Exclusive
-from domain.reconcile import LAST_FULL, Reconcile, ReconcileOptions
+from domain.ports import Exclusive
 from domain.retention import Retain
 from service.metrics import Metrics
 
@@ -27,8 +25,6 @@ RETENTION_RESTS = 3.0
 
 _FIRST_RETENTION = 60.0
 _RETENTION_EVERY = 3600.0
-LOOK_EVERY = 60.0
-"""Seconds, at most, between two looks at whether a reconcile is due: a replica may have done it."""
 
 _KEYS_EVERY = 300.0
 _KEYS_AGAIN = 1.0
@@ -117,46 +113,6 @@ async def retain_by_the_hour(
             if forgotten.bodies or forgotten.entries:
                 log.info("journal_retained", bodies=forgotten.bodies, entries=forgotten.entries)
         await asyncio.sleep(every)
-
-
-async def reconcile_regularly(
-    reconcile: Reconcile,
-    exclusive: Exclusive,
-    checkpoints: Checkpoints,
-    *,
-    every: timedelta,
-    log: FilteringBoundLogger,
-) -> None:
-    """A full repair whenever the last one, anybody's, is `every` ago. Raises `SyncError`."""
-
-    async def is_due() -> bool:
-        age = await checkpoints.age(LAST_FULL)
-        return age is None or age >= every
-
-    while True:
-        await asyncio.sleep(min(every.total_seconds(), LOOK_EVERY))
-        if not await is_due():
-            continue
-        with suppress(AlreadyRunning):
-            async with exclusive.hold(OPERATOR_LOCK, holder("service")):
-                # Another replica may have done it before we got the lock.
-                if await is_due():
-                    findings = Findings()
-                    await reconcile.full(ReconcileOptions(repair=True), findings)
-                    _report(findings, log)
-
-
-def _report(findings: Findings, log: FilteringBoundLogger) -> None:
-    for left_out in findings.left_out:
-        log.warning("user_unreadable", user_id=left_out.clerk_id, reason=left_out.reason)
-    log.info(
-        "reconciled",
-        compared=findings.compared,
-        drift=findings.found.total(),
-        left=findings.left,
-        held_back=findings.held_back,
-        unreadable=len(findings.left_out),
-    )
 
 
 class Keys(Protocol):

@@ -95,6 +95,11 @@ class Metrics:
         self._reconcile_every = self._gauge(
             "reconcile_interval_seconds", "RECONCILE_EVERY; 0 if it is not set."
         )
+        self._last_poll = self._gauge(
+            "poll_last_success_timestamp_seconds",
+            "When the last incremental repair ended, at any replica or by a command.",
+        )
+        self._poll_every = self._gauge("poll_interval_seconds", "POLL_EVERY; 0 if it is not set.")
         self._loop_lag = self._histogram(
             "event_loop_lag_seconds",
             "How late the event loop was, measured twice a second.",
@@ -143,7 +148,12 @@ class Metrics:
         self._store_answers.set(0)
 
     def store_told(
-        self, *, quarantined: int, silent_users: int, last_delivery_at: datetime | None
+        self,
+        *,
+        quarantined: int,
+        silent_users: int,
+        last_delivery_at: datetime | None,
+        last_poll_at: datetime | None = None,
     ) -> None:
         """Set the figures that the store gave for a scrape."""
         self._store_answers.set(1)
@@ -151,6 +161,8 @@ class Metrics:
         self._silence.set(silent_users)
         if last_delivery_at is not None:
             self._delivered(last_delivery_at.timestamp())
+        if last_poll_at is not None:
+            self._last_poll.set(last_poll_at.timestamp())
 
     def last_sweep(self, sweep: Sweep) -> None:
         """Set the figures of the last full comparison, of any replica or command."""
@@ -161,6 +173,9 @@ class Metrics:
 
     def reconcile_is_regular(self, every: timedelta) -> None:
         self._reconcile_every.set(every.total_seconds())
+
+    def poll_is_regular(self, every: timedelta) -> None:
+        self._poll_every.set(every.total_seconds())
 
     def job_failed(self, job: str) -> None:
         self._job_failures(job).inc()

@@ -8,6 +8,7 @@ from typing import Any
 from domain import health
 from domain.errors import StorageUnavailable
 from domain.health import Finding
+from domain.polling import Polling
 from domain.schema import SchemaState
 
 TIMEOUT = 1.0
@@ -50,12 +51,14 @@ class Readiness:
         clerk_answers: Callable[[], bool],
         silent_users: Callable[[], Awaitable[int]],
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
+        polling: Polling | None = None,
     ) -> None:
         self._schema = schema
         self._keys_loaded = keys_loaded
         self._clerk_answers = clerk_answers
         self._silent_users = silent_users
         self._failing_jobs = failing_jobs
+        self._polling = polling
         self._draining = False
 
     def drain(self) -> None:
@@ -89,6 +92,8 @@ class Readiness:
         """Empty if the store does not answer."""
         try:
             async with asyncio.timeout(TIMEOUT):
+                if self._polling:
+                    return [health.webhooks(0, expected=False), await self._polling.look()]
                 return [health.webhooks(await self._silent_users())]
         except (StorageUnavailable, TimeoutError):
             return []

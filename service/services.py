@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from domain.backfill import Backfill
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
+from domain.polling import Polling
 from domain.ports import (
     Checkpoints,
     DeliveryReader,
@@ -31,6 +32,7 @@ from domain.schema import SchemaState
 from domain.sync_now import SyncNow
 from service.metrics import Metrics
 from service.readiness import Readiness
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.console.room import Room
@@ -75,6 +77,8 @@ class Services:
     sessions: SessionVerifier
     resolve_user: ResolveUser
     silence_after: timedelta
+    polling: Polling | None = None
+    """None where Clerk is not polled, so webhooks are expected."""
     readiness: Readiness
     metrics: Metrics
     console: "Room | None" = None
@@ -89,6 +93,7 @@ class Operations:
     clerk: Clerk
     signing_keys_can_be_loaded: Callable[[], Awaitable[bool]]
     webhook_endpoint: Callable[[str], WebhookEndpoint]
+    """Makes one of its address. Raises `ValueError` without a secret to sign with."""
 
 
 def backfill_of(store: Store, clerk: Clerk) -> Backfill:
@@ -109,6 +114,12 @@ def reconcile_of(store: Store, clerk: Clerk) -> Reconcile:
         checkpoints=store.checkpoints,
         instance_id=clerk.instance_id,
     )
+
+
+def polling_of(settings: Settings, store: Store) -> Polling | None:
+    if settings.poll_every is None:
+        return None
+    return Polling(timedelta(seconds=settings.poll_every), store.checkpoints)
 
 
 def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:

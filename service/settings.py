@@ -105,14 +105,17 @@ class Settings(StoreSettings):
     database_statement_cache: int = Field(default=100, ge=0, le=100_000)
     migrate_on_start: bool = False
 
+    reconcile_every: float | None = Field(default=None, ge=1, le=31_536_000)
+    poll_every: float | None = Field(default=None, ge=1, le=31_536_000)
+
     clerk_secret_key: SecretStr
     clerk_publishable_key: str | None = None
     clerk_issuer: str | None = Field(default=None, validate_default=True)
     clerk_jwks_url: str | None = None
     clerk_jwt_key: SecretStr | None = None
     clerk_webhook_signing_secret: Annotated[
-        tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)
-    ]
+        CommaSeparatedSecrets, Field(validate_default=True)
+    ] = ()
     clerk_authorized_parties: CommaSeparated = ()
     clerk_missing_azp: Literal["reject", "allow"] = "reject"
     clerk_audience: str | None = None
@@ -123,8 +126,6 @@ class Settings(StoreSettings):
     jit_deadline: float = Field(default=3.0, gt=0, le=10)
     jit_max_fetches: int = Field(default=16, ge=1, le=10_000)
     jit_unknown_for: float = Field(default=5.0, ge=0, le=86_400)
-
-    reconcile_every: float | None = Field(default=None, ge=1, le=31_536_000)
 
     journal_body_days: int = Field(default=30, ge=1, le=36_500)
     journal_days: int = Field(default=90, ge=35, le=36_500)
@@ -163,9 +164,11 @@ class Settings(StoreSettings):
 
     @field_validator("clerk_webhook_signing_secret")
     @classmethod
-    def _signing_secrets(cls, values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if not values:
-            raise ValueError("give one or several whsec_… of at least 24 bytes, comma-separated")
+    def _signing_secrets(
+        cls, values: tuple[SecretStr, ...], info: ValidationInfo
+    ) -> tuple[SecretStr, ...]:
+        if not values and info.data.get("poll_every", "wrong") is None:
+            raise ValueError("give whsec_…, comma-separated; or POLL_EVERY if no webhook comes")
         for value in values:
             parse_signing_secret(value.get_secret_value())
         return values

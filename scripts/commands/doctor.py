@@ -21,7 +21,7 @@ from service.bootstrap import operations
 from service.bootstrap.settings import notes_on, read_settings, works_on
 from service.dotenv import read_dotenv
 from service.mistakes import mistakes, slips
-from service.services import Operations
+from service.services import Operations, polling_of
 from service.settings import Settings
 
 TIMEOUT = 10.0
@@ -77,12 +77,14 @@ async def _of_the_store(settings: Settings, available: Operations) -> list[Findi
 
 
 async def _of_webhooks(settings: Settings, available: Operations) -> list[Finding]:
-    store = available.store
-    silence_after = timedelta(seconds=settings.silence_after)
+    store, polling = available.store, polling_of(settings, available.store)
+    last_at, expected = await store.watch.last_delivery_at(), polling is None
+    silent = await store.watch.silent_users(timedelta(seconds=settings.silence_after))
     return [
-        health.last_delivery(await store.watch.last_delivery_at(), datetime.now(UTC)),
+        health.last_delivery(last_at, datetime.now(UTC), expected=expected),
         health.quarantine(await store.journal.quarantined()),
-        health.webhooks(await store.watch.silent_users(silence_after)),
+        health.webhooks(silent, expected=expected),
+        *([await polling.look()] if polling else []),
         health.drift(await load_sweep(store.checkpoints)),
     ]
 
@@ -106,9 +108,12 @@ async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
 
 def _doubts(settings: Settings, environment: Mapping[str, str | None]) -> list[str]:
     """Settings that are valid, but may be a mistake."""
-    strange = [f"{name} is not a setting" for name in slips(environment)]
-    anyone = [] if settings.clerk_authorized_parties else ["CLERK_AUTHORIZED_PARTIES is empty"]
-    return [*anyone, *strange, *notes_on(settings)]
+    doubts = [f"{name} is not a setting" for name in slips(environment)]
+    if not settings.clerk_authorized_parties:
+        doubts.append("CLERK_AUTHORIZED_PARTIES is empty")
+    if settings.poll_every is not None and settings.reconcile_every is None:
+        doubts.append("polls do not notice deletions: set RECONCILE_EVERY beside POLL_EVERY")
+    return [*doubts, *notes_on(settings)]
 
 
 def _show(screen: Screen, findings: list[Finding]) -> None:

@@ -15,7 +15,7 @@ from domain.replay import (
     rehearse_post,
 )
 from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
-from scripts.commands.exit_codes import ExitCode
+from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.filters import with_filters
 from scripts.commands.replaying import AFTER_A_REPLAY, Destination, replay
 from service.addresses import trusted_address
@@ -74,8 +74,15 @@ async def _work(run: Run, *, wanted: JournalQuery, post: str | None) -> ExitCode
 
 def _destination(run: Run, post: str | None) -> Destination:
     if post:
-        return rehearse_post if run.dry_run else PostDelivery(run.operations.webhook_endpoint(post))
+        return rehearse_post if run.dry_run else _post(run, post)
     return here(run)
+
+
+def _post(run: Run, url: str) -> PostDelivery:
+    try:
+        return PostDelivery(run.operations.webhook_endpoint(url))
+    except ValueError as error:
+        raise Refusal(ExitCode.MISCONFIGURED, f"Cannot post: {error}.") from None
 
 
 def here(run: Run) -> Destination:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
@@ -25,18 +26,18 @@ from service.bootstrap.clerk import (
 )
 from service.bootstrap.settings import checked, notes_on
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.comparisons import poll_regularly, reconcile_regularly
 from service.extras import extra
 from service.jobs import (
     RETENTION_RESTS,
     Jobs,
     keep_signing_keys,
-    reconcile_regularly,
     retain_by_the_hour,
     watch_event_loop,
 )
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.services import Operations, Services, reconcile_of, sync_now_of
+from service.services import Operations, Services, polling_of, reconcile_of, sync_now_of
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,18 +81,21 @@ async def bootstrap(
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
         silence_after = timedelta(seconds=settings.silence_after)
+        polling = polling_of(settings, store)
         services = Services(
             store=store,
             clerk=clerk,
             sessions=session_verifier(settings, keys),
             resolve_user=resolve_user,
             silence_after=silence_after,
+            polling=polling,
             readiness=Readiness(
                 schema=store.schema,
                 keys_loaded=lambda: keys.loaded,
                 clerk_answers=lambda: requests.answers,
                 silent_users=lambda: store.watch.silent_users(silence_after),
                 failing_jobs=lambda: frozenset(jobs.failing),
+                polling=polling,
             ),
             metrics=metrics,
         )
@@ -114,12 +118,15 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
             store=store_of(await open_database(stack, settings, dsn), dsn),
             clerk=await clerk_of(stack, settings),
             signing_keys_can_be_loaded=lambda: keys_can_be_loaded(settings),
-            webhook_endpoint=lambda url: _webhook_endpoint(stack, settings, url),
+            webhook_endpoint=partial(_webhook_endpoint, stack, settings),
         )
 
 
 def _webhook_endpoint(stack: AsyncExitStack, settings: Settings, url: str) -> SvixWebhookEndpoint:
-    secret = settings.replay_signing_secret or settings.clerk_webhook_signing_secret[0]
+    ours = next(iter(settings.clerk_webhook_signing_secret), None)
+    secret = settings.replay_signing_secret or ours
+    if secret is None:
+        raise ValueError("there is no secret to sign with: set REPLAY_SIGNING_SECRET")
     client = http_client(settings, url)
     stack.push_async_callback(client.aclose)
     return SvixWebhookEndpoint(client, secret.get_secret_value(), url)
@@ -131,17 +138,15 @@ def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: Signin
     jobs.start("signing keys", lambda: keep_signing_keys(keys, log))
     retain = Retain(store.retention, settings.retention, rests=RETENTION_RESTS)
     jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
-    if settings.reconcile_every is None:
-        return
-    every = timedelta(seconds=settings.reconcile_every)
-    metrics.reconcile_is_regular(every)
-    reconcile = reconcile_of(store, services.clerk)
-    jobs.start(
-        "reconcile",
-        lambda: reconcile_regularly(
-            reconcile, store.exclusive, store.checkpoints, every=every, log=log
-        ),
-    )
+    comparison = (reconcile_of(store, services.clerk), store.exclusive, store.checkpoints)
+    if settings.reconcile_every is not None:
+        every = timedelta(seconds=settings.reconcile_every)
+        metrics.reconcile_is_regular(every)
+        jobs.start("reconcile", partial(reconcile_regularly, *comparison, every=every, log=log))
+    if services.polling is not None:
+        every = services.polling.every
+        metrics.poll_is_regular(every)
+        jobs.start("poll", partial(poll_regularly, *comparison, every=every, log=log))
 
 
 def _console(

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from domain import health
 from domain.console import Activity, Sizes
 from domain.drift import Sweep, load_sweep
-from domain.health import Finding, sentence, troubles
+from domain.health import Finding
+from domain.summary import sentence, troubles
 from service.console.answers import ConsoleRoute
 from service.console.charts import OUTCOMES, bar_chart, line_chart
 from service.console.room import Room

@@ -80,10 +80,12 @@ async def _read_the_store(services: Services) -> None:
     store, metrics = services.store, services.metrics
     if sweep := await load_sweep(store.checkpoints):
         metrics.last_sweep(sweep)
+    polling, silent = services.polling, store.watch.silent_users
     metrics.store_told(
         quarantined=await store.journal.quarantined(),
-        silent_users=await store.watch.silent_users(services.silence_after),
+        silent_users=0 if polling else await silent(services.silence_after),
         last_delivery_at=await store.watch.last_delivery_at(),
+        last_poll_at=await polling.last_at() if polling else None,
     )
 
 

@@ -12,7 +12,8 @@ from domain.ports import Exclusive
 from domain.reconcile import LAST_FULL
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.jobs import LOOK_EVERY, OPERATOR_LOCK, reconcile_regularly
+from service.comparisons import LOOK_EVERY, reconcile_regularly
+from service.jobs import OPERATOR_LOCK
 from service.log import line_logger
 from service.services import Operations
 from tests.commands.scenes import drift, ids_of, run_backfill

@@ -7,8 +7,9 @@ import pytest
 
 from domain import health
 from domain.drift import Sweep
-from domain.health import Finding, Place, State, sentence, troubles
+from domain.health import Finding, Place, State
 from domain.schema import SchemaState, Standing
+from domain.summary import sentence, troubles
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -38,9 +38,9 @@ class Told:
 class Scene:
     """Clerk's clock is right. `max_rate` is the replica's calls to Clerk in 10 seconds."""
 
-    def __init__(self, max_rate: float) -> None:
+    def __init__(self, max_rate: float, latencies: tuple[float, ...]) -> None:
         self.store = MemoryStore()
-        self.fortune = Fortune(0, latencies=(0.0,))
+        self.fortune = Fortune(0, latencies=latencies)
         self._svix = SvixWire(self.fortune)
         config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
         self.clerk = ClerkEmulator(
@@ -122,9 +122,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(max_rate: float = 10_000) -> AsyncIterator[Scene]:
-    """A scene without failures, with the signing keys loaded."""
-    here = Scene(max_rate)
+async def scene(
+    max_rate: float = 10_000, latencies: tuple[float, ...] = (0.0,)
+) -> AsyncIterator[Scene]:
+    """A scene without failures, with the signing keys loaded. A message takes one of `latencies`."""
+    here = Scene(max_rate, latencies)
     await here.clerk.start()
     here.replica.start()
     assert (await here.ask(await here.known())).status == 200

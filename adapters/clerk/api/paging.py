@@ -9,6 +9,12 @@ from domain.user import UserId
 PAGE_SIZE = 500
 """Clerk's maximum."""
 
+FIRST_PAGE = 50
+"""The first page of the last updated: mostly few were updated since the last walk."""
+
+OVERLAP = 25
+"""How many users a page of the last updated has in common with the page before it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
@@ -48,3 +54,39 @@ class Position:
             raise IdentityProviderUnavailable("the list of users does not advance")
         spare = ids[-2] if len(ids) > 1 else None
         return replace(self, cursor=ids[-1], spare=spare, seen=self.seen + size)
+
+
+class NewestFirst:
+    """A walk by offset in the order of the last update, while users are updated and deleted.
+
+    An updated user moves to the front, so others are shown twice and nobody is missed but those
+    updated meanwhile, whom the next walk finds. A deleted one lets all behind it move forward, and
+    the next page would begin behind users that were never shown. So the pages overlap: while a page
+    shows somebody of the page before it, nobody was missed between the two.
+    """
+
+    def __init__(self) -> None:
+        self.has_ended = False
+        self.offset = 0
+        self._shown: list[UserId] = []
+
+    @property
+    def limit(self) -> int:
+        """The size of the next page."""
+        return PAGE_SIZE if self.offset else FIRST_PAGE
+
+    def is_new(self, user_id: UserId | None) -> bool:
+        """Whether the page before did not show them."""
+        return user_id not in self._shown
+
+    def advance(self, size: int, ids: Sequence[UserId]) -> None:
+        """Past a page of `size` users. Raises `IdentityProviderUnavailable` when it is no news, or
+        when users may have been missed; the walk is then worth beginning anew.
+        """
+        if self.offset and not set(ids) & set(self._shown):
+            raise IdentityProviderUnavailable("too many users were deleted during the walk")
+        self.has_ended = size < self.limit
+        if not self.has_ended and ids in ([], self._shown):
+            raise IdentityProviderUnavailable("the list of users does not advance")
+        self.offset += size - OVERLAP
+        self._shown = list(ids)

@@ -4,7 +4,7 @@ import math
 import re
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkCalls, ClerkLimits, Report
-from adapters.clerk.api.paging import PAGE_SIZE, Position
+from adapters.clerk.api.paging import PAGE_SIZE, NewestFirst, Position
 from adapters.clerk.http import Answer
 from adapters.clerk.translate.json import Unreadable, read_json
 from adapters.clerk.translate.user import read_user
@@ -109,16 +109,32 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
 
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         """All users, page by page. Unreadable users are listed in `left_out`."""
-        async for page in self._walk(Position(cursor=starting_after), "+created_at"):
-            yield page
+        position = Position(cursor=starting_after)
+        while True:
+            answer = await self._list("+created_at", PAGE_SIZE, position.params)
+            if answer.status in _REFUSED and position.params:
+                position = position.otherwise()
+                continue
+            entries = _entries(answer)
+            if entries:
+                yield _page(entries, answer)
+            if len(entries) < PAGE_SIZE:
+                return
+            position = position.after(len(entries), _ids(entries))
 
     async def newest_first(self) -> AsyncIterator[UserPage]:
         """All users, the last updated first.
 
         By offset, because Clerk's cursor requires creation order (OpenAPI, `GetUserList`).
         """
-        async for page in self._walk(Position(cursor=None, by_offset=True), "-updated_at"):
-            yield page
+        walk = NewestFirst()
+        while not walk.has_ended:
+            answer = await self._list("-updated_at", walk.limit, {"offset": walk.offset})
+            entries = _entries(answer)
+            new = [entry for entry in entries if walk.is_new(_id(entry))]
+            walk.advance(len(entries), _ids(entries))
+            if new:
+                yield _page(new, answer)
 
     async def instance_ids(self) -> frozenset[str]:
         """The ids of the keys: Clerk's `kid` is the instance id (Backend API, `GetJWKS`)."""
@@ -129,19 +145,6 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             raise IdentityProviderUnavailable("the answer is not a set of keys")
         ids = (key.get("kid") for key in keys if isinstance(key, dict))
         return frozenset(kid for kid in ids if isinstance(kid, str))
-
-    async def _walk(self, position: Position, order_by: str) -> AsyncIterator[UserPage]:
-        while True:
-            answer = await self._list(position, order_by)
-            if answer.status in _REFUSED and position.params:
-                position = position.otherwise()
-                continue
-            entries = _entries(answer)
-            if entries:
-                yield _page(entries, answer)
-            if len(entries) < PAGE_SIZE:
-                return
-            position = position.after(len(entries), _ids(entries))
 
     async def count(self) -> int:
         answer = await self._calls.get("count", "/users/count", {}, self._limits)
@@ -198,8 +201,8 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             raise IdentityProviderUnavailable("the answer is not a list of memberships")
         return any(_is_membership(entry, organisation, role) for entry in entries)
 
-    async def _list(self, position: Position, order_by: str) -> Answer:
-        params = {"limit": PAGE_SIZE, "order_by": order_by, **position.params}
+    async def _list(self, order_by: str, limit: int, position: Mapping[str, str | int]) -> Answer:
+        params = {"limit": limit, "order_by": order_by, **position}
         return await self._calls.get("list", "/users", params, self._bulk_limits)
 
 

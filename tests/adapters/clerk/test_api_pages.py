@@ -108,12 +108,51 @@ async def test_the_last_updated_come_first_by_offset(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     clerk.reply = listing(PEOPLE)
-    assert await sizes(provider(client).newest_first()) == [500, 500, 203]
+    found = await ids(provider(client).newest_first())
+    assert found == [one["id"] for one in PEOPLE]
     assert [asked.raw_query for asked in clerk.asked] == [
-        "limit=500&order_by=-updated_at&offset=0",
+        "limit=50&order_by=-updated_at&offset=0",
+        "limit=500&order_by=-updated_at&offset=25",
         "limit=500&order_by=-updated_at&offset=500",
-        "limit=500&order_by=-updated_at&offset=1000",
+        "limit=500&order_by=-updated_at&offset=975",
     ]
+
+
+@pytest.mark.parametrize("deleted", [1, 24])
+async def test_deletions_during_the_walk_hide_nobody(
+    clerk: HttpServer, client: httpx.AsyncClient, deleted: int
+) -> None:
+    """Those behind them move forward, onto the page that was read already."""
+    clerk.replies(json_reply(PEOPLE[:50]), then=listing(PEOPLE[deleted:600]))
+    assert await ids(provider(client).newest_first()) == [one["id"] for one in PEOPLE[:600]]
+
+
+async def test_more_deletions_than_the_pages_overlap_end_the_walk(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.replies(json_reply(PEOPLE[:50]), then=listing(PEOPLE[25:600]))
+    with pytest.raises(IdentityProviderUnavailable, match="too many users were deleted"):
+        await ids(provider(client).newest_first())
+
+
+async def test_updates_during_the_walk_show_users_twice_and_hide_nobody(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    updated = [*PEOPLE[560:580], *PEOPLE[:560], *PEOPLE[580:600]]
+    clerk.replies(json_reply(PEOPLE[:50]), then=listing(updated))
+    found = set(await ids(provider(client).newest_first()))
+    moved_to_the_front = {one["id"] for one in PEOPLE[560:580]}
+    assert {one["id"] for one in PEOPLE[:600]} - found <= moved_to_the_front
+
+
+@pytest.mark.parametrize("page", [PEOPLE[:50], [{}] * 50])
+async def test_a_list_of_the_last_updated_that_does_not_advance_is_no_endless_walk(
+    clerk: HttpServer, client: httpx.AsyncClient, page: list[Any]
+) -> None:
+    clerk.reply = json_reply(page * 10)
+    with pytest.raises(IdentityProviderUnavailable, match="does not advance"):
+        await ids(provider(client).newest_first())
+    assert len(clerk.asked) <= 2
 
 
 async def test_the_instance_is_told_by_its_keys(

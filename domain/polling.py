@@ -1,0 +1,26 @@
+"""Polling: Clerk is asked for what it updated, for a service that no webhook can reach."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from domain import health
+from domain.health import Finding
+from domain.ports import Checkpoints
+from domain.reconcile import LAST_RECENT
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How often Clerk is to be polled, by one of the processes that share the store."""
+
+    every: timedelta
+    checkpoints: Checkpoints
+
+    async def look(self) -> Finding:
+        """Whether that is done. Raises `StorageUnavailable`."""
+        return health.polling(self.every, await self.checkpoints.age(LAST_RECENT))
+
+    async def last_at(self) -> datetime | None:
+        """When the last poll ended; None before the first. Raises `StorageUnavailable`."""
+        age = await self.checkpoints.age(LAST_RECENT)
+        return None if age is None else datetime.now(UTC) - age

@@ -1,0 +1,115 @@
+"""Comparisons with Clerk that the service makes by itself: full ones, and polls for news."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import timedelta
+
+from structlog.typing import FilteringBoundLogger
+
+from domain.drift import Findings
+from domain.errors import AlreadyRunning
+from domain.ports import Checkpoints, Exclusive, LeftOut
+from domain.reconcile import LAST_FULL, LAST_RECENT, Reconcile, ReconcileOptions
+from service.jobs import OPERATOR_LOCK, holder
+
+POLL_LOCK = "poll"
+"""Beside an operator's run a poll harms nothing, so it has a lock of its own."""
+
+LOOK_EVERY = 60.0
+"""Seconds, at most, between two looks at whether one is due: a replica may have made it."""
+
+
+async def reconcile_regularly(
+    reconcile: Reconcile,
+    exclusive: Exclusive,
+    checkpoints: Checkpoints,
+    *,
+    every: timedelta,
+    log: FilteringBoundLogger,
+) -> None:
+    """A full repair whenever the last one, anybody's, is `every` ago. Raises `SyncError`."""
+
+    async def repair() -> None:
+        findings = Findings()
+        await reconcile.full(ReconcileOptions(repair=True), findings)
+        _report(findings, log)
+
+    await asyncio.sleep(min(every.total_seconds(), LOOK_EVERY))  # not while the service starts
+    await _whenever_due(
+        repair, exclusive, checkpoints, every=every, last=LAST_FULL, lock=OPERATOR_LOCK
+    )
+
+
+async def poll_regularly(
+    reconcile: Reconcile,
+    exclusive: Exclusive,
+    checkpoints: Checkpoints,
+    *,
+    every: timedelta,
+    log: FilteringBoundLogger,
+) -> None:
+    """Repair what Clerk updated since the last poll, `every` so often. Raises `SyncError`.
+
+    A user who cannot be read or repaired does not hold up the others; each is logged once.
+    """
+    told = frozenset[LeftOut]()
+
+    async def poll() -> None:
+        nonlocal told
+        findings = Findings()
+        await reconcile.recent(ReconcileOptions(repair=True, insist=False), findings)
+        left_out = frozenset(findings.left_out)
+        _warn_of(left_out - told, log)
+        told = left_out
+        if findings.outcomes:
+            log.info("polled", **{str(word): count for word, count in findings.outcomes.items()})
+
+    await _whenever_due(poll, exclusive, checkpoints, every=every, last=LAST_RECENT, lock=POLL_LOCK)
+
+
+async def _whenever_due(
+    work: Callable[[], Awaitable[None]],
+    exclusive: Exclusive,
+    checkpoints: Checkpoints,
+    *,
+    every: timedelta,
+    last: str,
+    lock: str,
+) -> None:
+    """`work` whenever its last run, anybody's, is `every` ago, in one process at a time.
+
+    It saves the checkpoint `last` when it ends.
+    """
+
+    async def due_in() -> timedelta:
+        age = await checkpoints.age(last)
+        return timedelta(0) if age is None else max(every - age, timedelta(0))
+
+    while True:
+        pause = await due_in()
+        if not pause:
+            with suppress(AlreadyRunning):
+                async with exclusive.hold(lock, holder("service")):
+                    # Another replica may have done it before we got the lock.
+                    if not await due_in():
+                        await work()
+            pause = every
+        await asyncio.sleep(min(pause.total_seconds(), LOOK_EVERY))
+
+
+def _report(findings: Findings, log: FilteringBoundLogger) -> None:
+    _warn_of(findings.left_out, log)
+    log.info(
+        "reconciled",
+        compared=findings.compared,
+        drift=findings.found.total(),
+        left=findings.left,
+        held_back=findings.held_back,
+        unreadable=len(findings.left_out),
+    )
+
+
+def _warn_of(left_out: Iterable[LeftOut], log: FilteringBoundLogger) -> None:
+    for one in left_out:
+        log.warning("user_unreadable", user_id=one.clerk_id, reason=one.reason)
