@@ -3,14 +3,17 @@
 What is here names their types, and works without pytest too.
 """
 
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from testing.clerk import EmulatedClerk, UserLike, settings_for
 from testing.deliver import AsyncDeliver, Deliver, NotDelivered
 from testing.people import OverrideCurrentUser, SyncedUser, local_user
 
 __all__ = [
+    "ApiFault",
     "AsyncDeliver",
     "Deliver",
     "EmulatedClerk",
+    "FaultKind",
     "NotDelivered",
     "OverrideCurrentUser",
     "SyncedUser",

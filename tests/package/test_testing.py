@@ -106,7 +106,7 @@ def test_the_code_of_the_guide_runs_on_an_embedded_server(
     models = blocks("joins-and-migrations.md")["models.py"]
     files = {**blocks("testing.md"), "models.py": models}
     assert len(files) == 11
-    host_tests(files).assert_outcomes(passed=11)
+    host_tests(files).assert_outcomes(passed=12)
 
 
 SYNCHRONOUS = """
@@ -198,8 +198,11 @@ def test_a_user(override_current_user):
     override_current_user(app, None)
     assert client.get("/hello").status_code == client.get("/session").status_code == 401
 
-def test_nothing_is_left():
+def test_nothing_is_left(clerk):
     assert not app.dependency_overrides
+    assert not hasattr(app.state, "user_sync_stand_in")
+    clerk.connect(app)
+    assert hasattr(app.state, "user_sync_stand_in")
 """
 
 ANOTHER_PROCESS = """
