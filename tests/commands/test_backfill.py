@@ -94,7 +94,7 @@ async def test_after_a_complete_run_the_next_begins_with_the_first_user(
     assert await available.store.checkpoints.load(CHECKPOINT) is None
 
 
-async def test_a_run_taken_up_at_a_user_deleted_since_begins_anew(
+async def test_a_run_resumed_at_a_deleted_user_starts_over(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(USERS)

@@ -39,14 +39,14 @@ def _headed(terminal: Terminal, command: str, lines: int) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("options", ["--full", "--full --json"])
-async def test_a_report_that_nobody_reads_to_the_end_ends_quietly(
+async def test_a_report_whose_reader_stops_ends_quietly(
     clerk: ClerkEmulator, terminal: Terminal, store_url: str, options: str
 ) -> None:
     clerk.create_users(3000)
     assert await headed(terminal, f"reconcile {options}") == (141, b"")
 
 
-async def test_an_export_that_nobody_reads_to_the_end_is_done(
+async def test_an_export_whose_reader_stops_succeeds(
     terminal: Terminal, database: Database
 ) -> None:
     for number in range(60):
@@ -59,7 +59,7 @@ async def test_an_export_that_nobody_reads_to_the_end_is_done(
     "command",
     ["backfill", "backfill --json", "reconcile --full", "journal", "retain", "doctor"],
 )
-async def test_a_table_that_nobody_reads_ends_quietly(
+async def test_a_table_without_a_reader_ends_quietly(
     clerk: ClerkEmulator, terminal: Terminal, store_url: str, command: str
 ) -> None:
     clerk.create_users(1)

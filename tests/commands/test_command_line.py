@@ -218,7 +218,7 @@ async def test_a_schema_behind_ends_with_78_and_says_how_to_mend_it(
 
 
 @pytest.mark.parametrize("command", ALONE)
-async def test_a_second_run_ends_with_75_and_says_who_holds_the_lock(
+async def test_a_second_run_ends_with_75_and_names_the_holder_of_the_lock(
     operator: Operator, store_url: str, command: str
 ) -> None:
     name = holder("backfill")

@@ -53,7 +53,7 @@ async def test_without_a_terminal_many_are_refused_with_64_and_words(
 
 
 @pytest.mark.parametrize("option", ["--yes", "--dry-run"])
-async def test_they_are_replayed_when_told_so_and_rehearsed_unasked(
+async def test_consent_is_asked_for_a_replay_and_not_for_a_dry_run(
     operator: Operator, many: int, option: str
 ) -> None:
     assert await operator.outcomes("journal", option) == {"no body": many}

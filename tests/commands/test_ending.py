@@ -53,7 +53,7 @@ def test_it_ends_with_words_and_a_code(
     assert (code, capsys.readouterr().err) == (ENDINGS[error][0], f"{ENDINGS[error][1]}\n")
 
 
-def test_every_error_has_a_sentence_of_its_own() -> None:
+def test_every_error_has_its_own_sentence() -> None:
     named = {type(error) for error in ENDINGS if isinstance(error, SyncError)}
     assert len({words.partition(":")[0] for _, words in ENDINGS.values()}) >= len(named)
 

@@ -57,7 +57,7 @@ async def test_a_run_whose_lock_is_lost_ends_and_says_so(
         pass
 
 
-async def test_who_is_cancelled_while_letting_go_leaves_no_session_behind(
+async def test_a_run_cancelled_while_it_releases_the_lock_leaves_no_session(
     exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]"
 ) -> None:
     async def run() -> None:

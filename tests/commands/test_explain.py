@@ -71,11 +71,11 @@ def test_no_outcome_is_without_words() -> None:
         (259_200, "3 d"),
     ],
 )
-def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
+def test_a_duration_is_shown_in_its_largest_unit(seconds: float, words: str) -> None:
     assert span(timedelta(seconds=seconds)) == words
 
 
-def test_where_a_user_stands() -> None:
+def test_the_state_of_a_record_in_words() -> None:
     user_id = new_id()
     assert standing(None) == "no record"
     assert standing(deleted(user_id)).startswith("deleted, a tombstone since 2026")
@@ -90,7 +90,7 @@ def test_the_differences_are_found_field_by_field() -> None:
     assert "exists" in [one.field for one in beside(deleted(user_id), clerks) if not one.same]
 
 
-async def test_a_whole_life_is_told_in_order(
+async def test_a_whole_history_is_shown_in_order(
     operator: Operator, database: Database, sql: Sql
 ) -> None:
     await happened(database, "user.updated", svix_id="msg_2")
@@ -120,7 +120,7 @@ async def test_a_person_reads_when_it_happened_when_we_saw_it_and_why(
     assert "Now: live, at the version of 2025-10-09T" in ended.said
 
 
-async def test_clerks_present_answer_stands_beside_ours(
+async def test_clerks_answer_is_compared_field_by_field(
     clerk: ClerkEmulator, operator: Operator, sql: Sql
 ) -> None:
     person = clerk.create_user(email_address=["grace@example.com"], first_name="Grace")
@@ -154,6 +154,6 @@ async def test_an_unknown_user_is_said_to_be_one(
     assert (ended.code, words in ended.said) == (65, True)
 
 
-async def test_nobody_anywhere_is_said_too(operator: Operator) -> None:
+async def test_a_user_that_is_nowhere_is_reported(operator: Operator) -> None:
     ended = await operator.run("explain", "user_nobody", "--live")
     assert (ended.code, "here or at Clerk" in ended.said) == (65, True)

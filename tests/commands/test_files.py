@@ -92,7 +92,7 @@ async def test_a_deletion_is_exported_without_a_body_to_copy(
     assert await operator.outcomes("file", "-", stdin=exported.out.encode()) == {"deleted": 1}
 
 
-async def test_a_body_that_is_no_text_goes_as_base64(
+async def test_a_body_that_is_not_text_is_written_as_base64(
     operator: Operator, database: Database
 ) -> None:
     await quarantined(database, b"\xff\xfe{")
@@ -177,7 +177,7 @@ async def test_a_cut_last_line_is_said_to_be_one(operator: Operator) -> None:
         (None, "cannot be read: No such file or directory"),
     ],
 )
-async def test_what_is_no_such_file_is_refused_as_a_whole(
+async def test_a_file_of_another_kind_is_refused(
     operator: Operator, tmp_path: Path, contents: bytes | None, words: str
 ) -> None:
     path = tmp_path / "file.jsonl"
@@ -187,7 +187,7 @@ async def test_what_is_no_such_file_is_refused_as_a_whole(
     assert (ended.code, words in ended.err, ended.out) == (65, True, "")
 
 
-async def test_a_directory_is_no_file_to_read_or_write(operator: Operator, tmp_path: Path) -> None:
+async def test_a_directory_is_refused_as_a_file(operator: Operator, tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in (await operator.run("file", str(tmp_path))).said
     assert "cannot be written: Is a directory" in (await operator.run("export", str(tmp_path))).said
 

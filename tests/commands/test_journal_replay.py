@@ -20,7 +20,9 @@ async def test_a_quarantined_delivery_leaves_quarantine_as_what_it_did(
     assert entry["event_type"] == "user.created"
 
 
-async def test_a_replay_is_no_redelivery(operator: Operator, database: Database, sql: Sql) -> None:
+async def test_a_replay_does_not_count_as_a_redelivery(
+    operator: Operator, database: Database, sql: Sql
+) -> None:
     await quarantined(database, webhook_bytes("user.created"))
     (before,) = await entries(sql)
     await operator.run("journal")
@@ -92,7 +94,7 @@ async def test_a_deletion_needs_no_body(operator: Operator, database: Database, 
     assert await sql.fetchval("select deleted_at is not null from users")
 
 
-async def test_nobody_is_resurrected(operator: Operator, database: Database, sql: Sql) -> None:
+async def test_no_deleted_user_comes_back(operator: Operator, database: Database, sql: Sql) -> None:
     await happened(database, "user.deleted", svix_id="msg_1")
     await quarantined(database, webhook_bytes("user.created"), clerk_id=None)
     assert await operator.outcomes("journal", "--status", "quarantined") == {"gone": 1}

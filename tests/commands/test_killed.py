@@ -122,7 +122,7 @@ async def test_a_backfill_killed_at_every_page_loses_none_and_repeats_at_most_on
     assert await drift(clerk, sql) == {}
 
 
-async def test_a_repair_killed_at_every_page_ends_as_one_left_alone(
+async def test_a_repair_killed_at_every_page_ends_like_an_uninterrupted_one(
     clerk: ClerkEmulator, terminal: Terminal, available: Operations, sql: Sql, store_url: str
 ) -> None:
     clerk.create_users(SOME)

@@ -73,7 +73,7 @@ def unlucky(clerk: ClerkEmulator, service: ServiceProcess, seed: int) -> ClerkEm
     return clerk
 
 
-async def test_a_backfill_and_a_repair_amid_live_traffic_end_as_clerk_has_it(
+async def test_a_backfill_and_a_repair_under_live_traffic_end_in_agreement(
     unlucky: ClerkEmulator, service: ServiceProcess, terminal: Terminal, watched: Sql, seed: int
 ) -> None:
     chance = random.Random(seed)
@@ -92,7 +92,7 @@ async def test_a_backfill_and_a_repair_amid_live_traffic_end_as_clerk_has_it(
     assert await drift(unlucky, watched) == {}
 
 
-async def test_a_replay_amid_live_traffic_takes_nobody_back(
+async def test_a_replay_under_live_traffic_overwrites_nothing_newer(
     unlucky: ClerkEmulator, service: ServiceProcess, terminal: Terminal, watched: Sql, seed: int
 ) -> None:
     chance = random.Random(seed)

@@ -46,7 +46,7 @@ def test_a_smaller_one_is_refused_by_its_name(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_a_service_full_of_strangers_and_a_backfill_together_never_meet_clerks_limit(
+async def test_first_requests_and_a_backfill_together_never_exceed_clerks_limit(
     store_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     async with running_emulator(EmulatorConfig()) as clerk:

@@ -123,7 +123,7 @@ async def test_a_row_corrupted_in_the_second_it_was_seen_in_or_seen_too_late_is_
     assert await drift(clerk, sql) == {}
 
 
-async def test_a_later_sight_that_came_while_a_row_is_repaired_stands(
+async def test_a_later_observation_during_a_repair_is_kept(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(1)
@@ -143,7 +143,7 @@ async def test_a_later_sight_that_came_while_a_row_is_repaired_stands(
     assert await drift(clerk, sql) == {}
 
 
-async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_stands(
+async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_kept(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
     clerk.create_users(2)
@@ -156,7 +156,7 @@ async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_stands(
     assert await available.store.users.get(user_id) == tombstone
 
 
-async def test_a_row_updated_after_its_page_was_read_is_no_drift(
+async def test_a_row_updated_after_its_page_was_read_is_not_drift(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
     clerk.create_users(1)
@@ -198,7 +198,7 @@ async def test_a_user_created_after_the_list_was_read_is_not_taken_for_deleted(
     assert findings.found == {}
 
 
-async def test_nobody_deleted_meanwhile_comes_back_by_a_repair(
+async def test_a_user_deleted_during_a_repair_stays_deleted(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(2)
@@ -234,7 +234,7 @@ async def test_a_key_that_knows_none_of_our_users_writes_nothing(
     assert await contents(sql) == before
 
 
-async def test_another_instance_than_the_one_named_deletes_nobody(
+async def test_an_instance_other_than_the_configured_one_deletes_no_user(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(3)
@@ -284,7 +284,7 @@ async def test_the_brake_holds_back_more_deletions_than_are_plausible(
         (Brake(allowed=0), 100, 0),
     ],
 )
-def test_the_brake_is_fifty_rows_or_one_percent_unless_told(
+def test_the_brake_defaults_to_fifty_rows_or_one_percent(
     brake: Brake, live: int, limit: int
 ) -> None:
     assert brake.limit(live) == limit
@@ -340,7 +340,7 @@ async def test_a_run_that_is_to_remember_nothing_leaves_nothing(
     assert await available.store.checkpoints.load(WATERMARK) is None
 
 
-async def test_a_user_who_became_unreadable_is_not_taken_for_deleted(
+async def test_a_user_that_became_unreadable_is_not_deleted(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(2)

@@ -67,7 +67,7 @@ async def test_more_than_a_batch_goes_batch_by_batch(database: Database, sql: Sq
     assert found == Forgotten(bodies=2 * BATCH + 1, entries=BATCH + 1)
 
 
-async def test_one_batch_is_no_more_than_asked_for(database: Database, sql: Sql) -> None:
+async def test_a_batch_has_at_most_the_given_size(database: Database, sql: Sql) -> None:
     await aged(sql, *[91.0] * 5)
     journal = PostgresRetention(database)
     assert await journal.expire_bodies(timedelta(0), 3) == 3

@@ -90,7 +90,7 @@ async def repaired(count: int, store_url: str, directory: Path) -> list[Measured
     return [first, backfill, repair, *nothing]
 
 
-async def test_a_hundred_thousand_users_end_in_zero_drift_within_quota_and_memory(
+async def test_a_hundred_thousand_users_end_without_drift_within_quota_and_memory(
     store_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     few = await repaired(10_000, store_url, tmp_path)

@@ -110,7 +110,7 @@ async def test_a_quarantined_announcement_has_come_all_the_same(
     assert await signal(service) == (0, [])
 
 
-async def test_those_who_signed_up_before_we_listened_are_no_sign(
+async def test_users_who_signed_up_before_the_endpoint_existed_do_not_count(
     service: Service, clerk: ClerkEmulator, sql: Sql
 ) -> None:
     await person(clerk, service)

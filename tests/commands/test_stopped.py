@@ -42,7 +42,7 @@ async def stopped(process: Process) -> Ended:
         return await ended(process)
 
 
-async def test_a_replay_of_the_journal_counts_what_is_done_and_can_be_begun_anew(
+async def test_a_stopped_replay_of_the_journal_shows_its_counts_and_can_be_repeated(
     terminal: Terminal, database: Database, sql: "asyncpg.Connection[Any]", store_url: str
 ) -> None:
     await happened(database, "user.created")
@@ -60,7 +60,7 @@ async def test_a_replay_of_the_journal_counts_what_is_done_and_can_be_begun_anew
     assert await sql.fetchval(NAME_OF_ADA) == "Augusta Ada"
 
 
-async def test_a_replay_of_a_file_counts_what_is_done_and_can_be_begun_anew(
+async def test_a_stopped_replay_of_a_file_shows_its_counts_and_can_be_repeated(
     terminal: Terminal,
     database: Database,
     sql: "asyncpg.Connection[Any]",
@@ -101,7 +101,7 @@ async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(
     assert (code, told.outcomes, told.stderr) == (130, {"created": 1}, STARTS_OVER)
 
 
-async def test_a_repair_says_that_it_begins_anew(
+async def test_a_stopped_repair_says_that_it_starts_over(
     clerk: ClerkEmulator, terminal: Terminal, available: Any, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(501)

@@ -15,7 +15,7 @@ def exclusive(request: pytest.FixtureRequest) -> Exclusive:
     return PostgresExclusive(request.getfixturevalue("store_url"))
 
 
-async def test_the_second_is_told_who_the_first_is(exclusive: Exclusive) -> None:
+async def test_the_second_run_gets_the_name_of_the_first(exclusive: Exclusive) -> None:
     async with exclusive.hold("a test's", "backfill 17@somewhere"):
         with pytest.raises(AlreadyRunning) as refused:
             await exclusive.hold("a test's", "another").__aenter__()

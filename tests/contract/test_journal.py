@@ -49,7 +49,7 @@ async def test_the_deliveries_asked_for_come_oldest_first(
     assert await store.journal.count(wanted) == len(svix_ids)
 
 
-async def test_one_users_deliveries_are_told_from_the_neighbours(store: Store) -> None:
+async def test_one_users_deliveries_are_selected_without_others(store: Store) -> None:
     wanted = JournalQuery(user_id=await arrivals(store))
     found = {entry.svix_id: entry.body async for entry in store.journal.deliveries(wanted)}
     assert found == {"msg_new": b"new", "msg_old": b"old", "msg_q": b"?"}

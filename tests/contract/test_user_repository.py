@@ -326,7 +326,7 @@ async def test_a_delivery_leaves_quarantine_when_it_is_applied(store: Store) -> 
     assert await store.journal.quarantined() == 0
 
 
-async def test_a_change_says_who_brought_it(store: Store) -> None:
+async def test_a_change_names_its_source(store: Store) -> None:
     user_id = new_id()
     await store.users.sync(observed(user(user_id, updated=1), Source.JIT))
     await store.users.sync(observed(user(user_id, updated=2), Source.RECONCILE))

@@ -36,18 +36,18 @@ async def test_a_tombstone_is_read_as_one(store: Store) -> None:
     assert await store.table.get_many([gone]) == {gone: deleted(gone, when=5)}
 
 
-async def test_who_is_not_there_is_left_out(store: Store) -> None:
+async def test_unknown_users_are_left_out(store: Store) -> None:
     there = new_id()
     await keep(store, user(there))
     assert set(await store.table.get_many([new_id(), there, new_id()])) == {there}
 
 
-async def test_nobody_asked_for_is_nobody(store: Store) -> None:
+async def test_no_ids_give_no_users(store: Store) -> None:
     await keep(store, user(new_id()))
     assert await store.table.get_many([]) == {}
 
 
-async def test_who_is_asked_for_twice_is_there_once(store: Store) -> None:
+async def test_an_id_given_twice_gives_one_user(store: Store) -> None:
     there = new_id()
     await keep(store, user(there))
     assert list(await store.table.get_many([there, there])) == [there]
@@ -83,7 +83,7 @@ async def test_the_one_named_is_not_among_those_after(store: Store) -> None:
     assert list(await store.table.live_ids(after=second, limit=10)) == []
 
 
-async def test_after_somebody_who_is_gone_the_walk_goes_on(store: Store) -> None:
+async def test_listing_continues_after_an_id_that_is_gone(store: Store) -> None:
     first, second, third = sorted(new_id() for _ in range(3))
     await keep(store, user(first), deleted(second), user(third))
     assert list(await store.table.live_ids(after=second, limit=10)) == [third]

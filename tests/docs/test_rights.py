@@ -131,7 +131,7 @@ async def test_the_serving_role_changes_no_table(roles: Roles) -> None:
     assert state.standing is Standing.AT_HEAD
 
 
-async def test_the_reporting_role_reads_who_is_not_deleted_and_nothing_else(roles: Roles) -> None:
+async def test_the_reporting_role_reads_only_users_that_are_not_deleted(roles: Roles) -> None:
     await roles.run("clerk_reports", "select count(*) from clerk.users_live")
     for table in ("users", "sync_journal", "operator_actions"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -164,7 +164,7 @@ async def test_a_right_that_is_missing_is_named(roles: Roles) -> None:
     await database.close()
 
 
-async def test_a_role_that_may_not_migrate_is_told_what_it_needs(
+async def test_a_role_without_the_right_to_migrate_gets_the_missing_right(
     roles: Roles,
 ) -> None:
     with pytest.raises(StorageUnavailable, match=r"may not change database .*: it needs CREATE"):

@@ -208,7 +208,7 @@ def test_another_set_of_fields_is_another_format() -> None:
     assert max(FORMATS) == DIGEST_FORMAT
 
 
-def test_activity_settles_a_tie_and_is_no_change() -> None:
+def test_activity_settles_a_tie_and_is_not_an_update() -> None:
     early, late = (user(ADA, updated=1, last_sign_in_at=at(when)) for when in (1, 2))
     assert join(early, late) == join(late, early) == late
     assert outcome_of(early, late) is Outcome.UNCHANGED
@@ -219,7 +219,7 @@ def test_the_words_that_are_stored_stay_the_same_for_ever() -> None:
     assert list(Outcome) == ["created", "updated", "unchanged", "stale", "deleted", "gone"]
 
 
-def test_of_whom_nothing_is_said_nothing_is_assumed() -> None:
+def test_missing_fields_have_empty_values() -> None:
     nobody = User(clerk_id=ADA, clerk_updated_at=at(1), observed_at=at(1))
     assert not nobody.email_verified
     assert not nobody.banned

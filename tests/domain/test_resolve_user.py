@@ -123,7 +123,7 @@ async def test_a_request_that_looked_before_another_synced_the_user_makes_no_sec
 
 
 @in_virtual_time
-async def test_a_caller_who_gives_up_does_not_stop_the_others() -> None:
+async def test_a_cancelled_caller_does_not_stop_the_others() -> None:
     user_id = new_id()
     scene = Scene(InMemoryClerk(user(user_id), delay=0.05))
     impatient = asyncio.create_task(scene.resolve(user_id))

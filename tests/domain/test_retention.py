@@ -48,7 +48,7 @@ class SlowJournal(JournalRetention):
 
 
 @in_virtual_time
-async def test_it_rests_thrice_as_long_as_each_batch_took() -> None:
+async def test_it_pauses_three_times_as_long_as_each_batch_took() -> None:
     journal = SlowJournal(batches=4)
     await Retain(journal, PERIODS, rests=3)()
     rests = [
@@ -59,7 +59,7 @@ async def test_it_rests_thrice_as_long_as_each_batch_took() -> None:
 
 
 @in_virtual_time
-async def test_an_operator_who_waits_for_it_waits_for_the_work_alone() -> None:
+async def test_an_operators_run_makes_no_pauses() -> None:
     journal = SlowJournal(batches=4)
     began = asyncio.get_running_loop().time()
     await Retain(journal, PERIODS)()

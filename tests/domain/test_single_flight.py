@@ -30,7 +30,7 @@ def flights() -> SingleFlight[str, int]:
     return SingleFlight()
 
 
-async def test_those_who_ask_meanwhile_share_the_answer(flights: SingleFlight[str, int]) -> None:
+async def test_calls_in_flight_share_the_result(flights: SingleFlight[str, int]) -> None:
     work = Work()
     asking = [asyncio.create_task(flights.run("key", work)) for _ in range(50)]
     await asyncio.sleep(0)
@@ -47,7 +47,7 @@ async def test_they_share_the_error_too(flights: SingleFlight[str, int]) -> None
     assert work.begun == 1
 
 
-async def test_who_asks_afterwards_has_it_done_anew(flights: SingleFlight[str, int]) -> None:
+async def test_a_later_call_does_the_work_again(flights: SingleFlight[str, int]) -> None:
     work = Work()
     work.may_end.set()
     assert [await flights.run("key", work) for _ in range(3)] == [1, 2, 3]
@@ -60,7 +60,7 @@ async def test_another_key_is_another_piece_of_work(flights: SingleFlight[str, i
     assert both == [1, 2]
 
 
-async def test_who_gives_up_stops_nobody(flights: SingleFlight[str, int]) -> None:
+async def test_a_cancelled_caller_does_not_cancel_the_task(flights: SingleFlight[str, int]) -> None:
     work = Work()
     impatient = asyncio.create_task(flights.run("key", work))
     patient = asyncio.create_task(flights.run("key", work))
@@ -71,7 +71,7 @@ async def test_who_gives_up_stops_nobody(flights: SingleFlight[str, int]) -> Non
     assert impatient.cancelled()
 
 
-async def test_draining_waits_for_what_nobody_waits_for_any_more(
+async def test_draining_waits_for_tasks_without_a_caller(
     flights: SingleFlight[str, int],
 ) -> None:
     work = Work()

@@ -20,7 +20,7 @@ SVIX_WAITS = 15.0
 """Seconds, for an answer."""
 
 
-async def test_five_thousand_deliveries_at_once_are_taken_or_put_off_and_none_is_lost(
+async def test_of_five_thousand_deliveries_at_once_none_is_lost(
     clerk: ClerkEmulator,
     service: ServiceProcess,
     sql: "asyncpg.Connection[Any]",

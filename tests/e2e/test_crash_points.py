@@ -147,7 +147,7 @@ DELIVERIES = {
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("outcome", DELIVERIES)
-async def test_a_webhook_killed_at_any_step_leaves_both_or_neither_and_its_redelivery_ends_it(
+async def test_a_webhook_killed_at_any_step_leaves_both_or_neither_and_its_redelivery_completes_it(
     outcome: str, stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
     deaths = await kill_webhooks(stage, outcome, EVERY_STEP)

@@ -36,7 +36,7 @@ async def tight_store() -> AsyncIterator[str]:
 
 
 @pytest.mark.slow
-async def test_a_full_disk_is_503_and_over_when_there_is_room_again(
+async def test_a_full_disk_is_503_until_there_is_space_again(
     tight_store: str, clerk: ClerkEmulator, tmp_path: Path
 ) -> None:
     sql = await asyncpg.connect(tight_store)

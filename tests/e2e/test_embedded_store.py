@@ -63,7 +63,7 @@ async def test_a_second_service_on_the_same_data_says_why_it_will_not_start(
 
 
 @pytest.mark.slow
-async def test_an_embedded_store_that_is_killed_is_started_again(
+async def test_a_killed_embedded_server_is_started_again(
     clerk: ClerkEmulator, environment: dict[str, str], tmp_path: Path
 ) -> None:
     service = ServiceProcess(environment, tmp_path)

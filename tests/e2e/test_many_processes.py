@@ -60,7 +60,7 @@ async def test_one_delivery_a_hundred_times_at_two_replicas_is_applied_once(
     assert await differences(clerk, sql, [message.user_id]) == {}
 
 
-async def test_nobody_who_races_a_deletion_wins(
+async def test_a_deletion_wins_every_race(
     clerk: ClerkEmulator,
     services: list[ServiceProcess],
     sql: "asyncpg.Connection[Any]",
@@ -75,7 +75,7 @@ async def test_nobody_who_races_a_deletion_wins(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_nor_at_four_replicas_that_reconcile_while_a_backfill_runs(
+async def test_a_deletion_wins_at_four_replicas_that_reconcile_during_a_backfill(
     clerk: ClerkEmulator,
     four_services: list[ServiceProcess],
     store: str,

@@ -93,7 +93,7 @@ async def unlucky_clerk(
 
 
 @pytest.mark.slow
-async def test_when_misfortune_is_healed_the_table_is_what_clerk_says(
+async def test_two_replicas_agree_with_clerk_after_all_faults_end(
     unlucky_clerk: ClerkEmulator,
     services: list[ServiceProcess],
     sql: "asyncpg.Connection[Any]",

@@ -53,7 +53,7 @@ def kill_the_postmaster(postgres: EmbeddedPostgres) -> None:
 @pytest.mark.parametrize(
     "crash", [stop_at_once, pytest.param(kill_the_postmaster, marks=pytest.mark.slow)]
 )
-async def test_a_crash_of_postgres_loses_nothing_and_is_over_when_it_is_back(
+async def test_a_crash_of_postgres_loses_nothing_and_the_service_recovers(
     crash: Callable[[EmbeddedPostgres], None],
     clerk: ClerkEmulator,
     postgres: EmbeddedPostgres,

@@ -16,7 +16,7 @@ CONNECTIONS = 20
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n"
 
 
-async def test_whoever_asked_while_the_service_stood_still_is_answered(
+async def test_requests_sent_while_the_service_was_suspended_are_answered(
     clerk: ClerkEmulator, store: str, tmp_path: Path
 ) -> None:
     async with running_process(environment_for(clerk, store), tmp_path) as service:

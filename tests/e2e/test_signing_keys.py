@@ -54,7 +54,7 @@ async def test_a_rotated_key_under_the_same_name_costs_one_fetch_and_no_user_a_s
 
 
 @pytest.mark.slow
-async def test_made_up_key_names_cost_one_fetch_per_cooldown_and_hold_up_nobody(
+async def test_made_up_key_ids_cost_one_fetch_per_cooldown_and_delay_no_request(
     clerk: ClerkEmulator, service: ServiceProcess, record_property: Callable[[str, object], None]
 ) -> None:
     """And every such fetch is slow on top."""

@@ -199,7 +199,7 @@ async def one_misfortune_a_minute(world: World, chance: random.Random) -> AsyncI
     world.clerk.faults.clear()
 
 
-async def test_life_goes_on_and_nothing_is_lost_and_nothing_piles_up(
+async def test_under_regular_faults_nothing_is_lost_and_nothing_accumulates(
     world: World, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     clerk, service, chance = world.clerk, world.service, random.Random(seed)

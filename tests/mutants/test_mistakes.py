@@ -60,7 +60,7 @@ def test_mistakes_are_made(source: str) -> None:
         "@dataclass(slots=True, kw_only=True)\nclass A: ...",
     ],
 )
-def test_what_nobody_could_notice_is_left_alone(source: str) -> None:
+def test_mistakes_that_no_test_can_find_are_not_made(source: str) -> None:
     assert after(source) == []
 
 
@@ -100,7 +100,7 @@ for update
 '''
 
 
-def test_statements_are_spoilt_and_neither_comments_nor_docstrings() -> None:
+def test_statements_are_changed_but_not_comments_or_docstrings() -> None:
     mutants = list(sql_mutants(STATEMENT))
     assert [mutant.after for mutant in mutants] == [
         "<>", "is not null", "or", "(nothing)", "(nothing)", "(nothing)", "(nothing)", "'x'",

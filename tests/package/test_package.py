@@ -60,7 +60,7 @@ print(*loaded, clerk_user_sync.__version__)
 """
 
 
-def test_nothing_stands_at_the_top_level_under_another_name(built: Built) -> None:
+def test_the_wheel_has_one_name_at_the_top_level(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         roots = {name.partition("/")[0] for name in wheel.namelist()}
     assert roots == {"clerk_user_sync", "clerk_user_sync-1.0.0.dist-info"}

@@ -67,9 +67,7 @@ async def test_what_is_not_there_is_not_found(service: Service, path: str) -> No
 
 @pytest.mark.parametrize("path", [*PROTECTED, "/metrics"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
-async def test_another_method_is_told_the_right_one(
-    service: Service, method: str, path: str
-) -> None:
+async def test_another_method_is_a_405_with_allow(service: Service, method: str, path: str) -> None:
     answer = await service.http.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
     assert answer.content == b"" or answer.json() == NOT_ALLOWED
@@ -163,7 +161,7 @@ class TestRequestId:
         assert len(ids) == 3
 
 
-async def test_no_answer_tells_a_version(service: Service) -> None:
+async def test_no_answer_shows_a_version(service: Service) -> None:
     versions = [
         version(name) for name in ("fastapi", "starlette", "uvicorn", "asyncpg", "pydantic")
     ]
@@ -190,7 +188,7 @@ ANSWERS = {
 }
 
 
-async def test_the_openapi_document_tells_every_answer_and_the_security_scheme(
+async def test_the_openapi_document_has_every_answer_and_the_security_scheme(
     clerk: ClerkEmulator, store_url: str
 ) -> None:
     async with running_service(clerk, store_url, docs=True) as service:

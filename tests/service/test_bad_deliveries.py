@@ -126,7 +126,7 @@ MALFORMED: dict[str, Callable[[Signed], Headers]] = {
 
 
 @pytest.mark.parametrize("cause", MALFORMED)
-async def test_whatever_is_wrong_with_the_headers_the_answer_is_the_same(
+async def test_every_fault_of_the_headers_has_the_same_answer(
     service: Service, sql: Sql, cause: str
 ) -> None:
     before = await service.metric("webhook_refusals_total", code="signature_invalid")
@@ -248,9 +248,7 @@ async def test_a_length_that_is_none_is_refused(service: Service, sql: Sql, leng
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", [WEBHOOKS, f"{WEBHOOKS}/"])
-async def test_another_method_is_told_the_right_one(
-    service: Service, method: str, path: str
-) -> None:
+async def test_another_method_is_a_405_with_allow(service: Service, method: str, path: str) -> None:
     answer = await service.http.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 

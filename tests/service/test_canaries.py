@@ -135,7 +135,7 @@ async def commands(watch: Watched, database_url: str) -> str:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-async def test_whatever_happens_nothing_personal_and_no_secret_is_told(
+async def test_no_output_ever_has_personal_data_or_a_secret(
     clerk: ClerkEmulator, store_url: str, sql: Sql, tmp_path: Path, form: str
 ) -> None:
     async with outspoken(clerk, store_url, tmp_path, LOG_FORMAT=form) as (process, watch):
@@ -161,7 +161,7 @@ async def test_whatever_happens_nothing_personal_and_no_secret_is_told(
     assert [line for line in all_told.splitlines() if found(line, secrets)] == []
 
 
-async def test_nothing_is_told_of_a_store_that_is_not_there(
+async def test_an_unreachable_store_is_reported_without_its_address(
     clerk: ClerkEmulator, tmp_path: Path
 ) -> None:
     async with outspoken(clerk, DSN, tmp_path) as (process, watch):

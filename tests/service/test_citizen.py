@@ -98,7 +98,7 @@ async def test_a_mounted_application_answers_as_ours(
     assert (banned.status_code, banned.json()) == (403, problem(403, "user_banned"))
 
 
-async def test_a_visitor_is_no_user_and_a_bad_token_is_refused(
+async def test_a_visitor_is_none_and_a_bad_token_is_refused(
     service: Service, clerk: ClerkEmulator
 ) -> None:
     assert (await service.http.get("/front-page")).json() == "a visitor"
@@ -140,7 +140,7 @@ def test_the_documents_can_be_written_without_a_running_service(clerk: ClerkEmul
     assert "503" in app.openapi()["paths"]["/profile"]["get"]["responses"]
 
 
-async def test_what_stands_in_for_clerk_wins_over_the_settings_given(
+async def test_a_stand_in_for_clerk_overrides_the_given_settings(
     signing_key: RSAPrivateKey, store_url: str
 ) -> None:
     """No socket: the emulator's address belongs to nobody."""

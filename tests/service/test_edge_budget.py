@@ -107,7 +107,7 @@ async def test_a_connection_at_work_is_never_cut_for_another(
     assert await count_rows(sql) == (1, 1)
 
 
-async def test_where_all_are_at_work_health_is_answered_and_nothing_else(
+async def test_if_no_connection_is_idle_only_health_is_answered(
     clerk: ClerkEmulator,
 ) -> None:
     async with served_within(clerk, Budget(connections=4, health_connections=3)) as served:
@@ -207,7 +207,7 @@ async def test_thousands_of_requests_in_one_connection_are_answered_in_turn(
         assert answer.statuses == [200] * 4_999 + [404]
 
 
-async def test_requests_whose_answers_are_never_read_are_not_taken_in(
+async def test_requests_whose_answers_are_never_read_are_not_read_either(
     clerk: ClerkEmulator,
 ) -> None:
     async with served_within(clerk, Budget(write_seconds=60)) as served:

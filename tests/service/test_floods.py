@@ -93,7 +93,7 @@ async def small(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Small]:
         yield Small(Served(at, secret), Service(http, app, secret))
 
 
-async def test_five_hundred_who_hang_up_while_they_are_served_leave_nothing_open(
+async def test_five_hundred_clients_that_hang_up_leave_nothing_open(
     small: Small, clerk: ClerkEmulator, sql: Sql
 ) -> None:
     token = bearer(clerk.session_token(ADA))["Authorization"]
@@ -178,7 +178,7 @@ async def forge_together(service: ServiceProcess, number: int) -> int:
 
 
 @pytest.mark.slow
-async def test_a_thousand_slow_bodies_hold_up_nobody(small: Small, sql: Sql) -> None:
+async def test_a_thousand_slow_bodies_delay_no_other_request(small: Small, sql: Sql) -> None:
     held = [await _half_a_delivery(small.at, small.served.post()) for _ in range(1_000)]
     for _ in range(20):
         assert (await small.at.send(b"GET /healthz HTTP/1.0\r\n\r\n")).status == 200
@@ -245,7 +245,7 @@ async def watch(service: ServiceProcess, seconds: float) -> Watched:
 @pytest.mark.parametrize(
     "seconds", [1.5, pytest.param(60.0, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
-async def test_an_edge_under_attack_stays_small_and_answers_for_its_health(
+async def test_an_edge_under_attack_stays_small_and_answers_about_health(
     clerk: ClerkEmulator,
     store_url: str,
     tmp_path: Path,

@@ -81,7 +81,7 @@ async def test_a_first_request_is_one_line(logged: Logged, clerk: ClerkEmulator)
     assert (line["user_id"], line["method"]) == (person["id"], "GET")
 
 
-async def test_who_acts_for_the_user_is_told(logged: Logged, clerk: ClerkEmulator) -> None:
+async def test_the_actor_is_logged(logged: Logged, clerk: ClerkEmulator) -> None:
     await logged.service.session(clerk.session_token(ADA, act={"sub": "user_admin"}))
     line = logged.line()
     assert (line["user_id"], line["actor"]) == (ADA, "user_admin")
@@ -102,7 +102,7 @@ DELIVERIES: dict[str, tuple[bytes, str, str | None]] = {
 
 
 @pytest.mark.parametrize("kind", DELIVERIES)
-async def test_a_delivery_tells_what_it_did_and_to_whom(logged: Logged, kind: str) -> None:
+async def test_a_delivery_is_logged_with_its_outcome_and_user(logged: Logged, kind: str) -> None:
     body, outcome, user_id = DELIVERIES[kind]
     await logged.service.deliver(webhook_bytes("user.updated"))
     await logged.service.deliver(body, svix_id="msg_2")
@@ -110,7 +110,9 @@ async def test_a_delivery_tells_what_it_did_and_to_whom(logged: Logged, kind: st
     assert (line["svix_id"], line["outcome"], line.get("user_id")) == ("msg_2", outcome, user_id)
 
 
-async def test_a_refused_delivery_tells_why_and_nothing_unproven(logged: Logged) -> None:
+async def test_a_refused_delivery_is_logged_with_its_cause_and_nothing_unverified(
+    logged: Logged,
+) -> None:
     headers = svix_headers(logged.service.secret, b"{}", svix_id="msg_unproven")
     await logged.service.http.post(WEBHOOKS, content=b"{ }", headers=headers)
     line = logged.line()
@@ -126,7 +128,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("asked", "route", "status", "outcome"), REFUSALS)
-async def test_a_refusal_tells_the_word_of_its_cause(
+async def test_a_refusal_is_logged_with_its_code(
     logged: Logged, asked: str, route: str, status: int, outcome: str
 ) -> None:
     await logged.service.http.request(*asked.split())
@@ -134,7 +136,7 @@ async def test_a_refusal_tells_the_word_of_its_cause(
     assert (line["route"], line["status"], line["outcome"]) == (route, status, outcome)
 
 
-async def test_a_deleted_users_request_tells_who_and_why(
+async def test_a_deleted_users_request_is_logged_with_user_and_code(
     logged: Logged, clerk: ClerkEmulator
 ) -> None:
     await logged.service.deliver(webhook_bytes("user.deleted"))
@@ -167,7 +169,7 @@ async def test_a_hostile_event_type_breaks_no_line(logged: Logged) -> None:
     assert "31m" not in json.dumps(logged.line())
 
 
-async def test_the_query_is_never_told(logged: Logged) -> None:
+async def test_the_query_string_is_never_logged(logged: Logged) -> None:
     await logged.service.http.get("/v1/me", params={"token": "canary"})
     await logged.service.http.get("/canary", params={"token": "canary"})
     assert "canary" not in json.dumps(logged.lines())
@@ -188,7 +190,7 @@ async def failing() -> None:
         raise RuntimeError("canary-cause") from cause
 
 
-async def test_an_unforeseen_error_is_told_by_its_name_and_places(
+async def test_an_unhandled_error_is_logged_by_its_type_and_frames(
     clerk: ClerkEmulator, store_url: str
 ) -> None:
     file = StringIO()
@@ -207,7 +209,7 @@ async def test_an_unforeseen_error_is_told_by_its_name_and_places(
     assert "canary" not in file.getvalue()
 
 
-async def test_an_error_in_hand_is_told_by_its_name_and_places_too() -> None:
+async def test_a_handled_error_is_logged_by_its_type_and_frames() -> None:
     """As a background job or a run of the console logs it."""
     file = StringIO()
     try:
@@ -226,7 +228,7 @@ def test_a_person_at_a_terminal_reads_the_same_without_escapes() -> None:
     assert "\x1b[31m\r" not in file.getvalue()
 
 
-def test_below_its_level_nothing_is_told() -> None:
+def test_below_its_level_nothing_is_logged() -> None:
     file = StringIO()
     line_logger("warning", "json", file).info("request")
     assert file.getvalue() == ""

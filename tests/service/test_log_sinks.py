@@ -157,7 +157,7 @@ def stuck() -> Stuck:
     return Stuck(reader, os.fdopen(writer, "w"), filled)
 
 
-def test_lines_that_a_stuck_file_does_not_take_are_dropped_counted_and_told() -> None:
+def test_lines_that_a_stuck_file_does_not_accept_are_dropped_counted_and_reported() -> None:
     pipe = stuck()
     lines = LogWriter(pipe.file, lambda count: f'{{"dropped": {count}}}\n', max_queued=1_000)
     started = time.monotonic()
@@ -192,7 +192,7 @@ def test_a_stuck_file_does_not_hold_up_the_end() -> None:
     pipe.file.close()
 
 
-def test_dropped_lines_are_told_in_the_form_of_the_others() -> None:
+def test_dropped_lines_are_reported_in_the_form_of_other_lines() -> None:
     pipe = Pipe()
     lines = log_writer("json", piped(pipe))
     told = json.loads(lines._dropped_line(3))
@@ -215,7 +215,7 @@ class StuckProcess(ServiceProcess):
             )
 
 
-async def test_a_service_whose_output_is_stuck_serves_tells_and_stops(
+async def test_a_service_whose_output_is_stuck_serves_reports_and_stops(
     clerk: ClerkEmulator, store_url: str, tmp_path: Path
 ) -> None:
     service = StuckProcess(environment_for(clerk, store_url), tmp_path)

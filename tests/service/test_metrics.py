@@ -171,7 +171,7 @@ async def test_the_pool_is_watched(counting: Service, sql: Sql) -> None:
     assert await counting.metric("store_pool_connections_in_use") == 0
 
 
-async def test_the_quarantine_is_measured_when_somebody_looks(counting: Service) -> None:
+async def test_the_quarantine_is_counted_at_a_scrape(counting: Service) -> None:
     assert await counting.metric("quarantine_size") == 0
     for _ in range(3):
         await counting.deliver(b"poison")

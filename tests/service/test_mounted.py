@@ -123,7 +123,7 @@ async def test_its_documents_tell_our_scheme(shop: Service) -> None:
     assert "post" in document["paths"][WEBHOOKS]
 
 
-async def test_forgetting_the_lifespan_is_told_in_words(clerk: ClerkEmulator) -> None:
+async def test_a_forgotten_lifespan_is_an_error_with_advice(clerk: ClerkEmulator) -> None:
     app = example_app.shop(settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere"))
     transport = httpx.ASGITransport(app, raise_app_exceptions=True)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:

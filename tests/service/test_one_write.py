@@ -46,7 +46,7 @@ async def test_a_head_and_its_body_are_sent_at_once() -> None:
     assert wire.writes == [b"head body"]
 
 
-async def test_what_is_sent_when_told_to_is_not_sent_again() -> None:
+async def test_writes_sent_early_are_not_sent_again() -> None:
     wire = Wire()
     transport = transport_of(wire)
     transport.write(b"a part")
@@ -56,7 +56,7 @@ async def test_what_is_sent_when_told_to_is_not_sent_again() -> None:
     assert wire.writes == [b"a part"]
 
 
-async def test_whoever_is_answered_in_the_same_turn_is_sent_to_in_the_next() -> None:
+async def test_answers_of_one_turn_are_sent_in_the_next() -> None:
     """Once everyone has been worked for: a client that is woken early waits for the others."""
     wires = [Wire(), Wire()]
     for wire in wires:

@@ -248,7 +248,7 @@ async def assert_discreet(watch: Watched, libraries: str) -> None:
 
 
 @pytest.mark.parametrize("story", STORIES)
-async def test_nothing_personal_and_no_secret_is_told(
+async def test_no_output_has_personal_data_or_a_secret(
     watch: Watched, caplog: pytest.LogCaptureFixture, story: Callable[[Watched], Awaitable[None]]
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -258,7 +258,7 @@ async def test_nothing_personal_and_no_secret_is_told(
     await assert_discreet(watch, caplog.text)
 
 
-async def test_nothing_is_told_while_the_store_is_away(
+async def test_no_output_has_personal_data_while_the_store_is_unavailable(
     watch_without_store: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -51,7 +51,7 @@ async def faulty(
         yield service
 
 
-async def test_an_unforeseen_error_tells_nothing(faulty: Service) -> None:
+async def test_an_unhandled_error_is_answered_without_its_cause(faulty: Service) -> None:
     answer = await faulty.http.get("/failing")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"

@@ -300,7 +300,7 @@ class TestGoodToken:
     @pytest.mark.parametrize(
         "act", [{"sub": "user_admin"}, {"sub": "agent_1", "type": "agent", "act": {"sub": "x"}}]
     )
-    async def test_says_who_acts_for_the_user(
+    async def test_has_the_actor(
         self, service: Service, clerk: ClerkEmulator, act: dict[str, Any]
     ) -> None:
         assert (await service.session(token(clerk, act=act))).json()["actor"] == act

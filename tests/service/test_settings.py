@@ -275,7 +275,7 @@ def test_the_readers_token_is_not_the_operators() -> None:
     assert told.startswith("CONSOLE_OPERATOR_TOKEN: must not be CONSOLE_TOKEN")
 
 
-def test_the_console_is_off_until_somebody_is_let_in() -> None:
+def test_the_console_is_off_unless_the_settings_permit_somebody() -> None:
     assert not settings().has_console
     assert settings(console_readers="user_1").has_console
 

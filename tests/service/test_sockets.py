@@ -175,7 +175,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("kind", GARBAGE)
-async def test_what_is_no_http_is_refused(served: Served, kind: str) -> None:
+async def test_a_request_that_is_not_http_is_refused(served: Served, kind: str) -> None:
     answer = await served.at.send(GARBAGE[kind])
     assert (answer.status, told(answer)) == (400, problem(400, "bad_request"))
     assert await is_alive(served)
@@ -198,7 +198,7 @@ async def test_too_large_a_head_is_refused(served: Served, sql: Sql, kind: str) 
 
 
 @pytest.mark.parametrize("opening", [b"X: ", b"X", b"Cookie: a=b; "])
-async def test_a_head_without_end_is_cut_off(served: Served, opening: bytes) -> None:
+async def test_an_endless_head_is_cut_off(served: Served, opening: bytes) -> None:
     begun = head("GET", "/v1/me").removesuffix(b"\r\n") + opening
     answer = await served.at.send(begun, *[b"x" * 8_192] * 100, pause=0.001)
     assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
@@ -217,9 +217,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-async def test_what_has_no_end_behind_a_body_is_cut_off(
-    served: Served, sql: Sql, kind: str
-) -> None:
+async def test_endless_trailers_are_cut_off(served: Served, sql: Sql, kind: str) -> None:
     post = served.post("Transfer-Encoding: chunked", length=False)
     begun, more = ENDLESS[kind]
     pieces = [*chunked(BODY)[:-1], begun, *[more * 60] * 600]
@@ -251,7 +249,7 @@ async def test_a_head_as_large_as_usual_is_taken(served: Served, sql: Sql) -> No
     assert (await served.at.send(served.post(*lines), BODY)).status == 204
 
 
-async def test_a_large_body_is_no_large_head(served: Served) -> None:
+async def test_a_large_body_does_not_count_as_a_large_head(served: Served) -> None:
     body = json.dumps({"type": "session.created", "pad": "x" * 900_000}).encode()
     for _ in range(2):
         assert (await served.at.send(served.post(body=body) + body)).status == 204
@@ -273,7 +271,7 @@ async def test_no_host_opens_what_is_protected(served: Served, sql: Sql, host: s
 
 
 @pytest.mark.parametrize("host", ["a/?b", "/v1/session?", "[::1", "a b", "a:b", "a@b", "a, b"])
-async def test_what_is_no_host_is_refused(served: Served, host: str) -> None:
+async def test_an_invalid_host_is_refused(served: Served, host: str) -> None:
     answer = await served.at.send(head("GET", "/healthz", host=host))
     assert (answer.status, told(answer)) == (400, problem(400, "bad_request"))
 
@@ -327,7 +325,9 @@ def upgrading(asked: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20, -len(BODY), -len(BODY) - 1, -len(BODY) - 2, -1])
-async def test_an_upgrade_is_ignored_and_the_body_read(served: Served, sql: Sql, cut: int) -> None:
+async def test_an_upgrade_is_ignored_and_the_body_is_read(
+    served: Served, sql: Sql, cut: int
+) -> None:
     whole = upgrading(served.post()) + BODY
     answer = await served.at.send(whole[:cut], whole[cut:], head("GET", "/v1/me"), pause=0.05)
     assert answer.statuses == [204, 401]
@@ -356,7 +356,7 @@ async def test_a_long_head_with_an_upgrade_is_refused(served: Served) -> None:
     assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
 
 
-async def test_what_is_behind_a_body_is_no_header(served: Served, sql: Sql) -> None:
+async def test_a_trailer_is_not_a_header(served: Served, sql: Sql) -> None:
     """RFC 9110 §6.5.1: a trailer counts for nothing, not even where a header is missing."""
     signed = svix_headers(served.secret, BODY)
     trailer = f"svix-id: {signed['svix-id']}\r\n\r\n".encode()
@@ -382,12 +382,12 @@ async def test_another_method_is_not_allowed(served: Served, method: str) -> Non
     assert told(answer) == problem(405, "method_not_allowed")
 
 
-async def test_there_is_no_tunnel(served: Served) -> None:
+async def test_connect_is_refused(served: Served) -> None:
     answer = await served.at.send(head("CONNECT", "evil.example:443"), end=True)
     assert 400 <= answer.status < 500
 
 
-async def test_there_is_no_websocket(served: Served) -> None:
+async def test_a_websocket_is_refused(served: Served) -> None:
     lines = [
         "Upgrade: websocket",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZQ==",
@@ -414,7 +414,7 @@ async def test_a_spoofed_address_is_not_believed(served: Served) -> None:
     assert (await served.at.send(head("GET", "/v1/me", *lines))).status == 401
 
 
-async def test_hanging_up_in_the_middle_harms_nobody_else(
+async def test_hanging_up_in_the_middle_affects_no_other_request(
     served: Served, clerk: ClerkEmulator, sql: Sql
 ) -> None:
     whole = served.post() + BODY

@@ -217,7 +217,7 @@ async def test_of_two_bodies_under_one_svix_id_the_first_is_kept_and_it_is_count
     assert await service.metric("webhook_conflicting_redeliveries_total") == before + 1
 
 
-async def test_the_same_body_again_is_no_conflict(service: Service, sql: Sql) -> None:
+async def test_the_same_body_again_is_not_a_conflict(service: Service, sql: Sql) -> None:
     before = await service.metric("webhook_conflicting_redeliveries_total")
     for _ in range(2):
         await service.deliver(webhook_bytes("user.created"), svix_id="msg_1")

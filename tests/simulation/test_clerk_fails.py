@@ -79,7 +79,9 @@ DIFFERENT_IN_KIND = ("503", "429, in ten", "silent", "401", "a page")
 
 @pytest.mark.parametrize("kind", FAILURES)
 @in_virtual_time
-async def test_a_stranger_is_told_to_come_back_in_time_and_nothing_is_written(kind: str) -> None:
+async def test_an_unknown_user_gets_503_with_retry_after_in_time_and_nothing_is_written(
+    kind: str,
+) -> None:
     failure = FAILURES[kind]
     async with scene() as here:
         stranger = here.stranger()
@@ -94,7 +96,7 @@ async def test_a_stranger_is_told_to_come_back_in_time_and_nothing_is_written(ki
 
 @pytest.mark.parametrize("kind", DIFFERENT_IN_KIND)
 @in_virtual_time
-async def test_whom_we_know_does_not_notice_and_clerk_is_not_asked(kind: str) -> None:
+async def test_a_known_user_is_served_and_clerk_is_not_called(kind: str) -> None:
     async with scene() as here:
         known = await here.known()
         here.clerk.faults.add(FAILURES[kind].fault)
@@ -127,7 +129,7 @@ async def test_trouble_that_passes_costs_the_stranger_only_time(status: int) -> 
 
 
 @in_virtual_time
-async def test_the_circuit_opens_probes_once_a_pause_and_closes() -> None:
+async def test_the_circuit_opens_probes_once_per_pause_and_closes() -> None:
     async with scene() as here:
         here.fortune.cut_off("clerk", 3600)
         while here.fetches < FAILURES_THAT_OPEN:
@@ -153,7 +155,7 @@ async def test_an_open_circuit_answers_at_once() -> None:
 
 
 @in_virtual_time
-async def test_whom_clerk_does_not_know_is_remembered_for_five_seconds_and_leaves_no_row() -> None:
+async def test_a_404_of_clerk_is_remembered_for_five_seconds_and_leaves_no_row() -> None:
     async with scene() as here:
         nobody = "user_nobody"
         for _ in range(10):
@@ -179,7 +181,7 @@ async def test_five_hundred_first_requests_of_one_user_are_one_call() -> None:
 
 @pytest.mark.parametrize("crowd", [60, pytest.param(500, marks=pytest.mark.slow)])
 @in_virtual_time
-async def test_many_strangers_at_once_never_meet_clerks_limit(crowd: int) -> None:
+async def test_many_unknown_users_at_once_never_exceed_clerks_limit(crowd: int) -> None:
     """A development instance: 100 calls in 10 seconds, of which the service takes 60."""
     async with scene(max_rate=60) as here:
         here.limit_rate(100)

@@ -52,7 +52,7 @@ OUTAGES = {
 
 @pytest.mark.parametrize("outage", OUTAGES)
 @in_virtual_time
-async def test_ten_minutes_without_keys_log_nobody_out_and_keep_nobody_waiting(outage: str) -> None:
+async def test_ten_minutes_without_keys_log_no_user_out_and_delay_no_request(outage: str) -> None:
     async with scene() as here:
         known = await here.known()
         here.clerk.faults.add(OUTAGES[outage])
@@ -64,9 +64,7 @@ async def test_ten_minutes_without_keys_log_nobody_out_and_keep_nobody_waiting(o
 
 
 @in_virtual_time
-async def test_after_an_hour_without_keys_nobody_can_be_told_and_all_is_well_when_they_are_back() -> (
-    None
-):
+async def test_after_an_hour_without_keys_tokens_are_503_until_the_keys_are_back() -> None:
     async with scene() as here:
         known = await here.known()
         here.clerk.faults.add(OUTAGES["503"])
@@ -128,7 +126,7 @@ async def test_made_up_key_names_cost_one_fetch_per_cooldown_and_known_users_no_
 
 
 @in_virtual_time
-async def test_a_rotated_key_under_the_same_name_logs_nobody_out_for_one_fetch() -> None:
+async def test_a_rotated_key_with_the_same_id_costs_one_fetch_and_logs_no_user_out() -> None:
     async with scene() as here:
         known = await here.known()
         await asyncio.sleep(COOLDOWN)

@@ -35,14 +35,14 @@ async def age_of_the_last_delivery(here: Scene) -> float:
 
 
 @in_virtual_time
-async def test_the_age_of_the_last_delivery_tells_of_the_silence() -> None:
+async def test_the_age_of_the_last_delivery_shows_the_silence() -> None:
     async with scene() as here:
         await a_day_of_silence(here)
         assert await age_of_the_last_delivery(here) >= A_DAY
 
 
 @in_virtual_time
-async def test_one_reconcile_makes_good_a_day_of_silence() -> None:
+async def test_one_reconcile_repairs_a_day_without_webhooks() -> None:
     async with scene() as here:
         await a_day_of_silence(here)
         await here.operator.reconcile()

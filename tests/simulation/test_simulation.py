@@ -51,7 +51,7 @@ def server(lasting_store: TemporaryStore) -> Iterator[PostgresStore]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_world_full_of_misfortune_agrees_with_clerk_when_healed(seed: int) -> None:
+def test_a_simulated_world_with_all_faults_agrees_with_clerk_after_they_end(seed: int) -> None:
     simulate(plan_of(seed), MemoryStore())
 
 
@@ -93,7 +93,7 @@ def test_on_a_real_store_it_is_one_too(server: PostgresStore) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_thousand_worlds_agree_with_clerk_when_healed(
+def test_a_thousand_simulated_worlds_agree_with_clerk_after_all_faults_end(
     record_property: Record,
 ) -> None:
     happened = _live(_fresh_seeds(RUNS), MemoryStore)

@@ -15,7 +15,7 @@ from tests.simulation.virtual_time import (
 
 
 @in_virtual_time
-async def test_a_year_passes_when_nobody_has_anything_to_do() -> None:
+async def test_a_year_passes_at_once_when_no_task_is_ready() -> None:
     await asyncio.sleep(365 * 24 * 3600)
     assert datetime.now(UTC) == BEGINNING + timedelta(days=365)
 
@@ -39,7 +39,7 @@ async def test_the_calendar_may_be_wrong_while_time_goes_on() -> None:
     assert datetime.now(UTC) == BEGINNING + timedelta(seconds=10 - 3600)
 
 
-def test_when_everybody_waits_for_somebody_else_it_is_said() -> None:
+def test_a_deadlock_of_all_tasks_is_reported() -> None:
     async def wait() -> None:
         await asyncio.Event().wait()
 

@@ -74,7 +74,7 @@ async def test_a_clock_set_back_an_hour_does_not_keep_the_keys_from_being_fetche
 
 
 @in_virtual_time
-async def test_a_clock_set_back_an_hour_does_not_prolong_what_clerk_said_of_nobody() -> None:
+async def test_a_clock_set_back_an_hour_does_not_prolong_a_remembered_404() -> None:
     async with scene() as here:
         nobody = "user_nobody"
         assert (await here.ask(nobody)).code == "user_unknown"

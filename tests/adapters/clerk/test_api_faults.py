@@ -97,7 +97,7 @@ class TestRetries:
                     await provider(client, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", "refused")] * 3
 
-    async def test_follow_a_certificate_that_nobody_vouches_for(
+    async def test_an_untrusted_certificate_is_refused(
         self, private_key: RSAPrivateKey, tmp_path: Path
     ) -> None:
         async with (

@@ -75,7 +75,7 @@ async def test_an_api_address_may_end_in_a_slash(clerk: HttpServer) -> None:
 @pytest.mark.parametrize(
     "user_id", ["", "user_x/../../jwks", "user_%2e", "user_a?b", "user_a\n", "org_a"]
 )
-async def test_what_is_no_user_id_reaches_no_path(
+async def test_an_invalid_user_id_never_reaches_a_path(
     clerk: HttpServer, client: httpx.AsyncClient, user_id: str
 ) -> None:
     with pytest.raises(ValueError, match="not a Clerk user id"):
@@ -145,7 +145,7 @@ class TestAnswer:
             Reply(status=418),
         ],
     )
-    async def test_that_is_not_the_user_asked_for_is_no_answer(
+    async def test_of_another_user_is_unavailable(
         self, clerk: HttpServer, client: httpx.AsyncClient, reply: Reply
     ) -> None:
         assert await unavailable(clerk, client, reply)
@@ -191,7 +191,7 @@ class TestCount:
     @pytest.mark.parametrize(
         "value", [{}, [], 5, {"total_count": None}, {"total_count": True}, {"total_count": 1.5}]
     )
-    async def test_that_is_no_number_is_no_answer(
+    async def test_that_is_not_a_number_is_unavailable(
         self, clerk: HttpServer, client: httpx.AsyncClient, value: Any
     ) -> None:
         clerk.reply = json_reply(value)

@@ -155,7 +155,7 @@ async def test_a_list_of_the_last_updated_that_does_not_advance_is_no_endless_wa
     assert len(clerk.asked) <= 2
 
 
-async def test_the_instance_is_told_by_its_keys(
+async def test_the_instance_ids_are_the_ids_of_the_keys(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     clerk.reply = json_reply({"keys": [{"kid": "ins_ours"}, {}, None]})
@@ -163,7 +163,7 @@ async def test_the_instance_is_told_by_its_keys(
 
 
 @pytest.mark.parametrize("value", [[], {}, {"keys": None}])
-async def test_what_is_no_key_set_tells_no_instance(
+async def test_an_answer_that_is_not_a_key_set_is_unavailable(
     clerk: HttpServer, client: httpx.AsyncClient, value: Any
 ) -> None:
     clerk.reply = json_reply(value)
@@ -171,7 +171,9 @@ async def test_what_is_no_key_set_tells_no_instance(
         await provider(client).instance_ids()
 
 
-async def test_a_refused_key_is_told_apart(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+async def test_a_refused_secret_key_has_its_own_error(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
     clerk.reply = BAD_KEY
     with pytest.raises(SecretKeyRefused):
         await ids(provider(client).pages())
@@ -185,7 +187,7 @@ async def test_a_refused_cursor_cannot_be_resumed_by_offset(
         await ids(provider(client).pages(starting_after=UserId("user_00001")))
 
 
-async def test_a_list_that_does_not_advance_is_no_endless_walk(
+async def test_a_list_that_does_not_advance_ends_the_run(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     clerk.reply = json_reply(PEOPLE[:500])
@@ -194,7 +196,7 @@ async def test_a_list_that_does_not_advance_is_no_endless_walk(
     assert len(clerk.asked) == 2
 
 
-async def test_a_page_of_nobody_we_know_ends_it(
+async def test_a_page_without_known_ids_ends_the_run(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     clerk.reply = json_reply([{}] * 500)
@@ -238,7 +240,7 @@ async def test_a_page_of_the_unreadable_alone_names_them(
 
 
 @pytest.mark.parametrize("value", [{}, {"data": [USER]}, None, "x"])
-async def test_what_is_no_list_is_no_page(
+async def test_an_answer_that_is_not_a_list_is_unavailable(
     clerk: HttpServer, client: httpx.AsyncClient, value: Any
 ) -> None:
     clerk.reply = json_reply(value)

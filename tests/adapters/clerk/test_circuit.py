@@ -38,7 +38,7 @@ def test_five_failures_over_a_longer_time_do_not(circuit: CircuitBreaker, clock:
     assert circuit.wait() == 0
 
 
-def test_a_success_starts_the_count_anew(circuit: CircuitBreaker) -> None:
+def test_a_success_resets_the_count(circuit: CircuitBreaker) -> None:
     fail(circuit, 4)
     circuit.succeeded()
     fail(circuit, 4)

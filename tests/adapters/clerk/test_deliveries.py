@@ -110,7 +110,7 @@ class TestWhatIsIgnored:
             delivered(envelope(instance_id=instance_id), instance_id=INSTANCE), FollowedDelivery
         )
 
-    def test_is_no_instance_when_none_is_configured(self) -> None:
+    def test_any_instance_is_accepted_when_none_is_configured(self) -> None:
         assert isinstance(delivered(envelope(instance_id="ins_other")), FollowedDelivery)
 
     @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ class TestPoison:
             webhook_bytes("user.created").replace(b'"Ada"', b"NaN"),
         ],
     )
-    def test_that_is_no_json_is_still_found_by_its_user(self, body: bytes) -> None:
+    def test_that_is_not_json_is_still_found_by_its_user(self, body: bytes) -> None:
         delivery = poison(body)
         assert (delivery.reason, delivery.clerk_id) == ("not_json", ADA)
 

@@ -192,7 +192,7 @@ def test_the_genuine_ones_pass(proofs: Proofs) -> None:
 
 
 @given(st.data())
-def test_a_token_that_nobody_signed_proves_nothing(proofs: Proofs, data: st.DataObject) -> None:
+def test_an_unsigned_token_is_refused(proofs: Proofs, data: st.DataObject) -> None:
     assert_same_or_refused(proofs, data.draw(unsigned_tokens(proofs.token)))
 
 

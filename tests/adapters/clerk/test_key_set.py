@@ -81,7 +81,9 @@ class TestKeySet:
         assert list(key_set(broken, jwk(private_key, "ins_a"), broken)) == ["ins_a"]
 
     @pytest.mark.parametrize("entry", [None, 5, "x", [], {}])
-    def test_is_not_spoilt_by_what_is_no_key(self, private_key: RSAPrivateKey, entry: Any) -> None:
+    def test_leaves_out_entries_that_are_not_keys(
+        self, private_key: RSAPrivateKey, entry: Any
+    ) -> None:
         assert list(key_set(entry, jwk(private_key, "ins_a"))) == ["ins_a"]
 
     def test_takes_no_private_keys(self, private_key: RSAPrivateKey) -> None:

@@ -97,7 +97,7 @@ class TestSession:
         assert await verifier.verify(rs256(private_key, token["header"], token["payload"]))
 
     @pytest.mark.parametrize("name", ["session_v2_impersonated", "session_v2_agent"])
-    async def test_tells_who_acts_for_the_user(
+    async def test_has_the_actor_who_impersonates_the_user(
         self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey, name: str
     ) -> None:
         token = recorded(name)
@@ -105,7 +105,7 @@ class TestSession:
         assert session.actor == token["payload"]["act"]
 
     @pytest.mark.parametrize("act", ["user_x", [], 5, True])
-    async def test_with_an_actor_nobody_can_read_is_refused(
+    async def test_with_an_unreadable_actor_is_refused(
         self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey, act: Any
     ) -> None:
         assert await refused(verifier, session_token(private_key, act=act))
@@ -131,7 +131,7 @@ class TestSession:
     ) -> None:
         assert await verifier.verify(session_token(private_key, sts=sts))
 
-    async def test_cannot_be_changed_by_who_gets_it(
+    async def test_cannot_be_changed_by_its_receiver(
         self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey
     ) -> None:
         session = await verifier.verify(session_token(private_key))

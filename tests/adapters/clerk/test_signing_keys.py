@@ -115,7 +115,7 @@ class TestLoading:
         assert await unloaded.key(INSTANCE)
         assert unloaded.loaded
 
-    async def test_happens_once_for_all_who_wait(
+    async def test_happens_once_for_all_waiting_callers(
         self, unloaded: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
     ) -> None:
         clerk.reply = json_reply({"keys": [jwk(private_key)]}, after=0.05)
@@ -466,13 +466,13 @@ class TestRotation:
     @pytest.mark.parametrize(
         "kid", [5, [], None, {}, "../../etc/passwd", "a\r\nb", "k" * 5_000, "ins_other", "\x00"]
     )
-    async def test_is_not_told_by_a_kid_of_another_shape(
+    async def test_does_not_depend_on_a_kid_of_another_type(
         self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey, kid: Any
     ) -> None:
         with pytest.raises(InvalidSession):
             await verifier.verify(rs256(private_key, header(kid=kid), now_claims()))
 
-    async def test_is_not_told_by_addresses_in_the_token(
+    async def test_ignores_key_addresses_in_the_token(
         self, verifier: ClerkSessionVerifier, clerk: HttpServer, private_key: RSAPrivateKey
     ) -> None:
         async with HttpServer().running() as elsewhere:

@@ -52,7 +52,7 @@ def test_no_entry_is_good_for_longer_than_its_seconds() -> None:
     assert memory.recall(b"a", 0) is None
 
 
-def test_that_is_a_minute_and_ten_thousand_entries_unless_told() -> None:
+def test_defaults_to_a_minute_and_ten_thousand_entries() -> None:
     clock = Clock()
     memory = TokenMemory(leeway=5, clock=clock)
     for number in range(10_000):

@@ -84,7 +84,7 @@ class TestPrimaryAddress:
             {"email_addresses": [address(None)]},
         ],
     )
-    def test_that_cannot_be_told_is_no_address(self, changes: dict[str, Any]) -> None:
+    def test_that_cannot_be_determined_is_none(self, changes: dict[str, Any]) -> None:
         user = translated(**changes)
         assert (user.email, user.email_verified) == (None, False)
 

@@ -85,7 +85,7 @@ async def test_a_write_is_tried_again_and_reported_like_a_read(
 
 
 @pytest.mark.parametrize("user_id", ["", "../admin", "user_1/ban", "user_a?b"])
-async def test_what_is_no_user_id_never_reaches_a_path(
+async def test_an_invalid_user_id_never_reaches_the_path(
     clerk: HttpServer, client: httpx.AsyncClient, user_id: str
 ) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -325,7 +325,7 @@ def test_a_pid_file_left_by_a_crash_is_not_in_the_way(stopped_data_dir: Path) ->
         assert answers(server.url())
 
 
-def test_a_second_launcher_is_told_so_and_leaves_the_first_alone(
+def test_a_second_launcher_is_refused_and_the_first_keeps_running(
     kept: EmbeddedPostgres, data_dir: Path
 ) -> None:
     with pytest.raises(

@@ -95,25 +95,25 @@ def deliveries(count: int) -> list[SyncUser]:
     return [delivered(user(new_id())) for _ in range(count)]
 
 
-async def test_who_comes_alone_is_written_at_once(scribe: Scribe) -> None:
+async def test_a_single_item_runs_at_once(scribe: Scribe) -> None:
     commands = deliveries(1)
     assert await deliver(scribe, commands) == [DONE]
     assert scribe.pages == [commands]
 
 
-async def test_who_comes_at_the_same_time_goes_in_two_halves(scribe: Scribe) -> None:
+async def test_items_of_one_turn_run_in_two_halves(scribe: Scribe) -> None:
     commands = deliveries(5)
     assert await deliver(scribe, commands) == [DONE] * 5
     assert scribe.pages == [commands[:3], commands[3:]]
 
 
-async def test_who_comes_while_there_is_room_goes_at_once(scribe: Scribe) -> None:
+async def test_an_item_runs_at_once_while_fewer_batches_are_in_flight(scribe: Scribe) -> None:
     commands = deliveries(AT_ONCE)
     await deliver(scribe, [], ahead=commands)
     assert scribe.pages == [[command] for command in commands]
 
 
-async def test_who_comes_while_a_page_is_written_goes_together(scribe: Scribe) -> None:
+async def test_items_that_arrive_while_a_batch_is_in_flight_are_batched(scribe: Scribe) -> None:
     first, later = deliveries(1), deliveries(5)
     assert await deliver(scribe, later, ahead=first, at_once=1) == [DONE] * 6
     assert scribe.pages == [first, later]
@@ -151,7 +151,7 @@ async def test_what_cannot_be_stored_and_came_alone_is_tried_once(scribe: Scribe
     assert not scribe.alone
 
 
-async def test_who_would_have_to_wait_waits_alone(scribe: Scribe) -> None:
+async def test_an_item_that_would_wait_for_a_lock_runs_alone(scribe: Scribe) -> None:
     commands = deliveries(3)
     scribe.leaves_out.add(commands[-1].change.clerk_id)
     assert await deliver(scribe, commands) == [DONE] * len(commands)
@@ -174,7 +174,7 @@ async def test_after_a_failure_the_next_are_written(scribe: Scribe) -> None:
     assert await batching(second) == DONE
 
 
-async def test_a_caller_who_gave_up_spoils_nothing(scribe: Scribe) -> None:
+async def test_a_cancelled_caller_does_not_affect_its_batch(scribe: Scribe) -> None:
     tasks = await begun(batching_of(scribe), deliveries(3))
     tasks[0].cancel()
     scribe.let.set()
@@ -194,7 +194,7 @@ async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
     assert before <= scribe.since[-1] <= began
 
 
-async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
+async def test_an_item_cancelled_while_pending_is_not_written(scribe: Scribe) -> None:
     batching = batching_of(scribe)
     tasks = [(await begun(batching, [one]))[0] for one in deliveries(AT_ONCE + 1)]
     tasks[-1].cancel()
@@ -205,7 +205,7 @@ async def test_who_gave_up_while_waiting_is_not_written(scribe: Scribe) -> None:
 
 
 @in_virtual_time
-async def test_pages_that_take_long_hold_up_nobody_else() -> None:
+async def test_slow_batches_do_not_delay_other_items() -> None:
     """As on connections that are dead, and nobody knows yet."""
     scribe = Scribe()
     batching, commands = batching_of(scribe), deliveries(AT_ONCE + 2)
@@ -263,7 +263,7 @@ async def all_taken(database: Database, size: int) -> AsyncIterator[None]:
     await asyncio.gather(*holders)
 
 
-async def test_a_row_that_others_hold_holds_up_none_of_those_who_came_with_it(
+async def test_a_locked_row_delays_only_its_own_item_of_a_batch(
     database: Database, store_url: str
 ) -> None:
     users = PostgresUserRepository(database)
@@ -290,7 +290,7 @@ async def row_being_written(url: str, user_id: str) -> AsyncIterator[None]:
     await outsider.close()
 
 
-async def test_who_asks_for_users_at_the_same_time_gets_their_own(database: Database) -> None:
+async def test_lookups_of_one_batch_get_their_own_users(database: Database) -> None:
     users = PostgresUserRepository(database)
     people = [user(new_id(), first_name=str(number)) for number in range(20)]
     await asyncio.gather(*(users.sync(delivered(one)) for one in people))

@@ -150,7 +150,7 @@ async def test_a_connection_reset_in_mid_answer_is_made_up_for(
     await database.close()
 
 
-async def test_who_is_cancelled_while_nothing_arrives_is_cancelled_and_no_error(
+async def test_a_cancelled_caller_on_a_dead_network_sees_the_cancellation(
     network: Proxy, sql: "asyncpg.Connection[Any]"
 ) -> None:
     """As by Ctrl-C: the server never says that it let go of the statement."""

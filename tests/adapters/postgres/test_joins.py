@@ -45,7 +45,7 @@ async def host(url: str) -> AsyncIterator[Sql]:
     await connection.close()
 
 
-async def test_the_view_holds_those_who_are_not_deleted(url: str, host: Sql) -> None:
+async def test_the_view_has_only_users_that_are_not_deleted(url: str, host: Sql) -> None:
     await migrate(url)
     database = Database(url)
     await database.open()

@@ -94,7 +94,7 @@ async def _stands_still(sql: "asyncpg.Connection[Any]", number: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_reader_by_position_misses_nobody_who_commits_late(
+async def test_a_reader_by_position_misses_no_late_commit(
     database: Database, sql: "asyncpg.Connection[Any]"
 ) -> None:
     reader = ByPosition(PostgresChangeLog(database))

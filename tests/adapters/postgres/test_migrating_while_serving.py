@@ -80,7 +80,7 @@ async def is_at_head(url: str) -> bool:
         await database.close()
 
 
-async def test_a_migration_holds_up_nobody(postgres_url: str) -> None:
+async def test_a_migration_does_not_delay_traffic(postgres_url: str) -> None:
     async with behind(postgres_url, OLDEST_SERVED) as url, traffic(url) as flowing:
         await so_many_more(flowing, 50)
         assert not await is_at_head(url)

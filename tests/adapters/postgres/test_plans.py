@@ -14,7 +14,7 @@ PLANS = "select statement, generic_plans from pg_prepared_statements"
 
 
 @pytest.mark.parametrize("schema", [None, "public"])
-async def test_hot_statements_are_not_planned_anew_for_every_page(
+async def test_hot_statements_keep_one_plan_for_all_batches(
     store_url: str, schema: str | None
 ) -> None:
     database = Database(store_url, PoolLimits(size=1), schema)

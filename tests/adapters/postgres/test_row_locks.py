@@ -24,7 +24,7 @@ def changed(user_id: UserId) -> UserChange:
 
 
 @pytest.mark.parametrize("change", [user, changed, deleted])
-async def test_a_row_that_somebody_holds_keeps_up_no_page_without_its_user(
+async def test_a_locked_row_delays_no_batch_without_its_user(
     database: Database, store_url: str, change: Any
 ) -> None:
     users = PostgresUserRepository(database)
@@ -35,7 +35,7 @@ async def test_a_row_that_somebody_holds_keeps_up_no_page_without_its_user(
         await users.sync(observed(change(others[0])))
 
 
-async def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(
+async def test_a_writer_that_waits_for_a_row_holds_no_row_with_a_greater_id(
     database: Database, store_url: str, sql: Sql
 ) -> None:
     """However the rows lie in the table, and however the page has them."""
@@ -51,7 +51,7 @@ async def test_whoever_waits_for_a_row_holds_none_that_comes_after_it(
     assert set(outcomes_of(await ours)) == {"updated"}
 
 
-async def test_whoever_waits_for_a_newcomer_has_written_none_that_comes_after_them(
+async def test_a_writer_that_waits_for_an_insert_has_written_no_row_with_a_greater_id(
     database: Database, store_url: str, sql: Sql
 ) -> None:
     """And takes the newcomer for what they turn out to be, however the page has them."""

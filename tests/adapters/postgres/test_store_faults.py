@@ -52,7 +52,7 @@ async def new_sessions(url: str) -> AsyncIterator[PostgresUserRepository]:
 
 @pytest.mark.parametrize("sqlstate", PASSING.values(), ids=PASSING)
 @pytest.mark.parametrize("times", [1, 2])
-async def test_a_passing_failure_is_tried_again_and_nobody_notices(
+async def test_a_transient_error_is_repeated_without_the_caller_noticing(
     sqlstate: str, times: int, users: PostgresUserRepository, sql: Sql
 ) -> None:
     async with refusing(sql, sqlstate, times=times):
@@ -83,7 +83,7 @@ async def test_a_store_in_trouble_is_unavailable_at_once_and_well_when_the_troub
 
 
 @pytest.mark.parametrize("sqlstate", ABOUT_THE_CONTENT.values(), ids=ABOUT_THE_CONTENT)
-async def test_a_refusal_of_the_content_is_told_from_a_store_in_trouble(
+async def test_refused_content_is_unstorable_and_not_unavailable(
     sqlstate: str, users: PostgresUserRepository, sql: Sql
 ) -> None:
     async with refusing(sql, sqlstate):
@@ -156,7 +156,7 @@ async def test_the_victim_of_a_deadlock_with_an_outsider_tries_again(
 
 
 @pytest.mark.parametrize("size", [3, 250])
-async def test_one_that_the_store_refuses_keeps_no_other_of_its_page_out(
+async def test_a_refused_user_does_not_keep_others_of_its_page_out(
     size: int, users: PostgresUserRepository, sql: Sql
 ) -> None:
     people = [new_id() for _ in range(size)]

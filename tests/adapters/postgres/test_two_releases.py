@@ -36,7 +36,7 @@ async def outcomes(users: PostgresUserRepository, people: list[User]) -> set[Any
     return set(outcomes_of(await users.sync_many([observed(one) for one in people])))
 
 
-async def test_a_richer_reading_stands_and_a_poorer_one_is_stale_for_every_user(
+async def test_the_observation_with_more_fields_is_kept_and_the_other_is_stale_for_every_user(
     users: PostgresUserRepository,
 ) -> None:
     """As while a deployment rolls: Svix redelivers to replicas of both releases, in any order."""
@@ -48,7 +48,7 @@ async def test_a_richer_reading_stands_and_a_poorer_one_is_stale_for_every_user(
     assert await outcomes(users, there) == {"unchanged"}
 
 
-async def test_a_newer_version_read_by_the_older_release_stands_all_the_same(
+async def test_a_newer_version_of_the_older_release_is_kept(
     users: PostgresUserRepository,
 ) -> None:
     """The format settles ties of one version. It never outweighs Clerk's own time."""
@@ -61,7 +61,7 @@ async def test_a_newer_version_read_by_the_older_release_stands_all_the_same(
     assert record.email == "new@x.io"
 
 
-async def test_rows_of_release_1_0_are_read_anew_once_and_then_known(
+async def test_rows_of_release_1_0_are_updated_once(
     users: PostgresUserRepository, sql: "asyncpg.Connection[Any]"
 ) -> None:
     """Their digests are 16 random bytes without a format, and their new columns are null."""

@@ -10,7 +10,7 @@ from tests.scripts.clerk_emulator.examples import error_code, example
 
 
 @pytest.mark.parametrize("body", [b"not json", b"[]", b"null", b'"text"'])
-async def test_a_body_that_is_no_object_is_a_400(api: httpx.AsyncClient, body: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_a_400(api: httpx.AsyncClient, body: bytes) -> None:
     response = await api.post("/v1/users", content=body)
 
     assert (response.status_code, error_code(response)) == (400, "request_body_invalid")

@@ -92,7 +92,7 @@ def test_an_unknown_field_of_a_user_is_ignored(emulator: ClerkEmulator, path: Pa
     assert list(restored.users) == list(emulator.users)
 
 
-def test_no_file_is_no_state(path: Path) -> None:
+def test_without_a_file_there_is_no_state(path: Path) -> None:
     assert load_state(path) is None
 
 
