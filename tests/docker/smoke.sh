@@ -74,8 +74,8 @@ size=$("$docker" image inspect --format '{{.Size}}' "$image")
 user=$(in_image id -u)
 [ "$user" -ne 0 ] || fail "the image runs as root"
 public_key=$(client public-key)
-for_tests='-name clerk_emulator -o -name pytest_plugin.py -o -path "*/clerk_user_sync/testing"'
-files=$(in_image sh -c "find / -xdev \( $for_tests \) 2>/dev/null; ls -A /app")
+for_tests='-name clerk_emulator -o -path */clerk_user_sync/testing -o -path */clerk_user_sync/pytest_plugin.py'
+files=$(in_image sh -c "set -f; find / -xdev \( $for_tests \) 2>/dev/null; ls -A /app")
 [ -z "$files" ] || fail "the image holds $files"
 in_image clerk-user-sync --version >/dev/null || fail "the command does not run"
 
