@@ -33,10 +33,9 @@ class Report:
         """The body of `/readyz`. `degraded` lists faults that do not make the service unready."""
         required = ("store", "schema", "signing_keys", "not_draining")
         fit = {finding.about: not finding.unready for finding in self.findings}
-        others = {about: False for about, is_fit in fit.items() if not is_fit}
         return {
             "status": "ready" if self.ready else "not_ready",
-            "checks": {**{name: fit.get(name, False) for name in required}, **others},
+            "checks": {name: fit.get(name, False) for name in required},
             "degraded": [finding.degrades for finding in self.findings if finding.degrades],
         }
 
@@ -53,7 +52,6 @@ class Readiness:
         silent_users: Callable[[], Awaitable[int]],
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
         polling: Polling | None = None,
-        contradiction: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._schema = schema
         self._keys_loaded = keys_loaded
@@ -61,7 +59,6 @@ class Readiness:
         self._silent_users = silent_users
         self._failing_jobs = failing_jobs
         self._polling = polling
-        self._contradiction = contradiction
         self._draining = False
 
     def drain(self) -> None:
@@ -77,7 +74,6 @@ class Readiness:
                 health.draining(is_draining=self._draining),
                 health.clerk(None if self._clerk_answers() else ""),
                 health.jobs(self._failing_jobs()),
-                health.rows_instance(self._contradiction()),
             ]
         )
 

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from domain.backfill import Backfill
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
-from domain.instance import Instance
 from domain.polling import Polling
 from domain.ports import (
     Checkpoints,
@@ -66,7 +65,7 @@ class Clerk:
     bulk: IdentityProvider
     clock: IdentityProviderClock
     sessions: ClerkSessions
-    instance: Instance
+    instance_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +102,7 @@ def backfill_of(store: Store, clerk: Clerk) -> Backfill:
         user_table=store.user_table,
         identity_provider=clerk.bulk,
         checkpoints=store.checkpoints,
-        instance_id=clerk.instance.given,
+        instance_id=clerk.instance_id,
     )
 
 
@@ -113,7 +112,7 @@ def reconcile_of(store: Store, clerk: Clerk) -> Reconcile:
         user_table=store.user_table,
         identity_provider=clerk.bulk,
         checkpoints=store.checkpoints,
-        instance_id=clerk.instance.given,
+        instance_id=clerk.instance_id,
     )
 
 
@@ -128,8 +127,7 @@ def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
         users=store.users,
         user_table=store.user_table,
         identity_provider=clerk.bulk,
-        checkpoints=store.checkpoints,
-        instance_id=clerk.instance.given,
+        instance_id=clerk.instance_id,
     )
 
 

@@ -29,6 +29,7 @@ from service.addresses import (
     origin,
     trusted_address,
 )
+from service.change_settings import ChangeSettings
 from service.dotenv import DOTENV, encoding_of
 
 _GRANT = re.compile(rf"{USER_ID}|org_[A-Za-z0-9]{{1,120}}:[a-z0-9_:-]{{1,120}}", re.ASCII)
@@ -98,7 +99,7 @@ class StoreSettings(BaseSettings):
         )
 
 
-class Settings(StoreSettings):
+class Settings(ChangeSettings, StoreSettings):
     """What the service is told. Times in seconds."""
 
     database_pool_size: int = Field(default=10, ge=1, le=1000)

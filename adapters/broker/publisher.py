@@ -21,7 +21,7 @@ TIMEOUT = 10.0
 JSON = "application/json"
 
 
-def check_url(url: str) -> None:
+def check_broker(url: str) -> None:
     """Raises `ValueError`, without the value, if it is not the address of a broker we know."""
     try:
         parts = urlsplit(url)
@@ -41,9 +41,9 @@ async def broker_publisher(
     A message has so many `seconds`.
 
     The block may begin while the broker is down: the first message connects.
-    Raises `ValueError` as `check_url`, and `ImportError` where the broker's extra is missing.
+    Raises `ValueError` as `check_broker`, and `ImportError` where the broker's extra is missing.
     """
-    check_url(url)
+    check_broker(url)
     broker = _BROKERS[urlsplit(url).scheme](url, topic)
     try:
         yield BrokerPublisher(broker, seconds)

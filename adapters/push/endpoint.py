@@ -8,12 +8,11 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import aiohttp
 from standardwebhooks import Webhook
 
-from adapters.push.reachable import PublicAddresses, is_public, literal
+from adapters.push.reachable import PublicAddresses
 from domain.errors import NotTaken
 
 TIMEOUT = 15.0
@@ -21,26 +20,6 @@ TIMEOUT = 15.0
 
 _MOST_READ = 64 * 1024
 """Bytes of an answer that are read so that the connection can be used again."""
-
-
-def check_url(url: str, *, allow_private: bool) -> None:
-    """Raises `ValueError`, without the value, for an endpoint that must not be posted to."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("an endpoint is an https:// URL") from None
-    if parts.scheme not in ("https", "http") or not host or parts.fragment:
-        raise ValueError("an endpoint is an https:// URL")
-    if parts.username is not None:
-        raise ValueError("an endpoint's URL holds no user or password: messages are signed")
-    if allow_private:
-        return
-    if parts.scheme != "https":
-        raise ValueError("an endpoint is an https:// URL, unless private addresses are allowed")
-    address = literal(host)
-    if address is not None and not is_public(address):
-        raise ValueError("an endpoint has a public address, unless private addresses are allowed")
 
 
 @asynccontextmanager

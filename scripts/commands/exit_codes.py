@@ -11,7 +11,6 @@ from domain.errors import (
     AlreadyRunning,
     SchemaRefused,
     SecretKeyRefused,
-    StoreOfAnotherInstance,
     SyncError,
     Unstorable,
     WrongInstance,
@@ -48,7 +47,6 @@ _OF_ERRORS = {
     AlreadyRunning: ExitCode.ALREADY_RUNNING,
     SchemaRefused: ExitCode.MISCONFIGURED,
     SecretKeyRefused: ExitCode.NOT_PERMITTED,
-    StoreOfAnotherInstance: ExitCode.NOT_PERMITTED,
     WrongInstance: ExitCode.NOT_PERMITTED,
     Unstorable: ExitCode.BAD_DATA,
 }

@@ -8,9 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationInfo, field_validator
 
+from adapters.broker.publisher import check_broker
 from adapters.clerk.network import read_authorities, read_proxy
 from adapters.clerk.prove.key_set import read_pem
 from adapters.postgres.address import is_schema_name, parse_address
+from adapters.push.address import check_endpoint
+from service.change_settings import PushTo
 from service.settings import Settings, StoreSettings
 
 
@@ -69,6 +72,24 @@ class _CheckedSettings(_CheckedStoreSettings, Settings):
         # OpenSSL takes several, as PATH has them.
         if value is not None and not any(map(os.path.isdir, value.split(os.pathsep))):
             raise ValueError("there is no such directory")
+        return value
+
+    @field_validator("changes_push")
+    @classmethod
+    def _endpoints(cls, values: tuple[PushTo, ...], info: ValidationInfo) -> tuple[PushTo, ...]:
+        allow_private = info.data.get("changes_push_private", True)
+        for value in values:
+            try:
+                check_endpoint(value.url, allow_private=allow_private)
+            except ValueError as error:
+                raise ValueError(f"{value.name}: {error} (CHANGES_PUSH_PRIVATE=1)") from None
+        return values
+
+    @field_validator("changes_broker_url")
+    @classmethod
+    def _a_broker(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_broker(value.get_secret_value())
         return value
 
 

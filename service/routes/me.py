@@ -1,6 +1,5 @@
 """Routes for a caller with a session token: their local record, and their session."""
 
-from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, get_type_hints
@@ -11,6 +10,7 @@ from pydantic import BaseModel, create_model
 
 from domain.user import LocalUser
 from service.auth import CurrentSession, CurrentUser
+from service.json import plain_values
 from service.routes.plain import SessionRoute
 
 router = APIRouter(prefix="/v1", tags=["users"], route_class=SessionRoute)
@@ -58,9 +58,7 @@ async def session(session: CurrentSession) -> Response:
 
 def _json(document: dict[str, Any]) -> Response:
     return Response(
-        orjson.dumps(document, default=_plain), headers=NO_STORE, media_type="application/json"
+        orjson.dumps(document, default=plain_values),
+        headers=NO_STORE,
+        media_type="application/json",
     )
-
-
-def _plain(value: object) -> object:
-    return dict(value) if isinstance(value, Mapping) else str(value)

@@ -38,7 +38,6 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "store",
         "schema",
         "rights",
-        "rows",
         "last_delivery",
         "quarantine",
         "webhooks",

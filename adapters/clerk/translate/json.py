@@ -13,7 +13,6 @@ Reason = Literal[
     "no_type",
     "no_data",
     "no_user_id",
-    "no_instance_id",
     "no_updated_at",
     "updated_at_absurd",
     "timestamp_absurd",

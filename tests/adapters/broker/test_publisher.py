@@ -7,7 +7,7 @@ import aio_pika
 import nats as nats_client
 import pytest
 
-from adapters.broker.publisher import BrokerPublisher, broker_publisher, check_url
+from adapters.broker.publisher import BrokerPublisher, broker_publisher, check_broker
 from domain.errors import NotTaken
 from tests.adapters.broker.servers import free_port, nats, needs, rabbitmq
 
@@ -99,4 +99,4 @@ async def published(publisher: BrokerPublisher) -> None:
 @pytest.mark.parametrize("url", ["kafka://a", "nats:", "http://a", "amqp://[::1", "amqp://"])
 def test_what_is_no_broker_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="a broker is nats://"):
-        check_url(url)
+        check_broker(url)

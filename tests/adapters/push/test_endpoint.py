@@ -12,7 +12,8 @@ import standardwebhooks
 import svix
 import time_machine
 
-from adapters.push.endpoint import PushEndpoint, check_url, push_client
+from adapters.push.address import check_endpoint
+from adapters.push.endpoint import PushEndpoint, push_client
 from domain.errors import NotTaken
 from tests.adapters.push.receiver import Receiver, receiving
 
@@ -126,12 +127,12 @@ async def test_a_connection_is_used_again(
 @pytest.mark.parametrize("allow_private", [False, True])
 def test_what_is_no_endpoint_is_refused_without_its_value(url: str, allow_private: bool) -> None:
     with pytest.raises(ValueError, match="an endpoint") as raised:
-        check_url(url, allow_private=allow_private)
+        check_endpoint(url, allow_private=allow_private)
     assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["http://example.com/", "https://10.0.0.1/", "https://[::1]:8443/"])
 def test_a_private_endpoint_is_refused_unless_it_is_allowed(url: str) -> None:
     with pytest.raises(ValueError, match="unless private addresses are allowed"):
-        check_url(url, allow_private=False)
-    check_url(url, allow_private=True)
+        check_endpoint(url, allow_private=False)
+    check_endpoint(url, allow_private=True)

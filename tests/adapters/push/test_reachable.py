@@ -7,8 +7,9 @@ from ipaddress import ip_address
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from adapters.push.address import is_public
 from adapters.push.endpoint import PushEndpoint, push_client
-from adapters.push.reachable import PublicAddresses, is_public
+from adapters.push.reachable import PublicAddresses
 from domain.errors import NotTaken
 from tests.adapters.push.receiver import receiving
 from tests.adapters.push.test_endpoint import BODY, NEW

@@ -1,0 +1,59 @@
+"""Where changes go besides the application's own handlers: endpoints, a broker, Clerk."""
+
+from collections.abc import Awaitable, Callable
+
+from domain.changes import Kind
+from domain.ports import IdentityWriter
+from domain.subscriptions import Delivery, Subscription, Target, Wants
+from domain.user import LocalUser, Source
+from service.change_message import message
+
+SVIX_PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
+"""Seconds between the tries of a push. Source: Svix, "Retry Schedule"."""
+
+WRITE_BACK = Subscription(
+    name="clerk-write-back",
+    wants=Wants(kinds=frozenset({Kind.CREATED}), sources=frozenset(Source)),
+    begin="oldest",
+    at_once=4,
+    deadline=330.0,  # a call waits for its turn under Clerk's limit
+)
+
+
+def pushed(post: Callable[[str, bytes], Awaitable[None]]) -> Target:
+    """`post` is given the message's id and its body."""
+
+    async def push(delivery: Delivery) -> None:
+        await post(delivery.key, message(delivery))
+
+    return push
+
+
+def published(publish: Callable[[str, str, bytes], Awaitable[None]]) -> Target:
+    """`publish` is given the message's id, the user's key and the body."""
+
+    async def to_broker(delivery: Delivery) -> None:
+        await publish(delivery.key, delivery.change.clerk_id, message(delivery))
+
+    return to_broker
+
+
+def written_back(clerk: IdentityWriter, key: str | None) -> Target:
+    """Writes our id into `external_id`, or under `key` of the public metadata.
+
+    The webhook that follows finds the id where it is: `updated` once, which this does not want. An
+    `external_id` of somebody else's making is left alone.
+    """
+
+    async def write(delivery: Delivery) -> None:
+        user = delivery.user
+        if user is not None and _wants_our_id(user, key):
+            await clerk.write_our_id(user.clerk_id, str(user.id), key)
+
+    return write
+
+
+def _wants_our_id(user: LocalUser, key: str | None) -> bool:
+    if key is None:
+        return user.external_id is None
+    return user.public_metadata.get(key) != str(user.id)
