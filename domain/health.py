@@ -4,7 +4,7 @@ Each function judges one fact that its caller has gathered.
 `domain/summary.py` sums the findings up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -58,6 +58,27 @@ class Finding:
     @property
     def is_ok(self) -> bool:
         return self.state is State.OK
+
+    @property
+    def see(self) -> str:
+        """The page of the documentation for this trouble; empty if there is none."""
+        page = None if self.is_ok else _RUNBOOKS.get(self.about)
+        return f"docs/operating/{page}.md" if page else ""
+
+
+_RUNBOOKS: Mapping[str, str] = {
+    "store": "store-failed-over",
+    "schema": "upgrading",
+    "signing_keys": "clerk-is-down",
+    "clerk": "clerk-is-down",
+    "polling": "clerk-is-down",
+    "jobs": "reconcile-is-overdue",
+    "last_delivery": "webhooks-do-not-arrive",
+    "webhooks": "webhooks-do-not-arrive",
+    "quarantine": "quarantine-fills",
+    "drift": "drift-found",
+}
+"""By what a finding is about."""
 
 
 def store(error: str | None) -> Finding:

@@ -111,10 +111,14 @@ class Metrics:
         self._pool_size = self._gauge("store_pool_connections", "Open connections.")
         self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections in use.")
         self._quarantine = self._gauge("quarantine_size", "Deliveries in quarantine.")
-        self._job_failures = self._counters("job_failures", "Background jobs that failed.", "job")
+        # Not `job`: Prometheus gives every series a label of that name.
+        self._job_failures = self._counters("job_failures", "Background jobs that failed.", "name")
         self._silence = self._gauge(
             "webhook_silence_users", "Users created just in time without a user.created."
         )
+        # Alerts are about the increase of these, and a series has none when it begins with 1.
+        self._refusals("signature_invalid")
+        self._clerk("fetch", "401")
 
     def delivery(self, event_type: str | None, outcome: str) -> None:
         kind = event_type if event_type in FOLLOWED_EVENTS else "other"

@@ -30,13 +30,17 @@ class Report:
         return not any(one.unready for one in self.findings if one.about in {"store", "schema"})
 
     def as_document(self) -> dict[str, Any]:
-        """The body of `/readyz`. `degraded` lists faults that do not make the service unready."""
+        """The body of `/readyz`. `degraded` lists faults that do not make the service unready.
+
+        `see` lists the page of the documentation for each fault.
+        """
         required = ("store", "schema", "signing_keys", "not_draining")
         fit = {finding.about: not finding.unready for finding in self.findings}
         return {
             "status": "ready" if self.ready else "not_ready",
             "checks": {name: fit.get(name, False) for name in required},
             "degraded": [finding.degrades for finding in self.findings if finding.degrades],
+            "see": [finding.see for finding in self.findings if finding.see],
         }
 
 

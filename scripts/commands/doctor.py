@@ -124,6 +124,7 @@ def _show(screen: Screen, findings: list[Finding]) -> None:
                 "state": finding.state,
                 "words": finding.words,
                 "advice": finding.advice,
+                "see": finding.see,
             }
         )
     screen.wide_table(_table(findings))
@@ -133,5 +134,9 @@ def _table(findings: list[Finding]) -> Table:
     table = Table("", "", "found", "what to do", title="doctor", title_justify="left")
     for one in findings:
         state = f"[{_COLOURS[one.state]}]{one.state}[/]"
-        table.add_row(state, one.about.replace("_", " "), escape(one.words), one.advice)
+        table.add_row(state, one.about.replace("_", " "), escape(one.words), _what_to_do(one))
     return table
+
+
+def _what_to_do(one: Finding) -> str:
+    return "; ".join(part for part in (one.advice, one.see and f"see {one.see}") if part)

@@ -9,7 +9,7 @@ import typer
 
 from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, TimelineEvent, beside, standing, timeline
-from domain.user import User, UserId, parse_user_id
+from domain.user import LocalUser, User, UserId, parse_user_id
 from scripts.commands.command import AsJson, Command, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import written
@@ -45,6 +45,7 @@ async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
     clerks = await _ask_clerk(run, user_id) if live else None
     if record is None and not events and clerks is None:
         raise Refusal(ExitCode.BAD_DATA, f"Nothing is known about {user_id}{_where(live=live)}.")
+    run.screen.line(f"{user_id}, our id {record.id}" if isinstance(record, LocalUser) else user_id)
     for event in events:
         _show_event(run, event)
     run.screen.line(f"Now: {standing(record)}")

@@ -33,6 +33,7 @@ class ReadinessReport(BaseModel):
     status: Literal["ready", "not_ready"]
     checks: dict[str, bool]
     degraded: list[str]
+    see: list[str]
 
 
 _READING = ["GET", "HEAD"]

@@ -65,7 +65,7 @@ def faults(page: Page, known: Sequence[Row], *, columns: int) -> list[str]:
 def metrics() -> list[Row]:
     """Of an application that writes a log, without a store."""
     every = Metrics()
-    every.watch_log(LogWriter(None, dropped_line=str))
+    every.watch_log(LogWriter(None, str))
     rows: list[Row] = []
     for collector in every._registry._collector_to_names:
         labels = ", ".join(f"`{label}`" for label in getattr(collector, "_labelnames", ()))

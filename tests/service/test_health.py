@@ -48,7 +48,7 @@ async def test_all_is_well(own_service: Service) -> None:
     await eventually(lambda: is_ready(own_service))
     assert await readiness(own_service) == (
         200,
-        {"status": "ready", "checks": ALL_WELL, "degraded": []},
+        {"status": "ready", "checks": ALL_WELL, "degraded": [], "see": []},
     )
     answer = await own_service.http.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
@@ -65,6 +65,7 @@ async def test_without_its_store_it_starts_and_lives_but_is_not_ready(
                 "status": "not_ready",
                 "checks": ALL_WELL | {"store": False, "schema": False},
                 "degraded": [],
+                "see": ["docs/operating/store-failed-over.md"],
             },
         )
         assert (await service.http.get("/healthz")).status_code == 200
@@ -262,7 +263,12 @@ async def test_clerk_being_down_only_degrades(own_service: Service, clerk: Clerk
     assert (await own_service.me(clerk.session_token(person["id"]))).status_code == 503
     assert await readiness(own_service) == (
         200,
-        {"status": "ready", "checks": ALL_WELL, "degraded": ["clerk"]},
+        {
+            "status": "ready",
+            "checks": ALL_WELL,
+            "degraded": ["clerk"],
+            "see": ["docs/operating/clerk-is-down.md"],
+        },
     )
     assert (await own_service.me(clerk.session_token(ADA))).status_code == 200
 

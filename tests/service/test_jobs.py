@@ -39,7 +39,7 @@ async def test_it_is_started_again_after_pauses_that_grow_up_to_a_minute() -> No
     await asyncio.sleep(1000)
     pauses = [round(b - a, 3) for a, b in zip(job.starts, job.starts[1:], strict=False)]
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert b'clerk_user_sync_job_failures_total{job="a job"} 8.0' in metrics.exposition()
+    assert b'clerk_user_sync_job_failures_total{name="a job"} 8.0' in metrics.exposition()
     assert jobs.failing == set()
 
 
