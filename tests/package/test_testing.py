@@ -336,3 +336,6 @@ def test_it():
     off = [argument for name in others for argument in ("-p", f"no:{name}")]
     ini = ("-o", "addopts=", "-W", "ignore::pytest.PytestConfigWarning")
     host_tests({"test_it.py": test}, *off, *ini).assert_outcomes(passed=1)
+    switched_off = host_tests({}, "--fixtures", "-p", "no:clerk_user_sync", *off, *ini)
+    assert "clerk_database_url" not in switched_off.stdout.str()
+    assert "clerk_database_url" in host_tests({}, "--fixtures", *off, *ini).stdout.str()
