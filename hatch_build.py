@@ -1,8 +1,8 @@
-"""Puts the folders of the repository into one importable package, `clerk_user_sync`.
+"""Build one importable package, `clerk_user_sync`, from the folders of the repository.
 
-The repository imports `domain.user`. The wheel holds it as `clerk_user_sync.domain.user`, so that
-nothing of ours is at the top level beside a host's own `domain` or `service`. First-party import
-statements are re-rooted, and the commands that texts name get their installed name.
+The repository imports `domain.user`. In the wheel it is `clerk_user_sync.domain.user`, so that our
+packages do not collide with a host's own `domain` or `service`. First-party imports are rewritten,
+and so are the names of commands in texts.
 """
 
 import ast
@@ -20,7 +20,7 @@ LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "run")  # `run` is the
 MOVED = {
     "service/public.py": "__init__.py",
     "service/__main__.py": "__main__.py",
-    # Outside of `testing`, which imports much: pytest loads its plugins at every start.
+    # Outside of `testing`, which imports much, because pytest loads plugins at every start.
     "testing/plugin.py": "pytest_plugin.py",
 }
 
@@ -33,7 +33,7 @@ _PLACES = "PLACES: Mapping[str, tuple[str, str]] = {}"
 
 
 class ReRooted(BuildHookInterface[Any]):
-    """Builds the package in a directory of its own, which the wheel then takes whole."""
+    """Builds the package in a directory, which is then put into the wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "standard":
@@ -57,7 +57,7 @@ class ReRooted(BuildHookInterface[Any]):
 
 
 def re_rooted(source: str, places: Places) -> str:
-    """`source` as it stands in the wheel. Raises `ValueError` for what cannot be re-rooted."""
+    """`source` with its imports rewritten. Raises `ValueError` for one that cannot be."""
     if found := _IMPORT.search(source):
         raise ValueError(f"say `from … import …` instead of {found[0]!r}")
     source = _FROM.sub(rf"\1{PACKAGE}.\2", source.replace(_PLACES, f"{_PLACES[:-2]}{places!r}"))
@@ -65,7 +65,7 @@ def re_rooted(source: str, places: Places) -> str:
 
 
 def places_of(surface: str) -> Places:
-    """Of each public name: the module that has it, and its name there."""
+    """The module of each public name, and its name there."""
     return {
         alias.asname or alias.name: (statement.module or "", alias.name)
         for statement in ast.parse(surface).body
@@ -75,6 +75,6 @@ def places_of(surface: str) -> Places:
 
 
 def stub(places: Places) -> str:
-    """The surface for type checkers, to whom `__getattr__` tells nothing."""
+    """A stub of the public names for type checkers, which do not see `__getattr__`."""
     lines = [f"from .{module} import {there} as {name}" for name, (module, there) in places.items()]
     return "\n".join([*lines, "__version__: str", ""])

@@ -1,16 +1,16 @@
-"""How fast we are, beside others who do the same work on the same store. `make bench` runs it.
+"""Compare our speed with other services that do the same work on the same store: `make bench`.
 
 __main__.py      the command line
-contestants.py   who takes part, and how each is started
-peers/           the others: the bound, the tutorial's way, the naive one; node/ the Node ones
-works.py         what is asked of all of them
+contestants.py   the services that are compared, and how each is started
+peers/           the other services: the bound, the tutorial's, the naive one; node/ those in Node
+works.py         the kinds of requests
 arrivals.py      the requests, byte for byte
-client.py        asks as fast as it is answered, in a process of its own
-store.py         one durable Postgres, a database with the same rows for each
-rounds.py        takes turns, measures
-pages.py         pages of 500 straight into the store, beside COPY
-first_request.py what an unknown user waits beyond Clerk's own time
-growth.py        the same at more and more rows;  curve.py  its picture
-memory.py        how soon ready, and what a million requests leave behind
+client.py        the client, in its own process
+store.py         one durable Postgres, with the same rows in a database for each service
+rounds.py        rounds in which the services take turns
+pages.py         pages of 500 users written to the store, compared with COPY
+first_request.py the time of a first request, less Clerk's
+growth.py        the same with more rows;  curve.py  its picture
+memory.py        the time until ready, and the memory after a million requests
 report.py        medians, ratios, spread;  picture.py  the same as an SVG
 """

@@ -1,4 +1,4 @@
-"""`python -m bench`: us beside others, the same work, the same store, taking turns."""
+"""`python -m bench`: compare our service with others, by the same requests to each in turn."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -21,15 +21,17 @@ from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulat
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 
 CLERK_LATENCY = 0.03
-"""Seconds the emulated Clerk takes for a user. The real one takes longer."""
+"""Seconds in which the emulated Clerk answers for a user. The real one takes longer."""
 
 
 def main(
     *,
-    peers: Annotated[bool, typer.Option(help="Everybody, not only the bound.")] = False,
+    peers: Annotated[
+        bool, typer.Option(help="Compare with all services, not only the bound.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    seconds: Annotated[float, typer.Option(min=0.2, help="Of each turn.")] = 3.0,
-    users: Annotated[int, typer.Option(min=1_000, help="Known before.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=0.2, help="The length of each turn.")] = 3.0,
+    users: Annotated[int, typer.Option(min=1_000, help="The users in the store before.")] = 10_000,
     svg: Annotated[Path | None, typer.Option(help="Write the picture here.")] = None,
 ) -> None:
     """Prints medians, ratios and their spread."""
@@ -46,7 +48,7 @@ async def _bench(contestants: tuple[Contestant, ...], load: Load, rounds: int) -
         clerk = await stack.enter_async_context(running_emulator(EmulatorConfig(rate_limit=None)))
         clerk.create_users(TOKENS)
         await store.prepare(load.users, [user.id for user in clerk.users])
-        # Before the others: what their writes leave to clean up would be paid for here.
+        # Before the others, whose writes leave work for Postgres that would slow this down.
         console.print(await pages.compare(await store.add("pages"), rounds))
         clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUser", seconds=CLERK_LATENCY))
         course = Course(works=list(Work), load=load, world=_world(clerk, load.users), store=store)
@@ -76,7 +78,7 @@ async def _started(
 
 
 def _world(clerk: ClerkEmulator, users: int) -> World:
-    """Everyone at Clerk is signed in for an hour; the store knows them and many more."""
+    """Tokens of all users at Clerk, valid for an hour; the store has them and many more users."""
     people = [user.id for user in clerk.users]
     until = clerk.clock() // 1000 + 3600
     return World(

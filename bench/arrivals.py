@@ -1,4 +1,4 @@
-"""The requests, byte for byte, made before the clock runs."""
+"""The requests, byte for byte, made before the measurement."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from svix.webhooks import Webhook
 from bench.works import Work
 
 TOKENS = 200
-"""Different sessions in one run: a service sees the same token for a minute, then the next."""
+"""Different sessions in one run: each token is used for a minute."""
 
 
 REFUSED = 1_000
-"""Different deliveries with a bad signature, over and over."""
+"""Different deliveries with a bad signature, sent again and again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What the requests are about. `template` is Clerk's JSON of a user.
+    """The users of the requests. `template` is Clerk's JSON of a user.
 
-    Deliveries begin with the known user number `first`, so that turns need not repeat each other.
+    Deliveries begin with the known user number `first`, so that turns do not repeat each other.
     """
 
     instance_id: str
@@ -40,7 +40,7 @@ def user_id(number: int) -> str:
 
 
 def arrivals(work: Work, world: World, count: int) -> Iterator[bytes]:
-    """Requests for `work`; only fresh deliveries end, after `count`: each may come but once."""
+    """Requests for `work`. Fresh deliveries end after `count`, because each is sent once."""
     match work:
         case Work.KNOWN_USER:
             return cycle([_get("/v1/me", token) for token in world.tokens])
@@ -58,7 +58,7 @@ def _get(path: str, token: str) -> bytes:
 
 
 def _delivery(work: Work, world: World, number: int) -> bytes:
-    """Every other one of a user nobody has seen, the rest updates of known ones."""
+    """Deliveries: one half of unknown users, the other half updates of known ones."""
     now = datetime.now(tz=UTC)
     known = number % 2 == 0
     subject = (

@@ -1,4 +1,4 @@
-"""Asks as fast as it is answered, in a process of its own: a spec on stdin, answers on stdout."""
+"""The client, in its own process: it reads a spec on stdin and writes results to stdout."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from bench.arrivals import World, arrivals
 from bench.works import Load, Work
 
 MOST_A_SECOND = 9_000
-"""Deliveries made ready for each second of the run; a contestant that needs more has to say so."""
+"""Deliveries prepared for each second of the run. If a service needs more, the run fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Spec:
 
 @dataclass(kw_only=True)
 class Answers:
-    """What came back after the warm-up: latencies in milliseconds, and how often which status."""
+    """The answers after the warm-up: latencies in milliseconds, and the number of each status."""
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -40,7 +40,7 @@ class Answers:
 
 
 class Connection(asyncio.Protocol):
-    """One request after the other, until time is up."""
+    """Send one request after the other, until the end of the run."""
 
     def __init__(
         self, requests: Iterator[bytes], answers: Answers, begin: float, end: float
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
 
 
 async def ask(spec: Spec) -> Answers:
-    """Every connection keeps one request on its way."""
+    """Every connection has one request in flight."""
     load = spec.load
     most = int((load.warm_up + load.seconds) * MOST_A_SECOND)
     requests = arrivals(spec.work, spec.world, most)

@@ -1,4 +1,4 @@
-"""Who takes part, and how each is started. One process each, ten connections to the store."""
+"""The services that are compared, each one process with ten connections to the store."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """`name` is short, for tables; `words` says what it is."""
+    """A service. `name` is short, for tables; `words` describes it."""
 
     name: str
     words: str
@@ -54,7 +54,7 @@ EVERYBODY = (OURS, BOUND, NODE_OFFICIAL, NODE_TUNED, TUTORIAL, NAIVE)
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A contestant that answers."""
+    """A service that is running."""
 
     contestant: Contestant
     port: int
@@ -63,7 +63,7 @@ class Running:
 
 @asynccontextmanager
 async def running(contestant: Contestant, environment: Mapping[str, str]) -> AsyncIterator[Running]:
-    """Started, waited for, stopped in the end. Raises `RuntimeError` when it does not answer."""
+    """Start the service, and stop it at the end. Raises `RuntimeError` if it does not answer."""
     port = _free_port()
     process = await asyncio.create_subprocess_exec(
         *contestant.command,

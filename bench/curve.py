@@ -1,4 +1,4 @@
-"""Cost against rows, as an SVG: flat is inside the band."""
+"""The cost of a request by the number of rows, as an SVG with a band of a quarter."""
 
 from collections.abc import Sequence
 from math import log10
@@ -32,7 +32,7 @@ def curve(users: Sequence[int], lines: Sequence[Sequence[float]]) -> str:
 
 
 def height(cost: float) -> float:
-    """Where a cost is drawn; beyond the edges, at the edge."""
+    """The height at which a cost is drawn; beyond the edges, at the edge."""
     inside = min(max(cost, LEAST), MOST)
     return TOP + (MOST - inside) / (MOST - LEAST) * (HEIGHT - TOP - BOTTOM)
 

@@ -1,4 +1,4 @@
-"""What a user nobody has seen waits for their first answer, beyond Clerk's own time."""
+"""The time of an unknown user's first request, less Clerk's own time."""
 
 import asyncio
 import re
@@ -14,13 +14,13 @@ from bench.contestants import Running
 from scripts.clerk_emulator import ClerkEmulator
 
 USERS = 30
-"""A round. Each can be unknown only once."""
+"""Users in a round. Each is unknown only once."""
 
 Line: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def compare(ours: Running, clerk: ClerkEmulator, rounds: int) -> Table:
-    """In ms: the median first request, Clerk asked directly for the same users, the difference."""
+    """In ms: the median first request, the median of direct calls to Clerk, and the difference."""
     beyond, direct, first = [], [], []
     async with _line(ours.port) as service, _line(clerk.config.port) as api:
         for _ in range(rounds):
@@ -63,7 +63,7 @@ async def _middle(line: Line, requests: Sequence[bytes]) -> float:
 
 
 async def _ask(line: Line, request: bytes) -> None:
-    """By hand: a client library's own time would count as ours."""
+    """Call Clerk without a client library, whose time would count as Clerk's."""
     reader, writer = line
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""`python -m bench.growth`: the same requests at more and more rows, taking turns."""
+"""`python -m bench.growth`: the same requests with more and more rows, in turns."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,7 +28,7 @@ from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulat
 from service.jobs import RETENTION_RESTS
 
 SIGNED_IN = 2_000
-"""Sessions at every size, of users all over the table."""
+"""Sessions at every size, of users spread over the table."""
 STRIDE = 100_003
 WORKS = (Work.KNOWN_USER, Work.FRESH_DELIVERY)
 KEPT = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
@@ -37,7 +37,7 @@ DUE = "select count(*) from sync_journal where received_at < $1"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One size: who serves it and what is asked there."""
+    """One size: its service and its requests."""
 
     running: Running
     course: Course
@@ -48,13 +48,17 @@ class Place:
 
 def main(
     *,
-    sizes: Annotated[str, typer.Option(help="Users.")] = "10000,1000000,5000000",
-    journal: Annotated[int, typer.Option(help="Entries beside the fewest users.")] = 10_000_000,
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of users, with commas.")
+    ] = "10000,1000000,5000000",
+    journal: Annotated[
+        int, typer.Option(help="Journal entries, with the fewest users.")
+    ] = 10_000_000,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    seconds: Annotated[float, typer.Option(min=0.2, help="Of each turn.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.2, help="The length of each turn.")] = 3.0,
     svg: Annotated[Path | None, typer.Option(help="Write the picture here.")] = None,
 ) -> None:
-    """Prints medians, and the cost of a request beside the fewest rows."""
+    """Prints medians, and the cost of a request relative to the fewest rows."""
     users = sorted(int(size) for size in sizes.split(","))
     wanted = [(size, 0) for size in users] + ([(users[0], journal)] if journal else [])
     turns = asyncio.run(_growth(wanted, rounds, seconds))
@@ -106,7 +110,7 @@ def _name(users: int, journal: int = 0) -> str:
 
 
 def signed_in_everywhere(clerk: ClerkEmulator, users: int) -> World:
-    """Sessions of users from all over the table, for an hour."""
+    """Sessions of users spread over the table, valid for an hour."""
     until = clerk.clock() // 1000 + 3600
     people = [user_id(number * users // SIGNED_IN) for number in range(SIGNED_IN)]
     return World(
@@ -131,7 +135,7 @@ async def _turn(place: Place, work: Work, number: int) -> Turn:
 
 @asynccontextmanager
 async def _forgetting(place: Place) -> AsyncIterator[None]:
-    """The service's own retention works on a large journal for as long as the turn lasts."""
+    """Run the service's retention on the large journal during the turn."""
     if not place.journal:
         yield
         return
@@ -148,7 +152,7 @@ async def _forgetting(place: Place) -> AsyncIterator[None]:
 
 
 async def _left(place: Place) -> int:
-    """Entries still due. 0 means that retention ran dry, and the last turns were without it."""
+    """Entries still due. 0 means that retention had nothing to do in the last turns."""
     connection = await asyncpg.connect(place.url)
     count: int = await connection.fetchval(DUE, datetime.now(UTC) - KEPT.entries)
     await connection.close()
@@ -156,7 +160,7 @@ async def _left(place: Place) -> int:
 
 
 def costs(rounds: Sequence[list[Turn]], work: Work, names: Sequence[str]) -> list[float]:
-    """Time for a request at each size beside the first: 1.25 is a quarter more."""
+    """The time of a request at each size relative to the first: 1.25 is a quarter more."""
     return [_cost(rounds, work, names[0], name).middle for name in names]
 
 
@@ -172,7 +176,7 @@ def _of(rounds: Sequence[list[Turn]], work: Work, name: str) -> list[Turn]:
 
 
 def table(rounds: Sequence[list[Turn]]) -> Table:
-    """Medians, and cost beside the fewest rows."""
+    """Medians, and costs relative to the fewest rows."""
     shown = Table(title=f"medians of {len(rounds)} interleaved rounds", title_justify="left")
     for heading in ("work", "rows", "req/s", "p50 ms", "p99 ms", "CPU µs/req", "cost (spread)"):
         shown.add_column(heading)

@@ -1,4 +1,4 @@
-"""`python -m bench.memory`: how soon ready, and what a million requests leave behind."""
+"""`python -m bench.memory`: the time until ready, and the memory after a million requests."""
 
 import asyncio
 import time
@@ -36,10 +36,10 @@ class Sample:
 
 def main(
     *,
-    requests: Annotated[int, typer.Option(min=STEPS, help="In all.")] = 1_000_000,
-    seconds: Annotated[float, typer.Option(min=0.2, help="Of each kind in turn.")] = 5.0,
+    requests: Annotated[int, typer.Option(min=STEPS, help="The number of requests.")] = 1_000_000,
+    seconds: Annotated[float, typer.Option(min=0.2, help="The length of each turn.")] = 5.0,
 ) -> None:
-    """Prints seconds until ready, and resident memory in steps."""
+    """Prints the seconds until ready, and the resident memory in steps."""
     asyncio.run(_measure(requests, Load(users=USERS, seconds=seconds)))
 
 
@@ -75,7 +75,7 @@ async def _start(environment: Mapping[str, str]) -> float:
 
 
 async def _samples(ours: Running, course: Course, requests: int) -> list[Sample]:
-    """The first is idle. Whole turns are counted, so a step may be a little late."""
+    """Samples of the memory, the first one idle. Samples are taken between turns."""
     samples = [Sample(requests=0, resident=memory(ours.pid) or 0.0)]
     asked = 0.0
     for number, work in enumerate(cycle(course.works)):
@@ -98,7 +98,7 @@ def slope(samples: Sequence[Sample]) -> float:
 
 
 def settling(samples: Sequence[Sample]) -> str:
-    """The slope without the idle worker and the first step: caches fill once."""
+    """The slope without the first two samples, during which caches fill."""
     settled = samples[2:]
     if len(settled) < 2:
         return "too few steps for a slope"
@@ -106,7 +106,7 @@ def settling(samples: Sequence[Sample]) -> str:
 
 
 def table(samples: Sequence[Sample]) -> Table:
-    """Resident memory as the requests went by."""
+    """The resident memory by the number of requests."""
     shown = Table("requests", "resident MB")
     for one in samples:
         shown.add_row(f"{one.requests:,}", f"{one.resident:.1f}")

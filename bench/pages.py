@@ -1,4 +1,4 @@
-"""Pages of 500 users straight into the store: our statement beside COPY and a merge."""
+"""Pages of 500 users written to the store: our statement compared with COPY and MERGE."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -48,7 +48,7 @@ select clerk_id, 'backfill', 'user.observed', observed_at, 'updated', clerk_upda
 
 
 async def compare(url: str, rounds: int) -> Table:
-    """Rows a second. COPY twice: as it is, and with the journal entries that ours writes."""
+    """Rows a second. COPY is measured alone, and with the journal entries that ours writes."""
     database = Database(url)
     await database.open()
     connection = await asyncpg.connect(url)
@@ -78,7 +78,7 @@ async def _copy(
 
 
 async def _round(ways: Mapping[str, Write]) -> dict[str, dict[str, float]]:
-    """For each kind of page, rows a second of each way. Everyone gets pages of their own users."""
+    """Rows a second, by kind of page and by method. Each method has pages of other users."""
     crowd = {name: [_new_page() for _ in range(PAGES)] for name in ways}
     pages = {
         "new": crowd,

@@ -21,7 +21,7 @@ text { font: 13px system-ui, sans-serif; fill: #57606a } .title { font-weight: 6
 
 
 def picture(rounds: Sequence[list[Turn]], reference: str) -> str:
-    """An SVG that stands by itself."""
+    """An SVG without external parts."""
     groups, top = [], 0
     for work in dict.fromkeys(turn.work for turn in rounds[0]):
         drawn, height = _group(rounds, work, reference, top)

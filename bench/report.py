@@ -1,4 +1,4 @@
-"""Medians over the rounds, and ratios taken within each round: a noisy minute hits both sides."""
+"""Medians over the rounds, and ratios within each round, so that noise affects both sides."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bench.works import Work
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """How many times as fast: the median of the rounds, the least and the most."""
+    """A ratio of speeds: the median of the rounds, the least and the greatest."""
 
     middle: float
     least: float
@@ -36,7 +36,7 @@ def spread(ratios: Iterable[float]) -> Ratio:
 
 
 def table(rounds: Sequence[list[Turn]], reference: str) -> Table:
-    """Everyone's medians, and how fast `reference` is beside them."""
+    """The medians of all services, and their ratios to `reference`."""
     title = f"medians of {len(rounds)} interleaved rounds; ratios as median (least-most)"
     shown = Table(title=title, title_justify="left")
     for heading in ("work", "contestant"):

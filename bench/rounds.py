@@ -1,4 +1,4 @@
-"""Takes turns: every round asks the same of each contestant, one after the other."""
+"""Rounds: each sends the same requests to every service, one service after the other."""
 
 import asyncio
 import os
@@ -21,9 +21,9 @@ Anyone = TypeVar("Anyone")
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One contestant doing one work in one round. Latencies in ms, CPU in µs, memory in MB.
+    """One service, one kind of request, one round. Latencies in ms, CPU in µs, memory in MB.
 
-    CPU and memory are the serving process's own, and None where the system does not tell.
+    CPU and memory are those of the service's process, and None if the system does not tell them.
     """
 
     contestant: str
@@ -37,7 +37,7 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """What everyone does, and where."""
+    """The requests, the services, and their stores."""
 
     works: Sequence[Work]
     load: Load
@@ -46,26 +46,26 @@ class Course:
 
 
 async def one_round(contestants: Sequence[Running], course: Course, number: int) -> list[Turn]:
-    """Everyone's turns. Who begins moves on with `number`, so that nobody is always first."""
+    """The turns of all services. Another service begins in each round."""
     order = from_the(number, contestants)
     return [await turn(one, work, course) for work in course.works for one in order]
 
 
 def from_the(number: int, those: Sequence[Anyone]) -> list[Anyone]:
-    """All of them in a ring, another one first in every round."""
+    """The services in a ring that starts with another one in every round."""
     first = number % len(those)
     return [*those[first:], *those[:first]]
 
 
 async def turn(running: Running, work: Work, course: Course) -> Turn:
-    """Raises `RuntimeError` when the contestant did not do its work."""
+    """Raises `RuntimeError` if the service did not do its work."""
     await course.store.checkpoint()
     before = cpu_seconds(running.pid)
     answers = await _ask(running, work, course)
     after = cpu_seconds(running.pid)
     _check(running, work, answers)
     latencies = sorted(answers.latencies)
-    # The warm-up's requests are not among the answers, but cost the same.
+    # The warm-up's requests cost the same, and are not among the answers.
     asked = len(latencies) * (1 + course.load.warm_up / course.load.seconds)
     return Turn(
         contestant=running.contestant.name,
@@ -99,7 +99,7 @@ def _check(running: Running, work: Work, answers: Answers) -> None:
 
 
 def cpu_seconds(pid: int) -> float | None:
-    """User and system time so far, as Linux tells it."""
+    """User and system time so far, from `/proc`."""
     stat = Path(f"/proc/{pid}/stat")
     if not stat.exists():
         return None

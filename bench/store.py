@@ -36,7 +36,7 @@ select 'msg_' || lpad(n::text, 27, '0'), 'user.updated',
 from generate_series(0, $1::bigint - 1) as n,
     lateral (select now() - interval '180 days' * (1 - n::float8 / $1::bigint) as t) as moment
 """
-"""Half a year, evenly: one half is older than the 90 days for which entries are kept."""
+"""Entries are spread over half a year, so that one half is older than 90 days, and due."""
 
 
 class Store:
@@ -49,11 +49,11 @@ class Store:
         return self._server.url(name)
 
     async def prepare(self, users: int, first: list[str]) -> None:
-        """The rows that everyone begins with, these ids among them. Called once, before `add`."""
+        """Create the rows that every database starts with. Called once, before `add`."""
         await self.make(TEMPLATE, users, first)
 
     async def make(self, name: str, users: int, first: list[str], journal: int = 0) -> str:
-        """A database of its own, with so many users and journal entries; its address."""
+        """Create a database with this many users and journal entries. Returns its address."""
         await self._run("postgres", f'create database "{name}"')
         await migrate(self.url(name))
         connection = await asyncpg.connect(self.url(name))
@@ -65,12 +65,12 @@ class Store:
         return self.url(name)
 
     async def add(self, name: str) -> str:
-        """A copy of those rows; its address."""
+        """Create a copy of those rows. Returns its address."""
         await self._run("postgres", f'create database "{name}" template "{TEMPLATE}"')
         return self.url(name)
 
     async def checkpoint(self) -> None:
-        """So that nobody pays for what another one wrote."""
+        """Write out what earlier turns wrote, so that it does not slow down the next one."""
         await self._run("postgres", "checkpoint")
 
     async def _run(self, database: str, statement: str) -> None:
@@ -82,7 +82,7 @@ class Store:
 async def _filled(
     connection: asyncpg.Connection, table: str, fill: str, *parameters: object
 ) -> None:
-    """Secondary indexes are made again from their own definitions: much faster than row by row."""
+    """Drop secondary indexes and create them again at the end, which is much faster."""
     indexes = await connection.fetch(SECONDARY, table)
     for index in indexes:
         await connection.execute(f'drop index "{index["indexname"]}"')
@@ -93,7 +93,7 @@ async def _filled(
 
 @asynccontextmanager
 async def durable_store() -> AsyncIterator[Store]:
-    """`fsync` and `synchronous_commit` on, on disk, thrown away at the end."""
+    """A server with `fsync` and `synchronous_commit` on, on disk, deleted at the end."""
     with TemporaryDirectory(prefix="bench-") as folder:
         server = EmbeddedPostgres(
             data_dir=Path(folder), settings={"max_connections": 200, "shared_buffers": "256MB"}

@@ -1,11 +1,11 @@
-"""What is asked of the contestants."""
+"""The kinds of requests to the services."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Work(StrEnum):
-    """One kind of request, and the answer that counts as done."""
+    """A kind of request, and the status of its right answer."""
 
     KNOWN_USER = "known user"
     FRESH_DELIVERY = "fresh delivery"
@@ -16,7 +16,7 @@ class Work(StrEnum):
         return "GET /v1/me" if self is Work.KNOWN_USER else "POST /webhooks/clerk"
 
     def is_done(self, status: int) -> bool:
-        """A refusal is the work where the signature is bad."""
+        """Whether a refusal is the right answer, as for a bad signature."""
         if self is Work.BAD_SIGNATURE:
             return 400 <= status < 500
         return 200 <= status < 300
@@ -24,7 +24,7 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How hard to ask. `users` are known before; `seconds` counts after a warm-up."""
+    """The load. `users` are in the store before; `seconds` counts after the warm-up."""
 
     users: int = 10_000
     connections: int = 32

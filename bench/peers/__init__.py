@@ -1,1 +1,1 @@
-"""The others. Each reads the same environment and answers the same three routes."""
+"""The other services. Each reads the same environment and has the same three routes."""

@@ -1,6 +1,6 @@
 """The bound: raw ASGI, an asyncpg pool, PyJWT and svix, our statements, and nothing else.
 
-No limits, no log line, no metrics, no problem documents, no quarantine: what the work itself costs.
+It has no limits, log lines, metrics, problem documents or quarantine: only the work itself.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The naive design: ask Clerk and upsert on every request. Webhooks as in the tutorial."""
+"""The naive design: call Clerk and upsert on every request. Webhooks as in the tutorial."""
 
 import os
 from typing import Annotated

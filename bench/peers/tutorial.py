@@ -1,4 +1,4 @@
-"""The tutorial's way in FastAPI: svix, a SQLModel session for each request, fastapi-clerk-auth."""
+"""FastAPI as in Clerk's tutorial: svix, a SQLModel session for each request, fastapi-clerk-auth."""
 
 import os
 from collections.abc import Iterator
