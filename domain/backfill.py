@@ -73,7 +73,9 @@ class Backfill:
         await self.checkpoints.clear(CHECKPOINT)
 
     async def _require_same_instance(self) -> None:
-        await require_same_instance(self.identity_provider, self.user_table, self.instance_id)
+        await require_same_instance(
+            self.identity_provider, self.user_table, self.checkpoints, self.instance_id
+        )
 
     async def _write_pages(self, cursor: UserId | None, report: Report) -> None:
         source = self.identity_provider.pages(starting_after=cursor)

@@ -15,7 +15,8 @@ SyncError
 ├── WrongInstance               our key belongs to another Clerk instance
 └── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
-    │   └── SchemaRefused         migrating it would damage existing tables
+    │   ├── SchemaRefused         migrating it would damage existing tables
+    │   └── StoreOfAnotherInstance its users are of another Clerk instance than the settings
     ├── IdentityProviderUnavailable
     │   ├── SecretKeyRefused      Clerk does not accept our secret key
     │   ├── CursorRefused         the list of users cannot be resumed at this user
@@ -152,6 +153,12 @@ class SchemaRefused(StorageUnavailable):
     """The schema cannot be migrated without damage to existing tables. Nothing was changed."""
 
     words = "the store's schema cannot be used"
+
+
+class StoreOfAnotherInstance(StorageUnavailable):
+    """The store's users are of another Clerk instance than the settings. Nothing was written."""
+
+    words = "the store holds the users of another Clerk instance"
 
 
 class IdentityProviderUnavailable(Unavailable):

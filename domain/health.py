@@ -150,15 +150,30 @@ def clerk(error: str | None, *, key_refused: bool = False) -> Finding:
 
 
 def instance(wanted: str | None, ids: frozenset[str]) -> Finding:
-    """Whether the secret key is of the instance that the settings name."""
+    """Whether the secret key is of the instance that the settings or the store name."""
     if wanted is None:
         advice = "set CLERK_INSTANCE_ID, so that events of other instances are not applied"
-        return _warn("instance", "the Clerk instance is not pinned", advice)
+        return _warn("instance", "the Clerk instance is not pinned yet", advice)
     if wanted in ids:
         return _ok("instance", f"the secret key belongs to {wanted}")
     owners = ", ".join(sorted(ids)) or "no instance"
     words = f"the secret key belongs to {owners}, not to {wanted}"
     return _bad("instance", words, "correct CLERK_SECRET_KEY or CLERK_INSTANCE_ID")
+
+
+def rows_instance(contradiction: str | None) -> Finding:
+    """Whether the rows of the store are of the settings' instance."""
+    if contradiction is None:
+        return _ok("rows", "the rows are of the settings' Clerk instance")
+    advice = (
+        "correct the settings, or use an empty database or DATABASE_SCHEMA; to keep the rows, see"
+    )
+    return _bad(
+        "rows",
+        f"the rows are of another Clerk instance than the settings: {contradiction}",
+        f"{advice} docs/guides/clerk-instances.md",
+        unready=True,
+    )
 
 
 def clock(ours: datetime, clerks: datetime | None) -> Finding:

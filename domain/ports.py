@@ -58,6 +58,10 @@ class Checkpoints(Protocol):
         """Save the cursor; committed when it returns. Raises `StorageUnavailable`."""
         ...
 
+    async def save_first(self, name: str, cursor: str) -> str:
+        """Save the cursor if there is none yet; the one there is. Raises `StorageUnavailable`."""
+        ...
+
     async def clear(self, name: str) -> None:
         """Delete the cursor, if there is one. Raises `StorageUnavailable`."""
         ...

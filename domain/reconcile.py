@@ -116,7 +116,9 @@ class Reconcile:
             await save_sweep(self.checkpoints, findings.as_sweep(now))
 
     async def _require_same_instance(self) -> None:
-        await require_same_instance(self.identity_provider, self.user_table, self.instance_id)
+        await require_same_instance(
+            self.identity_provider, self.user_table, self.checkpoints, self.instance_id
+        )
 
 
 def clerks_now() -> datetime:

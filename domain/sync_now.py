@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from domain.instance import require_same_instance
-from domain.ports import IdentityProvider, UserRepository, UserTable
+from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
 from domain.reconcile import clerks_now
 from domain.sync_user import SyncUser
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
@@ -40,6 +40,7 @@ class SyncNow:
     users: UserRepository
     user_table: UserTable
     identity_provider: IdentityProvider
+    checkpoints: Checkpoints
     instance_id: str | None = None
 
     async def plan(self, user_id: UserId) -> SyncPlan:
@@ -61,7 +62,9 @@ class SyncNow:
             return await self._sync(plan.clerks)
         if plan.expected == NOBODY:
             return NOBODY
-        await require_same_instance(self.identity_provider, self.user_table, self.instance_id)
+        await require_same_instance(
+            self.identity_provider, self.user_table, self.checkpoints, self.instance_id
+        )
         return await self._sync(DeletedUser(clerk_id=user_id, deleted_at=clerks_now()))
 
     async def _sync(self, change: User | DeletedUser) -> str:

@@ -10,10 +10,12 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from domain.errors import AlreadyRunning, SyncError
+from domain.errors import AlreadyRunning, SyncError, Unavailable
+from domain.instance import learn
 from domain.ports import Exclusive
 from domain.retention import Retain
 from service.metrics import Metrics
+from service.services import Clerk, Store
 
 OPERATOR_LOCK = "operator"
 """The lock of everything that reads all users or writes many: one such run at a time."""
@@ -28,6 +30,8 @@ _RETENTION_EVERY = 3600.0
 
 _KEYS_EVERY = 300.0
 _KEYS_AGAIN = 1.0
+_INSTANCE_AGAIN = 5.0
+_INSTANCE_RARELY = 600.0
 
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
@@ -135,6 +139,31 @@ async def keep_signing_keys(keys: Keys, log: FilteringBoundLogger) -> None:
     while True:
         await asyncio.sleep(_KEYS_EVERY if keys.loaded else _KEYS_AGAIN)
         await keys.load()
+
+
+async def know_instance(
+    clerk: Clerk,
+    store: Store,
+    log: FilteringBoundLogger,
+    *,
+    again: float = _INSTANCE_AGAIN,
+    rarely: float = _INSTANCE_RARELY,
+) -> None:
+    """Ask store and Clerk until the instance is known and nothing contradicts it."""
+    told: str | None = None
+    while True:
+        pause = again
+        with suppress(Unavailable):  # readiness tells of both
+            await learn(clerk.instance, clerk.bulk, store.user_table, store.checkpoints)
+            contradiction = clerk.instance.contradiction
+            if contradiction is None and clerk.instance.id is not None:
+                return
+            if contradiction is None:
+                pause = rarely  # Clerk answered, and does not tell
+            elif contradiction != told:
+                log.error("instance_contradicted", cause=contradiction)
+            told = contradiction
+        await asyncio.sleep(pause)
 
 
 class Server(Protocol):

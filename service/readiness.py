@@ -36,9 +36,10 @@ class Report:
         """
         required = ("store", "schema", "signing_keys", "not_draining")
         fit = {finding.about: not finding.unready for finding in self.findings}
+        others = {about: False for about, is_fit in fit.items() if not is_fit}
         return {
             "status": "ready" if self.ready else "not_ready",
-            "checks": {name: fit.get(name, False) for name in required},
+            "checks": {**{name: fit.get(name, False) for name in required}, **others},
             "degraded": [finding.degrades for finding in self.findings if finding.degrades],
             "see": [finding.see for finding in self.findings if finding.see],
         }
@@ -56,6 +57,7 @@ class Readiness:
         silent_users: Callable[[], Awaitable[int]],
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
         polling: Polling | None = None,
+        contradiction: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._schema = schema
         self._keys_loaded = keys_loaded
@@ -63,6 +65,7 @@ class Readiness:
         self._silent_users = silent_users
         self._failing_jobs = failing_jobs
         self._polling = polling
+        self._contradiction = contradiction
         self._draining = False
 
     def drain(self) -> None:
@@ -78,6 +81,7 @@ class Readiness:
                 health.draining(is_draining=self._draining),
                 health.clerk(None if self._clerk_answers() else ""),
                 health.jobs(self._failing_jobs()),
+                health.rows_instance(self._contradiction()),
             ]
         )
 

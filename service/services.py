@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from domain.backfill import Backfill
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
+from domain.instance import Instance
 from domain.polling import Polling
 from domain.ports import (
     Checkpoints,
@@ -65,7 +66,7 @@ class Clerk:
     bulk: IdentityProvider
     clock: IdentityProviderClock
     sessions: ClerkSessions
-    instance_id: str | None
+    instance: Instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def backfill_of(store: Store, clerk: Clerk) -> Backfill:
         user_table=store.user_table,
         identity_provider=clerk.bulk,
         checkpoints=store.checkpoints,
-        instance_id=clerk.instance_id,
+        instance_id=clerk.instance.given,
     )
 
 
@@ -112,7 +113,7 @@ def reconcile_of(store: Store, clerk: Clerk) -> Reconcile:
         user_table=store.user_table,
         identity_provider=clerk.bulk,
         checkpoints=store.checkpoints,
-        instance_id=clerk.instance_id,
+        instance_id=clerk.instance.given,
     )
 
 
@@ -127,7 +128,8 @@ def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
         users=store.users,
         user_table=store.user_table,
         identity_provider=clerk.bulk,
-        instance_id=clerk.instance_id,
+        checkpoints=store.checkpoints,
+        instance_id=clerk.instance.given,
     )
 
 

@@ -12,6 +12,13 @@ insert into our.sync_checkpoints (name, cursor) values ($1, $2)
 on conflict (name) do update set cursor = excluded.cursor, saved_at = now()
 """
 
+# The update changes nothing. Without it a cursor that is there already would not be returned.
+SAVE_FIRST = """
+insert into our.sync_checkpoints as stored (name, cursor) values ($1, $2)
+on conflict (name) do update set cursor = stored.cursor
+returning cursor
+"""
+
 AGE = "select now() - saved_at from our.sync_checkpoints where name = $1"
 
 CLEAR = "delete from our.sync_checkpoints where name = $1"
@@ -29,6 +36,12 @@ class PostgresCheckpoints(Checkpoints):
 
     async def save(self, name: str, cursor: str) -> None:
         await self._database.run(lambda session: session.execute(SAVE, name, cursor))
+
+    async def save_first(self, name: str, cursor: str) -> str:
+        saved: str = await self._database.run(
+            lambda session: session.fetchval(SAVE_FIRST, name, cursor)
+        )
+        return saved
 
     async def clear(self, name: str) -> None:
         await self._database.run(lambda session: session.execute(CLEAR, name))

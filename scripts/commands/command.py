@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from domain import health
 from domain.errors import StorageUnavailable, SyncError
+from domain.instance import recall
 from domain.ports import LeftOut
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen, Tally, would_be
@@ -108,6 +109,7 @@ class Command:
         async with AsyncExitStack() as stack:
             available = await stack.enter_async_context(operations(settings))
             await _require_schema(available)
+            await recall(available.clerk.instance, available.store.checkpoints)
             if self.exclusive:
                 await stack.enter_async_context(
                     available.store.exclusive.hold(OPERATOR_LOCK, holder(self.name))

@@ -14,6 +14,7 @@ from domain import health
 from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
 from domain.health import Finding, State
+from domain.instance import recall
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
@@ -61,7 +62,7 @@ async def _of_all(settings: Settings, available: Operations) -> list[Finding]:
     return [
         *await _of_the_store(settings, available),
         health.signing_keys(loaded=await available.signing_keys_can_be_loaded()),
-        *await _of_clerk(settings, available),
+        *await _of_clerk(available),
     ]
 
 
@@ -71,7 +72,13 @@ async def _of_the_store(settings: Settings, available: Operations) -> list[Findi
         reached = [health.store(None), health.schema(schema)]
         if not schema.is_usable:
             return reached
-        return [*reached, health.rights(schema), *await _of_webhooks(settings, available)]
+        await recall(available.clerk.instance, available.store.checkpoints)
+        return [
+            *reached,
+            health.rights(schema),
+            health.rows_instance(available.clerk.instance.contradiction),
+            *await _of_webhooks(settings, available),
+        ]
     except StorageUnavailable as error:
         return [health.store(str(error))]
 
@@ -89,7 +96,7 @@ async def _of_webhooks(settings: Settings, available: Operations) -> list[Findin
     ]
 
 
-async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
+async def _of_clerk(available: Operations) -> list[Finding]:
     try:
         async with asyncio.timeout(TIMEOUT):
             clerks = await available.clerk.clock.now()
@@ -101,7 +108,7 @@ async def _of_clerk(settings: Settings, available: Operations) -> list[Finding]:
         return [health.clerk(str(error))]
     return [
         health.clerk(None),
-        health.instance(settings.clerk_instance_id, ids),
+        health.instance(available.clerk.instance.id, ids),
         health.clock(ours, clerks),
     ]
 

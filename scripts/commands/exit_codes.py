@@ -11,6 +11,7 @@ from domain.errors import (
     AlreadyRunning,
     SchemaRefused,
     SecretKeyRefused,
+    StoreOfAnotherInstance,
     SyncError,
     Unstorable,
     WrongInstance,
@@ -47,6 +48,7 @@ _OF_ERRORS = {
     AlreadyRunning: ExitCode.ALREADY_RUNNING,
     SchemaRefused: ExitCode.MISCONFIGURED,
     SecretKeyRefused: ExitCode.NOT_PERMITTED,
+    StoreOfAnotherInstance: ExitCode.NOT_PERMITTED,
     WrongInstance: ExitCode.NOT_PERMITTED,
     Unstorable: ExitCode.BAD_DATA,
 }

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api.webhook_endpoint import SvixWebhookEndpoint
 from adapters.clerk.prove.signing_keys import SigningKeys
+from domain.instance import Instance
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
 from service.bootstrap.clerk import (
@@ -32,6 +33,7 @@ from service.jobs import (
     RETENTION_RESTS,
     Jobs,
     keep_signing_keys,
+    know_instance,
     retain_by_the_hour,
     watch_event_loop,
 )
@@ -67,7 +69,8 @@ async def bootstrap(
             await migrate_at(dsn, settings)
         elif settings.migrate_on_start:
             jobs.start("migrate", lambda: migrate_at(dsn, settings))
-        store = store_of(database, dsn)
+        instance = Instance(settings.clerk_instance_id)
+        store = store_of(database, dsn, instance)
         keys = await signing_keys(stack, settings, transport)
         requests = await identity_provider(
             stack,
@@ -77,7 +80,7 @@ async def bootstrap(
             report=metrics.clerk_call,
             transport=transport,
         )
-        clerk = await clerk_of(stack, settings, transport)
+        clerk = await clerk_of(stack, settings, instance, transport)
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
         silence_after = timedelta(seconds=settings.silence_after)
@@ -96,6 +99,7 @@ async def bootstrap(
                 silent_users=lambda: store.watch.silent_users(silence_after),
                 failing_jobs=lambda: frozenset(jobs.failing),
                 polling=polling,
+                contradiction=lambda: instance.contradiction,
             ),
             metrics=metrics,
         )
@@ -114,9 +118,10 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
         dsn = await stack.enter_async_context(store_address(settings))
         if settings.database_url is None:
             await migrate_at(dsn, settings)
+        instance = Instance(settings.clerk_instance_id)
         yield Operations(
-            store=store_of(await open_database(stack, settings, dsn), dsn),
-            clerk=await clerk_of(stack, settings),
+            store=store_of(await open_database(stack, settings, dsn), dsn, instance),
+            clerk=await clerk_of(stack, settings, instance),
             signing_keys_can_be_loaded=lambda: keys_can_be_loaded(settings),
             webhook_endpoint=partial(_webhook_endpoint, stack, settings),
         )
@@ -136,6 +141,7 @@ def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: Signin
     store, metrics, log = services.store, services.metrics, jobs.log
     jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
     jobs.start("signing keys", lambda: keep_signing_keys(keys, log))
+    jobs.start("clerk instance", lambda: know_instance(services.clerk, store, log))
     retain = Retain(store.retention, settings.retention, rests=RETENTION_RESTS)
     jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
     comparison = (reconcile_of(store, services.clerk), store.exclusive, store.checkpoints)

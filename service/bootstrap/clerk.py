@@ -12,6 +12,7 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.delivery import ClerkDeliveryReader
+from domain.instance import Instance
 from service.services import Clerk
 from service.settings import Settings
 
@@ -22,18 +23,20 @@ OPERATOR_SHARE = 1 / 3
 """The part of Clerk's quota for operators and long runs. Requests have the rest."""
 
 
-async def clerk_of(stack: AsyncExitStack, settings: Settings, transport: Transport = None) -> Clerk:
+async def clerk_of(
+    stack: AsyncExitStack, settings: Settings, instance: Instance, transport: Transport = None
+) -> Clerk:
     secrets = [s.get_secret_value() for s in settings.clerk_webhook_signing_secret]
     bulk = await identity_provider(
         stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, transport=transport
     )
     return Clerk(
-        webhooks=ClerkWebhookVerifier(secrets, instance_id=settings.clerk_instance_id),
-        delivery_reader=ClerkDeliveryReader(instance_id=settings.clerk_instance_id),
+        webhooks=ClerkWebhookVerifier(secrets, instance=instance),
+        delivery_reader=ClerkDeliveryReader(instance=instance),
         bulk=bulk,
         clock=bulk,
         sessions=bulk,
-        instance_id=settings.clerk_instance_id,
+        instance=instance,
     )
 
 

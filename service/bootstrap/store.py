@@ -15,6 +15,7 @@ from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.schema import schema_state
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
+from domain.instance import Instance, OfOneInstance
 from domain.schema import SchemaState
 from service.jobs import Jobs, keep_running
 from service.services import Store
@@ -63,11 +64,11 @@ async def open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> 
     return database
 
 
-def store_of(database: Database, dsn: str) -> Store:
+def store_of(database: Database, dsn: str, instance: Instance) -> Store:
     users = PostgresUserRepository(database)
     journal = PostgresJournal(database)
     return Store(
-        users=users,
+        users=OfOneInstance(users, instance),
         user_table=users,
         journal=journal,
         journal_pages=journal,

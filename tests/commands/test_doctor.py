@@ -38,6 +38,7 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "store",
         "schema",
         "rights",
+        "rows",
         "last_delivery",
         "quarantine",
         "webhooks",

@@ -141,11 +141,13 @@ async def test_an_event_of_another_instance_is_counted_and_not_applied(
 
 
 @pytest.mark.parametrize("instance_id", [None, MISSING])
-async def test_an_event_without_an_instance_is_applied(
+async def test_an_event_without_an_instance_is_quarantined(
     service: Service, sql: Sql, instance_id: Any
 ) -> None:
-    await service.deliver(envelope(instance_id=instance_id))
-    assert await count_rows(sql) == (1, 1)
+    answer = await service.deliver(envelope(instance_id=instance_id))
+    assert answer.status_code == 202
+    assert await count_rows(sql) == (0, 1)
+    assert await sql.fetchval("select error from sync_journal") == "no_instance_id"
 
 
 STORY = [

@@ -9,6 +9,7 @@ from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from domain.backfill import Backfill
 from domain.drift import Findings
 from domain.errors import Unavailable
+from domain.instance import Instance
 from domain.journal import JournalQuery
 from domain.reconcile import Reconcile, ReconcileOptions
 from domain.replay import RecordedDelivery, ReplayDelivery, recorded
@@ -64,7 +65,7 @@ class Operator:
         await self.reconciliation().recent(ReconcileOptions(repair=True), Findings())
 
     async def replay(self) -> None:
-        reader = ClerkDeliveryReader(instance_id=self._clerk.config.instance_id)
+        reader = ClerkDeliveryReader(instance=Instance(self._clerk.config.instance_id))
         replay = ReplayDelivery(reader, self._store)
         async for one in recorded(self._store, JournalQuery(), reader):
             if isinstance(one, RecordedDelivery):

@@ -13,6 +13,7 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.delivery import ClerkDeliveryReader
+from domain.instance import Instance
 from domain.ports import DeliveryWatch
 from domain.resolve_user import ResolveUser
 from domain.schema import SchemaState, Standing
@@ -97,13 +98,13 @@ class Replica:
             ),
             clerk=Clerk(
                 webhooks=ClerkWebhookVerifier(
-                    config.webhook_secrets, instance_id=config.instance_id
+                    config.webhook_secrets, instance=Instance(config.instance_id)
                 ),
-                delivery_reader=ClerkDeliveryReader(instance_id=config.instance_id),
+                delivery_reader=ClerkDeliveryReader(instance=Instance(config.instance_id)),
                 bulk=clerk,
                 clock=clerk,
                 sessions=clerk,
-                instance_id=config.instance_id,
+                instance=Instance(config.instance_id),
             ),
             resolve_user=ResolveUser(self._store, clerk, clock=clock),
             sessions=ClerkSessionVerifier(

@@ -66,6 +66,11 @@ class MemoryStore(InMemoryStore):
         self._cursors[name] = cursor
         self._saved_at[name] = asyncio.get_running_loop().time()
 
+    async def save_first(self, name: str, cursor: str) -> str:
+        if name not in self._cursors:
+            await self.save(name, cursor)
+        return self._cursors[name]
+
     async def clear(self, name: str) -> None:
         self._cursors.pop(name, None)
 
@@ -136,6 +141,9 @@ class PostgresStore:
 
     async def save(self, name: str, cursor: str) -> None:
         self._now(self._checkpoints.save(name, cursor))
+
+    async def save_first(self, name: str, cursor: str) -> str:
+        return self._now(self._checkpoints.save_first(name, cursor))
 
     async def clear(self, name: str) -> None:
         self._now(self._checkpoints.clear(name))

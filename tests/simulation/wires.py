@@ -140,6 +140,9 @@ class StoreWire:
     async def save(self, name: str, cursor: str) -> None:
         await self._write(lambda: self._store.save(name, cursor))
 
+    async def save_first(self, name: str, cursor: str) -> str:
+        return await self._write(lambda: self._store.save_first(name, cursor))
+
     async def clear(self, name: str) -> None:
         await self._write(lambda: self._store.clear(name))
 

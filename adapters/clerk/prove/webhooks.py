@@ -12,6 +12,7 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.clerk.translate.delivery import read_delivery
 from domain.errors import InvalidSignature
+from domain.instance import Instance
 from domain.ports import WebhookVerifier
 from domain.signing_secret import parse_signing_secret
 from domain.sync_user import SVIX_ID, VerifiedDelivery
@@ -32,9 +33,9 @@ class ClerkWebhookVerifier(WebhookVerifier):
     verify anything.
     """
 
-    def __init__(self, secrets: Sequence[str], *, instance_id: str | None) -> None:
+    def __init__(self, secrets: Sequence[str], *, instance: Instance) -> None:
         self._webhooks = tuple(Webhook(parse_signing_secret(secret)) for secret in secrets)
-        self._instance_id = instance_id
+        self._instance = instance
 
     def verify(
         self, unverified_headers: Sequence[tuple[bytes, bytes]], unverified_body: bytes
@@ -47,7 +48,7 @@ class ClerkWebhookVerifier(WebhookVerifier):
             unverified_body,
             svix_id=headers["svix-id"],
             sent_at=datetime.fromtimestamp(int(headers["svix-timestamp"]), UTC),
-            instance_id=self._instance_id,
+            instance_id=self._instance.followed,
             source=Source.WEBHOOK,
         )
 

@@ -18,6 +18,7 @@ from adapters.clerk.translate.json import (
     write_json,
 )
 from adapters.clerk.translate.user import AHEAD, read_user, user_id
+from domain.instance import Instance
 from domain.ports import DeliveryReader
 from domain.sync_user import (
     DELETION,
@@ -39,22 +40,24 @@ _USER_ID_MEMBER = re.compile(rf'"id"\s*:\s*"({USER_ID})"'.encode())
 class ClerkDeliveryReader(DeliveryReader):
     """Translates journaled deliveries with the code of the webhook route, and so with its fixes."""
 
-    def __init__(self, *, instance_id: str | None) -> None:
-        self._instance_id = instance_id
+    def __init__(self, *, instance: Instance) -> None:
+        self._instance = instance
 
     def read(self, body: bytes, *, svix_id: str, sent_at: datetime) -> VerifiedDelivery:
         return read_delivery(
             body,
             svix_id=svix_id,
             sent_at=sent_at,
-            instance_id=self._instance_id,
+            instance_id=self._instance.followed,
             source=Source.REPLAY,
         )
 
     def deletion(self, user_id: UserId, occurred_at: datetime) -> bytes:
+        named = {} if self._instance.id is None else {"instance_id": self._instance.id}
         return write_json(
             {
                 "data": {"deleted": True, "id": user_id, "object": "user"},
+                **named,
                 "object": "event",
                 "timestamp": round(occurred_at.timestamp() * 1000),
                 "type": DELETION,
@@ -68,7 +71,9 @@ def read_delivery(
     """Translate a verified delivery. `sent_at` is its `svix-timestamp`, which is signed too.
 
     The `data` of an event that is not followed, or of an instance other than `instance_id`, is not
-    read. A delivery that cannot be translated is an `UnreadableDelivery`; nothing is raised.
+    read. A webhook that names no instance is unreadable where one is known; a replay of it, which
+    an operator asks for, is not. A delivery that cannot be translated is an `UnreadableDelivery`;
+    nothing is raised.
     """
     envelope: Mapping[str, Any] = {}
     try:
@@ -113,8 +118,11 @@ def _translated(
         raise Unreadable("no_type")
     if event_type not in FOLLOWED_EVENTS:
         return _ignored(svix_id, event_type, "event_not_followed")
-    if instance_id is not None and envelope.get("instance_id") not in (None, instance_id):
+    from_instance = envelope.get("instance_id")
+    if instance_id is not None and from_instance not in (None, instance_id):
         return _ignored(svix_id, event_type, "other_instance")
+    if instance_id is not None and from_instance is None and source is Source.WEBHOOK:
+        raise Unreadable("no_instance_id")
     occurred_at = envelope_time(envelope.get("timestamp"))
     if occurred_at is not None and occurred_at > sent_at + AHEAD:
         raise Unreadable("timestamp_absurd")

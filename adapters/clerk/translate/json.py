@@ -13,6 +13,7 @@ Reason = Literal[
     "no_type",
     "no_data",
     "no_user_id",
+    "no_instance_id",
     "no_updated_at",
     "updated_at_absurd",
     "timestamp_absurd",

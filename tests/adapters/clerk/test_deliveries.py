@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from adapters.clerk.translate.delivery import envelope_time, redacted
+from adapters.clerk.translate.delivery import ClerkDeliveryReader, envelope_time, redacted
 from adapters.clerk.translate.json import Unreadable
-from domain.sync_user import FollowedDelivery
+from domain.instance import Instance
+from domain.sync_user import FollowedDelivery, UnreadableDelivery
 from domain.user import DeletedUser, Source, User
 from tests.adapters.clerk.payloads import (
     ADA,
@@ -104,11 +105,21 @@ class TestWhatIsIgnored:
         delivery = ignored(envelope(name, instance_id="ins_other"), instance_id=INSTANCE)
         assert (delivery.reason, delivery.event_type) == ("other_instance", name)
 
-    @pytest.mark.parametrize("instance_id", [MISSING, None, INSTANCE])
-    def test_is_not_an_event_of_ours_or_of_no_instance(self, instance_id: Any) -> None:
-        assert isinstance(
-            delivered(envelope(instance_id=instance_id), instance_id=INSTANCE), FollowedDelivery
-        )
+    def test_is_not_an_event_of_ours(self) -> None:
+        ours = delivered(envelope(instance_id=INSTANCE), instance_id=INSTANCE)
+        assert isinstance(ours, FollowedDelivery)
+
+    @pytest.mark.parametrize("instance_id", [MISSING, None])
+    def test_is_not_an_event_of_no_instance(self, instance_id: Any) -> None:
+        """It is quarantined where an instance is known, and applied when it is replayed."""
+        event = envelope(instance_id=instance_id)
+        assert isinstance(delivered(event), FollowedDelivery)
+        kept = delivered(event, instance_id=INSTANCE)
+        assert isinstance(kept, UnreadableDelivery)
+        assert kept.reason == "no_instance_id"
+        reader = ClerkDeliveryReader(instance=Instance(INSTANCE))
+        again = reader.read(kept.body, svix_id="msg_1", sent_at=SENT_AT)
+        assert isinstance(again, FollowedDelivery)
 
     def test_any_instance_is_accepted_when_none_is_configured(self) -> None:
         assert isinstance(delivered(envelope(instance_id="ins_other")), FollowedDelivery)

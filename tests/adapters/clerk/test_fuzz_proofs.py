@@ -17,6 +17,7 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import PinnedKey
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSession, InvalidSignature, SessionPending
+from domain.instance import Instance
 from domain.ports import Session
 from domain.sync_user import FollowedDelivery
 from service.auth import unverified_token
@@ -79,7 +80,7 @@ def proofs(now: None, private_key: RSAPrivateKey) -> Iterator[Proofs]:
     token = session_token(private_key)
     with asyncio.Runner() as runner:
         session = runner.run(verifier_of(private_key).verify(token))
-        webhooks = ClerkWebhookVerifier([SECRET], instance_id=None)
+        webhooks = ClerkWebhookVerifier([SECRET], instance=Instance(None))
         yield Proofs(private_key, token, session, runner, webhooks)
 
 

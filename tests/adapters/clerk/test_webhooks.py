@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSignature
+from domain.instance import Instance
 from domain.sync_user import FollowedDelivery, IgnoredDelivery, UnreadableDelivery
 from domain.user import Source
 from tests.adapters.clerk.deliveries import (
@@ -28,7 +29,7 @@ VECTORS = json.loads((DATA / "signatures.json").read_text())
 GOOD = signature(BODY, at=NOW)
 DECOY = "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc="
 
-verifier = ClerkWebhookVerifier([SECRET], instance_id=None)
+verifier = ClerkWebhookVerifier([SECRET], instance=Instance(None))
 
 
 @pytest.fixture(autouse=True)
@@ -71,12 +72,12 @@ class TestGenuineDelivery:
     ) -> None:
         now.move_to(int(vector["svix-timestamp"]))
         proof = headers(vector["svix-id"], vector["svix-timestamp"], vector["svix-signature"])
-        svix = ClerkWebhookVerifier([vector["secret"]], instance_id=None)
+        svix = ClerkWebhookVerifier([vector["secret"]], instance=Instance(None))
         assert isinstance(svix.verify(proof, vector["payload"].encode()), UnreadableDelivery)
 
     def test_of_another_instance_is_ignored(self) -> None:
         body = json.dumps(envelope(instance_id="ins_other")).encode()
-        ours = ClerkWebhookVerifier([SECRET], instance_id=INSTANCE)
+        ours = ClerkWebhookVerifier([SECRET], instance=Instance(INSTANCE))
         delivery = ours.verify(signed(body, at=NOW), body)
         assert isinstance(delivery, IgnoredDelivery)
         assert delivery.reason == "other_instance"
@@ -285,7 +286,7 @@ class TestBody:
 class TestSecrets:
     @pytest.mark.parametrize("secret", [SECRET, OTHER_SECRET])
     def test_any_of_them_proves(self, secret: str) -> None:
-        both = ClerkWebhookVerifier([SECRET, OTHER_SECRET], instance_id=None)
+        both = ClerkWebhookVerifier([SECRET, OTHER_SECRET], instance=Instance(None))
         assert both.verify(signed(BODY, at=NOW, secret=secret), BODY)
 
     @pytest.mark.parametrize(
@@ -301,7 +302,7 @@ class TestSecrets:
         ],
     )
     def test_of_svix_shape_are_taken(self, secret: str) -> None:
-        taken = ClerkWebhookVerifier([secret], instance_id=None)
+        taken = ClerkWebhookVerifier([secret], instance=Instance(None))
         assert taken.verify(signed(BODY, at=NOW, secret=secret), BODY)
 
     @pytest.mark.parametrize(
@@ -330,10 +331,10 @@ class TestSecrets:
     )
     def test_that_could_never_work_are_refused_at_once(self, secret: str) -> None:
         with pytest.raises(ValueError, match="webhook signing secret") as caught:
-            ClerkWebhookVerifier([SECRET, secret], instance_id=None)
+            ClerkWebhookVerifier([SECRET, secret], instance=Instance(None))
         assert secret in ("", "whsec_") or secret not in str(caught.value)
 
     def test_without_any_every_delivery_is_refused(self) -> None:
-        unsigned = ClerkWebhookVerifier([], instance_id=None)
+        unsigned = ClerkWebhookVerifier([], instance=Instance(None))
         with pytest.raises(InvalidSignature):
             unsigned.verify(signed(BODY, at=NOW), BODY)
