@@ -144,6 +144,6 @@ def services_of(app: FastAPI) -> Services:
     if services is None:
         raise RuntimeError(
             "enter user_sync(app) in the lifespan of the application that is served, after "
-            "mounting other applications into it"
+            "mounting other applications into it; a test client runs it in its `with` block"
         )
     return services
