@@ -109,6 +109,12 @@ class Sweep:
         return sum(self.found.values()) - sum(self.repaired.values())
 
 
+def is_ahead(here: LocalUser | DeletedUser | None, at_clerk: User | None) -> bool:
+    """Whether our row claims a version that Clerk does not have."""
+    drift = compare(here, at_clerk) if at_clerk else None
+    return drift is not None and drift.kind is DriftKind.AHEAD
+
+
 def compare(here: LocalUser | DeletedUser | None, at_clerk: User) -> Drift | None:
     """The drift of one user, or None if both sides agree."""
     kind = _kind(here, at_clerk)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from domain.journal import QUARANTINED, JournalEntry
+from domain.journal import DISMISSED, QUARANTINED, JournalEntry
 from domain.user import KEPT_FIELDS, DeletedUser, Outcome, User, UserState
 from domain.words import span
 
@@ -107,5 +107,6 @@ _REASONS: Mapping[str, Callable[[JournalEntry], str]] = {
     Outcome.STALE: _older,
     Outcome.DELETED: lambda _: "a tombstone from here on",
     Outcome.GONE: lambda _: "refused, because the tombstone stands",
+    DISMISSED: lambda entry: f"not applied ({entry.error or 'no reason kept'}), and given up",
     QUARANTINED: lambda entry: f"not applied ({entry.error or 'no reason kept'})",
 }

@@ -8,7 +8,10 @@ from domain.user import Outcome, Source, UserId
 QUARANTINED = "quarantined"
 """The outcome of a verified delivery that could not be applied."""
 
-JOURNAL_OUTCOMES = frozenset({*(outcome.value for outcome in Outcome), QUARANTINED})
+DISMISSED = "dismissed"
+"""The outcome of a quarantined delivery that an operator has given up."""
+
+JOURNAL_OUTCOMES = frozenset({*(outcome.value for outcome in Outcome), QUARANTINED, DISMISSED})
 """Every outcome that an entry can have."""
 
 PAGE_SIZE = 50

@@ -25,6 +25,14 @@ class UserRepository(Protocol):
         """
         ...
 
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        """Give a live row the least version there is, if its `clerk_updated_at` is `version`.
+
+        Its contents stay, and from then on any observation is greater. Returns whether that is so.
+        Raises `StorageUnavailable`.
+        """
+        ...
+
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         """The same for many commands: a result for each, in order; None for an unstorable one.
 
@@ -92,6 +100,13 @@ class Journal(Protocol):
 
     async def quarantined(self) -> int:
         """How many deliveries are in quarantine. Raises `StorageUnavailable`."""
+        ...
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        """Dismiss the selected deliveries that are in quarantine; returns how many.
+
+        Raises `StorageUnavailable`.
+        """
         ...
 
     async def count(self, query: JournalQuery) -> int:

@@ -62,15 +62,19 @@ class ReconcileOptions:
 
     With `insist` an incremental run leaves the watermark too, if a user could not be read or
     repaired. Otherwise such a user is left to the next full comparison.
-    `on_drift` is called with every drift, `on_compared` with the number of users in every page
-    compared.
+    `trust_clerk` names users whose rows are overwritten even if they are ahead of Clerk: the version
+    of such a row is withdrawn, so that the join takes Clerk's answer.
+    `on_drift` is called with every drift, `on_repaired` with every one that is repaired, and
+    `on_compared` with the number of users in every page compared.
     """
 
     repair: bool = False
     brake: Brake = field(default_factory=Brake)
     remember: bool = True
     insist: bool = True
+    trust_clerk: frozenset[UserId] = frozenset()
     on_drift: Callable[[Drift], None] = lambda _drift: None
+    on_repaired: Callable[[Drift], None] = lambda _drift: None
     on_compared: Callable[[int], None] = lambda _count: None
 
 
@@ -200,11 +204,18 @@ class _Run:
         return compare(await self.ports.users.get(drift.clerk_id), at_clerk)
 
     async def _make_equal(self, drifts: Sequence[Drift]) -> None:
+        for drift in drifts:
+            await self._withdraw_if_trusted(drift)
         observed = [drift.at_clerk for drift in drifts if drift.at_clerk is not None]
         await self._sync([SyncUser(change=user, source=Source.RECONCILE) for user in observed])
         remaining = await self._drifts(observed)
         left = {drift.clerk_id for drift in remaining if not await self._settled(drift)}
         self._note_repaired(drift for drift in drifts if drift.clerk_id not in left)
+
+    async def _withdraw_if_trusted(self, drift: Drift) -> None:
+        if drift.kind is DriftKind.AHEAD and drift.clerk_id in self.options.trust_clerk:
+            assert isinstance(drift.here, LocalUser)  # noqa: S101 - what is ahead is live
+            await self.ports.users.withdraw_version(drift.clerk_id, drift.here.clerk_updated_at)
 
     async def _settled(self, drift: Drift) -> bool:
         """Whether a new answer from Clerk explains why the row still differs, or repairs it.
@@ -243,7 +254,9 @@ class _Run:
             self.options.on_drift(drift)
 
     def _note_repaired(self, drifts: Iterable[Drift]) -> None:
-        self.findings.repaired.update(drift.kind for drift in drifts)
+        for drift in drifts:
+            self.findings.repaired[drift.kind] += 1
+            self.options.on_repaired(drift)
 
 
 def _deleted(user_id: UserId) -> Drift:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from domain.errors import Unstorable
-from domain.journal import QUARANTINED, JournalEntry, JournalQuery
+from domain.journal import DISMISSED, QUARANTINED, JournalEntry, JournalQuery
 from domain.ports import DeliveryReader, Journal, UserRepository, WebhookEndpoint
 from domain.sync_user import (
     DELETION,
@@ -166,7 +166,7 @@ def _read_again(reader: DeliveryReader, delivery: RecordedDelivery) -> SyncUser 
             # An entry that already has an outcome stays as it is: the replay goes without its svix
             # id, and is journaled as a new entry if it changes a user. With its svix id, a
             # quarantined entry leaves quarantine and a delivery from a file is journaled.
-            known = delivery.known_as not in (None, QUARANTINED)
+            known = delivery.known_as not in (None, QUARANTINED, DISMISSED)
             return replace(read.command, delivery=None) if known else read.command
         case UnreadableDelivery():
             return _unreadable(delivery, read.reason)

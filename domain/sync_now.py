@@ -1,7 +1,9 @@
 """Sync one user now, at an operator's request."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from domain.drift import is_ahead
 from domain.instance import require_same_instance
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
 from domain.reconcile import clerks_now
@@ -29,6 +31,11 @@ class SyncPlan:
         if self.clerks is not None:
             return outcome_of(self.ours, self.clerks).value
         return Outcome.DELETED.value if isinstance(self.ours, LocalUser) else NOBODY
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether our row claims a version that Clerk does not have."""
+        return is_ahead(self.ours, self.clerks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,19 @@ class SyncNow:
             self.identity_provider, self.user_table, self.checkpoints, self.instance_id
         )
         return await self._sync(DeletedUser(clerk_id=user_id, deleted_at=clerks_now()))
+
+    async def trust_clerk(self, user_id: UserId, confirmed: datetime) -> str:
+        """Overwrite a row that is ahead of Clerk, if its version is still the `confirmed` one.
+
+        The version of the row is withdrawn, so that the join takes Clerk's answer. Returns the
+        outcome, or `CHANGED_MEANWHILE`.
+        """
+        plan = await self.plan(user_id)
+        if plan.clerks is None or not plan.is_ahead:
+            return CHANGED_MEANWHILE
+        if not await self.users.withdraw_version(user_id, confirmed):
+            return CHANGED_MEANWHILE
+        return await self._sync(plan.clerks)
 
     async def _sync(self, change: User | DeletedUser) -> str:
         result = await self.users.sync(SyncUser(change=change, source=Source.RECONCILE))

@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from json import JSONEncoder
@@ -145,6 +145,10 @@ UserChange = User | DeletedUser
 
 UserState = User | DeletedUser | None
 """What is stored about a user; None is no record."""
+
+
+LEAST_VERSION = datetime(1970, 1, 1, tzinfo=UTC)
+"""The `clerk_updated_at` and `observed_at` of a row whose version was withdrawn."""
 
 
 class Outcome(StrEnum):

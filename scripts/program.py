@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from scripts.commands.backfill import backfill
+from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
 from scripts.commands.exit_codes import ExitCode
 from scripts.commands.explain import explain
@@ -24,7 +25,7 @@ NAME = "clerk-user-sync"
 _STARTS = (ExitCode.OK, ExitCode.USAGE, ExitCode.UNAVAILABLE, ExitCode.MISCONFIGURED)
 _SERVES = (*_STARTS, ExitCode.PORT_TAKEN)
 _CHECKS = (ExitCode.OK, ExitCode.NOT_WELL, ExitCode.USAGE)
-_NOT_OF_ALL = (ExitCode.NOT_WELL, ExitCode.PORT_TAKEN)
+_NOT_OF_ALL = (ExitCode.NOT_WELL, ExitCode.DRIFT, ExitCode.PORT_TAKEN)
 _OPERATES = tuple(code for code in ExitCode if code not in _NOT_OF_ALL)
 
 
@@ -57,8 +58,23 @@ ENTRIES: Mapping[str, Entry] = {
     "migrate": Entry(migrate, ("migrate  # with DATABASE_URL, once per release",), _STARTS),
     "doctor": Entry(doctor, ("doctor", "doctor --json"), (*_CHECKS, ExitCode.INTERRUPTED)),
     "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),
-    "reconcile": Entry(reconcile, ("reconcile", "reconcile --full --repair")),
+    "reconcile": Entry(
+        reconcile,
+        (
+            "reconcile",
+            "reconcile --full --repair",
+            "reconcile --full --repair --trust-clerk user_2abc",
+        ),
+        (*_OPERATES, ExitCode.DRIFT),
+    ),
     "journal": Entry(journal, ("journal --outcome quarantined --dry-run",)),
+    "dismiss": Entry(
+        dismiss,
+        (
+            'dismiss msg_2abc --reason "a test event"',
+            'dismiss --cause not_json --reason "sent by an old tool" --dry-run',
+        ),
+    ),
     "file": Entry(file, ("file deliveries.jsonl --dry-run",)),
     "export": Entry(export, ("export --since 2d > deliveries.jsonl",)),
     "explain": Entry(explain, ("explain user_2abc", "explain user_2abc --live")),

@@ -21,6 +21,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import typer
 
 from scripts.commands.backfill import backfill
+from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
 from scripts.commands.exit_codes import ExitCode
 from scripts.commands.explain import explain
@@ -29,7 +30,7 @@ from scripts.commands.journal import journal
 from scripts.commands.reconcile import reconcile
 from scripts.commands.retention import erase, retain
 
-COMMANDS = (backfill, reconcile, journal, file, export, explain, doctor, retain, erase)
+COMMANDS = (backfill, reconcile, journal, dismiss, file, export, explain, doctor, retain, erase)
 
 _TYPERS_USAGE = 2
 

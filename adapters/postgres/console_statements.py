@@ -52,7 +52,7 @@ select
     max(last_received_at) as last_at
 from (
     select error, event_type, received_at, last_received_at from our.sync_journal
-    where outcome = 'quarantined'
+    where outcome = 'quarantined' and dismissed_at is null
     order by id desc
     limit {COUNTED}
 ) as looked_at

@@ -19,6 +19,7 @@ from adapters.postgres.journal_statements import (
     SILENT_USERS,
     deliveries_count,
     deliveries_page,
+    dismissal,
     entries_page,
     last_looked_at,
 )
@@ -45,6 +46,11 @@ class PostgresJournal(Journal, JournalPages, DeliveryWatch):
     async def quarantined(self) -> int:
         count: int = await self._database.run(lambda session: session.fetchval(QUARANTINED))
         return count
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        text, parameters = dismissal(query)
+        number: int = await self._database.run(lambda session: session.fetchval(text, *parameters))
+        return number
 
     async def count(self, query: JournalQuery) -> int:
         text, parameters = deliveries_count(query)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from domain.journal import JournalQuery
+from domain.journal import DISMISSED, JournalQuery
 
 Statement: TypeAlias = tuple[str, list[Any]]
 """A statement and its parameters."""
@@ -25,19 +25,25 @@ LOOKED_UP = 1_000
 OVERLAP = timedelta(minutes=1)
 """Longer than a writer takes between its `received_at` and its id: see `PoolLimits.deadline`."""
 
-_UNCOMMON = ("stale", "gone", "deleted", "quarantined")
-"""Outcomes with a partial index. Entries with other outcomes are frequent."""
+_UNCOMMON = {
+    **{word: word for word in ("stale", "gone", "deleted", "quarantined")},
+    "dismissed": "quarantined",
+}
+"""Outcomes with a partial index, and the word in it. Entries with other outcomes are frequent."""
 
-ENTRY = """
-    id, source, outcome, received_at, last_received_at, deliveries, svix_id, event_type, clerk_id,
-    occurred_at, error, clerk_updated_at, stored_updated_at"""
+_OUTCOME = """case when outcome = 'quarantined' and dismissed_at is not null
+        then 'dismissed' else outcome end"""
+
+ENTRY = f"""
+    id, source, {_OUTCOME} as outcome, received_at, last_received_at, deliveries, svix_id,
+    event_type, clerk_id, occurred_at, error, clerk_updated_at, stored_updated_at"""
 
 HISTORY = f"""
 select {ENTRY}, null::bytea as body from our.sync_journal where clerk_id = $1 order by id
 """  # noqa: S608
 
 _CONDITIONS = {
-    "outcomes": "outcome = any ({}::text[])",
+    "outcomes": f"{_OUTCOME} = any ({{}}::text[])",
     "event_types": "event_type = any ({}::text[])",
     "source": "source = {}",
     "user_id": "clerk_id = {}",
@@ -53,7 +59,7 @@ def deliveries_page(query: JournalQuery, after: int, size: int) -> Statement:
     where, values = _where(query, first=3)
     text = f"""
         select {ENTRY}, body from our.sync_journal
-        where id > $1 and svix_id is not null and {where}
+        where id > $1 and svix_id is not null and {_unless_dismissed(query)} and {where}
         order by id
         limit $2
     """  # noqa: S608
@@ -64,9 +70,27 @@ def deliveries_count(query: JournalQuery) -> Statement:
     where, values = _where(query, first=2)
     text = f"""
         select count(*)
-        from (select from our.sync_journal where svix_id is not null and {where} limit $1) as wanted
+        from (
+            select from our.sync_journal
+            where svix_id is not null and {_unless_dismissed(query)} and {where}
+            limit $1
+        ) as wanted
     """  # noqa: S608
     return text, [query.limit, *values]
+
+
+def dismissal(query: JournalQuery) -> Statement:
+    """Dismisses what is selected and in quarantine, and returns how many."""
+    where, values = _where(replace(query, outcomes=frozenset()), first=1)
+    text = f"""
+        with dismissed as (
+            update our.sync_journal set dismissed_at = now()
+            where outcome = 'quarantined' and dismissed_at is null and {where}
+            returning id
+        )
+        select count(*) from dismissed
+    """  # noqa: S608
+    return text, values
 
 
 def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Statement:
@@ -101,6 +125,11 @@ def last_looked_at(query: JournalQuery, low: int, high: int) -> Statement:
     return text, [low, high, 1, *walked]
 
 
+def _unless_dismissed(query: JournalQuery) -> str:
+    """A dismissed delivery is replayed or exported only where that is asked for."""
+    return "true" if DISMISSED in query.outcomes else f"{_OUTCOME} <> 'dismissed'"
+
+
 def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
     """The conditions with parameters numbered from `first`, and the parameters.
 
@@ -131,7 +160,7 @@ def _looked_at(query: JournalQuery) -> int:
 
 def _uncommon(query: JournalQuery) -> str | None:
     """The outcome selected, if it is one only and has a partial index."""
-    return next((word for word in _UNCOMMON if query.outcomes == {word}), None)
+    return next((kept for word, kept in _UNCOMMON.items() if query.outcomes == {word}), None)
 
 
 # Materialized: otherwise the plan may evaluate it twice and skip the rows that it locked itself.

@@ -204,6 +204,12 @@ from our.users
 where clerk_id = {_IDS}
 """  # noqa: S608
 
+WITHDRAW_VERSION = """
+update our.users set clerk_updated_at = $3, observed_at = $3
+where clerk_id = $1 and clerk_updated_at = $2 and deleted_at is null
+returning clerk_id
+"""
+
 LIVE_IDS = """
 select clerk_id from our.users
 where deleted_at is null and clerk_id > $1
@@ -232,4 +238,6 @@ on conflict (svix_id) do update set
     last_received_at = now()
 """
 
-QUARANTINED = "select count(*) from our.sync_journal where outcome = 'quarantined'"
+QUARANTINED = """
+select count(*) from our.sync_journal where outcome = 'quarantined' and dismissed_at is null
+"""

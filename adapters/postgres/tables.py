@@ -157,6 +157,7 @@ class JournalRow(Table, table=True):
     error: str | None = _text()
     clerk_updated_at: datetime | None = _time()
     stored_updated_at: datetime | None = _time()
+    dismissed_at: datetime | None = _time()
     body: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 

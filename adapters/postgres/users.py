@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -19,12 +20,14 @@ from adapters.postgres.statements import (
     LOCK_USERS,
     SYNC,
     SYNC_UNLOCKED,
+    WITHDRAW_VERSION,
 )
 from domain.errors import Unstorable
 from domain.ports import UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser
 from domain.user import (
     KEPT_FIELDS,
+    LEAST_VERSION,
     DeletedUser,
     EmailAddress,
     LocalUser,
@@ -65,6 +68,11 @@ class PostgresUserRepository(UserRepository, UserTable):
         if isinstance(command.change, DeletedUser):
             return await self._write_alone(command)
         return await self._writes(command)
+
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        given = (user_id, version, LEAST_VERSION)
+        found = await self._database.run(lambda session: session.fetchval(WITHDRAW_VERSION, *given))
+        return found is not None
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         sent = map(self._sync_part, _parts(commands))

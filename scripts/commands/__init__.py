@@ -6,6 +6,7 @@
     backfill.py     copy all users of the Clerk instance
     reconcile.py    compare our table with Clerk, and repair it
     journal.py      replay deliveries of our journal, here or to another service
+    dismiss.py      take deliveries out of quarantine unapplied
     files.py        the same from and to JSON Lines (jsonl.py defines a line)
     replaying.py    the loop over deliveries
     explain.py      show one user's history

@@ -47,6 +47,11 @@ class Run:
     dry_run: bool
     yes: bool
 
+    @property
+    def who(self) -> str:
+        """The operator, for the audit trail."""
+        return f"cli:{_account()}"
+
     def report_left_out(self, users: Sequence[LeftOut]) -> None:
         """Count and name users that Clerk has in a form that cannot be kept."""
         for user in users:
@@ -132,7 +137,7 @@ class Command:
         """Do the work. The audit trail has the action before it begins, and its result after."""
         audit = run.operations.store.audit
         action_id = await audit.begin(
-            who=f"cli:{_account()}", action=action, target=self.target, detail=self.options
+            who=run.who, action=action, target=self.target, detail=self.options
         )
         result = "interrupted"
         try:

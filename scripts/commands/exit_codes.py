@@ -25,7 +25,8 @@ class ExitCode(IntEnum):
     meaning: str
 
     OK = 0, "done"
-    NOT_WELL = 1, "something is not well, or differs from Clerk"
+    NOT_WELL = 1, "something is not well"
+    DRIFT = 3, "the table differs from Clerk"
     USAGE = 64, "wrong usage, or not agreed to"
     BAD_DATA = 65, "bad data"
     UNAVAILABLE = 69, "the store or Clerk is unavailable"

@@ -1,6 +1,6 @@
 """`reconcile`: compare our table with Clerk, and repair it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -9,10 +9,11 @@ import typer
 
 from domain.drift import Drift, DriftKind, Findings
 from domain.reconcile import Brake, ReconcileOptions
-from domain.user import LocalUser
+from domain.user import LocalUser, UserId
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode
+from scripts.commands.explain import found_user
 from scripts.commands.screen import written
 from service.services import reconcile_of
 
@@ -36,6 +37,14 @@ AllowDeletions = Annotated[
         help="Tombstone up to this many rows, instead of 50 or 1 % of the live ones.",
     ),
 ]
+TrustClerk = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="USER",
+        help="Overwrite the row of that user even if it is ahead of Clerk. Repeatable; with --full "
+        "--repair.",
+    ),
+]
 
 
 def reconcile(
@@ -44,14 +53,21 @@ def reconcile(
     repair: Repair = False,
     show_values: ShowValues = False,
     allow_deletions: AllowDeletions = None,
+    trust_clerk: TrustClerk = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Report the users that differ from Clerk; with --repair, write Clerk's state."""
+    if trust_clerk and not (full and repair):
+        raise typer.BadParameter("needs --full --repair", param_hint="--trust-clerk")
     command = Command(
         name="reconcile",
         action="reconcile",
-        options={"full": full, "allow_deletions": allow_deletions},
+        options={
+            "full": full,
+            "allow_deletions": allow_deletions,
+            **({"trust_clerk": trust_clerk} if trust_clerk else {}),
+        },
         if_stopped="Repaired rows stay repaired; the same command starts over and finds the rest.",
         dry_run=dry_run or not repair,
         spared=Command.spared if dry_run else "without --repair: no user was written",
@@ -62,7 +78,48 @@ def reconcile(
         brake=Brake(allowed=allow_deletions),
         remember=not dry_run,
     )
-    command(partial(_work, full=full, show_values=show_values, options=options))
+    work = partial(_work, full=full, show_values=show_values, options=options)
+    command(partial(_trusting, work=work, options=options, named=trust_clerk or ()))
+
+
+async def _trusting(
+    run: Run,
+    *,
+    work: Callable[..., Awaitable[ExitCode]],
+    options: ReconcileOptions,
+    named: Sequence[str],
+) -> ExitCode:
+    """`work` with the users who are named. Each override is on the audit trail, on its own."""
+    users = frozenset([await found_user(run, name) for name in named])
+    overridden: dict[UserId, Drift] = {}
+
+    def note(drift: Drift) -> None:
+        if drift.kind is DriftKind.AHEAD:
+            overridden[drift.clerk_id] = drift
+
+    audit = run.operations.store.audit
+    begun = {
+        user: await audit.begin(who=run.who, action="trust clerk", target=user, detail={})
+        for user in sorted(users)
+        if not run.dry_run
+    }
+    try:
+        return await work(run, options=replace(options, trust_clerk=users, on_repaired=note))
+    finally:
+        for user, action_id in begun.items():
+            result, detail = _override(overridden.get(user))
+            await audit.end(action_id, result=result, detail=detail)
+            run.screen.say(f"{user}: {result}")
+
+
+def _override(drift: Drift | None) -> tuple[str, Mapping[str, str]]:
+    if drift is None or not isinstance(drift.here, LocalUser) or drift.at_clerk is None:
+        return "nothing overridden: the row is not ahead of Clerk", {}
+    versions = {
+        "version_here": drift.here.clerk_updated_at.isoformat(),
+        "version_at_clerk": drift.at_clerk.clerk_updated_at.isoformat(),
+    }
+    return "overridden with Clerk's version", versions
 
 
 async def _work(run: Run, *, full: bool, show_values: bool, options: ReconcileOptions) -> ExitCode:
@@ -81,7 +138,7 @@ async def _work(run: Run, *, full: bool, show_values: bool, options: ReconcileOp
 
 
 def _verdict(run: Run, findings: Findings) -> ExitCode:
-    """The exit code: users that still differ are bad data after a repair, not well in a report."""
+    """`DRIFT` if differences are left, repaired or not; `BAD_DATA` if users cannot be kept."""
     if findings.held_back:
         run.screen.say(
             f"{findings.held_back} rows are no longer at Clerk: too many to tombstone without "
@@ -90,13 +147,14 @@ def _verdict(run: Run, findings: Findings) -> ExitCode:
     for kind, why in _NOT_REPAIRED.items():
         if left := findings.found[kind] - findings.repaired[kind]:
             run.screen.say(f"{count_of(left, 'row')} cannot be repaired: {why}")
-    if run.tally["failed"] or (findings.left and not run.dry_run):
+    if run.tally["failed"]:
         return ExitCode.BAD_DATA
-    return ExitCode.NOT_WELL if findings.left else ExitCode.OK
+    return ExitCode.DRIFT if findings.left else ExitCode.OK
 
 
 _NOT_REPAIRED = {
-    DriftKind.AHEAD: "our version is newer than Clerk's, and the newer one is kept",
+    DriftKind.AHEAD: "our version is newer than Clerk's, and the newer one is kept. If Clerk is "
+    "right: --full --repair --trust-clerk USER",
     DriftKind.TOMBSTONED: "our row is a tombstone, although Clerk has the user",
 }
 

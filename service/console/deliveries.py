@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from domain.journal import JOURNAL_OUTCOMES, JournalEntry, JournalQuery
+from domain.journal import DISMISSED, JOURNAL_OUTCOMES, JournalEntry, JournalQuery
 from domain.sync_user import FOLLOWED_EVENTS
 from domain.user import Source, parse_user_id
 from domain.words import past_moment, span
@@ -20,6 +20,8 @@ from service.console.visit import Reading, Visit, seeing_bodies
 pages = APIRouter(route_class=ConsoleRoute)
 
 LONGEST_SEARCH = 320
+
+VIEW = "view body"
 
 FILTERS = ("outcome", "type", "from", "user", "svix_id", "error", "since", "until")
 """The parameters of the list's address."""
@@ -55,7 +57,7 @@ async def deliveries(visit: Reading, request: Request) -> Response:
         active="deliveries",
         asked=asked,
         found=await visit.room.store.journal_pages.page(asked.query, asked.before),
-        outcomes=OUTCOMES,
+        outcomes=(*OUTCOMES, DISMISSED),
         sources=tuple(Source),
         types=FOLLOWED_EVENTS,
     )
@@ -77,6 +79,8 @@ async def delivery(visit: Reading, entry_id: int) -> Response:
 @pages.get("/deliveries/{entry_id:int}/body", dependencies=[Depends(seeing_bodies)])
 async def body(visit: Reading, entry_id: int) -> Response:
     entry = await entry_of(visit, entry_id)
+    if entry.body is not None:
+        await visit.on_the_trail(VIEW, entry.svix_id, {"entry": entry_id}, _shown)
     return visit.page(
         "body.html",
         active="deliveries",
@@ -84,6 +88,10 @@ async def body(visit: Reading, entry_id: int) -> Response:
         size=len(entry.body or b""),
         text=None if entry.body is None else indented(entry.body),
     )
+
+
+async def _shown() -> str:
+    return "shown"
 
 
 async def entry_of(visit: Visit, entry_id: int) -> JournalEntry:

@@ -30,7 +30,7 @@ KINDS = {
     DriftKind.MISSING: "at Clerk, and not here",
     DriftKind.DIFFERING: "on both sides, with different contents",
     DriftKind.DELETED: "live here, and no longer at Clerk",
-    DriftKind.AHEAD: "our version is newer than Clerk's: no repair takes that back",
+    DriftKind.AHEAD: "our version is newer than Clerk's: its page has Trust Clerk",
     DriftKind.TOMBSTONED: "a tombstone here, live at Clerk: there is no way back",
 }
 

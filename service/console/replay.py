@@ -1,7 +1,7 @@
-"""The quarantine, and replays: verified deliveries applied again, one or a group."""
+"""The quarantine: its deliveries are replayed or dismissed, one or a group."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -27,6 +27,7 @@ from service.console.visit import Acting, Posted, Reading, Visit
 pages = APIRouter(route_class=ConsoleRoute)
 actions = APIRouter(route_class=ConsoleRoute)
 
+DISMISS = "dismiss"
 REPLAY = "replay"
 REPLAY_QUARANTINED = "replay quarantined"
 
@@ -44,6 +45,8 @@ EFFECTS = {
     Verdict.NO_BODY: "Its body is erased or has expired: there is nothing to replay.",
 }
 """What a replay does, by its rehearsed verdict. Those without a full stop have a reason."""
+
+LONGEST_REASON = 500
 
 REHEARSED = 500
 """Deliveries of a group that are rehearsed before a confirmation is shown."""
@@ -131,6 +134,72 @@ async def replay_group(visit: Acting, form: Posted) -> Response:
     return visit.go_on("/quarantine")
 
 
+@actions.get("/deliveries/{entry_id:int}/dismiss")
+async def confirm_dismissal(visit: Acting, entry_id: int) -> Response:
+    entry = await _in_quarantine(visit, entry_id)
+    words = "It is given up, and no longer in quarantine. It stays in the journal as dismissed."
+    return _dismissal(visit, entry.svix_id, words, {}, f"/deliveries/{entry_id}")
+
+
+@actions.post("/deliveries/{entry_id:int}/dismiss")
+async def dismiss(visit: Acting, form: Posted, entry_id: int) -> Response:
+    entry = await _in_quarantine(visit, entry_id)
+    wanted = JournalQuery(svix_id=entry.svix_id)
+    await _dismiss(visit, entry.svix_id, wanted, form)
+    return visit.go_on(f"/deliveries/{entry_id}")
+
+
+@actions.get("/quarantine/dismiss")
+async def confirm_dismissal_of_group(visit: Acting, request: Request) -> Response:
+    error = _without_nul(request.query_params.get("error", ""))
+    total = count_of(
+        await visit.room.store.journal.count(_quarantined(error)), "delivery", "deliveries"
+    )
+    words = f"{total} with this cause will be given up, and no longer be in quarantine."
+    return _dismissal(visit, error, words, {"error": error}, "/quarantine")
+
+
+@actions.post("/quarantine/dismiss")
+async def dismiss_group(visit: Acting, form: Posted) -> Response:
+    error = _without_nul(form.get("error", ""))
+    if not error:
+        raise Refused(400, "There is no cause", "Dismiss the deliveries of one cause at a time.")
+    await _dismiss(visit, error, JournalQuery(error=error), form)
+    return visit.go_on("/quarantine")
+
+
+def _dismissal(
+    visit: Visit, about: str | None, words: str, fields: dict[str, str], back: str
+) -> Response:
+    return visit.page(
+        "confirm.html",
+        active="quarantine",
+        title="Dismiss",
+        about=about,
+        words=words,
+        fields=fields,
+        asks_reason=True,
+        grave=False,
+        to=f"{back}/dismiss",
+        back=back,
+        button="Dismiss",
+    )
+
+
+async def _dismiss(
+    visit: Visit, target: str | None, wanted: JournalQuery, form: Mapping[str, str]
+) -> None:
+    """Raises `Refused` without a reason."""
+    reason = _without_nul(form.get("reason", "")).strip()[:LONGEST_REASON]
+    if not reason:
+        raise Refused(400, "There is no reason", "Say why: the audit trail keeps it.")
+
+    async def work() -> str:
+        return f"{await visit.room.store.journal.dismiss(wanted)} dismissed"
+
+    await visit.on_the_trail(DISMISS, target, {"reason": reason}, work)
+
+
 async def _replay_all(room: Room, error: str, detail: dict[str, Any]) -> str:
     verdicts: Counter[str] = Counter()
     async for replayed in _each(room, _quarantined(error), _replay(room)):
@@ -181,6 +250,14 @@ async def _delivery(visit: Visit, entry_id: int) -> JournalEntry:
     entry = await entry_of(visit, entry_id)
     if entry.svix_id is None:
         raise Refused(409, "That was no delivery", "Only what Clerk delivered can be replayed.")
+    return entry
+
+
+async def _in_quarantine(visit: Visit, entry_id: int) -> JournalEntry:
+    """Raises `Refused` for a delivery that is not, or no longer, in quarantine."""
+    entry = await entry_of(visit, entry_id)
+    if entry.outcome != QUARANTINED:
+        raise Refused(409, "It is not in quarantine", "Only what is there can be dismissed.")
     return entry
 
 

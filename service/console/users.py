@@ -1,6 +1,7 @@
 """One user: our row beside Clerk's answer, what arrived about them, and "sync now"."""
 
 import asyncio
+from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -9,7 +10,7 @@ from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, beside
 from domain.journal import JournalQuery
 from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
-from domain.user import DeletedUser, Outcome, UserId, UserState, parse_user_id
+from domain.user import DeletedUser, LocalUser, Outcome, UserId, UserState, parse_user_id
 from service.console.answers import ConsoleRoute, Refused
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
 from service.console.rendering import sentence
@@ -22,6 +23,7 @@ PATIENCE = 10.0
 """Seconds to wait for Clerk's answer."""
 
 SYNC = "sync now"
+TRUST = "trust clerk"
 
 EFFECTS = {
     "created": "Clerk has this user and we do not: a row will be created.",
@@ -122,10 +124,55 @@ async def sync(visit: Acting, form: Posted, user_id: str) -> Response:
         {"confirmed": confirmed if confirmed in EFFECTS else "unknown"},
         lambda: visit.room.sync_now(checked, confirmed),
     )
+    return _done(visit, checked, result)
+
+
+@actions.get("/users/{user_id}/trust-clerk")
+async def confirm_trust(visit: Acting, user_id: str) -> Response:
+    checked = _checked_id(user_id)
+    plan = await _planned(visit, checked)
+    if not (plan.is_ahead and isinstance(plan.ours, LocalUser)):
+        words = "Only a row whose version is newer than Clerk's own needs this. Use Sync now."
+        raise Refused(409, "Our row is not ahead of Clerk", words)
+    changes = [row for row in _fields(beside(plan.ours, plan.clerks)) if not row.same]
+    return visit.page(
+        "confirm.html",
+        active="users",
+        title="Trust Clerk",
+        about=checked,
+        words="The version of our row is newer than Clerk's own, so no sync overwrites it. Its "
+        "version will be withdrawn, and the row overwritten with what Clerk has.",
+        fields={"confirmed": plan.ours.clerk_updated_at.isoformat()},
+        changes=changes,
+        grave=True,
+        to=f"/users/{checked}/trust-clerk",
+        back=f"/users/{checked}",
+        button="Overwrite with Clerk's version",
+    )
+
+
+@actions.post("/users/{user_id}/trust-clerk")
+async def trust_clerk(visit: Acting, form: Posted, user_id: str) -> Response:
+    checked = _checked_id(user_id)
+    try:
+        confirmed = datetime.fromisoformat(form.get("confirmed", ""))
+    except ValueError:
+        raise Refused(400, "That is not a version", "Open the page again.") from None
+    result = await visit.on_the_trail(
+        TRUST,
+        checked,
+        {"version_here": confirmed.isoformat()},
+        lambda: visit.room.sync_now.trust_clerk(checked, confirmed),
+    )
+    return _done(visit, checked, result)
+
+
+def _done(visit: Visit, user_id: UserId, result: str) -> Response:
+    """Raises `Refused` where nothing was done."""
     if result == CHANGED_MEANWHILE:
         words = "Something changed since that page was made. Open it again."
         raise Refused(409, "The effect would be another one now", words)
-    return visit.go_on(f"/users/{checked}")
+    return visit.go_on(f"/users/{user_id}")
 
 
 def _fields(rows: list[Comparison]) -> list[Comparison]:

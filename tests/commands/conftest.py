@@ -53,3 +53,9 @@ async def other_url(postgres_url: str) -> AsyncIterator[str]:
     async with temporary_database(postgres_url, f"other_{uuid4().hex}") as url:
         await migrate(url)
         yield url
+
+
+@pytest.fixture
+def sure(clerk: ClerkEmulator, operator: Operator) -> Operator:
+    """An operator with the key and the id of this instance."""
+    return operator.told({"CLERK_INSTANCE_ID": clerk.config.instance_id})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -47,6 +48,9 @@ class UsersInTheMiddle(UserRepository):
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         return await self.users.sync_many(commands)
+
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        return await self.users.withdraw_version(user_id, version)
 
 
 @dataclass

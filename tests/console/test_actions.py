@@ -285,3 +285,96 @@ async def test_no_personal_data_is_on_the_trail(
     rows = [dict(row) for row in await sql.fetch("select * from operator_actions")]
     assert UserId(spoiled[0]) in json.dumps(rows, default=str)
     assert "example.com" not in json.dumps(rows, default=str)
+
+
+AHEAD = """
+update users set clerk_updated_at = clerk_updated_at + interval '1 year', email = 'wrong@a.example',
+    digest = '\\x00'
+"""
+
+
+async def test_a_row_ahead_of_clerk_is_overwritten_by_decision(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["clerks@example.com"])["id"]
+    await operator.confirm(f"/users/{person}/sync")
+    assert (await operator.get(f"/users/{person}/trust-clerk")).status_code == 409
+    await sql.execute(AHEAD)
+    assert "Trust Clerk" in (await operator.get(f"/users/{person}/clerk")).text
+    assert (await operator.confirm(f"/users/{person}/sync")).status_code == 303
+    assert (await stored_user(sql, person))["email"] == "wrong@a.example"
+    shown = (await operator.get(f"/users/{person}/trust-clerk")).text
+    assert "wrong@a.example" in shown
+    assert "clerks@example.com" in shown
+    assert (await operator.confirm(f"/users/{person}/trust-clerk")).status_code == 303
+    assert (await stored_user(sql, person))["email"] == "clerks@example.com"
+    assert "Both sides agree" in (await operator.get(f"/users/{person}/clerk")).text
+    assert (await trail(sql))[-1] == ("operator token", "trust clerk", person, "updated")
+
+
+@pytest.mark.parametrize(
+    ("confirmed", "status"), [("2020-01-01T00:00:00+00:00", 409), ("-", 400), ("now", 400)]
+)
+async def test_another_version_than_the_confirmed_one_is_not_overwritten(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql, confirmed: str, status: int
+) -> None:
+    person = clerk.create_user(email_address=[f"{confirmed[:4]}@example.com"])["id"]
+    await operator.confirm(f"/users/{person}/sync")
+    await sql.execute(AHEAD)
+    answer = await operator.confirm(f"/users/{person}/trust-clerk", confirmed=confirmed)
+    assert answer.status_code == status
+    assert (await stored_user(sql, person))["email"] == "wrong@a.example"
+
+
+async def test_junk_is_dismissed_with_a_reason(
+    operator: Visitor, database: Database, sql: Sql
+) -> None:
+    await quarantined(database, b"?", clerk_id=None)
+    entry = (await journal(sql))[0]["id"]
+    path = f"/deliveries/{entry}/dismiss"
+    assert (await operator.confirm(path, reason=" ")).status_code == 400
+    assert (await operator.confirm(path, reason="a <b>test</b>")).status_code == 303
+    page = (await operator.get(f"/deliveries/{entry}")).text
+    assert "1 dismissed: a &lt;b&gt;test" in page
+    assert "given up" in page
+    assert "The quarantine is empty" in (await operator.get("/quarantine")).text
+    assert str(entry) in (await operator.get("/deliveries?outcome=dismissed")).text
+    assert (
+        "/deliveries/"
+        not in (await operator.get("/deliveries?outcome=quarantined")).text.partition("<tbody>")[2]
+    )
+    assert (await operator.get(path)).status_code == 409
+    assert await trail(sql) == [("operator token", "dismiss", "msg_q", "1 dismissed")]
+
+
+async def test_a_cause_is_dismissed_as_a_whole(
+    operator: Visitor, database: Database, sql: Sql
+) -> None:
+    for number in range(3):
+        await quarantined(database, b"?", svix_id=f"msg_{number}", clerk_id=None)
+    await sql.execute("update sync_journal set error = 'another' where svix_id = 'msg_2'")
+    page = await operator.get("/quarantine/dismiss?error=wrong_type")
+    assert "2 deliveries with this cause" in page.text
+    answer = await operator.confirm("/quarantine/dismiss?error=wrong_type", reason="old tool")
+    assert answer.status_code == 303
+    assert await trail(sql) == [("operator token", "dismiss", "wrong_type", "2 dismissed")]
+    left = (await operator.get("/quarantine")).text
+    assert "another" in left
+    assert "wrong_type" not in left
+    answer = await operator.confirm("/quarantine/dismiss?error=wrong_type", error="", reason="x")
+    assert answer.status_code == 400
+
+
+async def test_each_view_of_a_body_is_on_the_trail(
+    operator: Visitor, service: Service, sql: Sql
+) -> None:
+    await service.deliver(webhook_bytes("user.created"), svix_id="msg_b")
+    entry = (await journal(sql))[0]["id"]
+    await operator.get(f"/deliveries/{entry}")
+    assert await trail(sql) == []
+    for _ in range(2):
+        await operator.get(f"/deliveries/{entry}/body")
+    assert await trail(sql) == [("operator token", "view body", "msg_b", "shown")] * 2
+    await sql.execute("update sync_journal set body = null")
+    await operator.get(f"/deliveries/{entry}/body")
+    assert len(await trail(sql)) == 2

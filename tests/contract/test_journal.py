@@ -85,3 +85,42 @@ async def test_what_leaves_quarantine_belongs_to_its_user(store: Store) -> None:
     await store.users.sync(delivered(deleted(user_id)))
     bodies = [entry.body async for entry in store.journal.deliveries(JournalQuery(user_id=user_id))]
     assert bodies == [None, None]
+
+
+async def test_what_is_dismissed_is_in_quarantine_no_more(store: Store) -> None:
+    await arrivals(store)
+    another = UnreadableDelivery(svix_id="msg_r", body=b"?", reason="bug", clerk_id=None)
+    await store.journal.quarantine(another)
+    assert await store.journal.dismiss(JournalQuery(svix_id="msg_q")) == 1
+    assert await store.journal.quarantined() == 1
+    assert await ids(store, outcomes=frozenset({"quarantined"})) == ["msg_r"]
+    assert await ids(store, outcomes=frozenset({"dismissed"})) == ["msg_q"]
+    assert "msg_q" not in await ids(store)
+    assert await store.journal.dismiss(JournalQuery(svix_id="msg_q")) == 0
+    assert await store.journal.dismiss(JournalQuery(error="bug")) == 1
+    assert await store.journal.quarantined() == 0
+
+
+async def test_only_what_is_in_quarantine_is_dismissed(store: Store) -> None:
+    await arrivals(store)
+    assert await store.journal.dismiss(JournalQuery(svix_id="msg_new")) == 0
+    assert await store.journal.dismiss(JournalQuery()) == 1
+    assert await ids(store) == ["msg_new", "msg_old", "msg_neighbour"]
+
+
+async def test_what_is_dismissed_stays_so_when_it_comes_again_and_can_still_be_applied(
+    store: Store,
+) -> None:
+    user_id = new_id()
+    poison = UnreadableDelivery(svix_id="msg_p", body=b"?", reason="bug", clerk_id=user_id)
+    await store.journal.quarantine(poison)
+    await store.journal.dismiss(JournalQuery(svix_id="msg_p"))
+    await store.journal.quarantine(poison)
+    assert await store.journal.quarantined() == 0
+    await store.users.sync(delivered(user(user_id, updated=3), svix_id="msg_p"))
+    history = await store.journal.history(user_id)
+    assert [(entry.outcome, entry.deliveries) for entry in history] == [("created", 3)]
+
+
+async def ids(store: Store, **query: Any) -> list[str | None]:
+    return [entry.svix_id async for entry in store.journal.deliveries(JournalQuery(**query))]

@@ -9,6 +9,7 @@ import pytest
 from domain.sync_user import SyncUser, UnreadableDelivery
 from domain.user import (
     KEPT_FIELDS,
+    LEAST_VERSION,
     DeletedUser,
     EmailAddress,
     LocalUser,
@@ -360,3 +361,40 @@ async def test_an_external_id_may_be_longer_than_an_index_entry(store: Store) ->
     ada = user(new_id(), external_id=token_urlsafe(3000))
     assert await outcomes(store, ada) == ["created"]
     assert (await live(store, ada.clerk_id)).external_id == ada.external_id
+
+
+@pytest.mark.parametrize("path", ["one", "many"])
+async def test_a_withdrawn_version_lets_any_observation_in(store: Store, path: str) -> None:
+    user_id = new_id()
+    await store.users.sync(observed(user(user_id, updated=900, email="wrong@example.com")))
+    right = observed(user(user_id, updated=2, email="right@example.com"))
+    assert (await store.users.sync(right)).outcome is Outcome.STALE
+    assert await store.users.withdraw_version(user_id, at(900))
+    kept = await live(store, user_id)
+    assert (kept.email, kept.clerk_updated_at) == ("wrong@example.com", LEAST_VERSION)
+    if path == "one":
+        assert (await store.users.sync(right)).outcome is Outcome.UPDATED
+    else:
+        await store.users.sync_many([right])
+    kept = await live(store, user_id)
+    assert (kept.email, kept.clerk_updated_at) == ("right@example.com", at(2))
+
+
+async def test_only_the_named_version_of_a_live_row_is_withdrawn(store: Store) -> None:
+    user_id, gone = new_id(), new_id()
+    await store.users.sync(observed(user(user_id, updated=5)))
+    await store.users.sync(observed(deleted(gone, when=5)))
+    before = [await store.users.get(one) for one in (user_id, gone)]
+    assert not await store.users.withdraw_version(user_id, at(4))
+    assert not await store.users.withdraw_version(gone, at(5))
+    assert not await store.users.withdraw_version(new_id(), at(5))
+    assert [await store.users.get(one) for one in (user_id, gone)] == before
+
+
+async def test_the_same_contents_after_a_withdrawal_are_no_update(store: Store) -> None:
+    user_id = new_id()
+    await store.users.sync(observed(user(user_id, updated=900, first_name="Ada")))
+    await store.users.withdraw_version(user_id, at(900))
+    again = observed(user(user_id, updated=2, first_name="Ada"))
+    assert (await store.users.sync(again)).outcome is Outcome.UNCHANGED
+    assert (await live(store, user_id)).clerk_updated_at == at(2)

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from domain.changes import Change, difference
-from domain.journal import JournalEntry, JournalQuery
+from domain.journal import DISMISSED, QUARANTINED, JournalEntry, JournalQuery
 from domain.ports import Journal, UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import (
     KEPT_FIELDS,
+    LEAST_VERSION,
     DeletedUser,
     LocalUser,
     Outcome,
@@ -71,6 +72,14 @@ class InMemoryStore(UserRepository, UserTable, Journal):
         self._record(command, outcome, stored)
         return self._journal(command, outcome)
 
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        await asyncio.sleep(0)
+        row = self.rows.get(user_id)
+        if row is None or not isinstance(row.state, User) or row.state.clerk_updated_at != version:
+            return False
+        row.state = replace(row.state, clerk_updated_at=LEAST_VERSION, observed_at=LEAST_VERSION)
+        return True
+
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         return [await self.sync(command) for command in commands]
 
@@ -107,6 +116,13 @@ class InMemoryStore(UserRepository, UserTable, Journal):
 
     async def quarantined(self) -> int:
         return sum(entry.outcome == "quarantined" for entry in self.journal)
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        wanted = replace(query, outcomes=frozenset({QUARANTINED}))
+        ids = {entry.svix_id async for entry in self.deliveries(wanted)}
+        for entry in [one for one in self.journal if one.svix_id in ids]:
+            self._replace(entry, replace(entry, outcome=DISMISSED))
+        return len(ids)
 
     async def count(self, query: JournalQuery) -> int:
         return len([entry async for entry in self.deliveries(query)])
@@ -192,7 +208,7 @@ def _entry(command: SyncUser, outcome: Outcome) -> Entry:
 
 def _again(known: Entry, entry: Entry) -> Entry:
     deliveries = known.deliveries + (entry.source is Source.WEBHOOK)
-    if known.outcome == "quarantined":
+    if known.outcome in (QUARANTINED, DISMISSED):
         return replace(
             entry, deliveries=deliveries, source=known.source, received_at=known.received_at
         )
@@ -211,7 +227,7 @@ def _kept(number: int, entry: Entry) -> JournalEntry:
 def _is_wanted(entry: JournalEntry, query: JournalQuery) -> bool:
     return (
         entry.svix_id is not None
-        and (not query.outcomes or entry.outcome in query.outcomes)
+        and (entry.outcome in query.outcomes if query.outcomes else entry.outcome != DISMISSED)
         and (not query.event_types or entry.event_type in query.event_types)
         and query.user_id in (None, entry.clerk_id)
         and query.svix_id in (None, entry.svix_id)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import asyncpg
@@ -112,6 +112,9 @@ class PostgresStore:
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         return self._now(self._users.sync_many(commands))
 
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        return self._now(self._users.withdraw_version(user_id, version))
+
     async def get_many(
         self, user_ids: Sequence[UserId]
     ) -> Mapping[UserId, LocalUser | DeletedUser]:
@@ -125,6 +128,9 @@ class PostgresStore:
 
     async def quarantined(self) -> int:
         return self._now(self._journal.quarantined())
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        return self._now(self._journal.dismiss(query))
 
     async def count(self, query: JournalQuery) -> int:
         return self._now(self._journal.count(query))

@@ -1,7 +1,7 @@
 """The simulated network: messages take time, and can be lost before or after their effect."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import httpx
@@ -105,6 +105,9 @@ class StoreWire:
             self._note(command, result)
         return results
 
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        return await self._write(lambda: self._store.withdraw_version(user_id, version))
+
     def _note(self, command: SyncUser, result: SyncResult | None) -> None:
         outcome = result.outcome if result else "refused"
         self._fortune.note(outcome, command.change.clerk_id, command.source)
@@ -122,6 +125,9 @@ class StoreWire:
 
     async def quarantined(self) -> int:
         return await self._read(self._store.quarantined)
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        return await self._write(lambda: self._store.dismiss(query))
 
     async def count(self, query: JournalQuery) -> int:
         return await self._read(lambda: self._store.count(query))
