@@ -62,8 +62,8 @@ class ReconcileOptions:
 
     With `insist` an incremental run leaves the watermark too, if a user could not be read or
     repaired. Otherwise such a user is left to the next full comparison.
-    `trust_clerk` names users whose rows are overwritten even if they are ahead of Clerk: the version
-    of such a row is withdrawn, so that the join takes Clerk's answer.
+    `trust_clerk` names users whose rows are overwritten even if they are ahead of Clerk: the
+    version of such a row is withdrawn, so that the join takes Clerk's answer.
     `on_drift` is called with every drift, `on_repaired` with every one that is repaired, and
     `on_compared` with the number of users in every page compared.
     """
