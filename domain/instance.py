@@ -7,6 +7,7 @@ what the secret key's own instance is called when it is first asked.
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 
 from domain.errors import StoreOfAnotherInstance, UserUnreadable, WrongInstance
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
@@ -59,6 +60,10 @@ class OfOneInstance(UserRepository):
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         self._require_no_contradiction()
         return await self._users.sync_many(commands)
+
+    async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
+        self._require_no_contradiction()
+        return await self._users.withdraw_version(user_id, version)
 
     def _require_no_contradiction(self) -> None:
         if self._instance.contradiction is not None:
