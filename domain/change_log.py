@@ -1,4 +1,4 @@
-"""What changes ask of the store: a log that is read by position, and the subscriptions to it."""
+"""The ports for changes: a log that is read by position, and the subscriptions to it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from domain.user import UserId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnds:
-    """The positions of the oldest change that is kept and of the newest one; 0 and 0 at first."""
+    """The positions of the oldest change that is kept and of the newest one; 0 without changes."""
 
     oldest: int
     newest: int
 
 
 class ChangeLog(Protocol):
-    """Every change of every user, in an order that no late commit disturbs.
+    """Every change of every user, by position. A late commit never gets an earlier position.
 
-    Positions begin at 1 and have no gap. Those of one user are in the order of their changes.
+    Positions begin at 1 and have no gap. Those of one user are in the order of the changes.
     """
 
     async def number(self) -> int:
-        """Give a position to every visible change that has none; the newest position.
+        """Give a position to every visible change that has none. Returns the newest position.
 
         Raises `StorageUnavailable`.
         """
         ...
 
     async def after(self, position: int, limit: int) -> Sequence[Change]:
-        """The changes that follow, up to `limit`, without a gap.
+        """Up to `limit` changes after `position`, without a gap.
 
         Raises `FellBehind` if some of them are no longer kept, and `StorageUnavailable`.
         """
@@ -44,20 +44,20 @@ class ChangeLog(Protocol):
         ...
 
     async def ends(self) -> LogEnds:
-        """Raises `StorageUnavailable`."""
+        """The oldest and the newest position. Raises `StorageUnavailable`."""
         ...
 
     async def expire(self, older_than: timedelta, limit: int) -> int:
-        """Remove up to `limit` of the oldest changes, by the store's clock. How many.
+        """Delete up to `limit` of the oldest changes, by the store's clock. Returns how many.
 
-        The newest one stays, so that positions go on, and so does what a subscription has set
-        aside. Raises `StorageUnavailable`.
+        The newest change is kept, so that positions continue, and so are changes that a
+        subscription has set aside. Raises `StorageUnavailable`.
         """
         ...
 
 
 def without_gap(after: int, changes: Sequence[Change]) -> Sequence[Change]:
-    """The changes themselves, which were read after that position. Raises `FellBehind`."""
+    """The same changes, read after position `after`. Raises `FellBehind` if some are missing."""
     if changes and changes[-1].position != after + len(changes):
         raise FellBehind(f"position {after}")
     return changes
@@ -73,7 +73,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What is set aside and due, with its change; and how many in all wait for another try."""
+    """Changes that are set aside and due, and the number of all that wait for another try."""
 
     changes: Sequence[tuple[SetAside, Change]]
     waiting: int
@@ -81,10 +81,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a subscription came since it was last saved.
+    """What a subscription did since it was last saved.
 
-    All up to `position` is delivered or set aside, all up to `read` is read. `aside` failed, or
-    takes long. `resolved` was set aside and is delivered now; `given_up` is not to be delivered.
+    Every change up to `position` is delivered or set aside, and every change up to `read` is read.
+    Those in `aside` failed or take long, those in `resolved` were set aside and are now delivered,
+    and those in `given_up` are not to be delivered.
     """
 
     position: int
@@ -95,7 +96,7 @@ class Progress:
 
     @property
     def has_aside(self) -> bool:
-        """Whether anything is to be kept but the position."""
+        """Whether there is more to save than the position."""
         return bool(self.aside or self.resolved or self.given_up)
 
 
@@ -106,67 +107,68 @@ class SubscriptionStore(Protocol):
     """
 
     async def declare(self, subscription: Subscription) -> None:
-        """Make it known, and keep what it wants for those who look. An existing one stays where it
-        is; a new one begins behind the newest visible change, or before the oldest one.
+        """Store the subscription, with the changes it wants. An existing one keeps its position; a
+        new one begins after the newest visible change, or before the oldest one.
         """
         ...
 
     async def take(self, name: str, holder: str, seconds: float) -> int | None:
-        """Hold the subscription for so long. Its position; None while somebody else holds it."""
+        """Hold the subscription for `seconds`. Returns its position; None if another holds it."""
         ...
 
     async def read(self, name: str, after: int, limit: int) -> Page:
-        """The changes after that position. Raises `FellBehind` too."""
+        """The changes after that position. Also raises `FellBehind`."""
         ...
 
     async def due(self, name: str, in_hand: Sequence[UserId], limit: int) -> Due:
-        """What is due now, the longest due first, but for the users in hand."""
+        """The changes that are due, the longest due first, without those of the users in hand."""
         ...
 
     async def save(self, name: str, holder: str, progress: Progress, seconds: float) -> bool:
-        """Keep the progress and hold on for so long.
+        """Save the progress, and hold the subscription for another `seconds`.
 
-        False, and nothing kept, if somebody else holds the subscription now.
+        Returns False, and saves nothing, if another process holds the subscription now.
 
-        What is resolved or given up makes way for the user's next change up to `read`, if there is
-        one: that is set aside, due now.
+        A change that is resolved or given up is followed by the user's next change up to `read`, if
+        there is one: it is set aside, due now.
         """
         ...
 
     async def release(self, name: str, holder: str) -> None:
-        """Let another process take it at once."""
+        """Let another process take the subscription at once."""
         ...
 
 
 class SubscriptionDesk(Protocol):
-    """The subscriptions, as an operator sees them. All raise `StorageUnavailable`."""
+    """The subscriptions, for an operator. All methods raise `StorageUnavailable`."""
 
     async def standings(self) -> Sequence[SubscriptionStanding]:
         """Every subscription, by name."""
         ...
 
     async def set_aside(self, name: str, limit: int) -> Sequence[SetAside]:
-        """What it has set aside, by position."""
+        """The changes that it has set aside, by position."""
         ...
 
     async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:
-        """What each subscription has set aside of one user, by position."""
+        """The changes of one user that each subscription has set aside, by position."""
         ...
 
     async def retry(self, name: str, position: int | None = None) -> int:
-        """Try what is parked again from the first try: one change, or all. How many."""
+        """Start the tries of one parked change again, or of all. Returns how many."""
         ...
 
     async def skip(self, name: str, position: int | None = None) -> int:
-        """Give up one change that is set aside, or all that are parked. How many."""
+        """Give up one change that is set aside, or all that are parked. Returns how many."""
         ...
 
     async def rewind(self, name: str, position: int) -> bool:
-        """Go on after that position, back or ahead, whoever runs it now. False if there is no such
-        subscription. What is set aside beyond the position is forgotten, since it is read again.
+        """Continue after that position, earlier or later, even while a process runs it. False if
+        there is no such subscription. Changes set aside after the position are dropped from there,
+        since they are read again.
         """
         ...
 
     async def remove(self, name: str) -> bool:
-        """Forget the subscription and what it has set aside. False if there is none."""
+        """Delete the subscription and what it has set aside. False if there is none."""
         ...

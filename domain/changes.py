@@ -1,7 +1,8 @@
-"""A change: the fact that a user's stored state moved. It holds ids, names and times, no value.
+"""A change: the fact that a user's stored state became greater. It holds ids, field names and
+times, and no value.
 
-It is written in the statement that moves the user's row, so there is exactly one, whichever
-observation moved it. `unchanged`, `stale` and `gone` leave none.
+The statement that writes the user's row writes the change too, so there is exactly one.
+`unchanged`, `stale` and `gone` write none.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Change:
     """One change of one user.
 
     `user_id` is our own id of the user, `clerk_id` Clerk's; both stay valid after a deletion.
-    `changed` names the fields of `User` that differ, for `updated` alone. `occurred_at` is on
+    `changed` names the fields of `User` that differ, only for `updated`. `occurred_at` is on
     Clerk's clock, `recorded_at` on the store's. `position` is None until a reader has numbered it.
     """
 
@@ -41,17 +42,16 @@ class Change:
 
 
 class Difference(NamedTuple):
-    """What an observation changed, before it has an id and a position."""
+    """A change before it is stored: without an id and a position."""
 
     kind: Kind
     changed: tuple[str, ...] = ()
 
 
 def difference(outcome: Outcome, stored: object, observed: object) -> Difference | None:
-    """The change that goes with an outcome; None if there is none.
+    """The change that belongs to an outcome; None if there is none.
 
-    A release that keeps more fields raises the digest's format, and so reads a version anew
-    (`updated`) even where no field differs. That is no change.
+    With a new digest format, an `updated` may differ in no field. That is not a change.
     """
     if not outcome.changed_state:
         return None

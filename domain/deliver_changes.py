@@ -12,7 +12,7 @@ _AFTER_FALLING_BEHIND = 60.0
 
 
 class DeliverChanges:
-    """One subscription. Call it and it delivers until `stop`, whenever no other process does."""
+    """Delivers one subscription until `stop`, whenever no other process holds it."""
 
     def __init__(self, subscription: Subscription, target: Target, around: Surroundings) -> None:
         self._subscription = subscription
@@ -32,7 +32,7 @@ class DeliverChanges:
             self._ended.set()
 
     async def stop(self, grace: float) -> None:
-        """Begin nothing more, wait so many seconds for what is in hand, and hand back the rest."""
+        """Start no delivery, wait `grace` seconds for those in hand, and release the rest."""
         self._grace = grace
         self._stopping.set()
         await self._ended.wait()
@@ -51,7 +51,7 @@ class DeliverChanges:
                 await self._stopping.wait()
 
     async def _deliver(self, position: int, held_until: float) -> float:
-        """Deliver as long as we hold the subscription; the pause before another attempt to."""
+        """Deliver as long as we hold the subscription. Returns the pause before the next try."""
         around, name = self._around, self._subscription.name
         delivering = Delivering(self._subscription, self._target, around, position, held_until)
         around.report.held(name, is_held=True)

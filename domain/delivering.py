@@ -1,4 +1,4 @@
-"""Delivering the changes of one subscription, for as long as this process holds it."""
+"""Deliver the changes of one subscription, as long as this process holds it."""
 
 import asyncio
 import random
@@ -16,13 +16,13 @@ from domain.user import LocalUser
 
 
 class LeaseLost(Exception):
-    """Another process holds the subscription, or may hold it by now."""
+    """Another process holds the subscription, or may hold it."""
 
 
 class Delivering:
-    """One reader, one keeper of the progress, and as many workers as deliver at once.
+    """Tasks that read changes, save the progress, and deliver: `at_once` workers.
 
-    Reading and saving take turns: what is saved as read must have reached the schedule.
+    Reading and saving exclude each other: what is saved as read must be in the schedule.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Delivering:
         self._clock = asyncio.get_running_loop().time
 
     async def until(self, stopping: asyncio.Event, grace: Callable[[], float]) -> None:
-        """Deliver until `stopping` is set, then wait `grace()` seconds for what is in hand.
+        """Deliver until `stopping` is set, then wait `grace()` seconds for deliveries in hand.
 
         Raises `LeaseLost` and `FellBehind`.
         """
@@ -119,7 +119,7 @@ class Delivering:
                 self._check_lease()
                 return
             except asyncio.CancelledError:
-                self._schedule.not_saved(progress)  # the last save, at the end, has it again
+                self._schedule.not_saved(progress)  # for the last save, at the end
                 raise
             if not is_held:
                 raise LeaseLost
@@ -170,7 +170,7 @@ class Delivering:
             self._schedule.failed(turn, error, pause)
 
     async def _deliver(self, delivery: Delivery) -> str | None:
-        """The error in our words, or None."""
+        """Call the target. Returns the error as our own text, or None."""
         try:
             async with asyncio.timeout(self._subscription.deadline):
                 await self._target(await self._with_record(delivery))
@@ -180,13 +180,13 @@ class Delivering:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return named(error)  # something of the target's own was cancelled, not we
-        except Exception as error:  # noqa: BLE001 - whatever a target raises is a failure
+            return named(error)  # the target's own task was cancelled, not this one
+        except Exception as error:  # noqa: BLE001 - any error of a target is a failure
             return named(error)
         return None
 
     async def _with_record(self, delivery: Delivery) -> Delivery:
-        """With the record as it is now: read for each attempt, just before it."""
+        """The delivery with the user's record, read just before each attempt."""
         change = delivery.change
         if change.kind is Kind.DELETED:
             return delivery
@@ -232,7 +232,7 @@ class Delivering:
 
 
 def named(error: BaseException) -> str:
-    """The error's kind and place. Its message may hold something of the user's."""
+    """The error's type and place in the code. Its message may hold personal data."""
     kind = type(error).__name__
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     if not frames or isinstance(error, TimeoutError):

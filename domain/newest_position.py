@@ -1,4 +1,4 @@
-"""The newest position, asked for once for all subscriptions of a process."""
+"""The newest position, polled once for all subscriptions of a process."""
 
 import asyncio
 
@@ -6,13 +6,13 @@ from domain.change_log import ChangeLog
 from domain.errors import StorageUnavailable
 
 EVERY = 0.1
-"""Seconds between two questions, as long as somebody waits for the answer."""
+"""Seconds between two polls, while a subscription waits."""
 
 AFTER_A_FAILURE = 1.0
 
 
 class NewestPosition:
-    """Numbers what is new and wakes those who wait for it. Nobody waits: nothing is asked."""
+    """Numbers new changes, and wakes the subscriptions that wait. Polls only if one waits."""
 
     def __init__(self, log: ChangeLog, *, every: float = EVERY) -> None:
         self._log = log
@@ -34,7 +34,7 @@ class NewestPosition:
             self._waiting -= 1
 
     async def watch(self) -> None:
-        """Ask for ever. The store's failures only make it ask later."""
+        """Poll until cancelled. A failure of the store only delays the next poll."""
         while True:
             await self._wanted.wait()
             try:

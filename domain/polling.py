@@ -1,4 +1,4 @@
-"""Polling: Clerk is asked for what it updated, for a service that no webhook can reach."""
+"""Polling: ask Clerk for updated users, for a service that webhooks cannot reach."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,13 @@ from domain.reconcile import LAST_RECENT
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How often Clerk is to be polled, by one of the processes that share the store."""
+    """The interval of polling, by one of the processes that share the store."""
 
     every: timedelta
     checkpoints: Checkpoints
 
     async def look(self) -> Finding:
-        """Whether that is done. Raises `StorageUnavailable`."""
+        """Whether Clerk is polled in time. Raises `StorageUnavailable`."""
         return health.polling(self.every, await self.checkpoints.age(LAST_RECENT))
 
     async def last_at(self) -> datetime | None:

@@ -1,4 +1,4 @@
-"""What a subscription delivers next. Pure: no clock, no store, no target."""
+"""What a subscription delivers next: decisions without a clock, a store or a target."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from domain.user import UserId
 
 @dataclass(eq=False, slots=True)
 class Turn:
-    """A change that is ready to be delivered, or in hand. `failures` counts the tries before."""
+    """A change that is ready or in delivery. `failures` counts the earlier tries."""
 
     change: Change
     failures: int = 0
@@ -34,11 +34,11 @@ class Turn:
 
 
 class Schedule:
-    """The changes that were read and are not yet delivered, a turn for each user.
+    """The changes that were read and are not yet delivered: one turn for each user at a time.
 
-    Each step answers with the turns that are ready now. A change that fails, or takes long, is set
-    aside: it no longer counts for `position`, and its user's later changes are left to the store,
-    which hands them out one by one when the earlier one is resolved.
+    Methods return the turns that are ready now. A change that fails, or takes long, is set aside:
+    it no longer holds back `position`, and the store gives out its user's later changes one by one,
+    each when the one before is resolved.
     """
 
     def __init__(self, position: int, wants: Wants) -> None:
@@ -58,7 +58,7 @@ class Schedule:
 
     @property
     def unsettled(self) -> int:
-        """How many changes were read and count for `position` still."""
+        """How many changes that were read still hold back `position`."""
         return len(self._open)
 
     @property
@@ -71,7 +71,7 @@ class Schedule:
         return list(self._turns)
 
     def add(self, page: Page) -> list[Turn]:
-        """Changes that follow the last ones."""
+        """Add the changes of the next page."""
         held = page.held | {aside.clerk_id for aside in self._aside.values()}
         ready = [turn for change in page.changes if (turn := self._take(change, held))]
         if page.changes:
@@ -90,7 +90,7 @@ class Schedule:
         return turn
 
     def add_due(self, due: Iterable[tuple[SetAside, Change]]) -> list[Turn]:
-        """Changes that were set aside and are due."""
+        """Add changes that were set aside and are due."""
         ready = []
         for aside, change in due:
             if aside.clerk_id in self._turns:
@@ -106,7 +106,7 @@ class Schedule:
         return ready
 
     def delivered(self, turn: Turn) -> list[Turn]:
-        """The user's next change is ready, if there is one."""
+        """End a turn. The user's next change is ready, if there is one."""
         user_id = turn.change.clerk_id
         del self._turns[user_id]
         if turn.is_aside:
@@ -121,23 +121,23 @@ class Schedule:
         return [following]
 
     def failed(self, turn: Turn, error: str, pause: float | None) -> None:
-        """Try again after so many seconds; None: park it."""
+        """End a turn: try again after `pause` seconds, or park it if `pause` is None."""
         del self._turns[turn.change.clerk_id]
         turn.failures += 1
         state = AsideState.PARKED if pause is None else AsideState.WAITING
         self._put_aside(turn, turn.aside(state, error, pause or 0.0))
 
     def set_aside(self, turn: Turn) -> None:
-        """It takes long: let the position go past it while it stays in hand."""
+        """Set a turn aside that takes long, so that it does not hold back the position."""
         if not turn.is_aside:
             self._put_aside(turn, turn.aside(AsideState.WAITING))
 
     def handed_back(self, turn: Turn) -> None:
-        """It was not delivered, and that is no failure: whoever reads next delivers it."""
+        """End a turn that was not tried. The next process to read delivers the change."""
         del self._turns[turn.change.clerk_id]
 
     def progress(self) -> Progress:
-        """Everything since the last call. If it cannot be saved, give it to `not_saved`."""
+        """The progress since the last call. If it cannot be saved, pass it to `not_saved`."""
         progress = Progress(
             position=self.position,
             read=self.read,
@@ -149,7 +149,7 @@ class Schedule:
         return progress
 
     def not_saved(self, progress: Progress) -> None:
-        """Take it back, for the next call of `progress`."""
+        """Take the progress back, for the next call of `progress`."""
         older = {aside.position: aside for aside in progress.aside}
         self._aside = {**older, **self._aside}
         self._resolved = [*progress.resolved, *self._resolved]

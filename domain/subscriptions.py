@@ -1,4 +1,4 @@
-"""Subscriptions to changes: what each wants, what it is handed, and how it stands."""
+"""Subscriptions to changes: the changes that each wants, its deliveries, and its state."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -16,15 +16,15 @@ NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 _NAME = re.compile(NAME, re.ASCII)
 
 PAUSES = (1.0, 5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0)
-"""Seconds between the tries: eight tries within some two hours. Then a change is parked."""
+"""Seconds between two tries: eight tries within some two hours. Then a change is parked."""
 
 USUAL_SOURCES = frozenset(Source) - {Source.BACKFILL}
-"""A backfill brings the users who are there already: nobody should be welcomed for that."""
+"""All but `backfill`, whose users existed before: they should not get a welcome mail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wants:
-    """Which changes a subscription is handed.
+    """Selects the changes that a subscription gets.
 
     `fields` restricts `updated` to changes of any of these fields of `User`; empty is every field.
     """
@@ -35,7 +35,7 @@ class Wants:
 
     def __post_init__(self) -> None:
         if unknown := sorted(self.fields - set(CONTENT_FIELDS)):
-            raise ValueError(f"no field of a user: {', '.join(unknown)}")
+            raise ValueError(f"not a field of a user: {', '.join(unknown)}")
 
     def __contains__(self, change: Change) -> bool:
         if change.kind not in self.kinds or change.source not in self.sources:
@@ -48,9 +48,9 @@ class Wants:
 class Subscription:
     """A subscription as its owner declares it. Times in seconds.
 
-    `begin` counts when the name is first seen; later the stored position does. `at_once` is how
-    many users' changes are delivered at the same time; `deadline` is for one delivery. After each
-    failure it pauses as `pauses` says, and after the last of them the change is parked.
+    `begin` applies when the name is first seen; later the stored position does. `at_once` is the
+    number of users whose changes are delivered at the same time; `deadline` is for one delivery.
+    `pauses` are the pauses after each failure; after the last one the change is parked.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Subscription:
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
-            raise ValueError(f"{self.name!r} is no name of a subscription: it must match {NAME}")
+            raise ValueError(f"{self.name!r} is not a subscription's name: it must match {NAME}")
         if self.at_once < 1 or self.deadline <= 0:
             raise ValueError("at_once and deadline must be greater than 0")
 
@@ -85,22 +85,22 @@ class Delivery:
 
 
 Target: TypeAlias = Callable[[Delivery], Awaitable[None]]
-"""Where changes go: a handler in this process, an endpoint, a broker. It returns when the change is
-delivered. Whatever it raises is a failure, to be tried again.
+"""The receiver of changes: a handler in this process, an endpoint or a broker. It returns when the
+change is delivered. Any error it raises is a failure, and the change is tried again.
 """
 
 
 class AsideState(StrEnum):
-    """What is to become of a change that is set aside."""
+    """The state of a change that is set aside."""
 
     WAITING = "waiting"
-    """It is tried again when it is due."""
+    """The change is tried again when it is due."""
 
     PARKED = "parked"
     """All tries failed. An operator retries it or gives it up."""
 
     SKIPPING = "skipping"
-    """An operator gave it up, and the subscription has not yet gone past it."""
+    """An operator gave it up, and the subscription has not noted that yet."""
 
     GIVEN_UP = "given_up"
 
@@ -109,7 +109,7 @@ class AsideState(StrEnum):
 class SetAside:
     """A change that could not be delivered at once. Its user's later changes wait for it.
 
-    `error` names the kind of failure and its place, never a value. `pause` is in seconds from now.
+    `error` is the failure's type and place, never a value. `pause` is in seconds from now.
     """
 
     position: int
@@ -122,10 +122,10 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionStanding:
-    """How a subscription stands.
+    """The state of a subscription.
 
-    It has dealt with everything up to `position`, but for what is set aside. `holder` is the
-    process that runs it now. `behind` counts the numbered changes that follow, wanted or not;
+    Every change up to `position` is dealt with, except those set aside. `holder` is the process
+    that runs it now. `behind` counts the numbered changes after `position`, wanted or not;
     `behind_seconds` is the age of the oldest of them. `fell_behind`: some are no longer kept.
     """
 
@@ -144,9 +144,9 @@ class SubscriptionStanding:
 
 
 def made_of(change: Change, standing: SubscriptionStanding, aside: SetAside | None) -> str:
-    """What a subscription made of a change, in words.
+    """The state of a change in a subscription, in words.
 
-    `aside` is what it has set aside of this user: this change, or else one not given up.
+    `aside` is the change of this user that it has set aside: this one, or else one not given up.
     """
     if change not in standing.wants:
         return "not wanted"

@@ -1,4 +1,4 @@
-"""How things stand in one sentence, by what `domain/health.py` has judged."""
+"""One sentence that sums up the findings of `domain/health.py`."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the deliveries of one process have in common: store, records, limits, and what is told."""
+"""The parts that all subscriptions of a process share: store, records, limits and the report."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,11 +13,11 @@ from domain.subscriptions import Delivery
 class DeliveryLimits:
     """Times in seconds.
 
-    `lease` is how long a process that died keeps others out; a living one renews it each `renew`.
-    `look` is how often others try to take over. Progress is saved each `save`, so a process that
-    dies leaves little to repeat. What is set aside is asked for each `due`. A delivery that takes
-    longer than `long` is set aside while it goes on. `page` changes are read at once, `window` of
-    them are unsettled at most, and while `failing` of them wait for another try no more are read.
+    A process holds a subscription for `lease`, and renews that every `renew`; other processes try
+    to take over every `look`. Progress is saved every `save`, so that little is repeated after a
+    crash. Changes set aside are looked up every `due`. A delivery that takes longer than `long` is
+    set aside while it continues. A page has `page` changes; at most `window` are read and not
+    settled; and while `failing` of them wait for another try, none are read.
     """
 
     lease: float = 5.0
@@ -32,7 +32,7 @@ class DeliveryLimits:
 
 
 class DeliveryReport(Protocol):
-    """What is counted and logged. Nothing of it may raise."""
+    """Counts and logs deliveries. No method may raise."""
 
     def attempted(
         self, delivery: Delivery, error: str | None, seconds: float, *, parked: bool
@@ -45,13 +45,13 @@ class DeliveryReport(Protocol):
         ...
 
     def fell_behind(self, subscription: str) -> None:
-        """It stands still, until an operator says where to go on."""
+        """The subscription stops, until an operator sets its position."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all subscriptions of a process have in common. `holder` is unique to the process."""
+    """The parts that all subscriptions of a process share. `holder` is unique to the process."""
 
     store: SubscriptionStore
     users: UserRepository

@@ -1,6 +1,6 @@
-"""Addresses in settings: what is meant without doubt is put in order, the rest is refused.
+"""Addresses in settings: normalised if their meaning is certain, and otherwise refused.
 
-No error shows the address: it may be a secret that was pasted into the wrong setting.
+No error shows the address, which may be a secret that was pasted into the wrong setting.
 """
 
 import base64
@@ -54,7 +54,7 @@ def issuer_address(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """An origin as browsers send it (RFC 6454 §6.1): in lower case, without a usual port or a path.
+    """An origin as browsers send it (RFC 6454 §6.1): in lower case, without a default port or path.
 
     Raises `ValueError`.
     """
@@ -84,11 +84,11 @@ def _parts(value: str) -> SplitResult:
 
 
 def _host(parts: SplitResult) -> str:
-    """In ASCII. Raises `ValueError` for what is no host."""
+    """The host in ASCII. Raises `ValueError` if it is not a host."""
     host = parts.hostname or ""
     if ":" in host:
         return f"[{host}]"
-    # Python's own codec fails with an empty label only, which the pattern refuses too.
+    # Python's codec only fails for an empty label, which the pattern refuses too.
     name = host if host.isascii() else host.encode("idna").decode("ascii")
     if not _HOST.fullmatch(name):
         raise ValueError("not a host")

@@ -1,4 +1,4 @@
-"""Comparisons with Clerk that the service makes by itself: full ones, and polls for news."""
+"""Regular comparisons with Clerk: full repairs, and polls for updated users."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -14,10 +14,10 @@ from domain.reconcile import LAST_FULL, LAST_RECENT, Reconcile, ReconcileOptions
 from service.jobs import OPERATOR_LOCK, holder
 
 POLL_LOCK = "poll"
-"""Beside an operator's run a poll harms nothing, so it has a lock of its own."""
+"""A separate lock, because a poll may run at the same time as an operator's command."""
 
 LOOK_EVERY = 60.0
-"""Seconds, at most, between two looks at whether one is due: a replica may have made it."""
+"""Seconds, at most, between two checks whether a run is due: another replica may have run it."""
 
 
 async def reconcile_regularly(
@@ -28,7 +28,10 @@ async def reconcile_regularly(
     every: timedelta,
     log: FilteringBoundLogger,
 ) -> None:
-    """A full repair whenever the last one, anybody's, is `every` ago. Raises `SyncError`."""
+    """Run a full repair whenever the last one, of any process, is `every` ago.
+
+    Raises `SyncError`.
+    """
 
     async def repair() -> None:
         findings = Findings()
@@ -49,19 +52,19 @@ async def poll_regularly(
     every: timedelta,
     log: FilteringBoundLogger,
 ) -> None:
-    """Repair what Clerk updated since the last poll, `every` so often. Raises `SyncError`.
+    """Repair, every `every`, the users that Clerk updated since the last poll. Raises `SyncError`.
 
-    A user who cannot be read or repaired does not hold up the others; each is logged once.
+    A user that cannot be read or repaired does not stop the others; each is logged once.
     """
-    told = frozenset[LeftOut]()
+    logged = frozenset[LeftOut]()
 
     async def poll() -> None:
-        nonlocal told
+        nonlocal logged
         findings = Findings()
         await reconcile.recent(ReconcileOptions(repair=True, insist=False), findings)
         left_out = frozenset(findings.left_out)
-        _warn_of(left_out - told, log)
-        told = left_out
+        _warn_of(left_out - logged, log)
+        logged = left_out
         if findings.outcomes:
             log.info("polled", **{str(word): count for word, count in findings.outcomes.items()})
 
@@ -77,9 +80,9 @@ async def _whenever_due(
     last: str,
     lock: str,
 ) -> None:
-    """`work` whenever its last run, anybody's, is `every` ago, in one process at a time.
+    """Run `work` whenever its last run, of any process, is `every` ago, in one process at a time.
 
-    It saves the checkpoint `last` when it ends.
+    `work` saves the checkpoint `last` at its end.
     """
 
     async def due_in() -> timedelta:
@@ -91,7 +94,7 @@ async def _whenever_due(
         if not pause:
             with suppress(AlreadyRunning):
                 async with exclusive.hold(lock, holder("service")):
-                    # Another replica may have done it before we got the lock.
+                    # Another replica may have run it before we got the lock.
                     if not await due_in():
                         await work()
             pause = every

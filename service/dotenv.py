@@ -14,12 +14,12 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_dotenv(file: Path | str = DOTENV) -> Mapping[str, str | None]:
-    """Its names and values; none where there is no such file. Raises `ValidationError`."""
+    """The names and values of the file; empty if there is none. Raises `ValidationError`."""
     return dotenv_values(file, encoding=encoding_of(file))
 
 
 def encoding_of(file: Path | str) -> str:
-    """How it is written. Raises `ValidationError`, as wrong settings do, if it cannot be read."""
+    """The encoding of the file. Raises `ValidationError`, as wrong settings do, if it is unknown."""
     try:
         written = Path(file).read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -37,7 +37,7 @@ def encoding_of(file: Path | str) -> str:
 
 
 def _unreadable(file: Path | str, words: str) -> ValidationError:
-    # The words are a parameter: as a template, a brace in them would be a field.
+    # The text is a parameter: in a template, a brace would begin a field.
     error = PydanticCustomError("dotenv_unreadable", "{words}", {"words": words})
     detail = InitErrorDetails(type=error, loc=(str(file),), input=None)
     return ValidationError.from_exception_data("Settings", [detail], hide_input=True)

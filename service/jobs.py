@@ -18,12 +18,12 @@ from service.metrics import Metrics
 from service.services import Clerk, Store
 
 OPERATOR_LOCK = "operator"
-"""The lock of everything that reads all users or writes many: one such run at a time."""
+"""The lock of runs that read all users or write many: one such run at a time."""
 
 RETENTION_LOCK = "retain"
 
 RETENTION_RESTS = 3.0
-"""Retention pauses so many times as long as it works, so that requests hardly notice it."""
+"""Retention pauses this many times as long as it works, so that it hardly slows requests down."""
 
 _FIRST_RETENTION = 60.0
 _RETENTION_EVERY = 3600.0
@@ -83,7 +83,7 @@ class Jobs:
 
 
 def holder(name: str) -> str:
-    """The text that others see of a lock's holder: what runs, process, machine and since when.
+    """The name of a lock's holder, for others to see: run, process, machine and start.
 
     At most 63 bytes.
     """
@@ -108,10 +108,10 @@ async def retain_by_the_hour(
     first: float = _FIRST_RETENTION,
     every: float = _RETENTION_EVERY,
 ) -> None:
-    """Erase what is due, on one replica at a time. Raises `StorageUnavailable`."""
+    """Delete what is due every hour, on one replica at a time. Raises `StorageUnavailable`."""
     await asyncio.sleep(first)  # the service is busy while it starts
     while True:
-        with suppress(AlreadyRunning):  # another replica does it now
+        with suppress(AlreadyRunning):  # another replica runs it now
             async with exclusive.hold(RETENTION_LOCK, holder("retain")):
                 forgotten = await retain()
             if forgotten.bodies or forgotten.entries:
@@ -120,7 +120,7 @@ async def retain_by_the_hour(
 
 
 class Keys(Protocol):
-    """Signing keys, as `keep_signing_keys` needs them."""
+    """The signing keys, as `keep_signing_keys` needs them."""
 
     @property
     def loaded(self) -> bool: ...
@@ -129,9 +129,9 @@ class Keys(Protocol):
 
 
 async def keep_signing_keys(keys: Keys, log: FilteringBoundLogger) -> None:
-    """Ask until the keys are there, and then so often that they never grow old.
+    """Fetch the keys until they are loaded, and refresh them before they are stale.
 
-    Tokens refresh the keys too, but a replica may see none for hours, and would then be unready.
+    Tokens refresh them too, but a replica may receive none for hours, and would become unready.
     """
     await keys.load()
     if not keys.loaded:
@@ -180,10 +180,10 @@ async def keep_running(
     log: FilteringBoundLogger,
     every: float = 1.0,
 ) -> None:
-    """Start the embedded server again when it dies. `unavailable` is what a failed restart raises.
+    """Restart the embedded server whenever it dies. A failed restart raises `unavailable`.
 
-    A server is killed by a signal, or by the system when memory runs out: both pass, so a restart
-    that fails is tried again. Requests are answered 503 meanwhile.
+    A restart that fails is tried again, because its causes, such as a lack of memory, may pass.
+    Requests are answered with 503 meanwhile.
     """
     while True:
         await asyncio.sleep(every)

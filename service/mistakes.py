@@ -1,4 +1,4 @@
-"""What is wrong with the settings, by their names in the environment and without their values."""
+"""Mistakes in the settings, by their names in the environment and without their values."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -8,10 +8,10 @@ from pydantic import ValidationError
 from service.settings import PREFIX, Settings
 
 _OF_OTHERS = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"}
-"""Settings that are not ours alone: names close to these are usual."""
+"""Settings that other programs read too: names close to these are usual."""
 
 _SHORTEST = 7
-"""Letters. A shorter name of another program is close to one of ours too often."""
+"""Letters. Shorter names of other programs are too often close to one of ours."""
 
 _ALIKE = 0.88
 """`difflib`'s ratio: one letter in eight may be missing, or two exchanged."""
@@ -23,7 +23,7 @@ def mistakes(error: ValidationError) -> list[str]:
 
 
 def slips(names: Iterable[str]) -> list[str]:
-    """Names that look like one of ours, or of Clerk's, and are none: nobody would notice."""
+    """Names that look like a setting and are not: otherwise the mistake would go unnoticed."""
     ours = {name.upper() for name in Settings.model_fields.keys() - _OF_OTHERS}
     ours |= {f"{PREFIX}{name}" for name in ours}
     known = ours | {f"{before}{name.upper()}" for name in _OF_OTHERS for before in ("", PREFIX)}

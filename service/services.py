@@ -79,7 +79,7 @@ class Services:
     resolve_user: ResolveUser
     silence_after: timedelta
     polling: Polling | None = None
-    """None where Clerk is not polled, so webhooks are expected."""
+    """None if Clerk is not polled; then webhooks are expected."""
     readiness: Readiness
     metrics: Metrics
     console: "Room | None" = None
@@ -94,7 +94,7 @@ class Operations:
     clerk: Clerk
     signing_keys_can_be_loaded: Callable[[], Awaitable[bool]]
     webhook_endpoint: Callable[[str], WebhookEndpoint]
-    """Makes one of its address. Raises `ValueError` without a secret to sign with."""
+    """Makes the endpoint for an address. Raises `ValueError` without a secret to sign with."""
 
 
 def backfill_of(store: Store, clerk: Clerk) -> Backfill:

@@ -1,6 +1,6 @@
-"""Every setting, read once from the environment or a `.env`. Clerk's own names for Clerk's own.
+"""Every setting, read once from the environment or a `.env`. Settings of Clerk have Clerk's names.
 
-`.env.example` says what each is for. All mistakes are reported at once, and no value is ever shown.
+`.env.example` explains each. All mistakes are reported at once, and no value is ever shown.
 """
 
 import re
@@ -36,7 +36,7 @@ _GRANT = re.compile(rf"{USER_ID}|org_[A-Za-z0-9]{{1,120}}:[a-z0-9_:-]{{1,120}}",
 _CLERK_API = "https://api.clerk.com"
 
 PREFIX = "CLERK_USER_SYNC_"
-"""May stand before the name of every setting in the environment."""
+"""An optional prefix of every setting's name in the environment."""
 
 
 def _listed(value: object) -> object:
@@ -50,7 +50,7 @@ CommaSeparatedSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidat
 
 
 class StoreSettings(BaseSettings):
-    """What `migrate` is told: the store, and how to log."""
+    """The settings that `migrate` needs: the store and the log."""
 
     model_config = SettingsConfigDict(
         env_file=DOTENV,
@@ -83,7 +83,7 @@ class StoreSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """`CLERK_USER_SYNC_PORT` wins over `PORT`, which may be a setting of the host's."""
+        """`CLERK_USER_SYNC_PORT` takes precedence over `PORT`, which may be a host's setting."""
         del file_secret_settings
         return (
             init_settings,
@@ -100,7 +100,7 @@ class StoreSettings(BaseSettings):
 
 
 class Settings(ChangeSettings, StoreSettings):
-    """What the service is told. Times in seconds."""
+    """All settings of the service. Times in seconds."""
 
     database_pool_size: int = Field(default=10, ge=1, le=1000)
     database_statement_cache: int = Field(default=100, ge=0, le=100_000)
@@ -158,14 +158,14 @@ class Settings(ChangeSettings, StoreSettings):
 
     @field_validator("clerk_secret_key")
     @classmethod
-    def _a_secret_key(cls, value: SecretStr) -> SecretStr:
+    def _check_secret_key(cls, value: SecretStr) -> SecretStr:
         if re.fullmatch(r"sk_(test|live)_\S{10,}", value.get_secret_value()) is None:
             raise ValueError("a Clerk secret key starts with sk_test_ or sk_live_")
         return value
 
     @field_validator("clerk_webhook_signing_secret")
     @classmethod
-    def _signing_secrets(
+    def _check_webhook_secrets(
         cls, values: tuple[SecretStr, ...], info: ValidationInfo
     ) -> tuple[SecretStr, ...]:
         if not values and info.data.get("poll_every", "wrong") is None:
@@ -176,42 +176,44 @@ class Settings(ChangeSettings, StoreSettings):
 
     @field_validator("replay_signing_secret")
     @classmethod
-    def _a_signing_secret(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_replay_secret(cls, value: SecretStr | None) -> SecretStr | None:
         if value:
             parse_signing_secret(value.get_secret_value())
         return value
 
     @field_validator("journal_days")
     @classmethod
-    def _entries_outlive_bodies(cls, value: int, info: ValidationInfo) -> int:
+    def _check_journal_days(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("journal_body_days", value):
             raise ValueError("must not be less than JOURNAL_BODY_DAYS")
         return value
 
     @field_validator("console_token", "console_operator_token")
     @classmethod
-    def _a_token_nobody_guesses(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_token_length(cls, value: SecretStr | None) -> SecretStr | None:
         if value and len(value.get_secret_value()) < 32:
             raise ValueError("give at least 32 random characters: openssl rand -hex 32")
         return value
 
     @field_validator("console_operator_token")
     @classmethod
-    def _not_the_readers(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_tokens_differ(
+        cls, value: SecretStr | None, info: ValidationInfo
+    ) -> SecretStr | None:
         if value and value == info.data.get("console_token"):
             raise ValueError("must not be CONSOLE_TOKEN, or every reader could act")
         return value
 
     @field_validator("console_readers", "console_operators")
     @classmethod
-    def _users_and_roles(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_users_and_roles(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         if not all(_GRANT.fullmatch(value) for value in values):
             raise ValueError("give user_… or org_…:role, comma-separated")
         return values
 
     @field_validator("trusted_proxies")
     @classmethod
-    def _networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+    def _parse_networks(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         try:
             return tuple(str(ip_network(value, strict=False)) for value in values)
         except ValueError:
@@ -219,47 +221,47 @@ class Settings(ChangeSettings, StoreSettings):
 
     @field_validator("clerk_authorized_parties", "cors_origins")
     @classmethod
-    def _origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        # Compared as text with what a browser sends.
+    def _parse_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        # They are compared as text with what a browser sends.
         return tuple(map(origin, values))
 
     @field_validator("clerk_publishable_key")
     @classmethod
-    def _a_publishable_key(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_publishable_key(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
         issuer_address(f"https://{frontend_api(value)}")
         secret = info.data.get("clerk_secret_key")
         if secret and secret.get_secret_value()[3:7] != value[3:7]:
-            raise ValueError("one of this and CLERK_SECRET_KEY is of a test, the other is live")
+            raise ValueError("one of this and CLERK_SECRET_KEY is a test key, the other is live")
         return value
 
     @field_validator("clerk_issuer")
     @classmethod
-    def _someone_issues_the_tokens(cls, value: str | None, info: ValidationInfo) -> str | None:
-        # Not a validator of the whole: that would keep quiet while any other setting is wrong.
+    def _check_issuer_is_known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        # A validator of the whole model would not run while any other setting is wrong.
         if value is None and info.data.get("clerk_publishable_key", "wrong") is None:
-            raise ValueError("missing; or set CLERK_PUBLISHABLE_KEY, which tells it")
+            raise ValueError("missing; or set CLERK_PUBLISHABLE_KEY, which contains it")
         return value
 
     @field_validator("clerk_issuer")
     @classmethod
-    def _an_issuer(cls, value: str | None) -> str | None:
+    def _parse_issuer(cls, value: str | None) -> str | None:
         return None if value is None else issuer_address(value)
 
     @field_validator("clerk_jwks_url")
     @classmethod
-    def _an_address(cls, value: str | None) -> str | None:
+    def _parse_address(cls, value: str | None) -> str | None:
         return None if value is None else trusted_address(value)
 
     @field_validator("clerk_api_url")
     @classmethod
-    def _an_api(cls, value: str) -> str:
+    def _parse_api_address(cls, value: str) -> str:
         return api_address(value)
 
     @property
     def retention(self) -> RetentionPeriods:
-        """How long the journal remembers."""
+        """How long the journal keeps bodies and entries."""
         return RetentionPeriods(
             bodies=timedelta(days=self.journal_body_days),
             entries=timedelta(days=self.journal_days),
@@ -267,17 +269,17 @@ class Settings(ChangeSettings, StoreSettings):
 
     @property
     def has_console(self) -> bool:
-        """Whether anybody at all is let in."""
+        """Whether the settings permit anybody to use the console."""
         tokens = (self.console_token, self.console_operator_token)
         return any(tokens) or bool(self.console_readers or self.console_operators)
 
     @property
     def issuer(self) -> str:
-        """Who signs the session tokens: `iss`, without a trailing slash."""
+        """The issuer of session tokens (`iss`), without a trailing slash."""
         key = self.clerk_publishable_key or ""
         return self.clerk_issuer or issuer_address(f"https://{frontend_api(key)}")
 
     @property
     def jwks_url(self) -> str:
-        """Where the signing keys are published."""
+        """The address of the signing keys."""
         return self.clerk_jwks_url or f"{self.issuer}/.well-known/jwks.json"

@@ -1,4 +1,4 @@
-"""What tests put in place of the environment's settings and of the network to Clerk."""
+"""A stand-in for the settings and for the network to Clerk, in a host's tests."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandIn:
-    """`transport` answers what is asked of Clerk: its Backend API and its signing keys."""
+    """`transport` answers requests to Clerk: to its Backend API and for its signing keys."""
 
     settings: Settings
     transport: httpx.AsyncBaseTransport
 
 
 def put_in(app: FastAPI, stand_in: StandIn) -> None:
-    """`user_sync(app)` uses it from now on, whatever settings it is given."""
+    """Let `user_sync(app)` use the stand-in from now on, instead of the settings it is given."""
     app.state.user_sync_stand_in = stand_in
 
 
 def take_out(app: FastAPI) -> None:
-    """`user_sync(app)` uses its own settings and the network again."""
+    """Let `user_sync(app)` use its settings and the network again."""
     del app.state.user_sync_stand_in
 
 

@@ -1,7 +1,7 @@
-"""How addresses outside of this machine are reached: by which proxy, and proven by whom.
+"""Proxies and certificate authorities for connections to other machines.
 
-The HTTP client would read the environment by itself. But it fails with a traceback where it cannot,
-asks a proxy for this machine's own addresses, and knows no networks in `NO_PROXY`.
+httpx would read them from the environment. But it fails with a traceback if they are wrong, uses a
+proxy for this machine's own addresses, and does not support networks in `NO_PROXY`.
 """
 
 import re
@@ -17,15 +17,15 @@ from domain.loopback import is_loopback
 
 _SCHEME = re.compile(r"[a-z0-9+]+://")
 _MEANT = {"socks://": "socks5://"}
-"""What GNOME writes."""
+"""Schemes that GNOME writes, and their meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxies:
     """The variables `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, as curl reads them.
 
-    Entries of `none`: `*`, an address, a network (CIDR), or a name with all names under it, perhaps
-    with a port.
+    An entry of `none` is `*`, an address, a network (CIDR), or a name with all its subdomains,
+    optionally with a port.
     """
 
     http: str | None = None
@@ -34,7 +34,7 @@ class Proxies:
     none: str = ""
 
     def of(self, url: str) -> str | None:
-        """The proxy for this address; None for this machine's own, always."""
+        """The proxy for this address; always None for this machine's own addresses."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = parts.port or (80 if parts.scheme == "http" else 443)
@@ -45,14 +45,14 @@ class Proxies:
 
 
 def read_proxy(value: str) -> str:
-    """A proxy's address as the HTTP client takes it. Raises `ValueError`, without showing it."""
+    """The address of a proxy, for httpx. Raises `ValueError`, without showing it."""
     given = value.strip()
     address = given if _SCHEME.match(given.lower()) else f"http://{given}"
     for written, meant in _MEANT.items():
         if address.lower().startswith(written):
             address = meant + address[len(written) :]
     try:
-        # The client takes a port of 99999 and half an IPv6 address, and fails when it is used.
+        # httpx accepts a port of 99999 and half an IPv6 address, and fails at the first use.
         parts = urlsplit(address)
         usable = bool(parts.hostname) and parts.port != 0 and not re.search(r"[\s\\]", address)
         httpx.Proxy(address)
@@ -67,12 +67,12 @@ def read_proxy(value: str) -> str:
 def read_authorities(file: str | None, directory: str | None) -> ssl.SSLContext:
     """The certificate authorities of `SSL_CERT_FILE`, else `SSL_CERT_DIR`, else Mozilla's.
 
-    One for all clients: to read it takes as long as to open the store. Raises `OSError`, which
-    `ssl.SSLError` is too.
+    Cached for all clients: reading them takes as long as opening the store. Raises `OSError`, of
+    which `ssl.SSLError` is a subclass.
     """
     if file is None and directory is None:
         return httpx.create_ssl_context(trust_env=False)
-    # Not `create_default_context`: that also writes to the file that SSLKEYLOGFILE names.
+    # Not `create_default_context`, which also writes keys to the file that SSLKEYLOGFILE names.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=file, capath=None if file else directory)
     return context

@@ -1,4 +1,4 @@
-"""The composition root: the one room that knows every name. Read it top to bottom."""
+"""The composition root: builds all parts and connects them. Read it top to bottom."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -53,9 +53,9 @@ async def bootstrap(
     log: FilteringBoundLogger,
     transport: Transport = None,
 ) -> AsyncIterator[Services]:
-    """Everything built and wired, and taken down again in the opposite order.
+    """Build and connect all parts, and close them in the opposite order.
 
-    `transport` takes the place of the network to Clerk.
+    `transport` replaces the network to Clerk, in tests.
     """
     settings = checked(settings)
     async with AsyncExitStack() as stack:
@@ -113,7 +113,7 @@ async def bootstrap(
 
 @asynccontextmanager
 async def operations(settings: Settings) -> AsyncIterator[Operations]:
-    """What an operator's command works with. Asks neither Clerk nor the store anything yet."""
+    """The parts that an operator's command works with. Calls neither Clerk nor the store."""
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(store_address(settings))
         if settings.database_url is None:
@@ -158,7 +158,7 @@ def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: Signin
 def _console(
     stack: AsyncExitStack, settings: Settings, services: Services, log: FilteringBoundLogger
 ) -> "Room":
-    # Imported only where there is a console.
+    # Imported only if the console is enabled.
     with extra("console", "The console"):
         from service.console.access import Access  # noqa: PLC0415
         from service.console.rendering import Templates  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Clerk: its Backend API, its signing keys, and what proves its words."""
+"""Build the parts for Clerk: its Backend API, signing keys, and verifiers."""
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -17,10 +17,10 @@ from service.services import Clerk
 from service.settings import Settings
 
 Transport = httpx.AsyncBaseTransport | None
-"""What takes the place of the network to Clerk, in tests."""
+"""Replaces the network to Clerk, in tests."""
 
 OPERATOR_SHARE = 1 / 3
-"""The part of Clerk's quota for operators and long runs. Requests have the rest."""
+"""The share of Clerk's quota for operators and long runs. Requests have the rest."""
 
 
 async def clerk_of(
@@ -67,7 +67,7 @@ async def identity_provider(
     report: Report = lambda _operation, _status: None,
     transport: Transport = None,
 ) -> ClerkIdentityProvider:
-    """`share` is the part of Clerk's quota that this one may use."""
+    """The identity provider. It may use `share` of Clerk's quota."""
     secret_key = settings.clerk_secret_key.get_secret_value()
     client = clerk_client(
         secret_key,
@@ -85,7 +85,7 @@ async def identity_provider(
 
 
 def http_client(settings: Settings, url: str, transport: Transport = None) -> httpx.AsyncClient:
-    """For this address and no other, since its proxy depends on it. The caller closes it."""
+    """A client for this address only, because its proxy depends on it. The caller closes it."""
     return httpx.AsyncClient(
         follow_redirects=False,
         verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
@@ -96,7 +96,7 @@ def http_client(settings: Settings, url: str, transport: Transport = None) -> ht
 
 
 def _proxy(settings: Settings, url: str, transport: Transport) -> str | None:
-    if transport is not None:  # which stands in for the proxy too
+    if transport is not None:  # it replaces the proxy too
         return None
     given = (settings.http_proxy, settings.https_proxy, settings.all_proxy)
     http, https, every = (one.get_secret_value() if one else None for one in given)
@@ -104,7 +104,7 @@ def _proxy(settings: Settings, url: str, transport: Transport) -> str | None:
 
 
 def request_limits(settings: Settings) -> ClerkLimits:
-    """A longer deadline for first requests is a longer deadline for Clerk; a try has half of it."""
+    """Clerk's deadline is that of just-in-time sync; one try has half of it."""
     allowed = settings.jit_deadline
     return replace(REQUEST_LIMITS, deadline=allowed, attempt=allowed / 2)
 

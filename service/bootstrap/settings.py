@@ -1,4 +1,4 @@
-"""The settings, wholly checked: what only an adapter can judge is refused here as well."""
+"""Read the settings, with the checks that need adapters."""
 
 import os
 import ssl
@@ -18,57 +18,57 @@ from service.settings import Settings, StoreSettings
 
 
 class _CheckedStoreSettings(StoreSettings):
-    """Also refuses what only an adapter can judge, before anything is opened."""
+    """Settings of the store, with the checks that need adapters."""
 
     @field_validator("database_url")
     @classmethod
-    def _a_database_address(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             parse_address(value.get_secret_value())
         return value
 
     @field_validator("database_schema")
     @classmethod
-    def _a_schema(cls, value: str | None) -> str | None:
+    def _check_database_schema(cls, value: str | None) -> str | None:
         if value is not None and not is_schema_name(value):
             raise ValueError("give the name of one schema: letters, digits, _, $, - and spaces")
         return value
 
     @field_validator("data_dir")
     @classmethod
-    def _a_place_for_data(cls, value: Path, info: ValidationInfo) -> Path:
+    def _check_data_dir(cls, value: Path, info: ValidationInfo) -> Path:
         if info.data.get("database_url", "wrong") is None:
             _require_writable(value)
         return value
 
 
 class _CheckedSettings(_CheckedStoreSettings, Settings):
-    """All settings, checked in the same way."""
+    """All settings, with the checks that need adapters."""
 
     @field_validator("clerk_jwt_key")
     @classmethod
-    def _a_public_key(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_jwt_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             read_pem(value.get_secret_value())
         return value
 
     @field_validator("http_proxy", "https_proxy", "all_proxy")
     @classmethod
-    def _a_proxy(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_proxy(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             read_proxy(value.get_secret_value())
         return value
 
     @field_validator("ssl_cert_file")
     @classmethod
-    def _a_file_of_authorities(cls, value: str | None) -> str | None:
+    def _check_authorities_file(cls, value: str | None) -> str | None:
         if value is not None:
             _require_authorities(value)
         return value
 
     @field_validator("ssl_cert_dir")
     @classmethod
-    def _a_directory_of_authorities(cls, value: str | None) -> str | None:
+    def _check_authorities_dir(cls, value: str | None) -> str | None:
         # OpenSSL takes several, as PATH has them.
         if value is not None and not any(map(os.path.isdir, value.split(os.pathsep))):
             raise ValueError("there is no such directory")
@@ -87,19 +87,19 @@ class _CheckedSettings(_CheckedStoreSettings, Settings):
 
     @field_validator("changes_broker_url")
     @classmethod
-    def _a_broker(cls, value: SecretStr | None) -> SecretStr | None:
+    def _check_broker_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             check_broker(value.get_secret_value())
         return value
 
 
 def read_store_settings(**given: Any) -> StoreSettings:
-    """Those that `migrate` needs: a deploy step has no key of Clerk's. Raises `ValidationError`."""
+    """The settings that `migrate` needs, without Clerk's keys. Raises `ValidationError`."""
     return _CheckedStoreSettings(**given)
 
 
 def read_settings(**given: Any) -> Settings:
-    """The settings of the environment and `.env`, wholly checked. Raises `ValidationError`."""
+    """The settings of the environment and `.env`. Raises `ValidationError`."""
     return _CheckedSettings(**given)
 
 
@@ -111,7 +111,7 @@ def checked(settings: Settings) -> Settings:
 
 
 def notes_on(settings: Settings) -> tuple[str, ...]:
-    """What an operator should know of settings that are accepted. No value is in it."""
+    """Notes for the operator on settings that are accepted, without values."""
     url = settings.database_url
     return () if url is None else parse_address(url.get_secret_value()).notes
 

@@ -1,4 +1,4 @@
-"""Postgres: its address, its schema, and the ports that stand on one pool."""
+"""Build the parts for Postgres: its address, its schema, and the ports that share one pool."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ def store_of(database: Database, dsn: str, instance: Instance) -> Store:
 
 
 async def migrate_store(settings: StoreSettings) -> SchemaState:
-    """The deploy step. Raises `StorageUnavailable`."""
+    """Bring the schema of the store to head. Raises `StorageUnavailable`."""
     async with store_address(settings) as dsn:
         return await migrate_at(dsn, settings)
 

@@ -1,4 +1,4 @@
-"""The sockets to listen on, opened before anything else: what is wrong with them is told first."""
+"""The sockets to listen on, opened first, so that their errors are reported before all others."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ _NOT_OURS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 class CannotListen(Exception):
-    """`is_taken`: another process listens there. Otherwise a setting is wrong."""
+    """The socket cannot be opened: another process has it (`is_taken`), or a setting is wrong."""
 
     def __init__(self, words: str, *, is_taken: bool = False) -> None:
         super().__init__(words)
@@ -18,9 +18,9 @@ class CannotListen(Exception):
 
 
 def listening_sockets(host: str, port: int, setting: str = "PORT") -> Sequence[socket.socket]:
-    """One for each address of `host` on this machine. Who connects early waits for the server.
+    """One socket for each address of `host` on this machine. Early connections wait for the server.
 
-    `setting` is where `port` comes from. The caller closes them. Raises `CannotListen`.
+    `setting` is the name of the port's setting. The caller closes them. Raises `CannotListen`.
     """
     with ExitStack() as opened:
         listening: list[socket.socket] = []
@@ -52,9 +52,9 @@ def _addresses(host: str, port: int) -> Sequence[tuple[int, int, int, tuple[obje
 
 
 def _listen(one: socket.socket, address: tuple[object, ...]) -> None:
-    if os.name == "posix":  # a connection of the process before us must not be in the way
+    if os.name == "posix":  # connections of a previous process must not block the port
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if one.family == socket.AF_INET6:  # the IPv4 addresses of the same name have their own
+    if one.family == socket.AF_INET6:  # IPv4 addresses of the same name have their own socket
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     one.bind(address)
     one.listen()
@@ -64,5 +64,5 @@ def _in_words(error: OSError, setting: str) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
         return CannotListen(f"{setting} is taken by another process", is_taken=True)
     if error.errno == errno.EACCES:
-        return CannotListen(f"{setting} may not be opened by this account")
+        return CannotListen(f"{setting}: this account has no right to open it")
     return CannotListen(f"{setting} cannot be opened: {error.strerror}")

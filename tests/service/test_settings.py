@@ -241,7 +241,7 @@ RIGHT: list[tuple[str, Any]] = [
 
 def test_keys_of_two_kinds_are_not_of_one_instance() -> None:
     (told,) = mistakes_of(**{**GOOD, "clerk_secret_key": "sk_live_canaryCanaryCanary"})
-    assert told.startswith("CLERK_PUBLISHABLE_KEY: one of this and CLERK_SECRET_KEY is of a test")
+    assert told.startswith("CLERK_PUBLISHABLE_KEY: one of this and CLERK_SECRET_KEY is a test key")
 
 
 @pytest.mark.parametrize(("name", "value"), RIGHT)
