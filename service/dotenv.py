@@ -19,7 +19,7 @@ def read_dotenv(file: Path | str = DOTENV) -> Mapping[str, str | None]:
 
 
 def encoding_of(file: Path | str) -> str:
-    """The encoding of the file. Raises `ValidationError`, as wrong settings do, if it is unknown."""
+    """The encoding of the file. Raises `ValidationError`, as wrong settings do."""
     try:
         written = Path(file).read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
