@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.retention import PostgresRetention
 from bench.arrivals import World, user_id
@@ -141,7 +142,9 @@ async def _forgetting(place: Place) -> AsyncIterator[None]:
         return
     database = Database(place.url)
     await database.open()
-    retain = Retain(PostgresRetention(database), KEPT, rests=RETENTION_RESTS)
+    retain = Retain(
+        PostgresRetention(database), PostgresChangeLog(database), KEPT, rests=RETENTION_RESTS
+    )
     forgetting = asyncio.create_task(retain())
     try:
         yield

@@ -55,6 +55,10 @@ class ChangeLog(Protocol):
         """
         ...
 
+    async def expired(self, older_than: timedelta) -> int:
+        """How many changes are of that age, but for those that stay. Raises as above."""
+        ...
+
 
 def without_gap(after: int, changes: Sequence[Change]) -> Sequence[Change]:
     """The same changes, read after position `after`. Raises `FellBehind` if some are missing."""

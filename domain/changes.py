@@ -28,7 +28,7 @@ class Change:
 
     `user_id` is our own id of the user, `clerk_id` Clerk's; both stay valid after a deletion.
     `changed` names the fields of `User` that differ, only for `updated`. `occurred_at` is on
-    Clerk's clock, `recorded_at` on the store's. `position` is None until a reader has numbered it.
+    Clerk's clock, `recorded_at` on the store's. `position` is 0 until a reader has numbered it.
     """
 
     clerk_id: UserId
@@ -38,7 +38,7 @@ class Change:
     source: Source
     occurred_at: datetime
     recorded_at: datetime
-    position: int | None
+    position: int
 
 
 class Difference(NamedTuple):

@@ -1,10 +1,11 @@
-"""Retention: delete journal bodies and entries whose period is over."""
+"""Retention: delete journal bodies, entries and changes whose period is over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from domain.change_log import ChangeLog
 from domain.ports import JournalRetention
 
 BATCH = 500
@@ -17,14 +18,16 @@ class RetentionPeriods:
 
     bodies: timedelta
     entries: timedelta
+    changes: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """How many bodies were erased, and how many whole entries removed."""
+    """How many bodies were erased, and how many whole entries and changes removed."""
 
     bodies: int
     entries: int
+    changes: int = 0
 
 
 class Retain:
@@ -35,9 +38,15 @@ class Retain:
     """
 
     def __init__(
-        self, journal: JournalRetention, periods: RetentionPeriods, *, rests: float = 0.0
+        self,
+        journal: JournalRetention,
+        changes: ChangeLog,
+        periods: RetentionPeriods,
+        *,
+        rests: float = 0.0,
     ) -> None:
         self._journal = journal
+        self._changes = changes
         self._periods = periods
         self._rests = rests
 
@@ -45,12 +54,16 @@ class Retain:
         """Delete in small batches, until nothing is due. Raises `StorageUnavailable`."""
         entries = await self._until_done(self._journal.expire_entries, self._periods.entries)
         bodies = await self._until_done(self._journal.expire_bodies, self._periods.bodies)
-        return Forgotten(bodies=bodies, entries=entries)
+        # A change without a position would leave no gap, and no reader would be told of it.
+        await self._changes.number()
+        changes = await self._until_done(self._changes.expire, self._periods.changes)
+        return Forgotten(bodies=bodies, entries=entries, changes=changes)
 
     async def due(self) -> Forgotten:
         """What a run would delete; a body whose entry is due counts in both. Raises the same."""
         bodies, entries = await self._journal.expired(self._periods.bodies, self._periods.entries)
-        return Forgotten(bodies=bodies, entries=entries)
+        changes = await self._changes.expired(self._periods.changes)
+        return Forgotten(bodies=bodies, entries=entries, changes=changes)
 
     async def _until_done(
         self, expire: Callable[[timedelta, int], Awaitable[int]], older_than: timedelta

@@ -20,7 +20,7 @@ class Turn:
 
     @property
     def position(self) -> int:
-        return self.change.position or 0
+        return self.change.position
 
     def aside(self, state: AsideState, error: str | None = None, pause: float = 0.0) -> SetAside:
         return SetAside(
@@ -75,14 +75,14 @@ class Schedule:
         held = page.held | {aside.clerk_id for aside in self._aside.values()}
         ready = [turn for change in page.changes if (turn := self._take(change, held))]
         if page.changes:
-            self.read = page.changes[-1].position or self.read
+            self.read = page.changes[-1].position
         return ready
 
     def _take(self, change: Change, held: frozenset[UserId]) -> Turn | None:
         user_id = change.clerk_id
         if user_id in held or change not in self._wants:
             return None
-        self._open[change.position or 0] = None
+        self._open[change.position] = None
         if user_id in self._turns:
             self._later.setdefault(user_id, deque()).append(change)
             return None
@@ -162,4 +162,4 @@ class Schedule:
         turn.is_aside = True
         del self._open[turn.position]
         for change in self._later.pop(turn.change.clerk_id, ()):
-            del self._open[change.position or 0]
+            del self._open[change.position]

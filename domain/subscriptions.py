@@ -150,7 +150,7 @@ def made_of(change: Change, standing: SubscriptionStanding, aside: SetAside | No
     """
     if change not in standing.wants:
         return "not wanted"
-    if change.position is None:
+    if change.position == 0:
         return "not read yet"
     if aside is not None and aside.position == change.position:
         return _ASIDE[aside.state].format(aside=aside)

@@ -34,6 +34,11 @@ def serve() -> None:
     raise typer.Exit(service.main(["serve"]))
 
 
+def work() -> None:
+    """Run the handlers of CHANGE_HANDLERS until SIGTERM or Ctrl-C, and nothing else."""
+    raise typer.Exit(service.main(["work"]))
+
+
 def migrate() -> None:
     """Bring the schema to this release's version. It needs only the settings of the database."""
     raise typer.Exit(service.main(["migrate"]))
@@ -55,6 +60,7 @@ class Entry:
 
 ENTRIES: Mapping[str, Entry] = {
     "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _SERVES),
+    "work": Entry(work, ("work  # with CHANGE_HANDLERS=shop.handlers:changes",), _STARTS),
     "migrate": Entry(migrate, ("migrate  # with DATABASE_URL, once per release",), _STARTS),
     "doctor": Entry(doctor, ("doctor", "doctor --json"), (*_CHECKS, ExitCode.INTERRUPTED)),
     "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),

@@ -1,4 +1,5 @@
-"""`python -m service` serves; `python -m service migrate` brings the schema to head.
+"""`python -m service` serves; `python -m service migrate` brings the schema to head; `python -m
+service work` runs the handlers of CHANGE_HANDLERS.
 
 `migrate` needs only the settings of the database. `migrate --sql` prints the SQL that `migrate`
 would run, `migrate --sql all` the SQL for an empty database. In the package: `python -m
@@ -31,6 +32,7 @@ from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter
 from service.mistakes import mistakes, slips
 from service.settings import StoreSettings
+from service.work import handlers_of, work
 
 USAGE, UNREACHABLE, TAKEN, MISCONFIGURED = 64, 69, 71, 78
 
@@ -51,12 +53,14 @@ def _run(arguments: list[str]) -> int:
     match arguments:
         case [] | ["serve"]:
             return _serve()
+        case ["work"]:
+            return _work()
         case ["migrate"]:
             return _migrate()
         case ["migrate", "--sql", *which] if which in ([], ["all"]):
             return _write_sql(of_all=bool(which))
         case _:
-            return _refuse(USAGE, "usage: python -m service [serve | migrate [--sql [all]]]")
+            return _refuse(USAGE, "usage: python -m service [serve | work | migrate [--sql [all]]]")
 
 
 def _serve() -> int:
@@ -73,6 +77,19 @@ def _serve() -> int:
             )
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
+
+
+def _work() -> int:
+    with _configured(read_settings) as (settings, lines):
+        try:
+            changes = handlers_of(settings)
+        except ValueError as error:
+            return _refuse(MISCONFIGURED, "These settings are missing or wrong:", str(error))
+        try:
+            asyncio.run(work(settings, changes, lines))
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
+    return 0
 
 
 def _migrate() -> int:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.bootstrap import bootstrap
 from service.bootstrap.settings import read_settings
+from service.changes import Changes
 from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error
 from service.extras import extra
@@ -137,11 +138,14 @@ def mount_console(app: FastAPI) -> None:
 
 
 @asynccontextmanager
-async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIterator[None]:
+async def user_sync(
+    app: FastAPI, settings: Settings | None = None, *, changes: Changes | None = None
+) -> AsyncIterator[None]:
     """Enter this in your own lifespan: `CurrentUser` and the webhook work in `app` while it is
     open.
 
-    They also work in applications that are mounted into `app` before it is entered. Settings come
+    They also work in applications that are mounted into `app` before it is entered. The handlers of
+    `changes` run in this process, unless another one runs them already. Settings come
     from the environment unless given. A test's stand-in for Clerk replaces them.
     """
     stand_in = stand_in_of(app)
@@ -151,7 +155,7 @@ async def user_sync(app: FastAPI, settings: Settings | None = None) -> AsyncIter
     metrics.watch_log(lines)
     log = line_logger(settings.log_level, settings.log_format, lines)
     try:
-        async with bootstrap(settings, metrics, log, transport) as services:
+        async with bootstrap(settings, metrics, log, transport, changes) as services:
             attach_to_all(app, services)
             yield
     finally:

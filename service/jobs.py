@@ -114,8 +114,13 @@ async def retain_by_the_hour(
         with suppress(AlreadyRunning):  # another replica runs it now
             async with exclusive.hold(RETENTION_LOCK, holder("retain")):
                 forgotten = await retain()
-            if forgotten.bodies or forgotten.entries:
-                log.info("journal_retained", bodies=forgotten.bodies, entries=forgotten.entries)
+            if forgotten.bodies or forgotten.entries or forgotten.changes:
+                log.info(
+                    "journal_retained",
+                    bodies=forgotten.bodies,
+                    entries=forgotten.entries,
+                    changes=forgotten.changes,
+                )
         await asyncio.sleep(every)
 
 

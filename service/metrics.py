@@ -1,4 +1,7 @@
-"""Prometheus metrics. Every label has a fixed set of values: no ids, no text from outside."""
+"""Prometheus metrics. Every label has a fixed set of values: no ids, no text from outside.
+
+The names of subscriptions are those that the application gave them.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from domain.drift import DriftKind, Sweep
+from domain.subscriptions import SubscriptionStanding
 from domain.sync_user import FOLLOWED_EVENTS
 from service.log_writer import LogWriter
 
@@ -113,6 +117,33 @@ class Metrics:
         self._quarantine = self._gauge("quarantine_size", "Deliveries in quarantine.")
         # Not `job`: Prometheus gives every series a label of that name.
         self._job_failures = self._counters("job_failures", "Background jobs that failed.", "name")
+        self._changes = self._counters(
+            "change_attempts", "Attempts to deliver a change.", "subscription", "outcome"
+        )
+        change_durations = self._histogram(
+            "change_attempt_duration_seconds",
+            "How long attempts to deliver a change took.",
+            _DURATION_BUCKETS,
+            "subscription",
+        )
+        self._change_durations: Callable[..., Histogram] = cache(change_durations.labels)
+        self._held = self._gauge(
+            "subscription_held", "1 if this process runs the subscription.", "subscription"
+        )
+        self._behind = self._gauge(
+            "subscription_behind_changes",
+            "Changes that the subscription has not read yet, wanted or not.",
+            "subscription",
+        )
+        self._behind_seconds = self._gauge(
+            "subscription_behind_seconds", "Age of the oldest of them.", "subscription"
+        )
+        self._aside = self._gauge(
+            "subscription_set_aside_changes",
+            "Changes that wait for another try, or are parked.",
+            "subscription",
+            "state",
+        )
         self._silence = self._gauge(
             "webhook_silence_users", "Users created just in time without a user.created."
         )
@@ -167,6 +198,21 @@ class Metrics:
             self._delivered(last_delivery_at.timestamp())
         if last_poll_at is not None:
             self._last_poll.set(last_poll_at.timestamp())
+
+    def change_attempted(self, subscription: str, outcome: str, seconds: float) -> None:
+        self._changes(subscription, outcome).inc()
+        self._change_durations(subscription).observe(seconds)
+
+    def subscription_held(self, subscription: str, *, is_held: bool) -> None:
+        self._held.labels(subscription).set(is_held)
+
+    def subscriptions(self, standings: Sequence[SubscriptionStanding]) -> None:
+        """Set the figures of every subscription, whichever process runs it."""
+        for one in standings:
+            self._behind.labels(one.name).set(one.behind)
+            self._behind_seconds.labels(one.name).set(one.behind_seconds)
+            self._aside.labels(one.name, "waiting").set(one.waiting)
+            self._aside.labels(one.name, "parked").set(one.parked)
 
     def last_sweep(self, sweep: Sweep) -> None:
         """Set the figures of the last full comparison, of any replica or command."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from domain.backfill import Backfill
+from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
 from domain.instance import Instance
 from domain.polling import Polling
@@ -51,6 +52,9 @@ class Store:
     watch: DeliveryWatch
     checkpoints: Checkpoints
     exclusive: Exclusive
+    changes: ChangeLog
+    subscriptions: SubscriptionStore
+    desk: SubscriptionDesk
     audit: AuditTrail
     reads: ConsoleReads
     console_sessions: ConsoleSessions

@@ -130,6 +130,8 @@ class Settings(ChangeSettings, StoreSettings):
 
     journal_body_days: int = Field(default=30, ge=1, le=36_500)
     journal_days: int = Field(default=90, ge=35, le=36_500)
+    changes_days: int = Field(default=30, ge=1, le=36_500)
+    change_handlers: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     silence_after: float = Field(default=900.0, gt=0, le=43_200)
     replay_signing_secret: SecretStr | None = None
 
@@ -265,6 +267,7 @@ class Settings(ChangeSettings, StoreSettings):
         return RetentionPeriods(
             bodies=timedelta(days=self.journal_body_days),
             entries=timedelta(days=self.journal_days),
+            changes=timedelta(days=self.changes_days),
         )
 
     @property

@@ -7,6 +7,7 @@ SQLAlchemy, and `upgrade` needs Alembic.
 
 from adapters.postgres.joins import ignore_ours, users_table
 from adapters.postgres.upgrade import upgrade
+from domain.changes import Change
 from domain.errors import (
     IdentityProviderUnavailable,
     InvalidSession,
@@ -26,5 +27,6 @@ from domain.user import LocalUser
 from service.app import mount, mount_console, mount_health, user_sync
 from service.auth import CurrentSession, CurrentUser, OptionalUser, current_user, optional_user
 from service.auth import clerk_session as current_session
+from service.changes import Changes
 from service.extras import MissingExtra
 from service.settings import Settings

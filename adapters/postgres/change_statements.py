@@ -50,19 +50,28 @@ from our.user_changes
 """
 
 # What a subscription has set aside stays, and so do this user's later changes, which wait for it.
-EXPIRE = """
+_OLD = """
+    position < (select max(position) from our.user_changes)
+    and not exists (
+        select from our.user_changes_set_aside as aside
+        where aside.clerk_id = change.clerk_id and state <> 'given_up'
+            and aside.position <= change.position
+    )
+"""
+
+EXPIRE = f"""
 with oldest as (
     select clerk_id, id, recorded_at from our.user_changes as change
-    where position < (select max(position) from our.user_changes)
-        and not exists (
-            select from our.user_changes_set_aside as aside
-            where aside.clerk_id = change.clerk_id and state <> 'given_up'
-                and aside.position <= change.position
-        )
+    where {_OLD}
     order by position
     limit $2
 )
 delete from our.user_changes as change using oldest
 where change.clerk_id = oldest.clerk_id and change.id = oldest.id
     and oldest.recorded_at < now() - $1::interval
-"""
+"""  # noqa: S608
+
+EXPIRED = f"""
+select count(*) from our.user_changes as change
+where recorded_at < now() - $1::interval and {_OLD}
+"""  # noqa: S608

@@ -9,6 +9,7 @@ from adapters.postgres.change_statements import (
     AFTER,
     ENDS,
     EXPIRE,
+    EXPIRED,
     HISTORY,
     NUMBER,
     UNNUMBERED,
@@ -52,6 +53,10 @@ class PostgresChangeLog(ChangeLog):
         )
         return int(tag.rpartition(" ")[2])
 
+    async def expired(self, older_than: timedelta) -> int:
+        count: int = await self._database.run(lambda session: session.fetchval(EXPIRED, older_than))
+        return count
+
 
 def change_of(row: asyncpg.Record) -> Change:
     return Change(
@@ -62,5 +67,5 @@ def change_of(row: asyncpg.Record) -> Change:
         source=Source(row["source"]),
         occurred_at=row["occurred_at"],
         recorded_at=row["recorded_at"],
-        position=row["position"],
+        position=row["position"] or 0,
     )

@@ -9,7 +9,7 @@ from scripts.commands.explain import UserArgument, found_user
 
 
 def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Erase bodies after JOURNAL_BODY_DAYS and remove entries after JOURNAL_DAYS."""
+    """Erase what is older than JOURNAL_BODY_DAYS, JOURNAL_DAYS and CHANGES_DAYS."""
     command = Command(
         name="retain",
         action="retain",
@@ -36,9 +36,17 @@ def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = Fals
 
 
 async def _retain(run: Run) -> ExitCode:
-    retain = Retain(run.operations.store.retention, run.settings.retention)
+    store = run.operations.store
+    retain = Retain(store.retention, store.changes, run.settings.retention)
     forgotten = await (retain.due() if run.dry_run else retain())
-    _show(run, {"bodies_erased": forgotten.bodies, "entries_removed": forgotten.entries})
+    _show(
+        run,
+        {
+            "bodies_erased": forgotten.bodies,
+            "entries_removed": forgotten.entries,
+            "changes_removed": forgotten.changes,
+        },
+    )
     return ExitCode.OK
 
 

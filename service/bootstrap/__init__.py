@@ -27,7 +27,9 @@ from service.bootstrap.clerk import (
 )
 from service.bootstrap.settings import checked, notes_on
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.changes import Changes
 from service.comparisons import poll_regularly, reconcile_regularly
+from service.deliveries import Deliveries
 from service.extras import extra
 from service.jobs import (
     RETENTION_RESTS,
@@ -52,10 +54,12 @@ async def bootstrap(
     metrics: Metrics,
     log: FilteringBoundLogger,
     transport: Transport = None,
+    changes: Changes | None = None,
 ) -> AsyncIterator[Services]:
     """Build and connect all parts, and close them in the opposite order.
 
-    `transport` replaces the network to Clerk, in tests.
+    `transport` replaces the network to Clerk, in tests. `changes` are the handlers that this
+    process runs.
     """
     settings = checked(settings)
     async with AsyncExitStack() as stack:
@@ -106,6 +110,9 @@ async def bootstrap(
         metrics.watch_keys(lambda: keys.age)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
         _start_jobs(jobs, settings, services, keys)
+        deliveries = Deliveries(changes.targets if changes else (), store, metrics, log)
+        deliveries.start(jobs)
+        stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
         if settings.has_console:
             services = replace(services, console=_console(stack, settings, services, log))
         yield services
@@ -142,7 +149,7 @@ def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: Signin
     jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
     jobs.start("signing keys", lambda: keep_signing_keys(keys, log))
     jobs.start("clerk instance", lambda: know_instance(services.clerk, store, log))
-    retain = Retain(store.retention, settings.retention, rests=RETENTION_RESTS)
+    retain = Retain(store.retention, store.changes, settings.retention, rests=RETENTION_RESTS)
     jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
     comparison = (reconcile_of(store, services.clerk), store.exclusive, store.checkpoints)
     if settings.reconcile_every is not None:

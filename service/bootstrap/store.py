@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from adapters.postgres.audit_trail import PostgresAuditTrail
+from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.console_sessions import PostgresConsoleSessions
@@ -13,6 +14,7 @@ from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.schema import schema_state
+from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
 from domain.instance import Instance, OfOneInstance
@@ -67,6 +69,7 @@ async def open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> 
 def store_of(database: Database, dsn: str, instance: Instance) -> Store:
     users = PostgresUserRepository(database)
     journal = PostgresJournal(database)
+    subscriptions = PostgresSubscriptions(database)
     return Store(
         users=OfOneInstance(users, instance),
         user_table=users,
@@ -76,6 +79,9 @@ def store_of(database: Database, dsn: str, instance: Instance) -> Store:
         watch=journal,
         checkpoints=PostgresCheckpoints(database),
         exclusive=PostgresExclusive(dsn, database.schema),
+        changes=PostgresChangeLog(database),
+        subscriptions=subscriptions,
+        desk=subscriptions,
         audit=PostgresAuditTrail(database),
         reads=PostgresConsoleReads(database),
         console_sessions=PostgresConsoleSessions(database),

@@ -81,6 +81,7 @@ async def _read_the_store(services: Services) -> None:
     store, metrics = services.store, services.metrics
     if sweep := await load_sweep(store.checkpoints):
         metrics.last_sweep(sweep)
+    metrics.subscriptions(await store.desk.standings())
     polling, silent = services.polling, store.watch.silent_users
     metrics.store_told(
         quarantined=await store.journal.quarantined(),

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from structlog.typing import FilteringBoundLogger
 
+from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.retention import PostgresRetention
@@ -37,7 +38,7 @@ async def kept(sql: Sql) -> list[tuple[str, bool]]:
 
 
 def retain(database: Database) -> Retain:
-    return Retain(PostgresRetention(database), PERIODS)
+    return Retain(PostgresRetention(database), PostgresChangeLog(database), PERIODS)
 
 
 async def test_bodies_go_after_their_days_and_entries_after_theirs(
@@ -163,7 +164,7 @@ class Counting(Retain):
     """Counts its runs, and ends the loop after a few."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(PostgresRetention(database), PERIODS)
+        super().__init__(PostgresRetention(database), PostgresChangeLog(database), PERIODS)
         self.runs = 0
 
     async def __call__(self) -> Forgotten:

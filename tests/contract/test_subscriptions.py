@@ -75,7 +75,7 @@ async def standing(store: Store) -> SubscriptionStanding:
     return one
 
 
-async def due(store: Store, *in_hand: UserId) -> list[int | None]:
+async def due(store: Store, *in_hand: UserId) -> list[int]:
     found = await store.subscriptions.due("mail", in_hand, 100)
     return [change.position for _, change in found.changes]
 

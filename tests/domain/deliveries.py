@@ -25,7 +25,7 @@ class Report:
     """What was told."""
 
     def __init__(self) -> None:
-        self.attempts: list[tuple[int | None, str | None, bool]] = []
+        self.attempts: list[tuple[int, str | None, bool]] = []
         self.holders: list[bool] = []
         self.behind = 0
 
@@ -96,14 +96,14 @@ class World:
         await self.store.sync(observed(deleted(user_id)))
 
     @property
-    def positions(self) -> list[int | None]:
+    def positions(self) -> list[int]:
         return [delivery.change.position for delivery in self.arrived]
 
     def of_each_user(self) -> dict[UserId, list[int]]:
         """The positions that arrived, by user, repetitions left out."""
         found: dict[UserId, list[int]] = defaultdict(list)
         for delivery in self.arrived:
-            position = delivery.change.position or 0
+            position = delivery.change.position
             if position not in found[delivery.change.clerk_id]:
                 found[delivery.change.clerk_id].append(position)
         return found

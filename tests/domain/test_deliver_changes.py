@@ -176,7 +176,7 @@ async def test_a_target_that_hangs_is_ended_at_its_deadline_and_the_position_goe
 
     worker = Worker(world, behaviour=hang, deadline=20)
     await asyncio.sleep(4)
-    assert sorted(map(str, world.positions)) == ["2", "3", "4", "5"]
+    assert sorted(world.positions) == [2, 3, 4, 5]
     [standing] = await world.subscriptions.standings()
     assert (standing.position, standing.waiting) == (5, 1)
     assert not worker.report.attempts[4:]
@@ -200,7 +200,7 @@ async def test_a_cancelled_task_of_the_targets_own_is_a_failure_and_ends_no_work
     worker = Worker(world, behaviour=cancelled, at_once=1)
     await asyncio.sleep(10)
     await worker.end()
-    assert sorted(map(str, world.positions)) == ["1", "2", "3"]
+    assert sorted(world.positions) == [1, 2, 3]
 
 
 @in_virtual_time
@@ -269,7 +269,7 @@ async def test_a_store_that_is_away_for_a_minute_loses_nothing() -> None:
     worker.store.is_away = None
     await asyncio.sleep(10)
     await worker.end()
-    assert sorted(set(map(int, filter(None, world.positions)))) == list(range(1, 11))
+    assert sorted(set(world.positions)) == list(range(1, 11))
     [standing] = await world.subscriptions.standings()
     assert standing.position == 10
 
@@ -317,7 +317,7 @@ async def test_while_too_many_wait_for_another_try_no_more_are_read() -> None:
     assert standing.position <= 160
     await asyncio.sleep(3000)
     await worker.end()
-    assert sorted(set(map(int, filter(None, world.positions)))) == list(range(1, 301))
+    assert sorted(set(world.positions)) == list(range(1, 301))
 
 
 class History:

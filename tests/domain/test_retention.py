@@ -6,9 +6,12 @@ from datetime import timedelta
 from domain.ports import JournalRetention
 from domain.retention import Retain, RetentionPeriods
 from domain.user import UserId
+from tests.fakes.changes import InMemoryChangeLog
+from tests.fakes.store import InMemoryStore
 from tests.simulation.virtual_time import in_virtual_time
 
 PERIODS = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
+NO_CHANGES = InMemoryChangeLog(InMemoryStore())
 
 
 class SlowJournal(JournalRetention):
@@ -50,7 +53,7 @@ class SlowJournal(JournalRetention):
 @in_virtual_time
 async def test_it_pauses_three_times_as_long_as_each_batch_took() -> None:
     journal = SlowJournal(batches=4)
-    await Retain(journal, PERIODS, rests=3)()
+    await Retain(journal, NO_CHANGES, PERIODS, rests=3)()
     rests = [
         round((later - ended) / (ended - started), 6)
         for (started, ended), (later, _) in zip(journal.worked, journal.worked[1:], strict=False)
@@ -62,6 +65,6 @@ async def test_it_pauses_three_times_as_long_as_each_batch_took() -> None:
 async def test_an_operators_run_makes_no_pauses() -> None:
     journal = SlowJournal(batches=4)
     began = asyncio.get_running_loop().time()
-    await Retain(journal, PERIODS)()
+    await Retain(journal, NO_CHANGES, PERIODS)()
     worked = sum(ended - started for started, ended in journal.worked)
     assert round(asyncio.get_running_loop().time() - began, 6) == round(worked, 6)

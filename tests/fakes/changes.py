@@ -29,14 +29,14 @@ class InMemoryChangeLog(ChangeLog):
         await asyncio.sleep(0)
         newest = self._newest()
         for place, change in enumerate(self._store.changes):
-            if change.position is None:
+            if not change.position:
                 newest += 1
                 self._store.changes[place] = replace(change, position=newest)
         return newest
 
     async def after(self, position: int, limit: int) -> Sequence[Change]:
         await asyncio.sleep(0)
-        later = [change for change in self._store.changes if (change.position or 0) > position]
+        later = [change for change in self._store.changes if change.position > position]
         return without_gap(position, later[:limit])
 
     async def history(self, user_id: UserId) -> Sequence[Change]:
@@ -62,16 +62,24 @@ class InMemoryChangeLog(ChangeLog):
         self._store.changes = [one for one in self._store.changes if one not in due]
         return len(due)
 
+    async def expired(self, older_than: timedelta) -> int:
+        await asyncio.sleep(0)
+        until = datetime.now(UTC) - older_than
+        return sum(
+            0 < one.position < self._newest() and one.recorded_at < until and not self._is_held(one)
+            for one in self._store.changes
+        )
+
     def _is_held(self, change: Change) -> bool:
         """Whether a subscription has it set aside, or an earlier one of the same user."""
         rows = self._subscriptions.rows.values() if self._subscriptions else ()
         return any(
             one.clerk_id == change.clerk_id
             and one.state is not AsideState.GIVEN_UP
-            and one.position <= (change.position or 0)
+            and one.position <= change.position
             for row in rows
             for one in row.aside.values()
         )
 
     def _newest(self) -> int:
-        return max((change.position or 0 for change in self._store.changes), default=0)
+        return max((change.position for change in self._store.changes), default=0)

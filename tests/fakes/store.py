@@ -166,7 +166,7 @@ class InMemoryStore(UserRepository, UserTable, Journal):
                 if isinstance(observed, User)
                 else observed.deleted_at,
                 recorded_at=datetime.now(UTC),
-                position=None,
+                position=0,
             )
         )
 

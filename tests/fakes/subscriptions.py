@@ -149,9 +149,9 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         if row.aside.pop(one.position, None) is None:
             return
         later = [
-            change.position or 0
+            change.position
             for change in self._store.changes
-            if change.clerk_id == one.clerk_id and one.position < (change.position or 0) <= read
+            if change.clerk_id == one.clerk_id and one.position < change.position <= read
         ]
         if later:
             state = AsideState.WAITING

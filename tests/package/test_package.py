@@ -46,7 +46,7 @@ print(*sorted(app.openapi()["paths"]))
 PUBLIC = """
     mount mount_console mount_health user_sync Settings MissingExtra
     CurrentUser current_user OptionalUser optional_user CurrentSession current_session
-    LocalUser Session users_table ignore_ours upgrade
+    Changes Change LocalUser Session users_table ignore_ours upgrade
     SyncError InvalidSession SessionPending UserRefused UserDeleted UserUnknown UserBanned
     InvalidSignature StorageUnavailable SchemaRefused IdentityProviderUnavailable
     SigningKeysUnavailable __version__

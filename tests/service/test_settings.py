@@ -382,7 +382,7 @@ class TestCommand:
 
     def test_that_is_unknown_exits_with_64(self, danced: Ended) -> None:
         assert danced.returncode == 64
-        assert danced.stderr == "usage: python -m service [serve | migrate [--sql [all]]]\n"
+        assert danced.stderr == "usage: python -m service [serve | work | migrate [--sql [all]]]\n"
 
     def test_names_what_is_no_setting_and_shows_no_value(self, tmp_path: Path) -> None:
         (tmp_path / ".env").write_text("CLERK_WEBHOOK_SECRET=canary\n")

@@ -1,0 +1,35 @@
+"""A process that handles changes and does nothing else."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from structlog.typing import FilteringBoundLogger
+
+from domain.instance import Instance
+from service.bootstrap.settings import checked
+from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.changes import Changes
+from service.deliveries import Deliveries
+from service.jobs import Jobs
+from service.metrics import Metrics
+from service.settings import Settings
+
+
+@asynccontextmanager
+async def working(
+    settings: Settings, changes: Changes, log: FilteringBoundLogger
+) -> AsyncIterator[None]:
+    """Run the handlers while the block runs. Then finish what is in hand, or hand it back."""
+    settings, metrics = checked(settings), Metrics()
+    async with AsyncExitStack() as stack:
+        jobs = Jobs(metrics, log)
+        dsn = await stack.enter_async_context(store_address(settings, jobs))
+        database = await open_database(stack, settings, dsn)
+        stack.push_async_callback(jobs.close)
+        if settings.database_url is None:
+            await migrate_at(dsn, settings)
+        store = store_of(database, dsn, Instance(settings.clerk_instance_id))
+        deliveries = Deliveries(changes.targets, store, metrics, log)
+        deliveries.start(jobs)
+        stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
+        yield

@@ -1,0 +1,103 @@
+"""Runs the subscriptions of this process."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from importlib import import_module
+from uuid import uuid4
+
+from structlog.typing import FilteringBoundLogger
+
+from domain.deliver_changes import DeliverChanges
+from domain.newest_position import NewestPosition
+from domain.subscriptions import Delivery, Subscription, Target
+from domain.surroundings import DeliveryLimits, DeliveryReport, Surroundings
+from service.changes import Changes
+from service.jobs import Jobs
+from service.metrics import Metrics
+from service.services import Store
+
+
+class Deliveries:
+    """The subscriptions of this process. Each is a background job of its own."""
+
+    def __init__(
+        self,
+        targets: Sequence[tuple[Subscription, Target]],
+        store: Store,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._newest = NewestPosition(store.changes)
+        around = Surroundings(
+            store=store.subscriptions,
+            users=store.users,
+            newest=self._newest,
+            report=_Report(metrics, log),
+            holder=_this_process(),
+            limits=DeliveryLimits(),
+        )
+        self._running = {
+            subscription.name: DeliverChanges(subscription, target, around)
+            for subscription, target in targets
+        }
+
+    def start(self, jobs: Jobs) -> None:
+        """Deliver from now on."""
+        if self._running:
+            jobs.start("newest change", self._newest.watch)
+        for name, deliver in self._running.items():
+            jobs.start(f"changes: {name}", deliver)
+
+    async def stop(self, grace: float) -> None:
+        """Begin nothing more, and wait so many seconds for what is in hand. The rest is delivered
+        by whoever runs the subscription next.
+        """
+        await asyncio.gather(*(deliver.stop(grace) for deliver in self._running.values()))
+
+
+def load_handlers(place: str) -> Changes:
+    """The `Changes` at `module:name`. Raises `ValueError` with words for the operator."""
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except ImportError as error:
+        raise ValueError(f"{module} cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise ValueError(f"{module} has no {name}") from error
+    if not isinstance(found, Changes):
+        raise ValueError(f"{place} is not a Changes")  # noqa: TRY004 - the setting is wrong
+    return found
+
+
+def _this_process() -> str:
+    return f"{os.getpid()}@{socket.gethostname()[:20]} {uuid4().hex[:8]}"
+
+
+class _Report(DeliveryReport):
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
+        self._metrics = metrics
+        self._log = log
+
+    def attempted(
+        self, delivery: Delivery, error: str | None, seconds: float, *, parked: bool
+    ) -> None:
+        outcome = "parked" if parked else "failed" if error else "delivered"
+        self._metrics.change_attempted(delivery.subscription, outcome, seconds)
+        if error is not None:
+            self._log.warning(
+                "change_parked" if parked else "change_failed",
+                subscription=delivery.subscription,
+                position=delivery.change.position,
+                user_id=delivery.change.clerk_id,
+                attempt=delivery.attempt,
+                cause=error,
+            )
+
+    def held(self, subscription: str, *, is_held: bool) -> None:
+        self._metrics.subscription_held(subscription, is_held=is_held)
+        self._log.info("subscription_held" if is_held else "subscription_left", name=subscription)
+
+    def fell_behind(self, subscription: str) -> None:
+        self._log.error("subscription_fell_behind", subscription=subscription)
