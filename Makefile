@@ -20,8 +20,13 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --req
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(LOCK_ARGS)
 LOCK = $(COMPILE) --extra service pyproject.toml
+LOWEST = .lowest
+LOWEST_TESTS = tests/adapters tests/commands tests/contract tests/package tests/service
+# The first needs schemathesis. In the second, an older Starlette with a newer anyio warns.
+NOT_AT_LOWEST = tests/service/test_openapi.py tests/package/test_testing.py
+RESOLVE = uv pip compile --quiet --python $(BIN)/python --no-emit-index-url --all-extras pyproject.toml
 
-.PHONY: help run demo test test-slow example test-mutants bench bench-peers bench-growth bench-memory check lock image clean
+.PHONY: help run demo test test-slow test-lowest example test-mutants bench bench-peers bench-growth bench-memory check lock image clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +45,15 @@ test-slow: $(VENV)/dev.stamp ## run the tests that take minutes, and fuzz tests 
 
 example: $(VENV)/dev.stamp ## install the wheel beside the application in examples/, and run its tests
 	@$(BIN)/python -m pytest -m slow tests/package/test_example.py $(PYTEST_ARGS)
+
+test-lowest: $(VENV)/made.stamp ## run the tests on the lowest versions that pyproject.toml allows (needs uv)
+	rm -rf $(LOWEST) && mkdir $(LOWEST)
+	$(RESOLVE) --resolution lowest-direct --output-file $(LOWEST)/lowest.txt
+	$(RESOLVE) --group test --constraint $(LOWEST)/lowest.txt --output-file $(LOWEST)/all.txt
+	uv venv --quiet --seed --python $(BIN)/python $(LOWEST)/venv
+	uv pip install --quiet --python $(LOWEST)/venv/bin/python --requirement $(LOWEST)/all.txt
+	$(LOWEST)/venv/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		$(addprefix --ignore=,$(NOT_AT_LOWEST)) $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 test-mutants: $(VENV)/dev.stamp ## put small mistakes into critical code, and report those that no test finds
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
@@ -66,9 +80,9 @@ lock: ## resolve requirements/*.txt from pyproject.toml (needs uv)
 	$(LOCK) --output-file requirements/service.txt
 	$(LOCK) --extra embedded --constraint requirements/service.txt \
 		--output-file requirements/run.txt
-	$(LOCK) --extra embedded --extra dev --constraint requirements/run.txt \
+	$(LOCK) --extra embedded --group dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt
-	$(LOCK) --extra embedded --extra bench --constraint requirements/run.txt \
+	$(LOCK) --extra embedded --group bench --constraint requirements/run.txt \
 		--output-file requirements/bench.txt
 	echo pytest-asyncio | $(COMPILE) --extra embedded --extra testing pyproject.toml - \
 		--constraint requirements/dev.txt --output-file requirements/example.txt
@@ -79,7 +93,7 @@ image: ## build the Docker image
 	DOCKER_BUILDKIT=1 $(DOCKER) build --tag $(IMAGE) .
 
 clean: ## remove .venv and caches; .data is kept
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each candidate is run, because a pyenv shim may exist and not work.

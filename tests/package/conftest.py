@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hatch_build import FOLDERS
 
 PROJECT = Path(__file__).parents[2]
+VERSION = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from scripts.program import ENTRIES, NAME, program
-from tests.package.conftest import Installed
+from tests.package.conftest import VERSION, Installed
 from tests.postgres_server import temporary_database
 
 COMMANDS = [*ENTRIES, "emulator"]
@@ -48,7 +48,7 @@ def test_it_says_its_version_and_lists_its_commands(installed: Installed, tmp_pa
     assert said.returncode == 0, said.stderr
     assert all(f" {name} " in said.stdout for name in COMMANDS)
     said = installed.run(installed.command, "--version", cwd=tmp_path)
-    assert (said.returncode, said.stdout) == (0, "clerk-user-sync 1.0.0\n")
+    assert (said.returncode, said.stdout) == (0, f"clerk-user-sync {VERSION}\n")
 
 
 def test_it_completes_its_commands_in_a_shell(installed: Installed, tmp_path: Path) -> None:

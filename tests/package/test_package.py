@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hatch_build import FOLDERS, re_rooted
-from tests.package.conftest import PROJECT, Built, Installed
+from tests.package.conftest import PROJECT, VERSION, Built, Installed
 
 InHost = Callable[[str], str]
 
@@ -63,7 +63,7 @@ print(*loaded, clerk_user_sync.__version__)
 def test_the_wheel_has_one_name_at_the_top_level(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         roots = {name.partition("/")[0] for name in wheel.namelist()}
-    assert roots == {"clerk_user_sync", "clerk_user_sync-1.0.0.dist-info"}
+    assert roots == {"clerk_user_sync", f"clerk_user_sync-{VERSION}.dist-info"}
 
 
 def test_every_file_that_the_program_reads_is_in_the_wheel(built: Built) -> None:
@@ -102,7 +102,7 @@ def test_a_host_with_packages_of_the_same_names_mounts_it(in_host: InHost) -> No
 
 
 def test_importing_it_loads_nothing_else(in_host: InHost) -> None:
-    assert in_host(LIGHT).split() == ["clerk_user_sync", "1.0.0"]
+    assert in_host(LIGHT).split() == ["clerk_user_sync", VERSION]
 
 
 def test_the_surface_is_what_is_listed_and_can_be_imported(in_host: InHost) -> None:
@@ -110,6 +110,21 @@ def test_the_surface_is_what_is_listed_and_can_be_imported(in_host: InHost) -> N
     program += "    print(name, getattr(clerk_user_sync, name) is None)\n"
     names = set(PUBLIC.split())
     assert in_host(program).splitlines() == [f"{name} False" for name in sorted(names)]
+
+
+def test_a_host_installs_nothing_that_our_parts_do_not_load(in_host: InHost, built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as wheel:
+        metadata = wheel.read(f"clerk_user_sync-{VERSION}.dist-info/METADATA").decode()
+    required = re.findall(r"(?m)^Requires-Dist: ([\w.-]+)(?!.*\bextra ==).*$", metadata)
+    program = "import sys\nfrom importlib.metadata import packages_distributions\n"
+    program += "import clerk_user_sync\nfor name in dir(clerk_user_sync):\n"
+    program += "    getattr(clerk_user_sync, name)\n"
+    program += "for module, names in packages_distributions().items():\n"
+    program += "    if module in sys.modules: print(*names, sep='\\n')"
+    loaded = {name.lower().replace("_", "-") for name in in_host(program).split()}
+    assert len(required) > 15
+    assert set(required) <= loaded
+    assert not {"jinja2", "pytest", "rich", "typer", "uvicorn"} & set(required)
 
 
 def test_the_tables_are_there_for_a_host_without_the_application(in_host: InHost) -> None:

@@ -1,6 +1,7 @@
 """How our schema gets along with what is in the database already."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, TypeAlias
@@ -25,6 +26,9 @@ from tests.postgres_server import temporary_database
 Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 HOST_USERS = "create table users (id bigint primary key, clerk_id text, email text)"
+
+OUTSIDE_A_BODY = r";\n(?=(?:[^$]*\$\$[^$]*\$\$)*[^$]*$)"
+"""The end of a statement, but not of one between `$$` and `$$`."""
 
 LAST_IN_HOST_TABLE = "0008"
 """The newest revision that a release kept in `alembic_version`."""
@@ -263,6 +267,6 @@ async def test_the_sql_for_an_older_install_moves_its_revision(url: str, host: S
 
 async def run_as_psql_does(host: Sql, text: str) -> None:
     lines = [line for line in text.splitlines() if not line.startswith("--")]
-    for statement in "\n".join(lines).split(";\n"):
+    for statement in re.split(OUTSIDE_A_BODY, "\n".join(lines)):
         if statement.strip():
             await host.execute(statement)

@@ -5,10 +5,25 @@ from typing import Any
 import asyncpg
 import pytest
 
+from adapters.postgres.columns import USER_COLUMNS
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
-from domain.user import DIGEST_FORMAT, LocalUser, User
-from tests.people import new_id, observed, outcomes_of, user
+from domain.user import DIGEST_FORMAT, EmailAddress, LocalUser, User
+from tests.people import BASE, new_id, observed, outcomes_of, user
+
+COLUMNS_OF_1_0 = (
+    "clerk_created_at",
+    "email",
+    "email_verified",
+    "phone_number",
+    "username",
+    "first_name",
+    "last_name",
+    "image_url",
+    "external_id",
+    "public_metadata",
+    "banned",
+)
 
 MANY = 200
 """Users: by the toss of a coin, some of them would come out otherwise."""
@@ -76,3 +91,15 @@ async def test_rows_of_release_1_0_are_updated_once(
     assert (record.email_addresses, record.two_factor_enabled, record.locked) == ((), False, False)
     assert await outcomes(users, people) == {"updated"}
     assert await outcomes(users, people) == {"unchanged"}
+
+
+async def test_a_deletion_by_release_1_0_empties_columns_that_it_does_not_know(
+    users: PostgresUserRepository, sql: "asyncpg.Connection[Any]"
+) -> None:
+    address = EmailAddress(address="ada@x.io", verified=True, primary=True)
+    ada = user(new_id(), updated=1, email_addresses=(address,), last_sign_in_at=BASE)
+    await outcomes(users, [ada])
+    emptied = ", ".join(f"{name} = null" for name in COLUMNS_OF_1_0)
+    await sql.execute(f"update users set deleted_at = now(), {emptied}")
+    row = await sql.fetchrow(f"select {', '.join(USER_COLUMNS)} from users")
+    assert set(row) == {None}
