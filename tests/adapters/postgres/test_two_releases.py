@@ -102,4 +102,5 @@ async def test_a_deletion_by_release_1_0_empties_columns_that_it_does_not_know(
     emptied = ", ".join(f"{name} = null" for name in COLUMNS_OF_1_0)
     await sql.execute(f"update users set deleted_at = now(), {emptied}")
     row = await sql.fetchrow(f"select {', '.join(USER_COLUMNS)} from users")
+    assert row is not None
     assert set(row) == {None}
