@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from scripts.clerk_emulator.config import EmulatorConfig
     from service.services import Operations
     from service.settings import Settings
-    from testing import AsyncDeliver, Deliver, EmulatedClerk, OverrideCurrentUser, SyncedUser
+    from testing import (
+        AsyncChangesHandled,
+        AsyncDeliver,
+        ChangesHandled,
+        Deliver,
+        EmulatedClerk,
+        OverrideCurrentUser,
+        SyncedUser,
+    )
 
 _SCOPE, _CLIENT = "clerk_scope", "clerk_client"
 
@@ -76,6 +84,27 @@ def deliver(request: pytest.FixtureRequest, clerk: EmulatedClerk) -> Deliver | A
     """
     from testing import AsyncDeliver, Deliver  # noqa: PLC0415
 
+    client, is_async = _client(request)
+    return AsyncDeliver(clerk, client) if is_async else Deliver(clerk, client)
+
+
+@pytest.fixture
+def changes_handled(
+    request: pytest.FixtureRequest, _clerk_operations: Operations, _clerk_portal: BlockingPortal
+) -> ChangesHandled | AsyncChangesHandled:
+    """`changes_handled(changes)` waits until your handlers of changes have had all so far.
+
+    Awaited if your fixture `client` is asynchronous.
+    """
+    from testing import AsyncChangesHandled, ChangesHandled  # noqa: PLC0415
+
+    _, is_async = _client(request)
+    kind = AsyncChangesHandled if is_async else ChangesHandled
+    return kind(_clerk_operations, _clerk_portal)
+
+
+def _client(request: pytest.FixtureRequest) -> tuple[Any, bool]:
+    """The host's client, and whether it is asynchronous. Raises `UsageError`."""
     name = request.config.getini(_CLIENT)
     client = request.getfixturevalue(name)
     post = getattr(client, "post", None)
@@ -83,9 +112,7 @@ def deliver(request: pytest.FixtureRequest, clerk: EmulatedClerk) -> Deliver | A
         raise pytest.UsageError(
             f"the fixture {name!r} is no client of httpx or Starlette: name yours in {_CLIENT}"
         )
-    return (
-        AsyncDeliver(clerk, client) if inspect.iscoroutinefunction(post) else Deliver(clerk, client)
-    )
+    return client, inspect.iscoroutinefunction(post)
 
 
 @pytest.fixture
@@ -150,10 +177,16 @@ def _clerk_portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="session")
 def _clerk_config() -> EmulatorConfig:
-    """Secrets and ids of the emulated instance: the same for the whole session."""
+    """Secrets and ids of the emulated instance: the same for the whole session.
+
+    The instance has one id for all sessions, because a store belongs to one instance, and the
+    host's own database for tests may be used again.
+    """
     from scripts.clerk_emulator.config import EmulatorConfig  # noqa: PLC0415
 
-    return EmulatorConfig(public_url="https://clerk.test", rate_limit=None)
+    return EmulatorConfig(
+        public_url="https://clerk.test", instance_id="ins_ofTheTests", rate_limit=None
+    )
 
 
 @pytest.fixture(scope="session")

@@ -191,3 +191,50 @@ async def test_it(client, deliver, synced_user, signed_in_as):
 def anyio_backend():
     return "asyncio"
 """
+
+HANDLERS = """
+from contextlib import asynccontextmanager
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from clerk_user_sync import Changes, mount, user_sync
+from clerk_user_sync.testing import NotHandled
+
+changes, sent = Changes(), []
+
+@changes.on("created", name="welcome-mail")
+async def welcome(change, user):
+    if user.first_name == "Nobody":
+        raise LookupError("no such mailbox")
+    sent.append(user.first_name)
+
+@asynccontextmanager
+async def lifespan(app):
+    async with user_sync(app, changes=changes):
+        yield
+
+app = FastAPI()
+mount(app)
+
+@pytest_asyncio.fixture
+async def client(clerk):
+    clerk.connect(app)
+    async with lifespan(app):
+        async with AsyncClient(transport=ASGITransport(app), base_url="http://shop") as client:
+            yield client
+
+@pytest.mark.asyncio
+async def test_it(deliver, changes_handled):
+    await changes_handled(changes)
+    await deliver("user.created", first_name="Ada", times=2)
+    await changes_handled(changes)
+    assert sent == ["Ada"]
+    await deliver("user.created", first_name="Nobody")
+    with pytest.raises(NotHandled, match="welcome-mail failed: LookupError"):
+        await changes_handled(changes)
+    never = Changes()
+    never.on(name="never")(welcome)
+    with pytest.raises(NotHandled, match="after 0.1 s, not done: never"):
+        await changes_handled(never, seconds=0.1)
+"""

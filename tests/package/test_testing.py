@@ -17,6 +17,7 @@ from tests.package.host_files import (
     APP,
     ASYNC_CLIENT,
     ASYNCHRONOUS,
+    HANDLERS,
     OF_THE_HOST,
     ROUTE_ALONE,
     SYNC_CLIENT,
@@ -69,8 +70,8 @@ def test_the_code_of_the_guide_runs_on_an_embedded_server(
     monkeypatch.delenv("DATABASE_URL")
     models = blocks("joins-and-migrations.md")["models.py"]
     files = {**blocks("testing.md"), "models.py": models}
-    assert len(files) == 11
-    host_tests(files).assert_outcomes(passed=12)
+    assert len(files) == 13
+    host_tests(files).assert_outcomes(passed=13)
 
 
 async def test_synchronous_tests(
@@ -108,8 +109,9 @@ def test_asynchronous_tests(host_tests: HostTests) -> None:
         "shop.py": APP,
         "test_anyio.py": ASYNCHRONOUS.replace("PLUGIN", "anyio") + ASYNC_CLIENT,
         "test_asyncio.py": ASYNCHRONOUS.replace("PLUGIN", "asyncio") + of_asyncio,
+        "test_handlers.py": HANDLERS,
     }
-    host_tests(files, "-o", "asyncio_mode=strict").assert_outcomes(passed=2)
+    host_tests(files, "-o", "asyncio_mode=strict").assert_outcomes(passed=3)
 
 
 async def test_one_client_for_all_tests_and_a_database_of_the_hosts_own(
@@ -135,7 +137,9 @@ def clerk_database():
 """
         files = {"shop.py": APP, "conftest.py": conftest, "test_it.py": test}
         options = ("-o", "clerk_scope=session", "-o", "clerk_client=api")
-        (await asyncio.to_thread(host_tests, files, *options)).assert_outcomes(passed=2)
+        for _ in ("once", "again"):  # the database outlives the run, and has one Clerk instance
+            said = await asyncio.to_thread(host_tests, files, *options)
+            said.assert_outcomes(passed=2)
 
 
 def test_a_run_that_uses_none_of_it_imports_pytest_alone(
