@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from scripts.commands import changes
 from scripts.commands.backfill import backfill
 from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
@@ -40,21 +39,9 @@ def work() -> None:
     raise typer.Exit(service.main(["work"]))
 
 
-def migrate(
-    which: Annotated[
-        Literal["missing", "all"],
-        typer.Argument(help="What --sql prints: the missing statements, or all for a new database"),
-    ] = "missing",
-    *,
-    sql: Annotated[
-        bool, typer.Option("--sql", help="Print the SQL instead of running it, and change nothing")
-    ] = False,
-) -> None:
+def migrate() -> None:
     """Bring the schema to this release's version. It needs only the settings of the database."""
-    if which == "all" and not sql:
-        raise typer.BadParameter("only with --sql")
-    printed = {"missing": ["--sql"], "all": ["--sql", "all"]}[which]
-    raise typer.Exit(service.main(["migrate", *(printed if sql else [])]))
+    raise typer.Exit(service.main(["migrate"]))
 
 
 def healthcheck() -> None:
@@ -74,11 +61,7 @@ class Entry:
 ENTRIES: Mapping[str, Entry] = {
     "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _SERVES),
     "work": Entry(work, ("work  # with CHANGE_HANDLERS=shop.handlers:changes",), _STARTS),
-    "migrate": Entry(
-        migrate,
-        ("migrate  # with DATABASE_URL, once per release", "migrate --sql", "migrate --sql all"),
-        _STARTS,
-    ),
+    "migrate": Entry(migrate, ("migrate  # with DATABASE_URL, once per release",), _STARTS),
     "doctor": Entry(doctor, ("doctor", "doctor --json"), (*_CHECKS, ExitCode.INTERRUPTED)),
     "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),
     "reconcile": Entry(
@@ -101,12 +84,6 @@ ENTRIES: Mapping[str, Entry] = {
     "file": Entry(file, ("file deliveries.jsonl --dry-run",)),
     "export": Entry(export, ("export --since 2d > deliveries.jsonl",)),
     "explain": Entry(explain, ("explain user_2abc", "explain user_2abc --live")),
-    "changes tail": Entry(changes.tail, ("changes tail", "changes tail --follow --json")),
-    "changes list": Entry(changes.list_, ("changes list", "changes list welcome-mail")),
-    "changes retry": Entry(changes.retry, ("changes retry welcome-mail --position 1042",)),
-    "changes skip": Entry(changes.skip, ("changes skip welcome-mail --position 1042",)),
-    "changes rewind": Entry(changes.rewind, ("changes rewind welcome-mail --to oldest",)),
-    "changes remove": Entry(changes.remove, ("changes remove welcome-mail",)),
     "retain": Entry(retain, ("retain --dry-run",)),
     "erase": Entry(erase, ("erase user_2abc --dry-run",)),
     "healthcheck": Entry(healthcheck, ("healthcheck",), _CHECKS),
@@ -122,20 +99,10 @@ def program() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    groups = {"changes": changes_group()}
-    app.add_typer(groups["changes"], name="changes")
     for name, entry in ENTRIES.items():
-        group, _, verb = name.rpartition(" ")
-        where = groups[group] if group else app
-        where.command(verb, epilog=_epilog(entry))(entry.function)
+        app.command(name, epilog=_epilog(entry))(entry.function)
     _add_emulator(app)
     return app
-
-
-def changes_group() -> typer.Typer:
-    """The group of commands about changes, still empty."""
-    words = "Look at the changes of users and at the subscriptions to them, and act on them."
-    return typer.Typer(help=words, no_args_is_help=True)
 
 
 def _add_emulator(app: typer.Typer) -> None:

@@ -85,6 +85,11 @@ class ChangeSettings(BaseSettings):
         raise ValueError("give external_id, or public_metadata. and a key")
 
     @property
+    def sends_changes(self) -> bool:
+        """Whether changes go anywhere but to handlers."""
+        return bool(self.changes_push or self.changes_broker_url or self.changes_write_back)
+
+    @property
     def write_back_key(self) -> str | None:
         """The key of the public metadata; None for `external_id`."""
         value = self.changes_write_back or ""

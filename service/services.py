@@ -19,6 +19,7 @@ from domain.ports import (
     Exclusive,
     IdentityProvider,
     IdentityProviderClock,
+    IdentityWriter,
     Journal,
     JournalPages,
     JournalRetention,
@@ -70,6 +71,7 @@ class Clerk:
     bulk: IdentityProvider
     clock: IdentityProviderClock
     sessions: ClerkSessions
+    writer: IdentityWriter
     instance: Instance
 
 

@@ -11,6 +11,9 @@ from service.change_message import message
 SVIX_PAUSES = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 """Seconds between the tries of a push. Source: Svix, "Retry Schedule"."""
 
+BROKER = Subscription(name="broker")
+"""Everything but a backfill, from the first time that a broker is named."""
+
 WRITE_BACK = Subscription(
     name="clerk-write-back",
     wants=Wants(kinds=frozenset({Kind.CREATED}), sources=frozenset(Source)),

@@ -15,8 +15,13 @@ _STOPS = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 def handlers_of(settings: Settings) -> Changes:
-    """The handlers that CHANGE_HANDLERS names. Raises `ValueError` with words for the operator."""
+    """The handlers that CHANGE_HANDLERS names; none where changes go elsewhere only.
+
+    Raises `ValueError` with words for the operator.
+    """
     if settings.change_handlers is None:
+        if settings.sends_changes:
+            return Changes()
         raise ValueError("CHANGE_HANDLERS: missing; give module:name of a Changes")
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: an application in this directory is found
@@ -33,8 +38,7 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
     for name in _STOPS:
         if (number := getattr(signal, name, None)) is not None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with working(settings, changes, log):
-        names = [subscription.name for subscription, _ in changes.targets]
+    async with working(settings, changes, log) as names:
         log.info("working", subscriptions=names)
         await stopped.wait()
         log.info("stopping")

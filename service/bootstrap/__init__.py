@@ -27,6 +27,7 @@ from service.bootstrap.clerk import (
 )
 from service.bootstrap.settings import checked, notes_on
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.comparisons import poll_regularly, reconcile_regularly
 from service.deliveries import Deliveries
@@ -110,7 +111,11 @@ async def bootstrap(
         metrics.watch_keys(lambda: keys.age)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
         _start_jobs(jobs, settings, services, keys)
-        deliveries = Deliveries(changes.targets if changes else (), store, metrics, log)
+        targets = [
+            *(changes.targets if changes else ()),
+            *await targets_of(stack, settings, clerk.writer),
+        ]
+        deliveries = Deliveries(targets, store, metrics, log)
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
         if settings.has_console:

@@ -36,6 +36,7 @@ async def clerk_of(
         bulk=bulk,
         clock=bulk,
         sessions=bulk,
+        writer=bulk,
         instance=instance,
     )
 
@@ -73,7 +74,7 @@ async def identity_provider(
         secret_key,
         settings.clerk_api_url,
         verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
-        proxy=_proxy(settings, settings.clerk_api_url, transport),
+        proxy=None if transport else proxy_for(settings, settings.clerk_api_url),
         transport=transport,
     )
     return ClerkIdentityProvider(
@@ -89,15 +90,14 @@ def http_client(settings: Settings, url: str, transport: Transport = None) -> ht
     return httpx.AsyncClient(
         follow_redirects=False,
         verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
-        proxy=_proxy(settings, url, transport),
+        proxy=None if transport else proxy_for(settings, url),
         transport=transport,
         trust_env=False,
     )
 
 
-def _proxy(settings: Settings, url: str, transport: Transport) -> str | None:
-    if transport is not None:  # it replaces the proxy too
-        return None
+def proxy_for(settings: Settings, url: str) -> str | None:
+    """The proxy that this address is reached by, if any."""
     given = (settings.http_proxy, settings.https_proxy, settings.all_proxy)
     http, https, every = (one.get_secret_value() if one else None for one in given)
     return Proxies(http=http, https=https, every=every, none=settings.no_proxy).of(url)

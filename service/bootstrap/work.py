@@ -5,9 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from structlog.typing import FilteringBoundLogger
 
+from adapters.clerk.api.calls import BULK_LIMITS
 from domain.instance import Instance
+from service.bootstrap.clerk import OPERATOR_SHARE, identity_provider
 from service.bootstrap.settings import checked
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.deliveries import Deliveries
 from service.jobs import Jobs
@@ -18,8 +21,11 @@ from service.settings import Settings
 @asynccontextmanager
 async def working(
     settings: Settings, changes: Changes, log: FilteringBoundLogger
-) -> AsyncIterator[None]:
-    """Run the handlers while the block runs. Then finish what is in hand, or hand it back."""
+) -> AsyncIterator[list[str]]:
+    """Run the subscriptions while the block runs, which is given their names.
+
+    Then finish what is in hand, or hand it back.
+    """
     settings, metrics = checked(settings), Metrics()
     async with AsyncExitStack() as stack:
         jobs = Jobs(metrics, log)
@@ -29,7 +35,11 @@ async def working(
         if settings.database_url is None:
             await migrate_at(dsn, settings)
         store = store_of(database, dsn, Instance(settings.clerk_instance_id))
-        deliveries = Deliveries(changes.targets, store, metrics, log)
+        clerk = await identity_provider(
+            stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, report=metrics.clerk_call
+        )
+        targets = [*changes.targets, *await targets_of(stack, settings, clerk)]
+        deliveries = Deliveries(targets, store, metrics, log)
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
-        yield
+        yield [subscription.name for subscription, _ in targets]

@@ -1,4 +1,4 @@
-"""The drawings and computations of the benchmark."""
+"""What the benchmark draws and computes, apart from what it measures."""
 
 from xml.etree import ElementTree as ET
 

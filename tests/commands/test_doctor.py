@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong, and what to do about it."""
+"""`doctor`: what is well, what is not, and what to do about it."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from tests.postgres_server import temporary_database
 
 @pytest.fixture
 def healthy(clerk: ClerkEmulator, operator: Operator) -> Operator:
-    """An installation without faults, with the instance's id."""
+    """Everything as it should be, the instance's id included."""
     return Operator({**operator.environment, "CLERK_INSTANCE_ID": clerk.config.instance_id})
 
 
@@ -43,7 +43,6 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "quarantine",
         "webhooks",
         "drift",
-        "changes",
         "signing_keys",
         "clerk",
         "instance",

@@ -1,4 +1,4 @@
-"""Usual expectations of a command line: known names, readable values, an audit trail."""
+"""What people expect of any command line: names they know, words they write, a trail of actions."""
 
 import os
 from pathlib import Path

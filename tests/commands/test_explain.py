@@ -1,4 +1,4 @@
-"""`explain`: the history of one user, in words."""
+"""`explain`: the story of one user, in words an operator understands."""
 
 from datetime import timedelta
 from typing import Any
@@ -97,8 +97,7 @@ async def test_a_whole_history_is_shown_in_order(
     await happened(database, "user.created", svix_id="msg_1")
     await quarantined(database, b"{}", svix_id="msg_3")
     await happened(database, "user.deleted", svix_id="msg_4")
-    records = (await operator.run("explain", ADA, "--json")).records
-    told = [one for one in records if "change" not in one]
+    told = (await operator.run("explain", ADA, "--json")).records
     assert [(one.get("svix_id"), one.get("words", "").split(":")[0]) for one in told] == [
         ("msg_2", "created"),
         ("msg_1", "stale"),

@@ -1,6 +1,4 @@
-"""The alerts of deploy/prometheus: each fires when it should, and names a page that ends the
-failure.
-"""
+"""The alerts of deploy/prometheus: each fires when it should, and names a page that ends the failure."""
 
 import re
 import shutil
@@ -29,7 +27,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def promtool(folder: Path, *arguments: str) -> tuple[bool, str]:
-    """Whether the tool accepts the rules, and its output."""
+    """Whether it is content, and what it said."""
     done = subprocess.run(
         ["promtool", *arguments],
         cwd=folder,

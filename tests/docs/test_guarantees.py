@@ -1,4 +1,4 @@
-"""Every test that a document names exists."""
+"""Every test that a document names is there."""
 
 import re
 from pathlib import Path

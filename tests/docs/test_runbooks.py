@@ -1,4 +1,4 @@
-"""Each page of docs/operating/: its failure is caused, and its commands are run."""
+"""Each page of docs/operating/: its trouble is staged, and its commands are run as they stand."""
 
 import asyncio
 import re
@@ -15,12 +15,9 @@ import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from fastapi import FastAPI
 
 from adapters.postgres.database import Database
 from domain import health
-from domain.changes import Change
-from domain.user import LocalUser
 from scripts.clerk_emulator import (
     ApiFault,
     ClerkEmulator,
@@ -30,8 +27,7 @@ from scripts.clerk_emulator import (
     FaultKind,
     running_emulator,
 )
-from service.app import create_app, user_sync
-from service.changes import Changes
+from service.app import create_app
 from service.log_writer import LogWriter
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import happened, quarantined
@@ -77,7 +73,7 @@ class Scene:
         return Runbook(name, environment, self.directory)
 
     async def known(self, **fields: Any) -> str:
-        """The id of a new user whose webhook has arrived."""
+        """The id of somebody whose webhook has arrived."""
         user_id = self.signed_up(**fields)
         await self.clerk.sender.settled()
         return user_id
@@ -140,9 +136,9 @@ async def test_webhooks_do_not_arrive(scene: Scene) -> None:
     assert await scene.me(somebody) == 200
     await asyncio.sleep(0.2)
     await page.next()  # doctor says so
-    await page.next()  # webhooks arrive again
+    await page.next()  # the way is open
     scene.webhooks_come(they_come=True)
-    await page.next()  # repaired
+    await page.next()  # made good
     scene.clerk.sender.replay(DeliveryStatus.MISSING)
     await scene.clerk.sender.settled()
     await page.next()
@@ -350,22 +346,6 @@ async def test_scaling_out(scene: Scene) -> None:
 
     await eventually(lambda: shows(scene, "event_loop_lag_seconds_count [1-9]"))
     await page.next()
-    all_was_run(page)
-
-
-async def test_a_subscription_is_stuck(scene: Scene, sql: Sql) -> None:
-    changes = Changes()
-
-    @changes.on(name="mail", begin="oldest", pauses=())
-    async def never_succeeds(change: Change, user: LocalUser | None) -> None:
-        raise RuntimeError
-
-    await scene.known()
-    async with user_sync(FastAPI(), settings_for(scene.clerk, scene.store), changes=changes):
-        await eventually(lambda: shows(scene, r'state="parked",subscription="mail"} 1'))
-        page = scene.runbook("a-subscription-is-stuck")
-        await page.next()
-        await page.next()
     all_was_run(page)
 
 

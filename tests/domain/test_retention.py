@@ -1,4 +1,4 @@
-"""Retention must not slow down requests."""
+"""Whoever is served while the journal forgets should not notice."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,7 @@ NO_CHANGES = InMemoryChangeLog(InMemoryStore())
 
 
 class SlowJournal(JournalRetention):
-    """Has a number of batches of bodies and of entries. Notes the times of its calls, in seconds."""
+    """Has so many batches of bodies and of entries. Notes when it worked, in seconds."""
 
     def __init__(self, batches: int) -> None:
         self.left = {"bodies": batches, "entries": batches}

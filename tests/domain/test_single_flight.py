@@ -1,4 +1,4 @@
-"""Many callers share one task."""
+"""Many callers, one piece of work."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from domain.single_flight import SingleFlight
 
 
 class Work:
-    """Counts its starts; ends when the test lets it."""
+    """Counts how often it was begun; ends when it is told to."""
 
     def __init__(self) -> None:
         self.begun = 0

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -26,9 +25,7 @@ sys.exit(main({arguments}))
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_help_has_examples_and_exit_codes(name: str) -> None:
-    said = CliRunner().invoke(
-        program(), [*name.split(), "--help"], prog_name=NAME, env={"COLUMNS": "200"}
-    )
+    said = CliRunner().invoke(program(), [name, "--help"], prog_name=NAME, env={"COLUMNS": "200"})
     assert said.exit_code == 0, said.output
     assert f"Usage: clerk-user-sync {name}" in said.output
     assert f"clerk-user-sync {name}" in said.output.partition("Examples:")[2]
@@ -38,20 +35,18 @@ def test_each_help_has_examples_and_exit_codes(name: str) -> None:
 @pytest.mark.parametrize("name", ENTRIES)
 def test_each_example_is_understood(name: str) -> None:
     """Each option of an example is one of its command."""
-    command: Any = get_command(program())
-    for word in name.split():
-        command = command.commands[word]
+    command = get_command(program()).commands[name]  # type: ignore[attr-defined]
     known = {option for parameter in command.params for option in parameter.opts}
     for example in ENTRIES[name].examples:
         words = example.partition("#")[0].split()
-        assert words[: len(name.split())] == name.split()
+        assert words[0] == name
         assert {word for word in words if word.startswith("-")} <= known
 
 
 def test_it_says_its_version_and_lists_its_commands(installed: Installed, tmp_path: Path) -> None:
     said = installed.run(installed.command, "--help", cwd=tmp_path)
     assert said.returncode == 0, said.stderr
-    assert all(f" {name.partition(' ')[0]} " in said.stdout for name in COMMANDS)
+    assert all(f" {name} " in said.stdout for name in COMMANDS)
     said = installed.run(installed.command, "--version", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (0, f"clerk-user-sync {VERSION}\n")
 
@@ -82,11 +77,7 @@ async def test_migrate_needs_the_database_alone(
         migrated = await asyncio.to_thread(
             installed.run, installed.command, "migrate", cwd=tmp_path, DATABASE_URL=url
         )
-        printed = await asyncio.to_thread(
-            installed.run, installed.command, "migrate", "--sql", cwd=tmp_path, DATABASE_URL=url
-        )
     assert (migrated.returncode, migrated.stdout) == (0, "The schema is at head.\n")
-    assert (printed.returncode, printed.stdout) == (0, "-- The schema is at head.\n")
 
 
 def test_healthcheck_answers_1_where_nothing_listens(installed: Installed, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Search for canaries in any encoding."""
+"""Looks for what must not be there, however it is spelt."""
 
 import base64
 from collections.abc import Iterable, Iterator

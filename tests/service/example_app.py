@@ -1,4 +1,4 @@
-"""A host's application that uses our parts."""
+"""Somebody else's application, that wants to know its users."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from service.settings import Settings
 
 
 def shop(settings: Settings) -> FastAPI:
-    """A shop with its own database, 404 page and error handlers."""
+    """A shop with a database, a 404 page and opinions of its own."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Addresses with a certain meaning are normalised, and those that can never match are refused."""
+"""What is meant without doubt is put in order, and what could never match is refused."""
 
 import pytest
 from pydantic import ValidationError

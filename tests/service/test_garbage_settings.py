@@ -1,4 +1,4 @@
-"""With any value of a setting, the service starts, or names the setting without its value."""
+"""Whatever stands in a setting: the service starts, or says what is wrong and shows no value."""
 
 import asyncio
 import io

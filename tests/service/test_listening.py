@@ -1,4 +1,4 @@
-"""The sockets are bound before anything is opened, and their errors have a text."""
+"""The sockets are bound before anything is opened, and what is wrong with them has words."""
 
 import asyncio
 import socket

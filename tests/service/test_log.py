@@ -1,4 +1,4 @@
-"""One canonical log line for each request; an unhandled error is logged by its frames."""
+"""One canonical line a request, whatever is in it; an unforeseen error is told as places."""
 
 import json
 import re
@@ -25,7 +25,7 @@ class Logged:
     file: StringIO
 
     def lines(self) -> list[dict[str, Any]]:
-        """The lines since the last call. A line that is not JSON fails the test."""
+        """Everything since the last call. Whatever is no JSON fails here."""
         text = self.file.getvalue()
         self.file.seek(0)
         self.file.truncate()

@@ -1,4 +1,4 @@
-"""Misspelt settings are reported, and settings of other programs are not."""
+"""A setting with a slip in its name is named, and other programs' settings are not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The service behaves as `/openapi.json` says: Schemathesis sends valid and invalid requests."""
+"""What `/openapi.json` says is so: Schemathesis asks for everything in it, rightly and wrongly."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ SEED = "20260101"
 
 @dataclass(frozen=True)
 class Examined:
-    """The exit code and the output of a run of Schemathesis."""
+    """How a run of Schemathesis ended, and what it said."""
 
     status: int
     said: str
 
     @property
     def cases(self) -> int:
-        """The number of generated requests."""
+        """How many requests it made up."""
         return sum(int(count) for count in re.findall(r"(\d+) generated", self.said))
 
 

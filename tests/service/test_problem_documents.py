@@ -1,4 +1,4 @@
-"""Every error is answered with a problem document (RFC 9457) that shows nothing else."""
+"""Whatever goes wrong, the caller gets a problem document (RFC 9457) and learns nothing else."""
 
 import json
 from collections.abc import AsyncIterator

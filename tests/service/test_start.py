@@ -1,4 +1,4 @@
-"""The modules that a start loads."""
+"""What a start has to load, and what it need not."""
 
 import subprocess
 import sys

@@ -107,6 +107,7 @@ class Replica:
                 bulk=clerk,
                 clock=clerk,
                 sessions=clerk,
+                writer=clerk,
                 instance=Instance(config.instance_id),
             ),
             resolve_user=ResolveUser(self._store, clerk, clock=clock),

@@ -1,7 +1,7 @@
-"""Simulated worlds with faults, each from one seed; after the faults they agree with Clerk.
+"""Worlds full of misfortune, each decided by one integer; healed, they agree with Clerk.
 
-`SIMULATION_SEED=… make test PYTEST_ARGS=tests/simulation` repeats one of them, event by event.
-`SIMULATION_RUNS` is how many the slow tests simulate.
+`SIMULATION_SEED=… make test PYTEST_ARGS=tests/simulation` lives one of them again, event by event.
+`SIMULATION_RUNS` is how many the slow tier lives.
 """
 
 import os

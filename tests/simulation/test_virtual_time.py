@@ -1,4 +1,4 @@
-"""Virtual time, and the end of a simulated process."""
+"""The simulation's own ground: time, and the death of a process."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Messages reach real brokers, are acknowledged, and repetitions can be recognised."""
+"""Messages reach real brokers, are acknowledged by them, and can be told from repetitions."""
 
 import asyncio
 from pathlib import Path
@@ -85,7 +85,7 @@ async def test_a_broker_that_comes_back_is_connected_to_again(tmp_path: Path) ->
 
 
 async def published(publisher: BrokerPublisher) -> None:
-    """Repeat as a subscription does."""
+    """Tried again as a subscription does it."""
     async with asyncio.timeout(30):
         while True:
             try:

@@ -1,5 +1,5 @@
 class Clock:
-    """A clock in seconds that the test sets."""
+    """Seconds that pass when the test says so."""
 
     def __init__(self) -> None:
         self._now = 1000.0

@@ -1,4 +1,4 @@
-"""Signed deliveries, as ASGI passes them on."""
+"""Signed deliveries, as ASGI hands them over."""
 
 from datetime import UTC, datetime
 
@@ -30,6 +30,6 @@ def signed(body: bytes, *, svix_id: str = "msg_1", at: int, secret: str = SECRET
 
 
 def replaced(original: Headers, name: bytes, *values: bytes) -> Headers:
-    """The headers with these values of the name, none or several, instead of the original one."""
+    """With these values under the name, however many, in place of the one that was there."""
     others = [pair for pair in original if pair[0] != name]
     return [*others, *((name, value) for value in values)]

@@ -1,4 +1,4 @@
-"""Any verified payload is a change, is ignored, or is unreadable; nothing else happens."""
+"""Whatever stands in a proven payload: a readable change, ignored, or poison. Never a surprise."""
 
 import json
 from functools import cache
@@ -27,9 +27,7 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900)]
 
 
 def assert_storable(command: SyncUser) -> None:
-    """The user fits the columns, and the journaled body gives the same user, without private
-    metadata.
-    """
+    """The user fits the columns; what is journaled says the same again, without the private."""
     record = command.delivery
     assert record is not None
     assert_fits(command.change)
@@ -76,7 +74,7 @@ HEADER_TEXTS = st.binary(max_size=60) | st.from_regex(
 
 @given(BODIES)
 def test_any_delivery_is_a_change_or_ignored_or_poison(body: bytes) -> None:
-    """Nothing is raised, and each result has what it must have."""
+    """Nothing is raised, and each outcome keeps what it promises."""
     delivery = delivered(body, instance_id=INSTANCE)
     match delivery:
         case SyncUser():

@@ -1,4 +1,4 @@
-"""The proxy for an address, and the trusted certificate authorities."""
+"""Which proxy an address is reached by, and whose certificates are believed."""
 
 import ssl
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Session tokens, valid and invalid."""
+"""Session tokens, well and badly made."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def segment(value: Any) -> str:
 
 
 def rs256(key: RSAPrivateKey, unverified_header: Any, payload: Any) -> str:
-    """A token with any claims and a valid signature."""
+    """Validly signed, whatever it says."""
     signed = f"{segment(unverified_header)}.{segment(payload)}"
     return f"{signed}.{segment(key.sign(signed.encode(), PKCS1v15(), SHA256()))}"
 

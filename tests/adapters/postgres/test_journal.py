@@ -1,4 +1,4 @@
-"""What the journal keeps, and what it deletes."""
+"""What the journal keeps, and what it forgets."""
 
 import asyncio
 from dataclasses import replace

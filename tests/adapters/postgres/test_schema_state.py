@@ -1,4 +1,4 @@
-"""Our schema in a database that already has other tables."""
+"""How our schema gets along with what is in the database already."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def host(url: str) -> AsyncIterator[Sql]:
-    """A connection of the host application."""
+    """The host application's own connection."""
     connection: Sql = await asyncpg.connect(url)
     yield connection
     await connection.close()
@@ -74,7 +74,7 @@ async def everything_of(host: Sql) -> set[Any]:
 
 
 async def old_install(url: str, host: Sql, revision: str = LAST_IN_HOST_TABLE) -> None:
-    """A schema of a release that kept its revision in `alembic_version`."""
+    """As a release left it that kept its revision in `alembic_version`."""
     await migrate(url)
     await _run(Servers(url), partial(upgrade.step_back, revision=revision))
     await host.execute("""

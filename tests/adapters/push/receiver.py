@@ -9,7 +9,7 @@ from aiohttp import web
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Records what it receives, and answers as set."""
+    """Keeps what it was sent, and answers as told."""
 
     url: str = ""
     status: int = 204

@@ -1,4 +1,4 @@
-"""Messages reach their receiver only, with signatures that it can verify."""
+"""Messages reach a receiver with signatures that it can verify, and nobody else."""
 
 import asyncio
 import base64

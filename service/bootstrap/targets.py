@@ -1,0 +1,48 @@
+"""The subscriptions that settings make: endpoints, a broker, and our id at Clerk."""
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from adapters.broker.publisher import broker_publisher
+from adapters.clerk.network import read_authorities
+from domain.ports import IdentityWriter
+from domain.subscriptions import Subscription, Target
+from service.bootstrap.clerk import proxy_for
+from service.change_settings import PushTo
+from service.extras import extra
+from service.settings import Settings
+from service.targets import BROKER, SVIX_PAUSES, WRITE_BACK, published, pushed, written_back
+
+
+async def targets_of(
+    stack: AsyncExitStack, settings: Settings, clerk: IdentityWriter
+) -> Sequence[tuple[Subscription, Target]]:
+    """Opened now, and closed with the stack. Nothing is connected to yet."""
+    targets = [await _push(stack, settings, endpoint) for endpoint in settings.changes_push]
+    if settings.changes_broker_url is not None:
+        with extra("broker", "Publishing to a broker"):
+            publisher = await stack.enter_async_context(
+                broker_publisher(
+                    settings.changes_broker_url.get_secret_value(), settings.changes_broker_topic
+                )
+            )
+        targets.append((BROKER, published(publisher.publish)))
+    if settings.changes_write_back is not None:
+        targets.append((WRITE_BACK, written_back(clerk, settings.write_back_key)))
+    return targets
+
+
+async def _push(
+    stack: AsyncExitStack, settings: Settings, to: PushTo
+) -> tuple[Subscription, Target]:
+    with extra("push", "Pushing to an endpoint"):
+        from adapters.push.endpoint import PushEndpoint, push_client  # noqa: PLC0415 - heavy
+    client = await stack.enter_async_context(
+        push_client(
+            read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
+            allow_private=settings.changes_push_private,
+            proxy=proxy_for(settings, to.url),
+        )
+    )
+    secrets = [secret.get_secret_value() for secret in to.secrets]
+    return to.subscription(SVIX_PAUSES), pushed(PushEndpoint(client, to.url, secrets).post)
