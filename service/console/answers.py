@@ -81,10 +81,6 @@ class ConsoleRoute(APIRoute):
                 response = _message(request, refused)
             except SyncError as error:
                 response = _message(request, _refusal(error))
-            except HTTPException as error:
-                if error.status_code != 413:
-                    raise
-                response = _message(request, Refused(413, "The form is too long", _NOT_DONE))
             for name, text in HEADERS.items():
                 response.headers.setdefault(name, text)
             return response
@@ -120,9 +116,6 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
     return HTMLResponse(room.templates.render("sign_in.html", facts), needed.status, headers)
 
 
-_NOT_DONE = "Nothing was done."
-
-
 def _refusal(error: SyncError) -> Refused:
     """One of our own errors as a page. Raises the error itself where there is none for it."""
     match error:
@@ -136,7 +129,7 @@ def _refusal(error: SyncError) -> Refused:
             words = f"{error.holder} is under way. Nothing was begun; try again when it has ended."
             return Refused(409, "Another run is under way", words)
         case UserUnreadable() | WrongInstance():
-            return Refused(409, _NOT_DONE.rstrip("."), f"{sentence(error.explained)}.")
+            return Refused(409, "Nothing was done", f"{sentence(error.explained)}.")
         case IdentityProviderUnavailable():
             words = f"{sentence(error.explained)}. Nothing was changed."
             return Refused(503, "Clerk gives no usable answer", words)

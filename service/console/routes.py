@@ -4,7 +4,7 @@ from fastapi import APIRouter, Depends
 
 from service.console import audit, deliveries, drift, overview, replay, sign_in, users
 from service.console.answers import AT
-from service.console.visit import MAX_FORM_BYTES, acting, reading
+from service.console.visit import acting, reading
 
 FOR_ANYBODY = (sign_in.router,)
 FOR_OPERATORS = (drift.actions, replay.actions, users.actions)
@@ -20,7 +20,7 @@ FOR_READERS = (
 
 def console_router() -> APIRouter:
     """For `include_router`. It answers 404 while the application has no console."""
-    router = APIRouter(include_in_schema=False, max_body_size=MAX_FORM_BYTES)
+    router = APIRouter(include_in_schema=False)
     for part in FOR_ANYBODY:
         router.include_router(part, prefix=AT)
     for part in FOR_OPERATORS:
