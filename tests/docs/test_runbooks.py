@@ -15,9 +15,12 @@ import asyncpg
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from fastapi import FastAPI
 
 from adapters.postgres.database import Database
 from domain import health
+from domain.changes import Change
+from domain.user import LocalUser
 from scripts.clerk_emulator import (
     ApiFault,
     ClerkEmulator,
@@ -27,7 +30,8 @@ from scripts.clerk_emulator import (
     FaultKind,
     running_emulator,
 )
-from service.app import create_app
+from service.app import create_app, user_sync
+from service.changes import Changes
 from service.log_writer import LogWriter
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import happened, quarantined
@@ -346,6 +350,22 @@ async def test_scaling_out(scene: Scene) -> None:
 
     await eventually(lambda: shows(scene, "event_loop_lag_seconds_count [1-9]"))
     await page.next()
+    all_was_run(page)
+
+
+async def test_a_subscription_is_stuck(scene: Scene, sql: Sql) -> None:
+    changes = Changes()
+
+    @changes.on(name="mail", begin="oldest", pauses=())
+    async def never_succeeds(change: Change, user: LocalUser | None) -> None:
+        raise RuntimeError
+
+    await scene.known()
+    async with user_sync(FastAPI(), settings_for(scene.clerk, scene.store), changes=changes):
+        await eventually(lambda: shows(scene, r'state="parked",subscription="mail"} 1'))
+        page = scene.runbook("a-subscription-is-stuck")
+        await page.next()
+        await page.next()
     all_was_run(page)
 
 
