@@ -1,7 +1,7 @@
 """Subscriptions to changes: the changes that each wants, its deliveries, and its state."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -143,26 +143,25 @@ class SubscriptionStanding:
     fell_behind: bool
 
 
-def made_of(change: Change, standing: SubscriptionStanding, aside: SetAside | None) -> str:
-    """The state of a change in a subscription, in words.
-
-    `aside` is the change of this user that it has set aside: this one, or else one not given up.
-    """
+def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[SetAside]) -> str:
+    """What a subscription made of a change, in words. `asides` are those of the change's user."""
     if change not in standing.wants:
         return "not wanted"
     if change.position == 0:
         return "not read yet"
-    if aside is not None and aside.position == change.position:
-        return _ASIDE[aside.state].format(aside=aside)
+    for aside in asides:
+        if aside.position == change.position:
+            return _ASIDE[aside.state].format(aside=aside)
     if change.position <= standing.begins_after:
         return "before it began"
-    if aside is not None and change.position > aside.position:
-        return f"held back by position {aside.position}"
+    for aside in asides:
+        if aside.state is not AsideState.GIVEN_UP and aside.position < change.position:
+            return f"held back by change {aside.position}"
     return "delivered" if change.position <= standing.position else "not delivered yet"
 
 
 _ASIDE = {
-    AsideState.WAITING: "failed {aside.attempts} times, to be tried again: {aside.error}",
+    AsideState.WAITING: "to be tried again after {aside.attempts} failures: {aside.error}",
     AsideState.PARKED: "parked after {aside.attempts} tries: {aside.error}",
     AsideState.SKIPPING: "to be given up",
     AsideState.GIVEN_UP: "given up",

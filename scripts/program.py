@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from scripts.commands import changes
 from scripts.commands.backfill import backfill
 from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
@@ -84,6 +85,12 @@ ENTRIES: Mapping[str, Entry] = {
     "file": Entry(file, ("file deliveries.jsonl --dry-run",)),
     "export": Entry(export, ("export --since 2d > deliveries.jsonl",)),
     "explain": Entry(explain, ("explain user_2abc", "explain user_2abc --live")),
+    "changes tail": Entry(changes.tail, ("changes tail", "changes tail --follow --json")),
+    "changes list": Entry(changes.list_, ("changes list", "changes list welcome-mail")),
+    "changes retry": Entry(changes.retry, ("changes retry welcome-mail --position 1042",)),
+    "changes skip": Entry(changes.skip, ("changes skip welcome-mail --position 1042",)),
+    "changes rewind": Entry(changes.rewind, ("changes rewind welcome-mail --to oldest",)),
+    "changes remove": Entry(changes.remove, ("changes remove welcome-mail",)),
     "retain": Entry(retain, ("retain --dry-run",)),
     "erase": Entry(erase, ("erase user_2abc --dry-run",)),
     "healthcheck": Entry(healthcheck, ("healthcheck",), _CHECKS),
@@ -99,10 +106,20 @@ def program() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
+    groups = {"changes": changes_group()}
+    app.add_typer(groups["changes"], name="changes")
     for name, entry in ENTRIES.items():
-        app.command(name, epilog=_epilog(entry))(entry.function)
+        group, _, verb = name.rpartition(" ")
+        where = groups[group] if group else app
+        where.command(verb, epilog=_epilog(entry))(entry.function)
     _add_emulator(app)
     return app
+
+
+def changes_group() -> typer.Typer:
+    """The group of commands about changes, still empty."""
+    words = "Look at the changes of users and at the subscriptions to them, and act on them."
+    return typer.Typer(help=words, no_args_is_help=True)
 
 
 def _add_emulator(app: typer.Typer) -> None:

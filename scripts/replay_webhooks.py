@@ -8,6 +8,7 @@ The exit codes are in `scripts/commands/exit_codes.py` and in the help of every 
 import os
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 if not __package__:
@@ -20,6 +21,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 import typer
 
+from scripts.commands import changes
 from scripts.commands.backfill import backfill
 from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
@@ -31,6 +33,15 @@ from scripts.commands.reconcile import reconcile
 from scripts.commands.retention import erase, retain
 
 COMMANDS = (backfill, reconcile, journal, dismiss, file, export, explain, doctor, retain, erase)
+
+CHANGES: Mapping[str, Callable[..., None]] = {
+    "tail": changes.tail,
+    "list": changes.list_,
+    "retry": changes.retry,
+    "skip": changes.skip,
+    "rewind": changes.rewind,
+    "remove": changes.remove,
+}
 
 _TYPERS_USAGE = 2
 
@@ -45,6 +56,10 @@ def command_line() -> typer.Typer:
     )
     for command in COMMANDS:
         app.command()(command)
+    about_changes = typer.Typer(help="Look at changes and their subscriptions, and act on them.")
+    for name, function in CHANGES.items():
+        about_changes.command(name)(function)
+    app.add_typer(about_changes, name="changes")
     return app
 
 

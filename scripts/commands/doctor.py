@@ -15,6 +15,7 @@ from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
 from domain.health import Finding, State
 from domain.instance import recall
+from domain.subscription_health import changes
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
@@ -93,6 +94,7 @@ async def _of_webhooks(settings: Settings, available: Operations) -> list[Findin
         health.webhooks(silent, expected=expected),
         *([await polling.look()] if polling else []),
         health.drift(await load_sweep(store.checkpoints)),
+        changes(await store.desk.standings()),
     ]
 
 

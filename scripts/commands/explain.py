@@ -9,6 +9,7 @@ import typer
 
 from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, TimelineEvent, beside, standing, timeline
+from domain.subscriptions import made_of
 from domain.user import LocalUser, User, UserId, parse_user_id
 from scripts.commands.command import AsJson, Command, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
@@ -48,11 +49,39 @@ async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
     run.screen.line(f"{user_id}, our id {record.id}" if isinstance(record, LocalUser) else user_id)
     for event in events:
         _show_event(run, event)
+    await _show_changes(run, user_id)
     run.screen.line(f"Now: {standing(record)}")
     run.screen.record({"user": user_id, "standing": standing(record)})
     for comparison in beside(record, clerks) if live else ():
         _show_comparison(run, comparison)
     return ExitCode.OK
+
+
+async def _show_changes(run: Run, user_id: UserId) -> None:
+    """Each change of the user, and what every subscription made of it."""
+    store = run.operations.store
+    changes = await store.changes.history(user_id)
+    standings = await store.desk.standings() if changes else ()
+    asides = await store.desk.aside_of(user_id) if changes else {}
+    for change in changes:
+        fields = f" {', '.join(change.changed)}" if change.changed else ""
+        number = f" {change.position}" if change.position else ""
+        run.screen.line(
+            f"{_time(change.recorded_at)}  change{number}: {change.kind}{fields} by {change.source}"
+        )
+        made = {one.name: made_of(change, one, asides.get(one.name, ())) for one in standings}
+        for name, words in made.items():
+            run.screen.line(f"    {name}: {words}")
+        run.screen.record(
+            {
+                "change": change.kind,
+                "position": change.position,
+                "changed": change.changed,
+                "source": change.source,
+                "recorded_at": change.recorded_at,
+                "subscriptions": made,
+            }
+        )
 
 
 async def found_user(run: Run, unverified: str) -> UserId:

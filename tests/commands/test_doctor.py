@@ -43,6 +43,7 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "quarantine",
         "webhooks",
         "drift",
+        "changes",
         "signing_keys",
         "clerk",
         "instance",

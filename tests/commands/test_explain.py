@@ -97,7 +97,8 @@ async def test_a_whole_history_is_shown_in_order(
     await happened(database, "user.created", svix_id="msg_1")
     await quarantined(database, b"{}", svix_id="msg_3")
     await happened(database, "user.deleted", svix_id="msg_4")
-    told = (await operator.run("explain", ADA, "--json")).records
+    records = (await operator.run("explain", ADA, "--json")).records
+    told = [one for one in records if "change" not in one]
     assert [(one.get("svix_id"), one.get("words", "").split(":")[0]) for one in told] == [
         ("msg_2", "created"),
         ("msg_1", "stale"),

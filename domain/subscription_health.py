@@ -1,0 +1,38 @@
+"""Whether the subscriptions to changes are well."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from domain.health import Finding, State
+from domain.subscriptions import SubscriptionStanding
+from domain.words import count_of, span
+
+BEHIND_FOR_LONG = timedelta(minutes=5)
+"""A subscription whose next change is older than this is behind."""
+
+
+def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
+    """How the subscriptions stand; of several troubles the worst."""
+    for one in standings:
+        if one.fell_behind:
+            words = f"the subscription {one.name} fell behind: its next changes are no longer kept"
+            advice = f"run: clerk-user-sync changes rewind {one.name} --to oldest (or now)"
+            return _finding(State.BAD, words, advice)
+    if parked := sum(one.parked for one in standings):
+        names = ", ".join(one.name for one in standings if one.parked)
+        words = f"{count_of(parked, 'change')} could not be delivered: {names}"
+        return _finding(State.WARN, words, "run: clerk-user-sync changes list, then retry or skip")
+    for one in standings:
+        late = timedelta(seconds=one.behind_seconds)
+        if late > BEHIND_FOR_LONG:
+            runs = "is run by nobody" if one.holder is None else "is slow"
+            words = (
+                f"the subscription {one.name} {runs}: {one.behind:,} changes behind, {span(late)}"
+            )
+            return _finding(State.WARN, words, "look at the process that runs it")
+    words = f"{count_of(len(standings), 'subscription')} to changes, none in trouble"
+    return _finding(State.OK, words, "")
+
+
+def _finding(state: State, words: str, advice: str) -> Finding:
+    return Finding(about="changes", state=state, words=words, advice=advice)

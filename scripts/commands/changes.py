@@ -1,0 +1,277 @@
+"""`changes`: look at the log of changes and at its subscriptions, and act on what is set aside."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from domain.change_log import LogEnds
+from domain.changes import Change
+from domain.errors import FellBehind
+from domain.subscriptions import SetAside, SubscriptionStanding
+from domain.words import count_of, span
+from scripts.commands.command import AsJson, Command, DryRun, Run
+from scripts.commands.exit_codes import ExitCode, Refusal
+
+SHOWN_AT_ONCE = 1000
+ASKED_EVERY = 0.5
+"""Seconds between two looks at the log with `--follow`."""
+
+Name = Annotated[str, typer.Argument(help="The subscription's name.")]
+Position = Annotated[
+    int | None, typer.Option("--position", min=1, help="This change alone; default: all parked.")
+]
+
+
+def tail(
+    *,
+    after: Annotated[
+        int | None, typer.Option("--after", min=0, help="Begin behind this position.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the newest changes: the names of what changed, and no value."""
+    command = _looking("changes tail", as_json=as_json)
+    command(partial(_tail, after=after, follow=follow))
+
+
+def list_(
+    name: Annotated[str | None, typer.Argument(help="Show what this one has set aside.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Show every subscription, or what one of them has set aside."""
+    command = _looking("changes list", as_json=as_json)
+    command(partial(_list, name=name))
+
+
+def retry(
+    name: Name, *, position: Position = None, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Try parked changes again, from the first try."""
+    options = {"position": position}
+    command = _acting("retry", name, options, dry_run=dry_run, as_json=as_json)
+    command(partial(_retry, name=name, position=position))
+
+
+def skip(
+    name: Name, *, position: Position = None, dry_run: DryRun = False, as_json: AsJson = False
+) -> None:
+    """Give up parked changes: they are not delivered, and the user's later ones are."""
+    options = {"position": position}
+    command = _acting("skip", name, options, dry_run=dry_run, as_json=as_json)
+    command(partial(_skip, name=name, position=position))
+
+
+def rewind(
+    name: Name,
+    *,
+    to: Annotated[
+        str, typer.Option("--to", help="`oldest`, `now`, or a position: it goes on behind it.")
+    ],
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a subscription go on from another place, back or ahead."""
+    command = _acting("rewind", name, {"to": to}, dry_run=dry_run, as_json=as_json)
+    command(partial(_rewind, name=name, to=to))
+
+
+def remove(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Forget a subscription that nobody runs any more, and what it has set aside."""
+    command = _acting("remove", name, {}, dry_run=dry_run, as_json=as_json)
+    command(partial(_remove, name=name))
+
+
+def _looking(name: str, *, as_json: bool) -> Command:
+    return Command(
+        name=name,
+        if_stopped="It changes no subscription.",
+        as_json=as_json,
+        exclusive=False,
+        counted=False,
+    )
+
+
+def _acting(
+    verb: str, target: str, options: Mapping[str, Any], *, dry_run: bool, as_json: bool
+) -> Command:
+    return Command(
+        name=f"changes {verb}",
+        action=f"changes {verb}",
+        target=target,
+        options=options,
+        if_stopped="It is done or not; run the same command again to be sure.",
+        dry_run=dry_run,
+        as_json=as_json,
+        exclusive=False,
+        counted=False,
+    )
+
+
+async def _tail(run: Run, *, after: int | None, follow: bool) -> ExitCode:
+    log = run.operations.store.changes
+    newest = await log.number()
+    position = max(newest - 20, 0) if after is None else after
+    if after is None:
+        position = max(position, (await log.ends()).oldest - 1, 0)
+    while True:
+        try:
+            changes = await log.after(position, SHOWN_AT_ONCE)
+        except FellBehind:
+            oldest = (await log.ends()).oldest
+            words = f"Changes up to {oldest - 1} are no longer kept: --after {oldest - 1}"
+            raise Refusal(ExitCode.BAD_DATA, words) from None
+        for change in changes:
+            _show_change(run, change)
+            position = change.position
+        if not changes and not follow:
+            return ExitCode.OK
+        if not changes:
+            await asyncio.sleep(ASKED_EVERY)
+            await log.number()
+
+
+async def _list(run: Run, *, name: str | None) -> ExitCode:
+    desk = run.operations.store.desk
+    if name is not None:
+        await _known(run, name)
+        for aside in await desk.set_aside(name, SHOWN_AT_ONCE):
+            _show_aside(run, name, aside)
+        return ExitCode.OK
+    standings = await desk.standings()
+    for one in standings:
+        run.screen.record(_as_record(one))
+    run.screen.wide_table(_table(standings))
+    return ExitCode.OK
+
+
+async def _retry(run: Run, *, name: str, position: int | None) -> ExitCode:
+    await _known(run, name)
+    number = await _affected(run, name, position)
+    if not run.dry_run:
+        number = await run.operations.store.desk.retry(name, position)
+    return _said(run, f"{count_of(number, 'change')} to be tried again", number)
+
+
+async def _skip(run: Run, *, name: str, position: int | None) -> ExitCode:
+    await _known(run, name)
+    number = await _affected(run, name, position)
+    if not run.dry_run:
+        number = await run.operations.store.desk.skip(name, position)
+    return _said(run, f"{count_of(number, 'change')} to be given up", number)
+
+
+async def _rewind(run: Run, *, name: str, to: str) -> ExitCode:
+    standing = await _known(run, name)
+    await run.operations.store.changes.number()
+    position = _place(to, await run.operations.store.changes.ends())
+    if not run.dry_run:
+        await run.operations.store.desk.rewind(name, position)
+    return _said(run, f"{name} goes on behind {position}; it was at {standing.position}", position)
+
+
+async def _remove(run: Run, *, name: str) -> ExitCode:
+    standing = await _known(run, name)
+    if standing.holder is not None:
+        raise Refusal(
+            ExitCode.ALREADY_RUNNING, f"{name} is run by {standing.holder}: stop it first"
+        )
+    if not run.dry_run:
+        await run.operations.store.desk.remove(name)
+    return _said(run, f"{name} is forgotten", 1)
+
+
+async def _known(run: Run, name: str) -> SubscriptionStanding:
+    standings = await run.operations.store.desk.standings()
+    for one in standings:
+        if one.name == name:
+            return one
+    names = ", ".join(one.name for one in standings) or "none"
+    raise Refusal(ExitCode.BAD_DATA, f"There is no subscription {name!r}. There are: {names}")
+
+
+async def _affected(run: Run, name: str, position: int | None) -> int:
+    asides = await run.operations.store.desk.set_aside(name, SHOWN_AT_ONCE)
+    return sum(
+        one.position == position or (position is None and one.state == "parked") for one in asides
+    )
+
+
+def _place(to: str, ends: LogEnds) -> int:
+    if to == "now":
+        return ends.newest
+    if to == "oldest":
+        return max(ends.oldest - 1, 0)
+    if not to.isascii() or not to.isdigit():
+        raise Refusal(ExitCode.USAGE, f"--to {to!r}: give oldest, now or a position")
+    position = int(to)
+    if not max(ends.oldest - 1, 0) <= position <= ends.newest:
+        words = (
+            f"Changes {ends.oldest} to {ends.newest} are kept: --to {position} is not among them"
+        )
+        raise Refusal(ExitCode.BAD_DATA, words)
+    return position
+
+
+def _said(run: Run, words: str, number: int) -> ExitCode:
+    run.facts["number"] = number
+    run.screen.line(f"{words} (dry run: nothing was written)" if run.dry_run else words)
+    run.screen.record({"command": run.name, "dry_run": run.dry_run, "number": number})
+    return ExitCode.OK
+
+
+def _show_change(run: Run, change: Change) -> None:
+    fields = f" {', '.join(change.changed)}" if change.changed else ""
+    run.screen.line(
+        f"{change.position:>8}  {change.recorded_at.isoformat(timespec='milliseconds')}  "
+        f"{change.clerk_id} {change.kind}{fields} by {change.source}"
+    )
+    run.screen.record({name: getattr(change, name) for name in Change.__slots__})
+
+
+def _show_aside(run: Run, name: str, aside: SetAside) -> None:
+    due = f", due in {span(timedelta(seconds=aside.pause))}" if aside.pause > 0 else ""
+    is_waiting = aside.state == "waiting"
+    run.screen.line(
+        f"{aside.position:>8}  {aside.clerk_id}  {aside.state}{due if is_waiting else ''}, "
+        f"{count_of(aside.attempts, 'failure')}: {aside.error or 'in hand'}"
+    )
+    record = {field: getattr(aside, field) for field in SetAside.__slots__}
+    run.screen.record({"subscription": name, **record})
+
+
+def _as_record(one: SubscriptionStanding) -> dict[str, Any]:
+    columns = {field: getattr(one, field) for field in SubscriptionStanding.__slots__}
+    wants = columns.pop("wants")
+    return {
+        **columns,
+        "kinds": sorted(wants.kinds),
+        "sources": sorted(wants.sources),
+        "fields": sorted(wants.fields),
+    }
+
+
+def _table(standings: Any) -> Table:
+    columns = ("subscription", "position", "behind", "waiting", "parked", "given up", "run by")
+    table = Table(*columns, title="subscriptions", title_justify="left")
+    for one in standings:
+        behind = f"{one.behind:,}"
+        if one.behind:
+            behind += f", {span(timedelta(seconds=one.behind_seconds))}"
+        table.add_row(
+            one.name,
+            f"{one.position:,}",
+            "no longer kept" if one.fell_behind else behind,
+            f"{one.waiting:,}",
+            f"{one.parked:,}",
+            f"{one.given_up:,}",
+            escape(one.holder or "nobody"),
+        )
+    return table

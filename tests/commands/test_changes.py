@@ -1,0 +1,235 @@
+"""`changes`: what an operator sees of changes and their subscriptions, and does about them."""
+
+from datetime import timedelta
+
+import pytest
+
+from adapters.postgres.changes import PostgresChangeLog
+from adapters.postgres.database import Database
+from adapters.postgres.subscriptions import PostgresSubscriptions
+from adapters.postgres.users import PostgresUserRepository
+from domain.change_log import Progress
+from domain.changes import Kind
+from domain.health import State
+from domain.subscription_health import changes as judged
+from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
+from tests.commands.arrivals import Sql
+from tests.commands.commands import Operator
+from tests.people import at, deleted, new_id, observed, user
+
+MAIL = Subscription(name="mail", begin="oldest")
+
+
+class Scene:
+    """Two users; the first one's first change could not be delivered."""
+
+    def __init__(self, database: Database) -> None:
+        self.users = PostgresUserRepository(database)
+        self.log = PostgresChangeLog(database)
+        self.store = PostgresSubscriptions(database)
+        self.ada, self.bob = new_id(), new_id()
+
+    async def prepare(self) -> None:
+        await self.users.sync(observed(user(self.ada, updated=1)))
+        await self.users.sync(observed(user(self.bob, updated=1)))
+        await self.users.sync(observed(user(self.ada, updated=2, email="private@x.io")))
+        await self.users.sync(observed(deleted(self.bob)))
+        await self.store.declare(MAIL)
+        await self.store.take("mail", "us", 60)
+        await self.save(
+            SetAside(
+                position=1,
+                clerk_id=self.ada,
+                state=AsideState.PARKED,
+                attempts=8,
+                error="SMTPServerDisconnected at smtplib.py:398",
+            )
+        )
+
+    async def save(self, *aside: SetAside, given_up: bool = False) -> None:
+        progress = Progress(
+            position=3, read=3, aside=() if given_up else aside, given_up=aside if given_up else ()
+        )
+        assert await self.store.save("mail", "us", progress, 60)
+
+    async def states(self) -> list[tuple[int, str]]:
+        return [(one.position, one.state.value) for one in await self.store.set_aside("mail", 9)]
+
+
+@pytest.fixture
+async def scene(database: Database) -> Scene:
+    scene = Scene(database)
+    await scene.prepare()
+    return scene
+
+
+async def test_tail_prints_the_newest_changes_and_no_value(
+    scene: Scene, operator: Operator
+) -> None:
+    ended = await operator.run("changes", "tail")
+    assert ended.code == 0
+    assert f"{scene.ada} updated email, first_name by jit" in ended.said
+    assert "private@x.io" not in ended.said
+    ended = await operator.run("changes", "tail", "--after", "2", "--json")
+    assert [one["position"] for one in ended.records] == [3, 4]
+
+
+async def test_tail_says_what_is_no_longer_kept(scene: Scene, operator: Operator, sql: Sql) -> None:
+    await sql.execute("delete from user_changes where position < 3")
+    ended = await operator.run("changes", "tail", "--after", "0")
+    assert (ended.code, "--after 2" in ended.err) == (65, True)
+    assert (await operator.run("changes", "tail")).code == 0
+    assert scene.ada
+
+
+async def test_list_shows_each_subscription_and_what_one_has_set_aside(
+    scene: Scene, operator: Operator
+) -> None:
+    [one] = (await operator.run("changes", "list", "--json")).records
+    assert (one["name"], one["position"], one["behind"], one["parked"], one["holder"]) == (
+        "mail",
+        3,
+        1,
+        1,
+        "us",
+    )
+    said = (await operator.run("changes", "list", "mail")).said
+    assert f"1 {scene.ada} parked, 8 failures: SMTPServerDisconnected at smtplib.py:398" in said
+    assert "mail" in (await operator.run("changes", "list")).said
+
+
+async def test_retry_tries_again_and_is_on_the_audit_trail(
+    scene: Scene, operator: Operator, sql: Sql
+) -> None:
+    dry = await operator.run("changes", "retry", "mail", "--dry-run")
+    assert "1 change to be tried again (dry run" in dry.said
+    assert await scene.states() == [(1, "parked")]
+    assert (await operator.run("changes", "retry", "mail")).code == 0
+    assert await scene.states() == [(1, "waiting")]
+    row = await sql.fetchrow("select action, target, result from operator_actions")
+    assert row is not None
+    assert tuple(row) == ("changes retry", "mail", "done")
+
+
+async def test_skip_gives_up_one_change(scene: Scene, operator: Operator) -> None:
+    ended = await operator.run("changes", "skip", "mail", "--position", "1", "--json")
+    assert ended.records[-1]["number"] == 1
+    assert await scene.states() == [(1, "skipping")]
+
+
+@pytest.mark.parametrize(("to", "position"), [("oldest", 0), ("now", 4), ("2", 2)])
+async def test_rewind_goes_on_from_another_place(
+    scene: Scene, operator: Operator, to: str, position: int
+) -> None:
+    assert (await operator.run("changes", "rewind", "mail", "--to", to)).code == 0
+    assert await scene.store.take("mail", "another", 60) == position
+
+
+@pytest.mark.parametrize(("to", "code"), [("yesterday", 64), ("5", 65), ("-1", 64)])
+async def test_rewind_refuses_a_place_that_is_none(
+    scene: Scene, operator: Operator, to: str, code: int
+) -> None:
+    ended = await operator.run("changes", "rewind", "mail", "--to", to)
+    assert (ended.code, "--to" in ended.err) == (code, True)
+    assert await scene.states() == [(1, "parked")]
+
+
+async def test_remove_forgets_what_nobody_runs(scene: Scene, operator: Operator) -> None:
+    ended = await operator.run("changes", "remove", "mail")
+    assert (ended.code, "is run by us" in ended.err) == (75, True)
+    await scene.store.release("mail", "us")
+    assert (await operator.run("changes", "remove", "mail")).code == 0
+    assert not await scene.store.standings()
+
+
+async def test_a_subscription_that_is_not_there_is_named_with_those_that_are(
+    scene: Scene, operator: Operator
+) -> None:
+    ended = await operator.run("changes", "retry", "post")
+    assert (ended.code, "'post'. There are: mail" in ended.err) == (65, True)
+    assert scene.ada
+
+
+async def test_explain_tells_what_each_subscription_made_of_each_change(
+    scene: Scene, operator: Operator
+) -> None:
+    only_deletions = Wants(kinds=frozenset({Kind.DELETED}))
+    await scene.store.declare(Subscription(name="purge", begin="oldest", wants=only_deletions))
+    await scene.users.sync(observed(user(scene.ada, updated=3)))
+    await scene.log.number()
+    records = (await operator.run("explain", scene.ada, "--json")).records
+    told = [one["subscriptions"] for one in records if "change" in one]
+    assert told == [
+        {
+            "mail": "parked after 8 tries: SMTPServerDisconnected at smtplib.py:398",
+            "purge": "not wanted",
+        },
+        {"mail": "held back by change 1", "purge": "not wanted"},
+        {"mail": "held back by change 1", "purge": "not wanted"},
+    ]
+    records = (await operator.run("explain", scene.bob, "--json")).records
+    told = [one["subscriptions"] for one in records if "change" in one]
+    assert told == [
+        {"mail": "delivered", "purge": "not wanted"},
+        {"mail": "not delivered yet", "purge": "not delivered yet"},
+    ]
+    assert "mail: parked after 8 tries" in (await operator.run("explain", scene.ada)).said
+
+
+async def test_explain_calls_what_was_given_up_by_its_name(
+    scene: Scene, operator: Operator
+) -> None:
+    await operator.run("changes", "skip", "mail")
+    [aside] = await scene.store.set_aside("mail", 9)
+    await scene.save(aside, given_up=True)
+    said = (await operator.run("explain", scene.ada)).said
+    assert "mail: given up" in said
+    assert "mail: to be tried again after 0 failures" in said
+
+
+async def test_doctor_names_what_is_parked(scene: Scene, operator: Operator) -> None:
+    records = (await operator.run("doctor", "--json")).records
+    [found] = [one for one in records if one["about"] == "changes"]
+    assert found["state"] == "warn"
+    assert found["words"] == "1 change could not be delivered: mail"
+    assert scene.ada
+
+
+def standing(**fields: object) -> SubscriptionStanding:
+    usual: dict[str, object] = {
+        "name": "mail",
+        "wants": Wants(),
+        "position": 1,
+        "begins_after": 0,
+        "holder": "us",
+        "behind": 0,
+        "behind_seconds": 0.0,
+        "waiting": 0,
+        "parked": 0,
+        "given_up": 0,
+        "moved_at": at(0),
+        "fell_behind": False,
+    }
+    return SubscriptionStanding(**{**usual, **fields})  # type: ignore[arg-type]
+
+
+LATE = timedelta(minutes=6).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("stands", "state", "words"),
+    [
+        ({}, State.OK, "1 subscription to changes, none in trouble"),
+        ({"fell_behind": True}, State.BAD, "no longer kept"),
+        ({"behind": 7, "behind_seconds": LATE}, State.WARN, "is slow: 7 changes behind, 6 min"),
+        ({"behind": 7, "behind_seconds": LATE, "holder": None}, State.WARN, "is run by nobody"),
+    ],
+)
+def test_subscriptions_are_judged(stands: dict[str, object], state: State, words: str) -> None:
+    found = judged([standing(**stands)])
+    assert (found.state, words in found.words) == (state, True)
+
+
+def test_of_several_troubles_the_worst_is_told() -> None:
+    found = judged([standing(parked=3), standing(name="post", fell_behind=True)])
+    assert (found.state, "post" in found.words) == (State.BAD, True)
