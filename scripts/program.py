@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -40,9 +40,21 @@ def work() -> None:
     raise typer.Exit(service.main(["work"]))
 
 
-def migrate() -> None:
+def migrate(
+    which: Annotated[
+        Literal["missing", "all"],
+        typer.Argument(help="What --sql prints: the missing statements, or all for a new database"),
+    ] = "missing",
+    *,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL instead of running it, and change nothing")
+    ] = False,
+) -> None:
     """Bring the schema to this release's version. It needs only the settings of the database."""
-    raise typer.Exit(service.main(["migrate"]))
+    if which == "all" and not sql:
+        raise typer.BadParameter("only with --sql")
+    printed = {"missing": ["--sql"], "all": ["--sql", "all"]}[which]
+    raise typer.Exit(service.main(["migrate", *(printed if sql else [])]))
 
 
 def healthcheck() -> None:
@@ -62,7 +74,11 @@ class Entry:
 ENTRIES: Mapping[str, Entry] = {
     "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _SERVES),
     "work": Entry(work, ("work  # with CHANGE_HANDLERS=shop.handlers:changes",), _STARTS),
-    "migrate": Entry(migrate, ("migrate  # with DATABASE_URL, once per release",), _STARTS),
+    "migrate": Entry(
+        migrate,
+        ("migrate  # with DATABASE_URL, once per release", "migrate --sql", "migrate --sql all"),
+        _STARTS,
+    ),
     "doctor": Entry(doctor, ("doctor", "doctor --json"), (*_CHECKS, ExitCode.INTERRUPTED)),
     "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),
     "reconcile": Entry(

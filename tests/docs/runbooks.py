@@ -1,4 +1,4 @@
-"""A page of docs/operating/, its commands run as they stand there.
+"""A page of docs/operating/ or docs/guides/, its commands run as they stand there.
 
 A block of `sh` is run whole. A block of `text` after it is what one sees: each of its lines is in the
 output, where `…` stands for anything on that line.
@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OPERATING = ROOT / "docs" / "operating"
+GUIDES = ROOT / "docs" / "guides"
 PATIENCE = 120.0
 
 _COMMAND = f"""#!{sys.executable}
@@ -41,10 +42,11 @@ class Runbook:
     name: str
     environment: Mapping[str, str]
     directory: Path
+    folder: Path = OPERATING
     blocks: list[Block] = field(init=False)
 
     def __post_init__(self) -> None:
-        text = (OPERATING / f"{self.name}.md").read_text()
+        text = (self.folder / f"{self.name}.md").read_text()
         self.blocks = [
             Block(commands, seen.splitlines()) for commands, seen in _BLOCKS.findall(text)
         ]

@@ -82,7 +82,11 @@ async def test_migrate_needs_the_database_alone(
         migrated = await asyncio.to_thread(
             installed.run, installed.command, "migrate", cwd=tmp_path, DATABASE_URL=url
         )
+        printed = await asyncio.to_thread(
+            installed.run, installed.command, "migrate", "--sql", cwd=tmp_path, DATABASE_URL=url
+        )
     assert (migrated.returncode, migrated.stdout) == (0, "The schema is at head.\n")
+    assert (printed.returncode, printed.stdout) == (0, "-- The schema is at head.\n")
 
 
 def test_healthcheck_answers_1_where_nothing_listens(installed: Installed, tmp_path: Path) -> None:
