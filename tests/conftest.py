@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Every HTTP client loads the certificate authorities. The system's whole list took a fifth of
     # the time of all tests, so they load a list of one.
     os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "data" / "authority.pem")
-    # A proxy of the developer's is not asked for what the tests start on this machine.
+    # A developer's proxy is not used for servers that the tests start on this machine.
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         os.environ.pop(name, None)
         os.environ.pop(name.upper(), None)

@@ -24,7 +24,7 @@ def new_id() -> UserId:
 def user(
     user_id: UserId, *, updated: float = 0, seen: float | None = None, **contents: Any
 ) -> User:
-    """Each version has contents of its own, unless they are given."""
+    """Each version has other contents, unless they are given."""
     named = {"first_name": f"Ada {updated}"} if updated else {}
     return User(
         clerk_id=user_id,

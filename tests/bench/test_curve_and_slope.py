@@ -1,4 +1,4 @@
-"""What the benchmark draws and computes, apart from what it measures."""
+"""The drawings and computations of the benchmark."""
 
 from xml.etree import ElementTree as ET
 

@@ -1,4 +1,4 @@
-"""Deliveries that arrived some time ago, and what the journal says of them."""
+"""Deliveries that arrived some time ago, and their journal entries."""
 
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 
 async def happened(database: Database, name: str, *, svix_id: str = "msg_1") -> None:
-    """A recorded delivery came in and was applied."""
+    """A recorded delivery arrived and was applied."""
     delivery = read_delivery(
         webhook_bytes(name),
         svix_id=svix_id,
@@ -31,7 +31,7 @@ async def happened(database: Database, name: str, *, svix_id: str = "msg_1") -> 
 async def quarantined(
     database: Database, body: bytes, *, svix_id: str = "msg_q", clerk_id: str | None = ADA
 ) -> None:
-    """A delivery came in and could not be read by the code of that day."""
+    """A delivery arrived that the code of that time could not read."""
     poison = UnreadableDelivery(
         svix_id=svix_id,
         body=body,

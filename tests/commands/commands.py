@@ -40,7 +40,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Operator:
-    """Somebody with a shell and these settings."""
+    """An operator with a shell and these settings."""
 
     environment: Mapping[str, str | None]
 
@@ -54,7 +54,7 @@ class Operator:
     async def outcomes(
         self, *arguments: str, stdin: bytes = b"", **settings: str | None
     ) -> dict[str, int]:
-        """The outcomes that came at all, of a command that counts."""
+        """The outcomes with a count greater than 0."""
         ended = await self.run(*arguments, "--json", stdin=stdin, **settings)
         counts = {**ended.records[-1]["outcomes"], **ended.records[-1]}
         return {name: count for name, count in counts.items() if name in WORDS and count}

@@ -20,7 +20,7 @@ from tests.running import settings_for
 
 @pytest.fixture
 async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """A Clerk instance of the test's own, without users."""
+    """A new Clerk instance without users."""
     config = EmulatorConfig(rate_limit=None)
     async with running_emulator(config, signing_key=signing_key) as clerk:
         yield clerk

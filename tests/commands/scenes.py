@@ -20,7 +20,7 @@ from tests.e2e.truth import differences
 
 
 class TableInTheMiddle(UserTable):
-    """The real table, for tests that let something happen just before it is read."""
+    """The real table, which calls a test's function just before it is read."""
 
     def __init__(self, table: UserTable) -> None:
         self.table = table
@@ -35,7 +35,7 @@ class TableInTheMiddle(UserTable):
 
 
 class UsersInTheMiddle(UserRepository):
-    """The real repository, for tests that let something happen just before it is written."""
+    """The real repository, which calls a test's function just before it is written."""
 
     def __init__(self, users: UserRepository) -> None:
         self.users = users
@@ -85,7 +85,7 @@ def reconcile_of(available: Operations, **changes: Any) -> Reconciling:
 
 
 async def run_backfill(available: Operations) -> list[str]:
-    """What became of every user."""
+    """The state of every user."""
     outcomes: list[str] = []
     await backfill_of(available).run(lambda page, _: outcomes.extend(page))
     return outcomes
@@ -96,13 +96,13 @@ def ids_of(clerk: ClerkEmulator) -> list[str]:
 
 
 async def drift(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]") -> dict[str, Any]:
-    """Everything on which the two sides disagree, found without our own code."""
+    """All differences between both sides, found without our own code."""
     here = {row["clerk_id"] for row in await sql.fetch("select clerk_id from users")}
     return await differences(clerk, sql, here | set(ids_of(clerk)))
 
 
 async def contents(sql: "asyncpg.Connection[Any]") -> list[Any]:
-    """Every row, whole, but for when the same contents were last seen again."""
+    """Every row with all columns, except the time at which the same contents were last seen."""
     return [
         {name: value for name, value in row.items() if name != "observed_at"}
         for row in await sql.fetch("select * from users order by clerk_id")
@@ -110,7 +110,7 @@ async def contents(sql: "asyncpg.Connection[Any]") -> list[Any]:
 
 
 async def versions(sql: "asyncpg.Connection[Any]") -> set[Any]:
-    """Of every row, the transaction that wrote it: not the slightest write goes unnoticed."""
+    """The transaction that wrote each row, which shows every write."""
     return set(map(tuple, await sql.fetch("select clerk_id, xmin from users")))
 
 

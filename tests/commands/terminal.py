@@ -1,4 +1,4 @@
-"""The command line as an operator has it: a process, its exit code and its output."""
+"""The command line as an operator uses it: a process, its exit code and its output."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""All users of the instance, whatever the table was like and however often the run was ended."""
+"""All users are copied, from any state of the table and after any number of interruptions."""
 
 import signal
 from dataclasses import replace
@@ -31,11 +31,11 @@ PAGES = 3
 
 
 class Interrupted(Exception):
-    """Stands for whatever ends a run."""
+    """An error that ends a run."""
 
 
 class EndsAfter(UsersInTheMiddle):
-    """Writes as many pages as it is told, and then fails before or after the next is committed."""
+    """Writes a number of pages, and then fails before or after the next commit."""
 
     def __init__(self, available: Operations, pages: int, *, committed: bool) -> None:
         super().__init__(available.store.users)
@@ -224,7 +224,7 @@ async def test_nothing_is_read_of_another_instance(
 async def test_ctrl_c_saves_and_ends_with_130(
     clerk: ClerkEmulator, terminal: Terminal, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    """Clerk keeps the third page to itself, so that the run cannot come to its end before."""
+    """Clerk holds the third page back, so that the run cannot end before."""
     clerk.create_users(USERS)
     clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUserList", times=PAGES - 1))
     clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUserList"))

@@ -1,4 +1,4 @@
-"""`| head`: a reader who has enough is no mistake. A disk that is full is one to be told of."""
+"""`| head`: a reader that stops early is not an error; a full disk is."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 async def headed(terminal: Terminal, command: str, lines: int = 1) -> tuple[int, bytes]:
-    """The command's own exit code, and what it said on stderr, when so much is read of it."""
+    """The command's exit code and its stderr, if only this many bytes of its output are read."""
     return await asyncio.to_thread(_headed, terminal, command, lines)
 
 

@@ -1,4 +1,4 @@
-"""How commands begin, what they print, and how they end."""
+"""How commands start, what they print, and how they end."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ ALONE = ["backfill", "reconcile", "journal", "file", "retain", "erase"]
 
 @pytest.fixture
 def operator(clerk: ClerkEmulator, store_url: str) -> Operator:
-    """Somebody with the settings of this instance."""
+    """An operator with the settings of this instance."""
     settings = {"DATABASE_URL": store_url, "CLERK_RATE_LIMIT": "100000"}
     return Operator({**clerk.config.environment(), **settings})
 

@@ -1,4 +1,4 @@
-"""More than a thousand replays: a person is asked, and where there is none `--yes` is needed."""
+"""More than a thousand replays need consent at the terminal, or `--yes` without one."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def lines(number: int) -> bytes:
 
 @pytest.fixture
 async def many(sql: "asyncpg.Connection[Any]") -> int:
-    """More than are replayed unasked; without bodies, so that it takes no time."""
+    """More than are replayed without consent; without bodies, so that it is fast."""
     await sql.execute(DELIVERIES, ASKED_ABOVE + 1)
     return ASKED_ABOVE + 1
 
@@ -121,7 +121,7 @@ async def test_at_a_terminal_a_person_is_asked(
 
 
 def _at_a_terminal(operator: Operator, answer: bytes) -> tuple[int, str]:
-    """Types the answer when asked; how it ended, and what the screen showed."""
+    """Type the answer when asked. Returns the exit code, and what the screen showed."""
     child, terminal = pty.fork()
     if child == 0:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERM": "dumb"}
@@ -136,7 +136,7 @@ def _at_a_terminal(operator: Operator, answer: bytes) -> tuple[int, str]:
 
 
 def _read(terminal: int, *, until: bytes | None) -> bytes:
-    """Up to some words, or to the end, which Linux tells by an error."""
+    """Read up to some words, or to the end, which Linux signals by an error."""
     said = b""
     while until is None or until not in said:
         try:

@@ -1,4 +1,4 @@
-"""`doctor`: what is well, what is not, and what to do about it."""
+"""`doctor`: what is wrong, and what to do about it."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from tests.postgres_server import temporary_database
 
 @pytest.fixture
 def healthy(clerk: ClerkEmulator, operator: Operator) -> Operator:
-    """Everything as it should be, the instance's id included."""
+    """An installation without faults, with the instance's id."""
     return Operator({**operator.environment, "CLERK_INSTANCE_ID": clerk.config.instance_id})
 
 

@@ -1,4 +1,4 @@
-"""Whatever ends a run becomes words and an exit code, never a traceback."""
+"""Every end of a run has a text and an exit code, never a traceback."""
 
 import errno
 from collections.abc import Callable

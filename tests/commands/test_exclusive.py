@@ -1,4 +1,4 @@
-"""One run at a time, and what holds it."""
+"""One run at a time, by a lock."""
 
 import asyncio
 import gc
@@ -35,7 +35,7 @@ async def test_it_is_held_by_a_transaction_that_holds_no_vacuum_back(
 async def test_a_server_impatient_with_idle_transactions_lets_it_last(
     exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]", store_url: str
 ) -> None:
-    """For longer than another session, which is idle from then on and ended for it."""
+    """Hold the lock longer than the idle timeout, which ends another session."""
     async with every_session_with(sql, "idle_in_transaction_session_timeout", "2s"):
         other = await asyncpg.connect(store_url)
         async with exclusive.hold("a test's", "me"):
@@ -64,7 +64,7 @@ async def test_a_run_cancelled_while_it_releases_the_lock_leaves_no_session(
         async with exclusive.hold("a test's", "me"):
             ourselves = asyncio.current_task()
             assert ourselves
-            ourselves.cancel()  # which happens at the next wait: for the server to let go
+            ourselves.cancel()  # the cancellation arrives at the next await: the rollback
 
     async def nobody_holds() -> bool:
         return not await sql.fetch(HOLDING)
@@ -74,7 +74,7 @@ async def test_a_run_cancelled_while_it_releases_the_lock_leaves_no_session(
     assert running.cancelled()
     del running
     await eventually(nobody_holds)
-    gc.collect()  # a connection that was left to it is a warning, and so a failure
+    gc.collect()  # a connection left to the garbage collector is a warning, which fails the test
 
 
 async def test_a_deadline_of_the_run_itself_stays_one(exclusive: PostgresExclusive) -> None:

@@ -1,4 +1,4 @@
-"""What people expect of any command line: names they know, words they write, a trail of actions."""
+"""Usual expectations of a command line: known names, readable values, an audit trail."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`explain`: the story of one user, in words an operator understands."""
+"""`explain`: the history of one user, in words."""
 
 from datetime import timedelta
 from typing import Any

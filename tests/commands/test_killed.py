@@ -1,4 +1,4 @@
-"""`kill -9` at every page of a run: when it is asked for, while it is written, before it is noted."""
+"""`kill -9` at every page of a run: while it is fetched, written, and before the cursor is saved."""
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,7 +43,7 @@ where datname = current_database() and application_name = 'clerk-user-sync'
 
 @dataclass(frozen=True)
 class Killing:
-    """Runs a command until it is at some point, and kills it there."""
+    """Runs a command to a point, and kills it there."""
 
     clerk: ClerkEmulator
     terminal: Terminal
@@ -54,7 +54,7 @@ class Killing:
     async def while_asking(
         self, operation: str, answered: int, *, ready: Callable[[], Awaitable[bool]]
     ) -> None:
-        """While it waits for Clerk, who answers only so many times."""
+        """Kill it while it waits for Clerk, which answers only a number of calls."""
         if answered:
             self._fault(FaultKind.SLOW, operation, answered)
         self._fault(FaultKind.HOLD, operation, 1)
@@ -86,7 +86,7 @@ class Killing:
 
 @asynccontextmanager
 async def in_hand(url: str, statement: str, key: str) -> AsyncIterator[None]:
-    """Another writer is at that row, and in the end leaves it as it was."""
+    """Lock that row during the block, and roll back at the end."""
     other: asyncpg.Connection[Any] = await asyncpg.connect(url)
     transaction = other.transaction()
     await transaction.start()
@@ -147,20 +147,20 @@ async def test_a_repair_killed_at_every_page_ends_like_an_uninterrupted_one(
 
 
 async def written(sql: Sql) -> int:
-    """Pages, the last one counted whole."""
+    """The number of pages, including the last one."""
     users: int = await sql.fetchval("select count(*) from users")
     return -(-users // PAGE)
 
 
 async def noted(sql: Sql, people: list[str]) -> int:
-    """Pages behind which the next run begins."""
+    """The number of pages before the saved cursor."""
     query = "select cursor from sync_checkpoints where name = $1"
     cursor: str | None = await sql.fetchval(query, CHECKPOINT)
     return -(-(people.index(cursor) + 1) // PAGE) if cursor else 0
 
 
 async def missing_before(sql: Sql, people: list[str], end: int) -> int:
-    """Those of the first `end` people who have no row."""
+    """The users among the first `end` that have no row."""
     query = "select count(*) from users where clerk_id = any ($1)"
     there: int = await sql.fetchval(query, people[:end])
     return end - there

@@ -1,4 +1,4 @@
-"""People come, change and go, with webhooks and first requests, while the operator makes it right."""
+"""Users are created, changed and deleted while an operator repairs the table."""
 
 import asyncio
 import random
@@ -53,7 +53,7 @@ async def service(
 
 @pytest.fixture
 async def watched(sql: Sql) -> AsyncIterator[Sql]:
-    """The store itself refuses to let a user go back in time, or come back at all."""
+    """A trigger refuses every write that makes a row older, or a tombstone live."""
     await sql.execute(UNWATCH)
     await sql.execute(WATCH)
     yield sql
@@ -62,7 +62,7 @@ async def watched(sql: Sql) -> AsyncIterator[Sql]:
 
 @pytest.fixture
 def unlucky(clerk: ClerkEmulator, service: ServiceProcess, seed: int) -> ClerkEmulator:
-    """Its webhooks come late, twice and in the wrong order; its lists take a while."""
+    """Clerk with late, repeated and disordered webhooks, and with slow lists."""
     clerk.create_users(USERS)
     clerk.sender.plans.from_seed(
         FaultPlan(seed=seed, repeat=0.2, delay=0.4, reorder=0.2, longest_delay=0.5)
@@ -116,7 +116,7 @@ async def amid_traffic(
     chance: random.Random,
     command: Coroutine[Any, Any, Ended],
 ) -> Ended:
-    """Things happen at Clerk until the command has ended; some people come at once."""
+    """Change users at Clerk until the command has ended; some make their first request."""
     people = People(clerk, chance, present=ids_of(clerk))
     running, requests = asyncio.ensure_future(command), []
     while not running.done():

@@ -37,7 +37,7 @@ FULL_EVERY = timedelta(minutes=10)
 
 
 class Replica:
-    """One service that polls every ten seconds."""
+    """A service that polls every ten seconds."""
 
     def __init__(self, here: Scene, exclusive: Exclusive) -> None:
         self._lines = StringIO()
@@ -49,7 +49,7 @@ class Replica:
         self.jobs.start("poll", self._poll)
 
     def compare_in_full(self) -> None:
-        """From now on, within a minute and then every ten."""
+        """The polls from now on: within a minute, and then every ten."""
         self.jobs.start("reconcile", self._compare)
 
     def lines(self, event: str) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ STEPS = st.lists(
 
 
 def step(here: Scene, what: str, which: int) -> None:
-    """Something happens at Clerk. Without a pause several users get the same `updated_at`."""
+    """Change users at Clerk. Without a pause several users get the same `updated_at`."""
     clerk, ids = here.clerk, [user.id for user in here.clerk.users]
     one = ids[which % len(ids)]
     right = clerk.clock
@@ -90,7 +90,7 @@ def step(here: Scene, what: str, which: int) -> None:
 @settings(max_examples=25)
 @given(steps=STEPS)
 def test_whatever_happens_the_table_ends_as_clerk_is(steps: list[tuple[str, int, float]]) -> None:
-    """While it happens, walks are under way: a page takes up to nine seconds."""
+    """The changes happen during polls, of which a page takes up to nine seconds."""
 
     async def life() -> None:
         async with scene(latencies=(0.0, 0.3, 4.5)) as here:

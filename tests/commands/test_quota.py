@@ -67,7 +67,7 @@ async def test_first_requests_and_a_backfill_together_never_exceed_clerks_limit(
 async def _strangers(
     clerk: ClerkEmulator, service: ServiceProcess, meanwhile: "asyncio.Task[Ended]"
 ) -> None:
-    """One first request after the other, as long as something else takes."""
+    """Make first requests, one after the other, until something else has ended."""
     while not meanwhile.done():
         person = clerk.create_user(email_address=[f"{new_id()}@example.com"])["id"]
         assert (await service.me(clerk.session_token(person))).status_code in {200, 503}

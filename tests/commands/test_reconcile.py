@@ -1,4 +1,4 @@
-"""Both sides held against each other, and made to agree only where that is asked for and safe."""
+"""Both sides are compared, and repaired only on request and if it is safe."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""The service repairs the table by itself, one replica at a time."""
+"""The service repairs the table regularly, one replica at a time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The journal forgets bodies first and entries later, and one user's bodies at once."""
+"""Bodies are deleted first and entries later, and one user's bodies at once on request."""
 
 import io
 from contextlib import AbstractAsyncContextManager
@@ -157,7 +157,7 @@ TIMES = 3
 
 
 class Enough(Exception):
-    """Ends a replica that would go on for ever."""
+    """Ends a replica that would run forever."""
 
 
 class Counting(Retain):
@@ -175,7 +175,7 @@ class Counting(Retain):
 
 
 class Trying(PostgresExclusive):
-    """Has enough when a few times somebody wanted to be the one."""
+    """Ends the loop after a number of attempts to take the lock."""
 
     def __init__(self, dsn: str) -> None:
         super().__init__(dsn)
@@ -189,7 +189,7 @@ class Trying(PostgresExclusive):
 
 
 async def lived_through(retain: Retain, exclusive: Exclusive, log: FilteringBoundLogger) -> None:
-    """Until somebody has enough."""
+    """Run until one of them ends the loop."""
     with pytest.raises(Enough):
         await retain_by_the_hour(retain, exclusive, log, first=0, every=0.1)
 
@@ -197,7 +197,7 @@ async def lived_through(retain: Retain, exclusive: Exclusive, log: FilteringBoun
 async def test_the_service_forgets_by_itself_and_logs_how_much(
     database: Database, sql: Sql, store_url: str
 ) -> None:
-    """And has nothing more to do the next times."""
+    """Later runs have nothing to do."""
     await aged(sql, 91, 31)
     lines, counting = io.StringIO(), Counting(database)
     log = line_logger("info", "json", lines)

@@ -27,7 +27,7 @@ REPAIR = ("reconcile", "--full", "--repair")
 
 @dataclass(frozen=True)
 class Measured:
-    """One command: its summary, the seconds it took, the most memory it had, in MiB."""
+    """One command: its summary, its time in seconds, and its greatest memory in MiB."""
 
     code: int
     summary: dict[str, Any]
@@ -55,7 +55,7 @@ def _measured(environment: dict[str, str], directory: Path, arguments: tuple[str
 
 
 def _watched(process: "subprocess.Popen[bytes]") -> float:
-    """The most memory it had until it ended. `ru_maxrss` would count ours, from before its exec."""
+    """Its greatest memory. `ru_maxrss` would include ours, from before its exec."""
     most = 0
     while process.poll() is None:
         if found := re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text()):

@@ -1,4 +1,4 @@
-"""Webhook silence: people come, and the webhooks that announce them do not."""
+"""Webhook silence: users sign up, and their webhooks do not arrive."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -24,7 +24,7 @@ async def service(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service
 
 
 async def person(clerk: ClerkEmulator, service: Service) -> str:
-    """Somebody who signed up just now and is here before their webhook."""
+    """A new user who makes a request before the webhook arrives."""
     user = clerk.create_user(email_address=[f"{len(clerk.users)}@example.com"])
     user_id: str = user["id"]
     assert (await service.me(clerk.session_token(user_id))).status_code == 200
@@ -32,7 +32,7 @@ async def person(clerk: ClerkEmulator, service: Service) -> str:
 
 
 async def announced(clerk: ClerkEmulator, service: Service, user_id: str, kind: str) -> None:
-    """The webhook comes after all."""
+    """Deliver the webhook after all."""
     event = {
         "data": clerk.get_user(user_id),
         "instance_id": clerk.config.instance_id,
@@ -152,7 +152,7 @@ async def test_the_last_delivery_is_the_last_webhook(database: Database, sql: Sq
 
 
 async def test_the_statement_is_answered_from_the_index(database: Database, sql: Sql) -> None:
-    """A hundred thousand webhooks cost a scrape nothing."""
+    """A hundred thousand webhooks do not slow down a scrape."""
     await sql.execute(
         "insert into sync_journal (svix_id, event_type, clerk_id, source, outcome, body) "
         "select 'msg_' || n, 'user.updated', 'user_' || n, 'webhook', 'updated', $1 "

@@ -1,4 +1,4 @@
-"""Ctrl-C: it ends with 130, says what is done, and how to go on."""
+"""Ctrl-C: the command ends with 130, and says what is done and how to continue."""
 
 import asyncio
 import signal
@@ -55,7 +55,7 @@ async def test_a_stopped_replay_of_the_journal_shows_its_counts_and_can_be_repea
         told = await stopped(process)
     assert (told.code, told.outcomes, told.stderr) == (130, {"created": 1}, STARTS_OVER)
     again = await terminal.run(*arguments)
-    # What the store had in hand just then it may have written after all.
+    # The statement in flight may have been committed.
     assert (again.code, again.outcomes in ({"updated": 1}, {})) == (0, True)
     assert await sql.fetchval(NAME_OF_ADA) == "Augusta Ada"
 
@@ -148,11 +148,11 @@ async def test_ctrl_c_while_it_starts_leaves_no_traceback(
 
     await eventually(it_imports, 30)
     told = await stopped(process)
-    # On a busy machine it may have started meanwhile.
+    # On a busy machine it may have started by now.
     assert told.code in {-signal.SIGINT, 130}
     assert "Traceback" not in told.stderr
 
 
 def _mapped(process: Process) -> str:
-    """What of the file system is in its memory."""
+    """The files that are mapped into its memory."""
     return Path(f"/proc/{process.pid}/maps").read_text()

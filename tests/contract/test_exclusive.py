@@ -1,4 +1,4 @@
-"""What every lock for runs promises, in memory and in Postgres."""
+"""What every lock for runs must do, in memory and in Postgres."""
 
 import pytest
 

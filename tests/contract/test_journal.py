@@ -1,4 +1,4 @@
-"""What every `Journal` must give back. Runs on the one in memory and on a real Postgres."""
+"""What every `Journal` must return. Runs on the one in memory and on a real Postgres."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ LONG_AGO = SOON - timedelta(days=9)
 
 
 async def arrivals(store: Store) -> UserId:
-    """A user whose life left four entries, three of them deliveries."""
+    """A user with four entries, three of them deliveries."""
     user_id = new_id()
     poison = UnreadableDelivery(svix_id="msg_q", body=b"?", reason="bug", clerk_id=user_id)
     await store.users.sync(observed(user(user_id, updated=1), Source.BACKFILL))

@@ -34,7 +34,7 @@ async def live(store: Store, user_id: UserId) -> LocalUser:
 
 
 def history(user_id: UserId) -> list[SyncUser]:
-    """A life at Clerk, and a fetch that saw an early state but arrives whenever it likes."""
+    """The observations of one user, and a fetch of an early state that arrives at any time."""
     return [
         delivered(user(user_id, updated=1, email="created@example.com")),
         delivered(user(user_id, updated=2, email="first@example.com")),
@@ -89,7 +89,7 @@ async def test_newer_supersedes_older(store: Store) -> None:
 async def test_a_newer_version_with_the_same_contents_is_unchanged_and_keeps_the_activity(
     store: Store,
 ) -> None:
-    """Clerk may raise `updated_at` at each sign-in: that must not make each one a change."""
+    """Clerk may raise `updated_at` at each sign-in, which must not be a change."""
     user_id = new_id()
     first = user(user_id, first_name="Ada", updated=1)
     signed_in = user(user_id, first_name="Ada", updated=2, last_sign_in_at=at(2))
@@ -196,7 +196,7 @@ async def test_a_full_tie_is_decided_by_the_contents_the_same_way_in_both_orders
 
 
 async def test_seeing_the_same_contents_later_still_settles_a_tie(store: Store) -> None:
-    """Without raising `observed_at`, the order of arrival would show in the end."""
+    """If `observed_at` were not raised, the result would depend on the order of arrival."""
     ends = set()
     for order in permutations(range(3)):
         user_id = new_id()

@@ -12,7 +12,7 @@ async def keep(store: Store, *changes: UserChange) -> None:
 
 
 async def walked(store: Store, limit: int) -> list[list[UserId]]:
-    """The pages of live ids, one after the other."""
+    """All pages of live ids."""
     pages: list[list[UserId]] = []
     after: UserId | None = None
     while ids := await store.table.live_ids(after=after, limit=limit):

@@ -1,4 +1,6 @@
-"""The alerts of deploy/prometheus: each fires when it should, and names a page that ends the failure."""
+"""The alerts of deploy/prometheus: each fires when it should, and names a page that ends the
+failure.
+"""
 
 import re
 import shutil
@@ -27,7 +29,7 @@ needs_promtool = pytest.mark.skipif(
 
 
 def promtool(folder: Path, *arguments: str) -> tuple[bool, str]:
-    """Whether it is content, and what it said."""
+    """Whether the tool accepts the rules, and its output."""
     done = subprocess.run(
         ["promtool", *arguments],
         cwd=folder,

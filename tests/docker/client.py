@@ -19,7 +19,7 @@ USER_ID = "user_2smoke"
 
 
 def public_key() -> None:
-    """A key to prove session tokens with. Nobody holds the other half."""
+    """A public key to verify session tokens. Its private key is discarded."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
     sys.stdout.buffer.write(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 

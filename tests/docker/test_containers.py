@@ -50,7 +50,7 @@ async def test_the_image_works_beside_it(postgres_image: str) -> None:
 
 
 def require_image(name: str, remedy: str) -> None:
-    """Nothing is fetched or built behind anybody's back."""
+    """No image is pulled or built implicitly."""
     if not docker_answers():
         pytest.skip("no Docker engine answers")
     client = docker.from_env()

@@ -1,4 +1,4 @@
-"""What the code knows about itself, as the rows of the pages under docs/reference/."""
+"""The facts in the code, as the rows of the pages under docs/reference/."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 
 Row: TypeAlias = tuple[str, ...]
-"""The cells that the code knows. Where the page has one more, a person wrote it."""
+"""The cells that the code knows. An additional cell on the page is written by a person."""
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "reference"
@@ -46,7 +46,7 @@ def line(row: Row) -> str:
 
 
 def faults(page: Page, known: Sequence[Row], *, columns: int) -> list[str]:
-    """What is to be done to the page, line by line. `columns` is how many it has in all."""
+    """The corrections that the page needs, line by line. `columns` is the number of its columns."""
     there = {row[: len(known[0])]: row for row in page.rows}
     where = f"docs/reference/{page.name}.md"
     found = []
@@ -63,7 +63,7 @@ def faults(page: Page, known: Sequence[Row], *, columns: int) -> list[str]:
 
 
 def metrics() -> list[Row]:
-    """Of an application that writes a log, without a store."""
+    """The metrics of an application with a log and without a store."""
     every = Metrics()
     every.watch_log(LogWriter(None, str))
     rows: list[Row] = []
@@ -144,10 +144,9 @@ select
     pg_class.relname || '.' || attname as name,
     format_type(atttypid, atttypmod) as type,
     not attnotnull as may_be_null
-from pg_attribute
-join pg_class on pg_class.oid = attrelid
-where relnamespace = current_schema::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped
-order by pg_class.relname, attnum
+from pg_attribute join pg_class on pg_class.oid = attrelid where relnamespace =
+current_schema::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped order by
+pg_class.relname, attnum
 """
 
 

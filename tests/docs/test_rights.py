@@ -1,4 +1,4 @@
-"""The SQL of docs/guides/rights.md, as it stands there, and the whole product on its rights."""
+"""The SQL of docs/guides/rights.md, and the whole product with the rights that it grants."""
 
 import re
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ SCHEMA = "clerk"
 
 @dataclass(frozen=True)
 class Roles:
-    """The guide's roles, with names of this test's own: roles belong to the whole server."""
+    """The guide's roles, with names for this test, because roles belong to the whole server."""
 
     database: str
     mark: str

@@ -1,4 +1,4 @@
-"""Each page of docs/operating/: its trouble is staged, and its commands are run as they stand."""
+"""Each page of docs/operating/: its failure is caused, and its commands are run."""
 
 import asyncio
 import re
@@ -77,7 +77,7 @@ class Scene:
         return Runbook(name, environment, self.directory)
 
     async def known(self, **fields: Any) -> str:
-        """The id of somebody whose webhook has arrived."""
+        """The id of a new user whose webhook has arrived."""
         user_id = self.signed_up(**fields)
         await self.clerk.sender.settled()
         return user_id
@@ -140,9 +140,9 @@ async def test_webhooks_do_not_arrive(scene: Scene) -> None:
     assert await scene.me(somebody) == 200
     await asyncio.sleep(0.2)
     await page.next()  # doctor says so
-    await page.next()  # the way is open
+    await page.next()  # webhooks arrive again
     scene.webhooks_come(they_come=True)
-    await page.next()  # made good
+    await page.next()  # repaired
     scene.clerk.sender.replay(DeliveryStatus.MISSING)
     await scene.clerk.sender.settled()
     await page.next()

@@ -22,7 +22,7 @@ Behaviour = Callable[[Delivery], Awaitable[None]]
 
 
 class Report:
-    """What was told."""
+    """What was reported."""
 
     def __init__(self) -> None:
         self.attempts: list[tuple[int, str | None, bool]] = []
@@ -113,7 +113,7 @@ class World:
 
 
 class Worker:
-    """A process of its own."""
+    """Start another process."""
 
     def __init__(
         self,
@@ -143,11 +143,11 @@ class Worker:
         self._tasks = [asyncio.create_task(newest.watch()), asyncio.create_task(self.deliver())]
 
     def kill(self) -> None:
-        """As by a signal: from now on it does nothing more."""
+        """Kill the process: it does nothing from now on."""
         self.store.is_dead = self.users.is_dead = True
 
     async def end(self, grace: float = 10.0) -> None:
-        """Stop it; of a dead one only clear up what the test's loop has of it."""
+        """Stop the process; of a killed one, only clean up its tasks."""
         if self.store.is_dead:
             self.store.is_dead, self.store.is_away = False, StorageUnavailable()
         else:

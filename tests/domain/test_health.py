@@ -1,4 +1,4 @@
-"""One judge of health: the sentence on the overview, and what is said to be wrong."""
+"""The findings about health, and the sentence that sums them up."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

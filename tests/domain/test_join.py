@@ -1,4 +1,4 @@
-"""The laws of the one rule everything else rests on."""
+"""The laws of the ordering rule."""
 
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, timedelta, timezone
@@ -115,7 +115,7 @@ def test_the_outcome_is_the_word_for_what_happened(
 
 
 def _shown(state: UserState) -> object:
-    """What anyone but the rule itself can see."""
+    """The visible state, without what only orders it."""
     return state.digest if isinstance(state, User) else type(state)
 
 
@@ -135,7 +135,7 @@ NEWER: list[tuple[UserChange, UserChange]] = [
 def test_the_greater_is_the_one_nearer_to_what_clerk_says_now(
     lesser: UserChange, greater: UserChange
 ) -> None:
-    """The laws alone would be content with its opposite."""
+    """The laws alone would also hold for the opposite order."""
     assert join(lesser, greater) == join(greater, lesser) == greater
 
 
@@ -186,7 +186,7 @@ def test_what_has_no_plain_form_has_no_digest() -> None:
 
 
 def test_the_digest_of_the_same_contents_stays_the_same_for_ever() -> None:
-    """Every row holds one: by another rule all users would look changed."""
+    """Every row has a digest: if its rule changed, all users would look changed."""
     metadata = {"b": [1, None, 0.5, True], "a": {"é": '\u2028"\\'}}
     one = user(ADA, first_name="Ada\n", clerk_created_at=at(0.001), public_metadata=metadata)
     assert one.digest.hex() == "f11ff7f6278dab6a712921033f719b536f"

@@ -1,4 +1,4 @@
-"""Request time: who is served, who is refused, and what it costs Clerk. Seconds are virtual."""
+"""The user of a request: served or refused, and the calls to Clerk. Seconds are virtual."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,7 +24,7 @@ QUICK = JitLimits(deadline=0.2, unknown_for=0.05)
 
 
 class Looks(InMemoryStore):
-    """Counts them. The first one's answer is under way for `first_takes` seconds."""
+    """Counts lookups. The first one takes `first_takes` seconds."""
 
     def __init__(self) -> None:
         super().__init__()

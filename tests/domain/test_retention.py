@@ -1,4 +1,4 @@
-"""Whoever is served while the journal forgets should not notice."""
+"""Retention must not slow down requests."""
 
 import asyncio
 from datetime import timedelta
@@ -15,7 +15,7 @@ NO_CHANGES = InMemoryChangeLog(InMemoryStore())
 
 
 class SlowJournal(JournalRetention):
-    """Has so many batches of bodies and of entries. Notes when it worked, in seconds."""
+    """Has a number of batches of bodies and of entries. Notes the times of its calls, in seconds."""
 
     def __init__(self, batches: int) -> None:
         self.left = {"bodies": batches, "entries": batches}

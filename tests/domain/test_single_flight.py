@@ -1,4 +1,4 @@
-"""Many callers, one piece of work."""
+"""Many callers share one task."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from domain.single_flight import SingleFlight
 
 
 class Work:
-    """Counts how often it was begun; ends when it is told to."""
+    """Counts its starts; ends when the test lets it."""
 
     def __init__(self) -> None:
         self.begun = 0

@@ -46,7 +46,7 @@ async def test_of_five_thousand_deliveries_at_once_none_is_lost(
 
 
 async def taken_in_the_end(service: ServiceProcess, load: Load) -> set[str]:
-    """What was put off, sent again as Svix does; which are still not taken."""
+    """Send again the deliveries that were refused, as Svix does. Returns those refused again."""
     left = load.told(Fate.REFUSED)
     for _ in range(10):
         again = [one.message for one in load.attempts if one.message.svix_id in left]

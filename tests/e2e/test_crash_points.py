@@ -31,13 +31,13 @@ NEVER = 0
 
 
 class Victims:
-    """Scenes played by processes that are to die."""
+    """Runs scenes in processes that are killed."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     async def play(self, scene: str, step: int, **told: str) -> bool:
-        """Whether it was killed at that step; otherwise it came to its end before."""
+        """Whether it was killed at that step; otherwise it ended before."""
         assert self._process.stdin
         assert self._process.stdout
         line = json.dumps({"scene": scene, "step": step, **told})
@@ -49,7 +49,7 @@ class Victims:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a scene is played, and what is looked at afterwards. `survivor` is another replica."""
+    """The setting of a scene, and what is checked afterwards. `survivor` is another replica."""
 
     clerk: ClerkEmulator
     victims: Victims
@@ -57,7 +57,7 @@ class Stage:
     sql: Sql
 
     async def deliver(self, message: Message) -> None:
-        """To the survivor."""
+        """Post the delivery to the survivor."""
         answer = await self.survivor.deliver(message.body, svix_id=message.svix_id)
         assert answer.status_code == 204
 
@@ -74,7 +74,7 @@ class Stage:
         return written
 
     async def settled(self, user_id: str) -> list[str]:
-        """What the journal has of the user, who is as at Clerk by now."""
+        """The journal entries of the user, whose row must equal Clerk's."""
         assert await differences(self.clerk, self.sql, [user_id]) == {}
         entries = await self.sql.fetch(
             "select source, outcome from sync_journal where clerk_id = $1 order by id", user_id
@@ -88,13 +88,13 @@ class Stage:
         return number
 
     async def nobody_is_at_work(self) -> bool:
-        """The server has noticed the death: what the dead asked for is done, or never will be."""
+        """Wait until the server has ended the killed process's sessions."""
         return set(await states_of_sessions(self.sql)) <= {"idle"}
 
 
 @pytest.fixture
 async def stage(store_url: str, signing_key: RSAPrivateKey) -> AsyncIterator[Stage]:
-    """An instance with nobody else in it, and an empty store."""
+    """A Clerk instance without other users, and an empty store."""
     async with (
         running_emulator(EmulatorConfig(rate_limit=None), signing_key=signing_key) as clerk,
         running_service(clerk, store_url, clerk_rate_limit=100_000) as survivor,
@@ -226,14 +226,14 @@ async def test_a_backfill_killed_at_any_step_leaves_both_or_neither_and_the_next
 def assert_both_kinds(
     deaths: Sequence[bool], record_property: Callable[[str, object], None]
 ) -> None:
-    """True is for one after which it was written."""
+    """Whether something was written, for each step."""
     record_property("steps killed at", len(deaths))
     record_property("of which written and not answered", sum(deaths))
     assert set(deaths) == {True, False}, "a death before the commit, and one after it"
 
 
 async def kill_webhooks(stage: Stage, outcome: str, steps: Iterable[int]) -> list[bool]:
-    """For every death, whether the delivery had been written by then."""
+    """For each kill, whether the delivery had been written."""
     deaths = []
     for step in steps:
         message = await DELIVERIES[outcome](stage)

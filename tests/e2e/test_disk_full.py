@@ -1,4 +1,4 @@
-"""The disk under the tables is full, really."""
+"""The disk of the tables is really full."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ BACK_WITHIN = 2.0
 
 @pytest.fixture
 async def tight_store() -> AsyncIterator[str]:
-    """A database on a file system of its own. Postgres' own log has another, or it would crash."""
+    """A database on a small file system. Postgres' log is on another one, or Postgres would crash."""
     if not await asyncio.to_thread(docker_answers):
         pytest.skip("no Docker engine answers")
     with container("postgres:16").with_tmpfs_mount("/tight", f"size={ROOM}m") as server:
@@ -59,7 +59,7 @@ async def test_a_full_disk_is_503_until_there_is_space_again(
 
 
 async def fill(sql: "asyncpg.Connection[Any]") -> None:
-    """To the last page."""
+    """Fill the disk completely."""
     await sql.execute("create table filling (nothing text)")
     for rows in (1000, 100, 1):
         with pytest.raises(asyncpg.DiskFullError):

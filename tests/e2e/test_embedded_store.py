@@ -1,4 +1,4 @@
-"""The service with a Postgres of its own, which lives and dies with it."""
+"""The service with an embedded Postgres, which starts and stops with it."""
 
 import asyncio
 import os
@@ -89,7 +89,7 @@ async def ends(data: Path) -> bool:
 
 
 async def users_in(data: Path) -> set[str]:
-    """What the next start finds."""
+    """The rows that the next start finds."""
     server = EmbeddedPostgres(data)
     await asyncio.to_thread(server.start)
     try:

@@ -1,4 +1,4 @@
-"""The primary is lost under load, its synchronous standby takes over, and nobody tells the service."""
+"""The primary is lost under load, and its synchronous standby takes over."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.e2e.standby import Pair, primary_and_standby
 from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
 
 DETECTION = 1.0
-"""Seconds until whoever watches the servers promotes the standby."""
+"""Seconds until the standby is promoted."""
 LONGEST_ANSWER = 10.0
 FOLLOWS_WITHIN = 15.0
 
@@ -27,7 +27,7 @@ def is_killed(pair: Pair) -> None:
 
 
 def vanishes(pair: Pair) -> None:
-    """Neither it nor its network says anything any more."""
+    """The primary and its network no longer answer."""
     pair.network.stall()
 
 

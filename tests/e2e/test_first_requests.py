@@ -1,4 +1,4 @@
-"""Users who show up before their webhook does, on two replicas at once."""
+"""First requests that arrive before the webhook, on two replicas at once."""
 
 import asyncio
 from typing import Any

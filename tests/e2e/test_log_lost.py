@@ -10,7 +10,7 @@ from tests.e2e.messages import sign_up
 from tests.e2e.processes import ServiceProcess, environment_for
 
 UNFLUSHED = 120
-"""Python's own word, at its very end, for an output that it could not write (`sys.exit`)."""
+"""Python's exit code if it cannot flush its output at exit."""
 
 
 class Unheard(ServiceProcess):

@@ -1,4 +1,4 @@
-"""Several replicas on one store, and everything about one user at the same moment."""
+"""Several replicas on one store, with all observations of one user at the same time."""
 
 import asyncio
 import random
@@ -28,18 +28,18 @@ TRIALS = 12
 SLOW_TRIALS = 400
 AT_ONCE = 4
 LATE_FETCH = 0.02
-"""Seconds by which what Clerk says of a user is old when it comes."""
+"""Seconds after which Clerk's answer arrives."""
 
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 STATISTICS_LAG = 1.1
-"""Seconds until a session's own counts are everybody's."""
+"""Seconds until the counters of a session are in Postgres' statistics."""
 
 
 @pytest.fixture
 async def four_services(
     clerk: ClerkEmulator, store: str, tmp_path: Path
 ) -> AsyncIterator[list[ServiceProcess]]:
-    """They reconcile every second besides."""
+    """Replicas that also reconcile every second."""
     environment = environment_for(clerk, store, RECONCILE_EVERY="1")
     async with running_processes(*[environment] * 4, directory=tmp_path) as replicas:
         yield replicas
@@ -93,7 +93,7 @@ async def test_a_deletion_wins_at_four_replicas_that_reconcile_during_a_backfill
 
 
 class Ended:
-    """Who took part, and how often each answer came."""
+    """The participants, and the number of each answer."""
 
     def __init__(self) -> None:
         self.user_ids: list[str] = []
@@ -101,7 +101,7 @@ class Ended:
 
 
 async def race(clerk: ClerkEmulator, services: Sequence[ServiceProcess], trials: int) -> Ended:
-    """So many lives, each of them everything at once."""
+    """A number of users, each with all observations at once."""
     seed = secrets.randbelow(2**32)
     print(f"SEED={seed}")
     chance, ended, places = random.Random(seed), Ended(), asyncio.Semaphore(AT_ONCE)
@@ -139,21 +139,21 @@ async def trial(
 
 
 async def deliver(service: ServiceProcess, message: Message) -> int:
-    """Again as long as the store is too busy, as Svix does."""
+    """Repeat while the store is too busy, as Svix does."""
     while (answer := await service.deliver(message)).status_code == 503:
         await asyncio.sleep(0.05)
     return answer.status_code
 
 
 async def ask(service: ServiceProcess, token: str) -> httpx.Response:
-    """Again as long as the store, or Clerk, is too busy."""
+    """Repeat while the store or Clerk is too busy."""
     while (answer := await service.me(token)).status_code == 503:
         await asyncio.sleep(0.05)
     return answer
 
 
 async def backfill_for_ever(clerk: ClerkEmulator, store: str) -> None:
-    """As an operator's command does it, again and again."""
+    """Run backfills as an operator's command does, again and again."""
     async with operations(settings_for(clerk, store)) as parts:
         backfill = backfill_of(parts.store, parts.clerk)
         while True:
@@ -163,7 +163,9 @@ async def backfill_for_ever(clerk: ClerkEmulator, store: str) -> None:
 async def assert_all_are_gone(
     clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", ended: Ended, deadlocks: int
 ) -> None:
-    """A tombstone each, no body, no deadlock; and nobody got anything but an answer of ours."""
+    """Check that each user is a tombstone without bodies, without deadlocks, and that all answers
+    are ours.
+    """
     assert await differences(clerk, sql, ended.user_ids) == {}
     bodies = "select count(*) from sync_journal where clerk_id = any ($1) and body is not null"
     assert await sql.fetchval(bodies, ended.user_ids) == 0

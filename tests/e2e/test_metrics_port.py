@@ -1,4 +1,4 @@
-"""`METRICS_PORT`: metrics and readiness where the world cannot ask for them."""
+"""`METRICS_PORT`: metrics and readiness on a port that is not public."""
 
 import asyncio
 import signal
@@ -51,7 +51,7 @@ async def test_each_port_answers_for_itself_alone(apart: Apart, clerk: ClerkEmul
     async with httpx.AsyncClient(base_url=apart.at) as http:
         exposed = (await http.get("/metrics")).text
     assert 'webhook_deliveries_total{outcome="created",type="user.created"} 1.0' in exposed
-    assert "/readyz" not in exposed  # nobody counts probes
+    assert "/readyz" not in exposed  # probes are not counted
 
 
 async def test_readiness_is_told_until_the_end(apart: Apart) -> None:

@@ -31,7 +31,7 @@ FAULTS = [
 
 
 class People:
-    """They come, change and go at Clerk, as chance will have it. Some may be there already."""
+    """Create, change and delete users at Clerk, at random. Some may exist already."""
 
     def __init__(
         self, clerk: ClerkEmulator, chance: random.Random, present: Iterable[str] = ()
@@ -43,7 +43,7 @@ class People:
         self.ids = list(present)
 
     def step(self) -> None:
-        """One thing happens to one of them."""
+        """Change one of them."""
         self._chance.choice(self._steps if self._present else [self._come])()
 
     def _come(self) -> None:
@@ -57,7 +57,7 @@ class People:
         self._clerk.update_user(self._somebody(), first_name=f"Ada {number}", last_name=None)
 
     def _turn(self) -> None:
-        """Banned, or no longer."""
+        """Ban or unban the user."""
         self._clerk.edit_user(self._somebody(), banned=self._chance.random() < 0.5)
 
     def _go(self) -> None:
@@ -80,7 +80,7 @@ def seed() -> int:
 async def unlucky_clerk(
     clerk: ClerkEmulator, services: list[ServiceProcess], seed: int
 ) -> AsyncIterator[ClerkEmulator]:
-    """Both replicas get every message, each with a misfortune of its own."""
+    """Both replicas get every message, each with other faults."""
     clerk.sender.plans.from_seed(
         FaultPlan(seed=seed, drop=0.15, repeat=0.2, delay=0.4, reorder=0.2, longest_delay=0.3)
     )

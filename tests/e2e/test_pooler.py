@@ -1,4 +1,4 @@
-"""A pooler in transaction mode between the service and Postgres: a session is nobody's own."""
+"""A pooler in transaction mode between the service and Postgres."""
 
 import asyncio
 import subprocess
@@ -25,7 +25,7 @@ Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 @pytest.fixture(scope="module")
 async def direct(postgres_url: str) -> AsyncIterator[str]:
-    """The database, past the pooler."""
+    """The database, without the pooler."""
     pgbouncer()
     async with temporary_database(postgres_url, "e2e_pooled") as url:
         yield url
@@ -46,7 +46,7 @@ def environment(one_clerk: ClerkEmulator, pooler: str) -> dict[str, str]:
 async def replicas(
     environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[list[ServiceProcess]]:
-    """Two at once on an empty database, which they migrate through the pooler."""
+    """Two services at once on an empty database, which they migrate through the pooler."""
     directory = tmp_path_factory.mktemp("pooled")
     async with running_processes(environment, environment, directory=directory) as replicas:
         yield replicas

@@ -63,7 +63,7 @@ async def test_a_crash_of_postgres_loses_nothing_and_the_service_recovers(
     async with Load(service, lives_of_users(clerk), SENDERS) as load:
         await load.acknowledged(150)
         await asyncio.to_thread(crash, postgres)
-        await load.nothing_but_refused(2 * SENDERS)  # the last session is gone as well
+        await load.nothing_but_refused(2 * SENDERS)  # the last session has ended too
         down = time.monotonic()
         await load.nothing_but_refused(2 * SENDERS)
         assert await service.status("/healthz") == 200

@@ -22,7 +22,7 @@ async def test_a_killed_service_has_lost_nothing_it_acknowledged(
     sql: "asyncpg.Connection[Any]",
     tmp_path: Path,
 ) -> None:
-    """One of its deliveries waits for a row that somebody else has: it is certainly at work."""
+    """One of its deliveries waits for a locked row, so it is certainly in flight."""
     async with running_process(environment_for(clerk, store), tmp_path) as service:
         arrival = sign_up(clerk)
         assert (await service.deliver(arrival)).status_code == 204

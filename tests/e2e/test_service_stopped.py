@@ -18,13 +18,13 @@ from tests.e2e.processes import ServiceProcess, environment_for, eventually, run
 from tests.e2e.truth import unrecorded
 
 DRAIN = 3.0
-"""Seconds. Within them somebody has to notice, and somebody else to be served."""
+"""Seconds, in which a probe must see 503 and requests must be served."""
 SHUTDOWN = 60
-"""Seconds that it waits at most for what it has in hand. It has nothing in hand after that."""
+"""Seconds that it waits at most for requests in hand."""
 GONE_WITHIN = 30.0
 SENDERS = 8
 REST = 0.02
-"""Seconds between a sender's messages: somebody else is to be heard as well."""
+"""Seconds between a sender's messages, so that probes are answered too."""
 SIGNALS = [
     pytest.param(signal.SIGTERM),
     pytest.param(signal.SIGHUP),
@@ -36,7 +36,7 @@ SIGNALS = [
 async def service(
     one_clerk: ClerkEmulator, store: str, tmp_path: Path
 ) -> AsyncIterator[ServiceProcess]:
-    """One to be stopped."""
+    """A service that the test stops."""
     seconds = {"DRAIN_SECONDS": str(DRAIN), "SHUTDOWN_SECONDS": str(SHUTDOWN)}
     environment = environment_for(one_clerk, store, **seconds)
     async with running_process(environment, tmp_path) as service:

@@ -1,4 +1,4 @@
-"""The machine stands still for a while, as when it is moved to another host."""
+"""The process is suspended for a while, as when its machine is moved to another host."""
 
 import asyncio
 import signal
@@ -23,7 +23,7 @@ async def test_requests_sent_while_the_service_was_suspended_are_answered(
         callers = [
             await asyncio.open_connection("127.0.0.1", service.port) for _ in range(CONNECTIONS)
         ]
-        assert await service.is_ready()  # by then all of them are accepted
+        assert await service.is_ready()  # all of them are accepted now
         service.send_signal(signal.SIGSTOP)
         for _, writer in callers:
             writer.write(REQUEST)

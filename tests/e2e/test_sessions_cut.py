@@ -1,4 +1,4 @@
-"""Postgres stays up, and takes away the service's sessions or its right to write."""
+"""Postgres stays up, and ends the service's sessions or refuses writes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ POOL_SIZE = 10
 async def test_sessions_ended_under_load_cost_hardly_an_answer_and_no_acknowledged_delivery(
     clerk: ClerkEmulator, service: ServiceProcess, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    """A busy machine may refuse some more, for it takes its time to open new ones."""
+    """A busy machine may refuse some more, because opening sessions takes longer."""
     ended, before = 0, len(service.log())
     async with Load(service, lives_of_users(clerk)) as load:
         for _ in range(ROUNDS):
@@ -58,7 +58,7 @@ async def test_a_read_only_store_still_serves_known_users_and_is_written_to_once
 
 @asynccontextmanager
 async def read_only(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
-    """Every new session on this database, and there are no old ones."""
+    """Make every new session on this database read-only; there are no old ones."""
     database = await sql.fetchval("select quote_ident(current_database())")
     await sql.execute(f"alter database {database} set default_transaction_read_only = on")
     try:
@@ -71,7 +71,7 @@ async def read_only(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
 
 @pytest.fixture
 async def ended_afterwards(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
-    """No session that may not write is left to the next test."""
+    """End the read-only sessions before the next test."""
     yield
     await end_sessions(sql)
 

@@ -1,4 +1,4 @@
-"""Clerk's signing keys: out of reach, rotated, and asked for under made-up names."""
+"""Clerk's signing keys: unreachable, rotated, and requested with made-up ids."""
 
 import asyncio
 import statistics
@@ -57,7 +57,7 @@ async def test_a_rotated_key_under_the_same_name_costs_one_fetch_and_no_user_a_s
 async def test_made_up_key_ids_cost_one_fetch_per_cooldown_and_delay_no_request(
     clerk: ClerkEmulator, service: ServiceProcess, record_property: Callable[[str, object], None]
 ) -> None:
-    """And every such fetch is slow on top."""
+    """And every fetch is slow."""
     arrival = sign_up(clerk)
     await service.deliver(arrival)
     token = clerk.session_token(arrival.user_id)

@@ -1,6 +1,6 @@
-"""Hours of ordinary life, with one misfortune a minute: nothing lost, nothing piling up.
+"""Hours of ordinary traffic with one fault a minute: nothing is lost, nothing accumulates.
 
-`SOAK_MINUTES=60 make test-slow PYTEST_ARGS=tests/e2e/test_soak.py`; three if it is not told.
+`SOAK_MINUTES=60 make test-slow PYTEST_ARGS=tests/e2e/test_soak.py`; three by default.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ MOST_AN_HOUR = 6
 
 @dataclass
 class Life:
-    """Everything that goes on, and what became of it."""
+    """The traffic, and its results."""
 
     clerk: ClerkEmulator
     service: ServiceProcess
@@ -66,7 +66,7 @@ class Life:
     requests: "set[asyncio.Task[None]]" = field(default_factory=set)
 
     def step(self) -> None:
-        """Somebody comes, changes or goes; or somebody asks; or somebody forges."""
+        """A user is created, changed or deleted, or makes a request; or a delivery is forged."""
         drawn = self.chance.random()
         if drawn < 0.5 or not self.people.ids:
             self.people.step()
@@ -110,7 +110,7 @@ class World:
 
 @pytest.fixture
 async def world(clerk: ClerkEmulator, postgres_url: str, tmp_path: Path) -> AsyncIterator[World]:
-    """A service whose store is behind a network that can go wrong."""
+    """A service whose store is behind a network that can fail."""
     async with (
         temporary_database(postgres_url, f"soak_{os.getpid()}") as url,
         proxied(url) as network,
@@ -222,7 +222,7 @@ async def test_under_regular_faults_nothing_is_lost_and_nothing_accumulates(
     record_property("memory, MiB", f"{memory / MEBIBYTE:.1f} and {grown:+.1f}")
     record_property("of it an hour, in the second half", f"{slope:+.1f}")
     assert set(life.statuses) <= {200, 400, 401, 403, 503, CUT_OFF}
-    # None, unless the whole machine stood still for longer than anybody waits.
+    # None, unless the whole machine was suspended for longer than the timeouts.
     assert life.statuses.get(CUT_OFF, 0) <= sum(life.statuses.values()) / 1000
     assert await unrecorded(world.sql, acknowledged(clerk)) == set()
     assert await differences(clerk, world.sql, life.people.ids) == {}
@@ -237,7 +237,7 @@ async def test_under_regular_faults_nothing_is_lost_and_nothing_accumulates(
 
 
 async def lived(life: Life, seconds: float) -> None:
-    """So many things a second, and no more than the machine can bear at once."""
+    """A number of events a second, with a bound on those in flight."""
     started, done = time.monotonic(), 0
     looked = started
     while (passed := time.monotonic() - started) < seconds:
@@ -260,7 +260,7 @@ def an_hour(memory: list[tuple[float, int]]) -> float:
 
 
 async def settled(clerk: ClerkEmulator) -> None:
-    """Everything delivered, as Svix's own replay would."""
+    """Deliver everything, as Svix's replay would."""
     clerk.sender.heal()
     await clerk.sender.settled(300)
 

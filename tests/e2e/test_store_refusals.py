@@ -1,4 +1,4 @@
-"""The store answers, and refuses: what senders and callers are told, and when it is over."""
+"""The store answers with errors: the answers to senders and callers, and the recovery."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -30,14 +30,14 @@ DELAY = 0.05
 
 @pytest.fixture(scope="module")
 async def own_store(postgres_url: str) -> AsyncIterator[str]:
-    """A database nobody else has sessions on."""
+    """A database without other sessions."""
     async with temporary_database(postgres_url, "e2e_withheld") as url:
         yield url
 
 
 @pytest.fixture
 async def own_sql(own_store: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
-    """Past the proxy."""
+    """The URL without the proxy."""
     connection = await asyncpg.connect(own_store)
     yield connection
     await connection.close()
@@ -51,7 +51,7 @@ async def proxy(own_store: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 def network(proxy: Proxy) -> Iterator[Proxy]:
-    """In good health, before and after."""
+    """Check that the service is ready, before and after."""
     yield proxy
     proxy.heal()
 
@@ -131,7 +131,7 @@ async def test_a_dead_network_is_answered_in_time_and_leaves_nothing_behind(
     own_store: str,
     own_sql: "asyncpg.Connection[Any]",
 ) -> None:
-    """Worst in mid-transaction: neither a cancellation nor a rollback arrives."""
+    """In the middle of a transaction neither a cancellation nor a rollback arrives."""
     leaving, known = await known_user(clerk, service), await known_user(clerk, service)
     token = clerk.session_token(known)
     async with row_locked(own_store, leaving):

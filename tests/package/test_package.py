@@ -1,4 +1,4 @@
-"""What the wheel and the sdist hold, and that a host application can live beside it."""
+"""The contents of the wheel and the sdist, and a host application beside them."""
 
 import re
 import shutil
@@ -142,7 +142,7 @@ def test_the_application_loads_nothing_that_a_host_may_lack(in_host: InHost) -> 
 
 @pytest.mark.slow
 def test_the_example_passes_a_type_checker(installed: Installed, tmp_path: Path) -> None:
-    """So every name that it uses has a type."""
+    """So that every name it uses has a type."""
     shop = tmp_path / "shop"
     shutil.copytree(PROJECT / "examples" / "shop", shop)
     mypy = (installed.python, "-m", "mypy", "--strict", "--follow-imports=silent")

@@ -1,4 +1,6 @@
-"""The pytest plugin, as the tests of a host use it: installed from the wheel, in a pytest of theirs."""
+"""The pytest plugin, as the tests of a host use it: installed from the wheel, in a pytest of
+theirs.
+"""
 
 import asyncio
 import re
@@ -33,7 +35,7 @@ HostTests: TypeAlias = Callable[..., pytest.RunResult]
 
 
 def blocks(guide: str) -> dict[str, str]:
-    """The code of a guide, by the name of the file in its first line."""
+    """The code of a guide, by the file name in its first line."""
     return {name: code for code, name in BLOCK.findall((GUIDES / guide).read_text())}
 
 
@@ -44,7 +46,7 @@ def host_tests(
     postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> HostTests:
-    """Runs pytest on a host's files. DATABASE_URL is that of a server that is there already."""
+    """Runs pytest on a host's files. DATABASE_URL is that of an existing server."""
     monkeypatch.setenv("DATABASE_URL", postgres_url)
     # Starlette has deprecated its TestClient over httpx in favour of httpx2.
     calm = "ignore:Using `httpx` with `starlette"
@@ -101,7 +103,7 @@ async def is_dropped(postgres_url: str, name: str) -> bool:
 
 
 def test_asynchronous_tests(host_tests: HostTests) -> None:
-    """By both of the plugins that run them, each in files of its own."""
+    """With both plugins that run them, each in its own files."""
     of_asyncio = ASYNC_CLIENT.replace("@pytest.fixture", "@pytest_asyncio.fixture")
     files = {
         "shop.py": APP,
@@ -143,7 +145,7 @@ def clerk_database():
 def test_a_run_that_uses_none_of_it_imports_pytest_alone(
     host_tests: HostTests,
 ) -> None:
-    """Other plugins import what they like, so none is loaded but ours."""
+    """Only our plugin is loaded, because others may import anything."""
     test = """
 import sys
 

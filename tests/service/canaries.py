@@ -1,4 +1,4 @@
-"""Looks for what must not be there, however it is spelt."""
+"""Search for canaries in any encoding."""
 
 import base64
 from collections.abc import Iterable, Iterator

@@ -27,7 +27,7 @@ async def shared_service(
 
 @pytest.fixture
 def clerk(shared_clerk: ClerkEmulator) -> ClerkEmulator:
-    """Clerk in good health, its calls counted from zero."""
+    """Clerk without faults, its calls counted from zero."""
     shared_clerk.faults.clear()
     shared_clerk.calls.clear()
     return shared_clerk
@@ -41,6 +41,6 @@ def service(shared_service: Service, clerk: ClerkEmulator) -> Service:
 
 @pytest.fixture
 async def own_service(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
-    """A service of the test's own, on an empty store: for outages, limits and counts."""
+    """A new service on an empty store, for tests of outages, limits and counts."""
     async with running_service(clerk, store_url) as service:
         yield service

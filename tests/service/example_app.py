@@ -1,4 +1,4 @@
-"""Somebody else's application, that wants to know its users."""
+"""A host's application that uses our parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from service.settings import Settings
 
 
 def shop(settings: Settings) -> FastAPI:
-    """A shop with a database, a 404 page and opinions of its own."""
+    """A shop with its own database, 404 page and error handlers."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -17,7 +17,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, up to the end of the connection."""
+    """The bytes received up to the end of the connection."""
 
     raw: bytes
 
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Listening:
-    """A port that is answered."""
+    """A port on which a service answers."""
 
     port: int
     edge: Edge
@@ -65,7 +65,7 @@ class Listening:
         return Answer(answer)
 
     async def hang_up(self, *chunks: bytes) -> None:
-        """Write the chunks and be gone."""
+        """Write the chunks and close."""
         _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.writelines(chunks)
         await writer.drain()
@@ -83,7 +83,7 @@ async def _write(
         if end:
             writer.write_eof()
     except ConnectionError:
-        pass  # answered and closed before we had said everything
+        pass  # answered and closed before we had sent everything
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
@@ -115,7 +115,7 @@ async def listening(
 
 
 class _Server(uvicorn.Server):
-    """Says when it answers, and leaves the process's signals to the process."""
+    """Tells when it answers, and leaves the process's signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

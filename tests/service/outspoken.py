@@ -1,4 +1,4 @@
-"""`python -m service`, all that OpenTelemetry is told said aloud, and with a route that breaks."""
+"""`python -m service` with OpenTelemetry's output printed, and with a route that fails."""
 
 import os
 import sys

@@ -19,7 +19,7 @@ def before_call(
 
 
 def signed(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """With its bytes final, as the last thing before it is sent."""
+    """Sign the final bytes, just before the request is sent."""
     body = request.body or b""
     raw = body if isinstance(body, bytes) else str(body).encode()
     request.headers.update(svix_headers(os.environ["WEBHOOK_SECRET"], raw))

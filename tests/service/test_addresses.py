@@ -1,4 +1,4 @@
-"""What is meant without doubt is put in order, and what could never match is refused."""
+"""Addresses with a certain meaning are normalised, and those that can never match are refused."""
 
 import pytest
 from pydantic import ValidationError

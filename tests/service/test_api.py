@@ -1,4 +1,4 @@
-"""The surface for API clients: what is there, what is not, and what no header can change."""
+"""The API for clients: its routes, and what no header can change."""
 
 import re
 import sys

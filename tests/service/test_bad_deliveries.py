@@ -1,4 +1,4 @@
-"""What is no delivery, or one nobody can use: never a 5xx, never a 3xx, never a user."""
+"""Invalid or unusable deliveries: never a 5xx, never a 3xx, never a user."""
 
 import base64
 import json
@@ -33,7 +33,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Signed:
-    """A genuine delivery, to be spoilt."""
+    """A genuine delivery, to be changed."""
 
     secret: str
     svix_id: str = "msg_1"
@@ -54,7 +54,7 @@ class Signed:
         ]
 
     def with_header(self, name: str, *values: str) -> Headers:
-        """These values under the name, however many, in place of the one that is there."""
+        """The headers with these values of the name, none or several, instead of the original one."""
         others = [pair for pair in self.headers if pair[0] != name]
         return [*others, *((name, value) for value in values)]
 
@@ -254,7 +254,7 @@ async def test_another_method_is_a_405_with_allow(service: Service, method: str,
 
 
 def raw_data(**members: str) -> bytes:
-    """user.created with members of its data in JSON as it stands here."""
+    """user.created with members of its data replaced by this JSON text."""
     data = {name: json.dumps(value) for name, value in user_fields().items()} | members
     inner = ", ".join(f'"{name}": {value}' for name, value in data.items())
     return f'{{"type": "user.created", "data": {{{inner}}}}}'.encode()

@@ -51,7 +51,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 async def outspoken(
     clerk: ClerkEmulator, database_url: str, directory: Path, **settings: str
 ) -> AsyncIterator[tuple[ServiceProcess, Watched]]:
-    """A service that tells all it can, and what is heard of it."""
+    """A service with its most verbose output, and that output."""
     environment = environment_for(
         clerk,
         database_url,
@@ -74,7 +74,7 @@ async def outspoken(
 
 
 async def told(process: ServiceProcess, watch: Watched) -> str:
-    """All of it, once the process has ended as it should."""
+    """All output, after the process has ended with 0."""
     refusals = watch.refusals
     process.send_signal(signal.SIGTERM)
     assert await process.ended() == 0
@@ -82,7 +82,7 @@ async def told(process: ServiceProcess, watch: Watched) -> str:
 
 
 async def console_tokens_in_wrong_places(watch: Watched) -> None:
-    """Where there is nobody's data to be seen."""
+    """Output without personal data."""
     for token in (CONSOLE_TOKEN, OPERATOR_TOKEN):
         for path in ("/v1/me", "/v1/session", "/console/nowhere", "/metrics"):
             query = {"token": token, "q": "canary"}
@@ -121,7 +121,7 @@ async def everybody_is_deleted(watch: Watched, sql: Sql) -> None:
 
 
 async def commands(watch: Watched, database_url: str) -> str:
-    """What an operator reads who asks for no person's data."""
+    """The output of commands that do not ask for personal data."""
     settings = watch.clerk.config.environment()
     instance = {"CLERK_INSTANCE_ID": watch.clerk.config.instance_id}
     operator = Operator({**settings, "DATABASE_URL": database_url, **instance})

@@ -1,4 +1,4 @@
-"""More of ours in an application that is not ours: health, documents, sub-applications, visitors."""
+"""Our parts in a host's application: health, OpenAPI, sub-applications, visitors."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -143,7 +143,7 @@ def test_the_documents_can_be_written_without_a_running_service(clerk: ClerkEmul
 async def test_a_stand_in_for_clerk_overrides_the_given_settings(
     signing_key: RSAPrivateKey, store_url: str
 ) -> None:
-    """No socket: the emulator's address belongs to nobody."""
+    """Nothing listens at the emulator's address."""
     config = EmulatorConfig(public_url="https://clerk.invalid", rate_limit=None)
     clerk = ClerkEmulator(config, signing_key=signing_key)
     given = settings_for(clerk, "postgresql://u:p@127.0.0.1:1/nowhere")

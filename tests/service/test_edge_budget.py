@@ -1,4 +1,4 @@
-"""The edge has one budget: what exceeds it is refused, and health is answered all the same."""
+"""Requests above the edge's budget are refused, and health is still answered."""
 
 import asyncio
 import gc
@@ -31,14 +31,14 @@ KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
 NOWHERE = "postgresql://u:p@127.0.0.1:1/nowhere"
 HALF = head("POST", WEBHOOKS, "Content-Length: 1000") + b"{"
-"""A request that keeps its connection at work."""
+"""A request that is not finished."""
 
 
 @asynccontextmanager
 async def served_within(
     clerk: ClerkEmulator, budget: Budget, store_url: str = NOWHERE
 ) -> AsyncIterator[Served]:
-    """Our application with another budget. At the end nothing is left in hand."""
+    """Our application with another budget. At the end nothing must be in hand."""
     settings = settings_for(clerk, store_url)
     async with listening(create_app(settings), settings, budget) as at:
         yield Served(at, clerk.config.webhook_secrets[0])
@@ -47,7 +47,7 @@ async def served_within(
 
 
 class Peer:
-    """A connection that is open until it is left."""
+    """A connection that is open during the block."""
 
     def __init__(self, at: Listening, *chunks: bytes) -> None:
         self._at = at
@@ -62,7 +62,7 @@ class Peer:
         self.writer.transport.abort()
 
     async def answer(self) -> bytes:
-        """What comes up to the end of the connection; nothing where it is cut."""
+        """The bytes up to the end of the connection; empty if it is cut."""
         with suppress(ConnectionError):
             return await self.reader.read()
         return b""
@@ -152,7 +152,7 @@ def test_beyond_those_for_health_a_connection_is_cut_at_once() -> None:
     admitted = []
     for number, one in enumerate(connections, start=1):
         admitted.append(edge.admit(one, number))
-        edge.idle.clear()  # it is at work
+        edge.idle.clear()  # a request is in flight
     assert admitted == [True, True, False, False]
     assert [one.was_cut for one in connections] == [False, False, False, True]
 
@@ -235,7 +235,7 @@ PIECE = b"x" * MEBIBYTE
 
 @pytest.fixture
 async def talking(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
-    """An application with an answer that fits into no buffer, and a writer in a hurry."""
+    """An application with an answer larger than all buffers, and a short write deadline."""
     app = FastAPI()
     answer_everything(app)
 
@@ -316,7 +316,7 @@ def test_the_connections_follow_the_limit_of_descriptors(descriptors: int) -> No
 
 
 class Poor(ServiceProcess):
-    """Its process may open 256 files."""
+    """A service whose process may open 256 files."""
 
     def spawn(self) -> None:
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
@@ -376,7 +376,7 @@ async def kept(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
 async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(
     kept: Listening, end: str
 ) -> None:
-    """It may hold a quarter of a MiB, and the collector does not know of bytes."""
+    """It may hold a quarter of a MiB, which does not trigger the garbage collector."""
     gc.collect()
     gc.disable()
     try:
@@ -388,7 +388,7 @@ async def test_a_connection_that_ended_is_freed_without_the_garbage_collector(
 
 
 async def partly(peer: Peer) -> None:
-    """What comes of its answers within a moment."""
+    """The answers that arrive within a moment."""
     with suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(0.3):
             await peer.reader.read()

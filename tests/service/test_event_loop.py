@@ -1,4 +1,4 @@
-"""Nothing on the way of a request may keep the event loop for itself, and it shows when it does."""
+"""No part of a request may block the event loop, and a metric shows if one does."""
 
 import asyncio
 import gc
@@ -18,7 +18,7 @@ from tests.running import Service, running_service
 
 MEBIBYTE = 1024 * 1024
 BLOCKED = 0.25
-"""Seconds of work in one go that other requests would notice."""
+"""Seconds of work without an await that would delay other requests."""
 
 
 class LongestStep:
@@ -30,7 +30,7 @@ class LongestStep:
 
     def begin(self) -> None:
         self._last = time.thread_time()
-        gc.disable()  # the garbage of all the tests is not the service's
+        gc.disable()  # garbage of other tests does not count
         asyncio.get_running_loop().set_task_factory(self._task)
 
     def end(self) -> None:
@@ -72,7 +72,7 @@ async def test_no_request_keeps_the_event_loop_for_long(
 ) -> None:
     longest = LongestStep()
     async with running_service(clerk, store_url, clerk_rate_limit=100_000) as service:
-        await every_kind_of_request(service, clerk)  # what is loaded or compiled only once
+        await every_kind_of_request(service, clerk)  # loads and compiles what is needed only once
         longest.begin()
         await asyncio.create_task(every_kind_of_request(service, clerk))
         longest.end()

@@ -103,7 +103,7 @@ OUTAGES = {
 
 DEADLINE = 1.0
 THE_MACHINES = 9.0
-"""Seconds that a busy machine may take besides. Clerk takes twenty."""
+"""Tolerance in seconds for a busy machine. Clerk takes twenty seconds."""
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def hurried(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service
 async def test_whatever_clerk_does_the_answer_comes_in_time_and_nothing_is_written(
     hurried: Service, clerk: ClerkEmulator, sql: Sql, outage: str
 ) -> None:
-    """Here by real clocks, in `tests/simulation` to the millisecond."""
+    """With real clocks here; to the millisecond in `tests/simulation`."""
     person = clerk.create_user(email_address=[f"{uuid4().hex}@example.com"])
     token = clerk.session_token(person["id"])
     clerk.faults.add(OUTAGES[outage])

@@ -1,4 +1,4 @@
-"""Much of the same nuisance: nothing leaks, nothing piles up, and the store is not asked."""
+"""Floods of bad requests: nothing leaks, nothing accumulates, and the store is not used."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ MEBIBYTE = 1024 * 1024
 
 @pytest.fixture(scope="module")
 async def storeless(shared_clerk: ClerkEmulator) -> AsyncIterator[Service]:
-    """A service that must answer 503 as soon as it asks its store for anything."""
+    """A service that answers 503 if it uses its store."""
     async with running_service(
         shared_clerk, "postgresql://nobody:secret@127.0.0.1:1/nowhere"
     ) as service:
@@ -129,7 +129,7 @@ BATCH = 50
 
 
 async def forge(service: ServiceProcess, number: int) -> int:
-    """So many forged deliveries on one connection; how many were refused."""
+    """Send forged deliveries on one connection. Returns how many were refused."""
     headers = svix_headers("whsec_" + "C" * 32, FORGED) | {
         "content-length": str(len(FORGED)),
         "host": "service",
@@ -206,12 +206,12 @@ ATTACKS: dict[str, tuple[bytes, bytes]] = {
     "headers without end": (ENDLESS, b"y\r\nX: " * 1_000),
     "a body in chunks of a byte": (CHUNKED, b"1\r\n \r\n" * 1_000),
 }
-"""What is sent once, and what is sent again and again."""
+"""Bytes that are sent once, and bytes that are sent again and again."""
 CONNECTIONS = 10
 
 
 async def attack(port: int, begun: bytes, more: bytes) -> None:
-    """One connection, made anew whenever it is cut, which sends as fast as it can and never reads."""
+    """A connection, reopened whenever it is cut, that sends as fast as it can and never reads."""
     loop = asyncio.get_running_loop()
     while True:
         with socket.socket() as peer, suppress(OSError):

@@ -1,4 +1,4 @@
-"""Signed, and strange: the service answers as documented, and the real store takes what it is given."""
+"""Signed and unusual deliveries: the answers are documented ones, and the store accepts the data."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ USERS = spoilt(users_of_the_api)
 
 @given(body=BODIES)
 async def test_any_signed_body_is_taken(shared_service: Service, body: bytes) -> None:
-    """Not UTF-8 cannot be proven; all else is applied, ignored or quarantined."""
+    """A body that is not UTF-8 cannot be verified; any other is applied, ignored or quarantined."""
     answer = await shared_service.deliver(body)
     assert answer.status_code in ((202, 204) if is_text(body) else (400,))
     assert answer.status_code == 400 or answer.content == b""
@@ -43,7 +43,7 @@ async def test_any_signed_body_is_taken(shared_service: Service, body: bytes) ->
 async def test_any_user_of_clerks_is_served_or_unavailable(
     shared_service: Service, shared_clerk: ClerkEmulator, fields: Any
 ) -> None:
-    """Whatever Clerk answers about a user who is new to us."""
+    """Any answer of Clerk about an unknown user."""
     user_id = new_id()
     if isinstance(fields, dict) and "id" in fields:
         fields = fields | {"id": user_id}

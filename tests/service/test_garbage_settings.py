@@ -1,4 +1,4 @@
-"""Whatever stands in a setting: the service starts, or says what is wrong and shows no value."""
+"""With any value of a setting, the service starts, or names the setting without its value."""
 
 import asyncio
 import io

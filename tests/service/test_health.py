@@ -1,4 +1,4 @@
-"""Alive is not ready: what readiness waits for, what only degrades, and what heals by itself."""
+"""Readiness: its conditions, degradations, and recovery."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -78,7 +78,7 @@ async def keys_are_loaded(service: Service) -> bool:
 
 @asynccontextmanager
 async def silent_store() -> AsyncIterator[str]:
-    """The address of something that takes connections and never says a word."""
+    """The address of a server that accepts connections and never answers."""
     ended = asyncio.Event()
 
     async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

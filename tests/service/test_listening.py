@@ -1,4 +1,4 @@
-"""The sockets are bound before anything is opened, and what is wrong with them has words."""
+"""The sockets are bound before anything is opened, and their errors have a text."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""One canonical line a request, whatever is in it; an unforeseen error is told as places."""
+"""One canonical log line for each request; an unhandled error is logged by its frames."""
 
 import json
 import re
@@ -25,7 +25,7 @@ class Logged:
     file: StringIO
 
     def lines(self) -> list[dict[str, Any]]:
-        """Everything since the last call. Whatever is no JSON fails here."""
+        """The lines since the last call. A line that is not JSON fails the test."""
         text = self.file.getvalue()
         self.file.seek(0)
         self.file.truncate()

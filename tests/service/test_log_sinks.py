@@ -1,4 +1,4 @@
-"""A log that cannot be written is lost, and nothing else is."""
+"""If the log cannot be written, nothing else is affected."""
 
 import asyncio
 import io
@@ -75,7 +75,7 @@ async def test_a_service_that_cannot_write_its_log_serves(
 
 
 class Pipe(io.RawIOBase):
-    """Remembers what arrives at the other end, piece by piece."""
+    """Records what arrives at the other end, piece by piece."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -133,14 +133,14 @@ def test_a_closed_writer_may_be_used_again() -> None:
 
 @dataclass
 class Stuck:
-    """A pipe that is full, and that nobody reads yet."""
+    """A full pipe that is not read yet."""
 
     reader: int
     file: TextIO
     filled: int
 
     def read(self) -> list[dict[str, Any]]:
-        """The lines that come out once somebody reads: all that there are, up to the last."""
+        """Read all lines of the pipe, up to the last."""
         self.file.close()
         with os.fdopen(self.reader, "rb") as reader:
             return [json.loads(line) for line in reader.read()[self.filled :].splitlines()]
@@ -201,7 +201,7 @@ def test_dropped_lines_are_reported_in_the_form_of_other_lines() -> None:
 
 
 class StuckProcess(ServiceProcess):
-    """Its standard output is a pipe that is full from the beginning."""
+    """A service whose standard output is a full pipe."""
 
     def spawn(self) -> None:
         self.pipe = stuck()

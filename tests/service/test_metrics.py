@@ -1,4 +1,4 @@
-"""What an operator watches: true numbers, under names that no request can choose."""
+"""The metrics: right numbers, and labels that no request can choose."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ async def counting(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Servic
 
 @pytest.fixture
 async def hurried(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Service]:
-    """Another, with little time for Clerk. Whether that is enough, a busy machine decides."""
+    """A service with a short deadline for Clerk."""
     async with running_service(clerk, store_url, jit_deadline=0.5) as service:
         yield service
 
@@ -217,7 +217,7 @@ VOCABULARIES = {
 
 
 async def be_hostile(service: Service, clerk: ClerkEmulator) -> None:
-    """Everything that a stranger, a client, Svix or Clerk could do to the labels."""
+    """Every input from outside that could reach a label."""
     for number, event_type in enumerate(EVENT_TYPES):
         await service.deliver(envelope(type=event_type))
         await service.deliver(envelope(instance_id=f"ins_{number}"))

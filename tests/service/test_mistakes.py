@@ -1,4 +1,4 @@
-"""A setting with a slip in its name is named, and other programs' settings are not."""
+"""Misspelt settings are reported, and settings of other programs are not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`CurrentUser`, `CurrentSession` and the webhook in an application that is not ours."""
+"""`CurrentUser`, `CurrentSession` and the webhook in a host's application."""
 
 import inspect
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def running_shop(
 
 @pytest.fixture
 def shop(running_shop: Service, clerk: ClerkEmulator, store_url: str) -> Service:
-    """The shop, its users unknown."""
+    """The shop, without known users."""
     return running_shop
 
 

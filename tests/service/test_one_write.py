@@ -1,4 +1,4 @@
-"""What is written in one turn of the event loop is one call to the system."""
+"""All writes of one turn of the event loop are one system call."""
 
 import asyncio
 from typing import cast
@@ -9,7 +9,7 @@ from service.edge.transport import MAX_BUFFERED, OneWrite
 
 
 class Wire:
-    """Remembers each write; stands where the socket would."""
+    """A transport that records each write."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -57,7 +57,7 @@ async def test_writes_sent_early_are_not_sent_again() -> None:
 
 
 async def test_answers_of_one_turn_are_sent_in_the_next() -> None:
-    """Once everyone has been worked for: a client that is woken early waits for the others."""
+    """A client that is woken early would have to wait for the other answers."""
     wires = [Wire(), Wire()]
     for wire in wires:
         asyncio.get_running_loop().call_soon(transport_of(wire).write, b"answer")

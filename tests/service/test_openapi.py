@@ -1,4 +1,4 @@
-"""What `/openapi.json` says is so: Schemathesis asks for everything in it, rightly and wrongly."""
+"""The service behaves as `/openapi.json` says: Schemathesis sends valid and invalid requests."""
 
 import asyncio
 import os
@@ -25,14 +25,14 @@ SEED = "20260101"
 
 @dataclass(frozen=True)
 class Examined:
-    """How a run of Schemathesis ended, and what it said."""
+    """The exit code and the output of a run of Schemathesis."""
 
     status: int
     said: str
 
     @property
     def cases(self) -> int:
-        """How many requests it made up."""
+        """The number of generated requests."""
         return sum(int(count) for count in re.findall(r"(\d+) generated", self.said))
 
 

@@ -1,4 +1,4 @@
-"""A route under `/v1` cannot forget its session, and is a route of FastAPI like any other."""
+"""A route under `/v1` cannot be made without a session, and is an ordinary FastAPI route."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -86,7 +86,7 @@ async def test_no_route_under_v1_answers_without_a_token(
 
 @asynccontextmanager
 async def house(clerk: ClerkEmulator, url: str) -> AsyncIterator[Service]:
-    """An application of somebody else's, with all of our routes in it."""
+    """A host's application with all our routes."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""Personal data and secrets come out only where they belong; a deleted user's come out nowhere.
+"""Personal data and secrets appear only in their places; a deleted user's appear nowhere.
 
 Every personal field and every secret is a canary. Whatever happens, none is in the log, in the
 metrics or in a refusal; after the deletion none is in any column of any table.
@@ -50,11 +50,11 @@ PERSON: dict[str, Any] = {
     "last_sign_in_at": None,
 }
 FROM = {"http_request": {"client_ip": "canary-address", "user_agent": "canary-agent"}}
-"""Where a person was when they changed something."""
+"""The IP address and browser of a person."""
 
 
 def event(kind: str = "user.created", **data: Any) -> dict[str, Any]:
-    """One of Clerk's about somebody in particular."""
+    """An event of Clerk about one user."""
     return with_data(kind, **data) | {"event_attributes": FROM}
 
 
@@ -63,7 +63,7 @@ DSN = "postgresql://canary-user:canary-password@127.0.0.1:1/canary-database"
 
 @dataclass
 class Watched:
-    """A service, and everything it says to those who may not know."""
+    """A service, and all its output except answers to the user."""
 
     service: Service
     clerk: ClerkEmulator
@@ -77,7 +77,7 @@ class Watched:
         return made
 
     def signed_up(self) -> dict[str, Any]:
-        """Somebody Clerk knows and we do not, yet."""
+        """A user at Clerk without a local record."""
         return self.clerk.create_user(
             email_address=[f"canary-{new_id()}@mail.example"],
             first_name="canary-first",
@@ -252,7 +252,7 @@ async def test_no_output_has_personal_data_or_a_secret(
     watch: Watched, caplog: pytest.LogCaptureFixture, story: Callable[[Watched], Awaitable[None]]
 ) -> None:
     caplog.set_level(logging.INFO)
-    # Our own test client would log the addresses that it was made to ask for.
+    # The test client would log the addresses that it requests.
     caplog.set_level(logging.WARNING, "httpx")
     await story(watch)
     await assert_discreet(watch, caplog.text)
@@ -284,7 +284,7 @@ def test_a_secret_is_found_escaped_for_an_address() -> None:
 
 
 async def test_these_canaries_would_be_seen(watch: Watched, sql: Sql) -> None:
-    """What is looked for is really there before it is erased."""
+    """The data is really stored before it is erased."""
     await webhooks(watch)
     stored = (await everything_stored(sql)).lower()
     for canary in ("canary-first", "canary@mail.example", "canary-public", "+15550canary"):

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the caller gets a problem document (RFC 9457) and learns nothing else."""
+"""Every error is answered with a problem document (RFC 9457) that shows nothing else."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A proxy is asked for what leaves this machine, and never for this machine itself."""
+"""A proxy is used for other machines, and never for this machine."""
 
 import asyncio
 import subprocess
@@ -20,7 +20,7 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_prox
 
 @dataclass
 class Recording:
-    """A proxy that hears the first line of each request, and hangs up."""
+    """A proxy that records the first line of each request, and closes the connection."""
 
     url: str = ""
     heard: list[bytes] = field(default_factory=list)
@@ -42,7 +42,7 @@ async def recording_proxy() -> AsyncIterator[Recording]:
 
 @pytest.fixture
 async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recording]:
-    """One that the whole environment names."""
+    """A proxy that is set for all schemes."""
     async with recording_proxy() as proxy:
         for name in VARIABLES:
             monkeypatch.setenv(name, proxy.url)

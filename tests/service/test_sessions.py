@@ -1,4 +1,4 @@
-"""Who may ask: every token that proves nothing gets one and the same answer."""
+"""Session tokens: every invalid token has the same answer."""
 
 import json
 import time
@@ -23,7 +23,7 @@ Maker = Callable[[ClerkEmulator], str]
 
 @cache
 def strangers_key() -> RSAPrivateKey:
-    """Of somebody else's Clerk instance."""
+    """The key of another Clerk instance."""
     return new_signing_key()
 
 
@@ -57,7 +57,7 @@ def titled(clerk: ClerkEmulator, **changes: Any) -> str:
 
 
 def holding(unverified_header: Any, payload: Any) -> Maker:
-    """Validly signed, whatever it says; None stands for what is usual."""
+    """A valid signature over any header and claims; None means the usual ones."""
     return lambda clerk: rs256(
         clerk.keys.private_key,
         header(clerk) if unverified_header is None else unverified_header,

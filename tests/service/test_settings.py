@@ -1,4 +1,4 @@
-"""Settings: every mistake told at once and by name, and no value ever shown."""
+"""Settings: all mistakes are reported at once and by name, and no value is shown."""
 
 import asyncio
 import base64
@@ -348,7 +348,7 @@ Ended: TypeAlias = "subprocess.CompletedProcess[str]"
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> Ended:
-    """`python -m service` as a stranger runs it, in an environment that says nothing else."""
+    """`python -m service` in an environment without other variables."""
     return subprocess.run(
         [sys.executable, "-m", "service", *arguments],
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""What only a real connection can do wrong. Never a 5xx, never a hang, and the next one is served."""
+"""Faults of real connections: never a 5xx or a hang, and the next request is served."""
 
 import asyncio
 import json
@@ -103,7 +103,7 @@ class TestBody:
         assert (await served.at.send(*pieces)).status == 204
 
     async def test_announced_too_long_is_refused_before_it_is_sent(self, served: Served) -> None:
-        """Nor is it waited for: then it would be too slow."""
+        """The service does not wait for it, or the answer would be too slow."""
         post = served.post(f"Content-Length: {MEBIBYTE + 1}", length=False)
         assert told(await served.at.send(post)) == problem(413, "body_too_large")
 
@@ -296,7 +296,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("target", SPELLINGS)
 async def test_a_path_has_one_spelling(served: Served, target: str) -> None:
-    """Or a proxy that closes `/metrics` would have to know all of them."""
+    """Otherwise a proxy that blocks `/metrics` would have to know all spellings."""
     for method in ("GET", "POST"):
         answer = await served.at.send(head(method, target))
         assert (answer.status, told(answer)) == (404, problem(404, "not_found"))
@@ -315,11 +315,11 @@ async def test_every_answer_forbids_guessing_its_type(served: Served, clerk: Cle
 
 
 UPGRADE = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"]
-"""What Java's HTTP client sends unless it is told not to."""
+"""The headers that Java's HTTP client sends by default."""
 
 
 def upgrading(asked: bytes) -> bytes:
-    """The same request, which would rather speak HTTP/2."""
+    """The same request with an upgrade to HTTP/2."""
     lines = "\r\n".join(UPGRADE).encode()
     return asked.replace(b"Connection: close", lines)
 
@@ -357,7 +357,7 @@ async def test_a_long_head_with_an_upgrade_is_refused(served: Served) -> None:
 
 
 async def test_a_trailer_is_not_a_header(served: Served, sql: Sql) -> None:
-    """RFC 9110 §6.5.1: a trailer counts for nothing, not even where a header is missing."""
+    """RFC 9110 §6.5.1: a trailer is not a header, not even if the header is missing."""
     signed = svix_headers(served.secret, BODY)
     trailer = f"svix-id: {signed['svix-id']}\r\n\r\n".encode()
     lines = [f"{name}: {value}" for name, value in signed.items() if name != "svix-id"]
@@ -458,7 +458,7 @@ async def reading(clerk: ClerkEmulator) -> AsyncIterator[Listening]:
     "chunks", [[], [b"{"], [b" "] * 500], ids=["silent", "begun and silent", "dripping"]
 )
 async def test_too_slow_a_body_is_cut_off(reading: Listening, chunks: list[bytes]) -> None:
-    """However it drips, and that for 25 seconds."""
+    """At any speed, for 25 seconds."""
     asked = head("POST", f"/{IN_A_HURRY}", "Content-Length: 1000")
     started = time.monotonic()
     answer = await reading.send(asked, *chunks, pause=0.05)

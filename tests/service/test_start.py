@@ -1,4 +1,4 @@
-"""What a start has to load, and what it need not."""
+"""The modules that a start loads."""
 
 import subprocess
 import sys

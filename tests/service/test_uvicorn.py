@@ -40,7 +40,7 @@ SERVER = {"capture_signals", "config", "force_exit", "handle_exit", "run", "serv
 
 
 def uvicorns() -> httptools_impl.HttpToolsProtocol:
-    """A connection as uvicorn makes it."""
+    """A protocol instance as uvicorn creates it."""
     config = uvicorn.Config(FastAPI(), ws="none", log_config=None)
     loop = asyncio.get_running_loop()
     made = httptools_impl.HttpToolsProtocol(config, ServerState(), {}, _loop=loop)
@@ -67,7 +67,7 @@ async def test_every_attribute_that_we_use_is_there() -> None:
 
 
 async def test_uvicorn_makes_our_protocol_as_its_own() -> None:
-    """By these names, and only by these."""
+    """The file uses exactly these attributes."""
     source = inspect.getsource(uvicorn.Server.startup)
     call = source.partition("config.http_protocol_class(")[2].partition(")")[0]
     assert [one.partition("=")[0].split()[-1] for one in call.split(",") if "=" in one] == [

@@ -19,7 +19,7 @@ PAUSE = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """What Clerk does, how often it is asked, and how long the caller waits at most."""
+    """A failure of Clerk, the number of calls, and the longest wait of the caller."""
 
     fault: ApiFault
     calls: int
@@ -37,7 +37,7 @@ def limiting(retry_after: str | None, *, calls: int, asked: int = 1, seconds: fl
 
 
 def useless(kind: FaultKind, status: int = 200, body: str = "", size: int = 2_000_000) -> Failure:
-    """Another answer is not to be expected: asked once."""
+    """A repetition would not help, so there is one call."""
     fault = ApiFault(kind=kind, status=status, body=body, size=size)
     return Failure(fault=fault, calls=1, seconds=0.1)
 
@@ -112,7 +112,7 @@ async def test_when_clerk_is_well_again_the_stranger_is_served(kind: str) -> Non
         here.clerk.faults.add(FAILURES[kind].fault)
         await here.ask(stranger)
         here.clerk.faults.clear()
-        # The longest that any answer can keep us away.
+        # The longest pause that an answer can cause.
         await asyncio.sleep(60)
         assert (await here.ask(stranger)).status == 200
 
@@ -199,7 +199,7 @@ async def test_many_unknown_users_at_once_never_exceed_clerks_limit(crowd: int) 
 
 
 async def calls_of_a_crowd(here: Scene) -> int:
-    """Thirty strangers at once, all of whom are told to come back."""
+    """Thirty unknown users at once, all of which get 503."""
     before = here.fetches
     told = await here.ask_all([here.stranger() for _ in range(30)])
     assert {one.status for one in told} == {503}

@@ -1,4 +1,4 @@
-"""Clerk's signing keys: every failure for as long as it may last, rotation, and made-up names."""
+"""Clerk's signing keys: every failure of any length, rotation, and made-up ids."""
 
 import asyncio
 from collections.abc import Mapping
@@ -158,7 +158,7 @@ async def test_a_key_that_was_withdrawn_proves_nothing_once_ours_are_refreshed(
         assert (await here.ask(known, stolen)).status == 200
         here.clerk.keys.rotate(kid=new_name)
         await asyncio.sleep(FRESH_FOR + 1)
-        # Whoever comes first finds the keys stale, and has them refreshed.
+        # The first request finds the keys stale, and refreshes them.
         await here.ask(known, stolen)
         await asyncio.sleep(0.1)
         assert (await here.ask(known, stolen)).status == 401

@@ -1,4 +1,4 @@
-"""Svix gave up on our endpoint, and for a day nothing comes."""
+"""Svix has disabled our endpoint, and no webhook arrives for a day."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ A_DAY = 24 * 3600
 
 
 async def a_day_of_silence(here: Scene) -> None:
-    """People come, change and go, and only those who show up are heard of."""
+    """Users are created, changed and deleted, and only those who make requests become known."""
     stays, changes, leaves = [await here.known() for _ in range(3)]
     here.clerk.sender.enable(WEBHOOKS, enabled=False)
     await asyncio.sleep(A_DAY / 2)

@@ -1,7 +1,7 @@
-"""Worlds full of misfortune, each decided by one integer; healed, they agree with Clerk.
+"""Simulated worlds with faults, each from one seed; after the faults they agree with Clerk.
 
-`SIMULATION_SEED=… make test PYTEST_ARGS=tests/simulation` lives one of them again, event by event.
-`SIMULATION_RUNS` is how many the slow tier lives.
+`SIMULATION_SEED=… make test PYTEST_ARGS=tests/simulation` repeats one of them, event by event.
+`SIMULATION_RUNS` is how many the slow tests simulate.
 """
 
 import os

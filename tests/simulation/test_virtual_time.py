@@ -1,4 +1,4 @@
-"""The simulation's own ground: time, and the death of a process."""
+"""Virtual time, and the end of a simulated process."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

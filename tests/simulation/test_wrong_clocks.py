@@ -1,4 +1,4 @@
-"""Our wall clock may be wrong, and may be corrected: what that costs, and what it must not."""
+"""A wrong host clock, and its correction: the effects, and what must not be affected."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -86,7 +86,7 @@ async def test_a_clock_set_back_an_hour_does_not_prolong_a_remembered_404() -> N
 
 @in_virtual_time
 async def test_our_clock_never_takes_part_in_a_version() -> None:
-    """An hour off, users still come in and change just as Clerk has them."""
+    """With a clock an hour off, users are still synced as they are at Clerk."""
     async with scene() as here:
         user_id = here.stranger()
         calendar().step(AN_HOUR)

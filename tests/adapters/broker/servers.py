@@ -1,4 +1,4 @@
-"""Real brokers, started for a test and ended with it."""
+"""Real brokers that run during a test."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 _RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-"""Debian's wrapper in the path becomes another user. This one runs as whoever tests."""
+"""The program itself: Debian's wrapper on PATH changes the user."""
 
 
 def needs(program: str) -> pytest.MarkDecorator:

@@ -1,4 +1,4 @@
-"""Messages reach real brokers, are acknowledged by them, and can be told from repetitions."""
+"""Messages reach real brokers, are acknowledged, and repetitions can be recognised."""
 
 import asyncio
 from pathlib import Path
@@ -85,7 +85,7 @@ async def test_a_broker_that_comes_back_is_connected_to_again(tmp_path: Path) ->
 
 
 async def published(publisher: BrokerPublisher) -> None:
-    """Tried again as a subscription does it."""
+    """Repeat as a subscription does."""
     async with asyncio.timeout(30):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A server with a certificate that nobody vouches for."""
+"""A server with an untrusted certificate."""
 
 import asyncio
 import ssl
@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 
 @dataclass
 class Untrusted:
-    """`heard`: what got through the handshake."""
+    """`heard` has the bytes received after the handshake."""
 
     url: str
     heard: bytes = b""

@@ -1,5 +1,5 @@
 class Clock:
-    """Seconds that pass when the test says so."""
+    """A clock in seconds that the test sets."""
 
     def __init__(self) -> None:
         self._now = 1000.0

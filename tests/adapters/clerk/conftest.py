@@ -22,7 +22,7 @@ async def client(server: HttpServer) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def clerk(server: HttpServer) -> HttpServer:
-    """A server that answers what the test tells it to, instead of Clerk."""
+    """A server in place of Clerk, with the answers that the test sets."""
     server.forget()
     return server
 

@@ -1,4 +1,4 @@
-"""Signed deliveries, as ASGI hands them over."""
+"""Signed deliveries, as ASGI passes them on."""
 
 from datetime import UTC, datetime
 
@@ -30,6 +30,6 @@ def signed(body: bytes, *, svix_id: str = "msg_1", at: int, secret: str = SECRET
 
 
 def replaced(original: Headers, name: bytes, *values: bytes) -> Headers:
-    """With these values under the name, however many, in place of the one that was there."""
+    """The headers with these values of the name, none or several, instead of the original one."""
     others = [pair for pair in original if pair[0] != name]
     return [*others, *((name, value) for value in values)]

@@ -1,4 +1,4 @@
-"""A real HTTP server that answers whatever a test wants answered, well or badly."""
+"""A real HTTP server with the answers that a test sets, good or bad."""
 
 import asyncio
 import json

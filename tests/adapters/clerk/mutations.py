@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what Clerk would never send: any JSON, and real payloads spoilt."""
+"""Hypothesis strategies for payloads that Clerk never sends: any JSON, and changed real payloads."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -38,11 +38,11 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 Place = tuple[Any, Any]
-"""A container, and the key or index in it."""
+"""A place in a payload: a container, and a key or index."""
 
 
 def written(value: Any) -> bytes:
-    """As any JSON library writes it: NaN, lone surrogates and all."""
+    """The value as JSON, with NaN and lone surrogates."""
     return json.dumps(value).encode()
 
 
@@ -69,7 +69,7 @@ def _spoil(draw: st.DrawFn, container: Any, key: Any) -> None:
 
 
 def nearly(value: Any) -> list[Any]:
-    """What might be taken for the value, and must not always be."""
+    """Values that could be mistaken for this value."""
     match value:
         case bool():
             return [not value, str(value), int(value), None]
@@ -94,7 +94,7 @@ def nearly(value: Any) -> list[Any]:
 
 
 def places(value: Any, levels: int = 8) -> Iterator[Place]:
-    """Every place in it, so many levels deep."""
+    """Every place in the payload, up to a depth."""
     keys = value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
     for key in keys if levels else ():
         yield value, key
@@ -126,4 +126,4 @@ def bodies() -> list[bytes]:
 BODIES: st.SearchStrategy[bytes] = (
     spoilt(envelopes).map(written) | garbled(bodies) | ANY_JSON.map(written) | st.binary()
 )
-"""What may stand in a delivery that is signed all the same."""
+"""Bodies that are signed, valid or not."""

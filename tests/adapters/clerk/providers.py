@@ -1,4 +1,4 @@
-"""Identity providers in a hurry, and what they report."""
+"""Identity providers with short timeouts, and what they report."""
 
 import time
 from collections.abc import Callable

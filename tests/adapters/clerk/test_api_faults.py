@@ -34,10 +34,10 @@ from tests.adapters.clerk.providers import (
 from tests.e2e.processes import reserved_port
 
 THE_MACHINES = 4.0
-"""Seconds that a busy machine may take besides; what is told apart here is further apart."""
+"""Tolerance in seconds for a busy machine. The times compared here differ by more."""
 
 Opened = tuple[ClerkIdentityProvider, Clock]
-"""A provider whose circuit has opened, and the clock it goes by."""
+"""A provider whose circuit is open, and its clock."""
 
 
 @pytest.fixture
@@ -340,7 +340,7 @@ class TestRate:
     async def test_is_not_used_up_by_calls_that_clerk_has_stopped_meanwhile(
         self, clerk: HttpServer, client: httpx.AsyncClient
     ) -> None:
-        """Three at once; the fourth would have its turn in two seconds, well within its time."""
+        """Three calls at once; the fourth has to wait two seconds, which is within its deadline."""
         clerk.reply = asking_to_wait("30")
         users = provider(client, max_rate=9)
         many = [users.fetch(USER_ID) for _ in range(4)]
@@ -356,6 +356,6 @@ class TestRate:
         many = [users.fetch(USER_ID) for _ in range(100)]
         ended = await asyncio.gather(*many, return_exceptions=True)
         refused = sum(isinstance(end, IdentityProviderUnavailable) for end in ended)
-        assert refused >= 100 - len(clerk.asked)  # one that was asked may end at its deadline
+        assert refused >= 100 - len(clerk.asked)  # a call that was sent may end at its deadline
         # A third of it at once, and then a fifteenth of it a second.
         assert 10 <= len(clerk.asked) <= 11 + 2 * (time.monotonic() - started)

@@ -122,7 +122,7 @@ async def test_the_last_updated_come_first_by_offset(
 async def test_deletions_during_the_walk_hide_nobody(
     clerk: HttpServer, client: httpx.AsyncClient, deleted: int
 ) -> None:
-    """Those behind them move forward, onto the page that was read already."""
+    """The users behind them move forward, onto the page that was already read."""
     clerk.replies(json_reply(PEOPLE[:50]), then=listing(PEOPLE[deleted:600]))
     assert await ids(provider(client).newest_first()) == [one["id"] for one in PEOPLE[:600]]
 

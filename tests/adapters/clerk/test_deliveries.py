@@ -111,7 +111,7 @@ class TestWhatIsIgnored:
 
     @pytest.mark.parametrize("instance_id", [MISSING, None])
     def test_is_not_an_event_of_no_instance(self, instance_id: Any) -> None:
-        """It is quarantined where an instance is known, and applied when it is replayed."""
+        """It is quarantined if an instance is configured, and applied when it is replayed."""
         event = envelope(instance_id=instance_id)
         assert isinstance(delivered(event), FollowedDelivery)
         kept = delivered(event, instance_id=INSTANCE)

@@ -1,4 +1,4 @@
-"""Whatever stands in a proven payload: a readable change, ignored, or poison. Never a surprise."""
+"""Any verified payload is a change, is ignored, or is unreadable; nothing else happens."""
 
 import json
 from functools import cache
@@ -27,7 +27,9 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900)]
 
 
 def assert_storable(command: SyncUser) -> None:
-    """The user fits the columns; what is journaled says the same again, without the private."""
+    """The user fits the columns, and the journaled body gives the same user, without private
+    metadata.
+    """
     record = command.delivery
     assert record is not None
     assert_fits(command.change)
@@ -74,7 +76,7 @@ HEADER_TEXTS = st.binary(max_size=60) | st.from_regex(
 
 @given(BODIES)
 def test_any_delivery_is_a_change_or_ignored_or_poison(body: bytes) -> None:
-    """Nothing is raised, and each outcome keeps what it promises."""
+    """Nothing is raised, and each result has what it must have."""
     delivery = delivered(body, instance_id=INSTANCE)
     match delivery:
         case SyncUser():

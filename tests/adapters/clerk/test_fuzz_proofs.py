@@ -1,4 +1,4 @@
-"""Whatever comes instead of a token or a signature: refused, unless it proves the very same."""
+"""Any changed token or signature is refused, unless it means exactly the same."""
 
 import asyncio
 import base64
@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(900)]
 
 @dataclass(frozen=True)
 class Proofs:
-    """A genuine token and delivery, and those who check them."""
+    """A genuine token and delivery, and their verifiers."""
 
     key: RSAPrivateKey
     token: str
@@ -52,7 +52,7 @@ class Proofs:
     webhooks: ClerkWebhookVerifier
 
     def session_of(self, token: str) -> Session | None:
-        """None when it is refused. The verifier remembers nothing from before."""
+        """The session, or None if it is refused, from a verifier with an empty cache."""
         try:
             return self.runner.run(verifier_of(self.key).verify(token))
         except (InvalidSession, SessionPending):
@@ -90,7 +90,7 @@ def assert_same_or_refused(proofs: Proofs, token: str) -> None:
 
 @st.composite
 def resegmented(draw: st.DrawFn, token: str) -> str:
-    """The token with segments of another's making, written in another base64, or out of order."""
+    """The token with changed segments: replaced, in another base64, or in another order."""
     segments = token.split(".")
     made = [
         st.just(segment(HEADER)),
@@ -118,7 +118,7 @@ SIGNED_HEADERS = spoilt(lambda: [HEADER]) | ANY_JSON
 
 
 def assert_signed_is_a_session_or_refused(proofs: Proofs, header: Any, claims: Any) -> None:
-    """Clerk would not sign such things; whoever can is still held to the rules."""
+    """Claims that Clerk would not sign, with a valid signature."""
     session = proofs.session_of(rs256(proofs.key, written(header), written(claims)))
     if session is None:
         return
@@ -162,7 +162,7 @@ def svix_headers(draw: st.DrawFn) -> Headers:
 
 @st.composite
 def genuine_but_for(draw: st.DrawFn) -> Headers:
-    """All of the genuine ones, one of them spoilt."""
+    """The genuine headers, with one of them changed."""
     spoilt_name = draw(st.sampled_from([b"svix-id", b"svix-timestamp", b"svix-signature"]))
     return [
         (name, draw(garbled(only(value)))) if name == spoilt_name else (name, value)

@@ -1,4 +1,4 @@
-"""Which proxy an address is reached by, and whose certificates are believed."""
+"""The proxy for an address, and the trusted certificate authorities."""
 
 import ssl
 from pathlib import Path

@@ -147,7 +147,7 @@ class TestKind:
         self, verifier: ClerkSessionVerifier, private_key: RSAPrivateKey, name: str
     ) -> None:
         token = recorded(name)
-        # With every claim of a session, so that its kind alone gives it away.
+        # With every claim of a session, so that only its category differs.
         whole = {**CLAIMS, "sub": token["payload"].get("sub", ADA)}
         assert await refused(verifier, rs256(private_key, token["header"], whole))
         assert await refused(verifier, rs256(private_key, token["header"], token["payload"]))

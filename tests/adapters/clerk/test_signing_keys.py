@@ -40,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def deadline() -> float:
-    """More than a busy machine takes for an answer. Where there is none, `waits_a_second`."""
+    """Seconds: more than a busy machine needs for an answer. For no answer, see `waits_a_second`."""
     return 10.0
 
 
@@ -74,7 +74,7 @@ async def unloaded(
 
 @pytest.fixture
 async def complaints() -> AsyncIterator[list[Any]]:
-    """What the event loop has to say of errors that nobody looked at."""
+    """The event loop's reports of errors that were never retrieved."""
     complaints: list[Any] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context))

@@ -1,4 +1,4 @@
-"""Session tokens, well and badly made."""
+"""Session tokens, valid and invalid."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ def segment(value: Any) -> str:
 
 
 def rs256(key: RSAPrivateKey, unverified_header: Any, payload: Any) -> str:
-    """Validly signed, whatever it says."""
+    """A token with any claims and a valid signature."""
     signed = f"{segment(unverified_header)}.{segment(payload)}"
     return f"{signed}.{segment(key.sign(signed.encode(), PKCS1v15(), SHA256()))}"
 

@@ -99,7 +99,7 @@ def start_python(
 
 @dataclass
 class Owner:
-    """Another process with a server of its own."""
+    """Another process with its own server."""
 
     process: subprocess.Popen[str]
     url: str
@@ -107,7 +107,7 @@ class Owner:
 
 
 class Owners:
-    """Starts owners, and sees to it that none outlives the test."""
+    """Starts owners, and ends them after the test."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[str]] = []
@@ -309,7 +309,7 @@ def test_the_server_is_gone_when_its_owner_dies(owners: Owners, end: signal.Sign
 def test_an_owner_killed_while_starting_leaves_nothing_in_the_way(
     owners: Owners, tmp_path: Path
 ) -> None:
-    """While the draft is made, or at the latest when it is about to be moved to its place."""
+    """During initdb, or at the latest just before the rename."""
     owner = owners.begin(data_dir=tmp_path, DIES_EARLY="1")
     assert becomes_true((tmp_path / "postgres/cluster.new").exists)
     owner.kill()

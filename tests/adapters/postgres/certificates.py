@@ -1,4 +1,4 @@
-"""A certificate authority of our own, and what it signs."""
+"""A certificate authority for tests, and certificates that it signs."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificates:
-    """PEM files. `other_root` has signed nothing."""
+    """PEM files. `other_root` is an authority that has signed none of them."""
 
     root: Path
     other_root: Path

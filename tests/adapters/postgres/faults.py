@@ -1,4 +1,4 @@
-"""What a store may do to a writer: refuse with any SQLSTATE, or be set against it."""
+"""Faults of a store: errors with any SQLSTATE, and settings that refuse writes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ _NO_LONGER = "drop function if exists refuse cascade; drop sequence if exists re
 async def refusing(
     sql: Sql, sqlstate: str, *, times: int = 1_000_000, table: str = "users"
 ) -> AsyncIterator[None]:
-    """Every write to the table fails so, that many times."""
+    """Let the next writes to the table fail with this SQLSTATE."""
     await sql.execute(_REFUSE.format(sqlstate=sqlstate, times=times, table=table))
     try:
         yield
@@ -36,14 +36,14 @@ async def refusing(
 
 
 async def refusals(sql: Sql) -> int:
-    """How often it was tried."""
+    """How many writes were tried."""
     tries: int = await sql.fetchval("select last_value from refusals where is_called")
     return tries
 
 
 @asynccontextmanager
 async def every_session_with(sql: Sql, setting: str, value: str) -> AsyncIterator[None]:
-    """Of this database, from now on; no session of ours is open."""
+    """Change settings of this database for new sessions; none of ours is open."""
     database = await sql.fetchval("select quote_ident(current_database())")
     await sql.execute(f"alter database {database} set {setting} = '{value}'")
     try:

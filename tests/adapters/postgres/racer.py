@@ -1,4 +1,4 @@
-"""One of several processes that race over the same users. What fails ends it with a traceback."""
+"""One of several processes that race over the same users. An error ends it with a traceback."""
 
 import asyncio
 import random
@@ -14,12 +14,12 @@ AT_ONCE = 4
 PAGE = 50
 DELIVERED_AT = 100.0
 NOTICED_AT = 200.0
-"""When Clerk deleted them, and when a reconcile found out."""
+"""The times at which Clerk deleted them and at which a reconcile noticed."""
 
 
 async def race(url: str, seed: int, trials: int) -> None:
-    """Every trial is a life of its own: all that can be observed of it, at once."""
-    # All of it is to happen: nobody is sent away for having waited long on a busy machine.
+    """Each trial has another user: all observations of that user at the same time."""
+    # Long timeouts, so that no operation fails on a busy machine.
     database = Database(url, PoolLimits(size=8, wait=60, connect=60, deadline=60))
     await database.open()
     users = PostgresUserRepository(database)

@@ -1,4 +1,4 @@
-"""DATABASE_URL as providers and other clients write it: what is made of it, and what is refused."""
+"""DATABASE_URL as providers and other clients write it: the parsed address, and refusals."""
 
 import ssl
 from pathlib import Path
@@ -17,7 +17,7 @@ PASSWORD = "canary"
 
 
 def parse(url: str, home: Path = Path("/nonexistent"), **environment: str) -> Address:
-    """In an environment that says nothing else."""
+    """Parse it in an empty environment."""
     return parse_address(url, {"HOME": str(home), **environment})
 
 
@@ -40,7 +40,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "postgresql://": {"hosts": (), "user": None, "password": None, "database": None},
     "postgresql://h": {"hosts": (("h", 5432),), "database": None},
     "postgresql:///d": {"hosts": (), "database": "d"},
-    # Azure, escaped as its own pages do
+    # Azure, escaped as on its pages
     "postgresql://app%40myserver:S3cret@myserver.postgres.database.azure.com:5432/app": {
         "user": "app@myserver",
         "hosts": (("myserver.postgres.database.azure.com", 5432),),
@@ -151,7 +151,7 @@ REFUSED = {
     "postgresql://app:can?ary@h/app": ESCAPES,
     "postgresql://app:can#ary@h/app": ESCAPES,
     "postgresql://app:100%zcanary@h/app": ESCAPES,
-    # their first half could be a port, an option, a database
+    # the first half could be taken for a port, an option or a database
     "postgresql://app:12/canary@h/app": ESCAPES,
     "postgresql://app:12?canary=1@h/app": ESCAPES,
     "postgresql://u@h/d#canary": ESCAPES,
@@ -352,7 +352,7 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
 def test_a_password_is_read_as_it_is_or_refused_and_never_shown(text: str) -> None:
-    """Whatever characters of it are unescaped."""
+    """With any of its characters unescaped."""
     password = f"{PASSWORD}{text}{PASSWORD}"
     url = f"postgresql://user:{password}@host/db"
     if set(text) & set("@/?#[]"):

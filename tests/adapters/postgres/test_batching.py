@@ -1,4 +1,4 @@
-"""Deliveries that arrive together share a statement, and nobody suffers from it."""
+"""Deliveries that arrive together share a statement, without harm to one another."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,7 +22,7 @@ DONE = SyncResult(outcome=Outcome.CREATED, deliveries=1)
 
 
 class Scribe:
-    """Writes when it is let, and remembers what it was asked to write."""
+    """Records what it is asked to write, and writes it when the test lets it."""
 
     def __init__(self) -> None:
         self.pages: list[Sequence[SyncUser]] = []
@@ -73,7 +73,7 @@ async def deliver(
     ahead: Sequence[SyncUser] = (),
     at_once: int = AT_ONCE,
 ) -> list[SyncResult | BaseException]:
-    """All at once, the store being slow to begin with; those `ahead` one after the other before."""
+    """Deliver all at once, to a store that is slow at first; those in `ahead` before, one by one."""
     batching = batching_of(scribe, at_once)
     tasks = [await begun(batching, [command]) for command in ahead]
     tasks.append(await begun(batching, commands))
@@ -84,7 +84,7 @@ async def deliver(
 async def begun(
     batching: Batching[SyncUser, SyncResult], commands: Sequence[SyncUser]
 ) -> list[asyncio.Task[SyncResult]]:
-    """They came in one turn of the loop, and went or wait."""
+    """Wait until all items of this turn of the loop run or are pending."""
     tasks = [asyncio.create_task(batching(command)) for command in commands]
     for _ in range(3):
         await asyncio.sleep(0)
@@ -206,7 +206,7 @@ async def test_an_item_cancelled_while_pending_is_not_written(scribe: Scribe) ->
 
 @in_virtual_time
 async def test_slow_batches_do_not_delay_other_items() -> None:
-    """As on connections that are dead, and nobody knows yet."""
+    """As on dead connections."""
     scribe = Scribe()
     batching, commands = batching_of(scribe), deliveries(AT_ONCE + 2)
     tasks = [(await begun(batching, [one]))[0] for one in commands]
@@ -235,7 +235,7 @@ PAGES = 40
 
 
 async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
-    """A page after the other, each with a wait of its own, they would take twenty seconds."""
+    """One batch after the other, each with its own wait, would take twenty seconds."""
     limits = PoolLimits(size=AT_ONCE, wait=1.0, deadline=60, connect=20)
     database = Database(store_url, limits)
     await database.open()
@@ -253,7 +253,7 @@ async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
 
 @asynccontextmanager
 async def all_taken(database: Database, size: int) -> AsyncIterator[None]:
-    """Every connection of the pool."""
+    """Take every connection of the pool."""
     enough = asyncio.Event()
     holders = [asyncio.create_task(database.run(lambda _: enough.wait())) for _ in range(size)]
     while database.in_use < size:

@@ -1,4 +1,4 @@
-"""However the store keeps a caller waiting, the answer comes in time and nothing is left behind."""
+"""In whatever way the store delays a caller, the answer is in time and no session is left open."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from tests.people import deleted, delivered, new_id, user
 
 SHORT = PoolLimits(size=2, wait=0.4, connect=0.4, deadline=0.8, grace=0.4)
 LONGEST = SHORT.deadline + SHORT.grace + 5.0
-"""The five seconds are the machine's, not ours."""
+"""Five seconds of tolerance for a busy machine."""
 PATIENT = PoolLimits(size=2, wait=10.0, connect=10.0, deadline=30.0)
 SLEEPY = replace(PATIENT, grace=SHORT.grace)
 
@@ -35,7 +35,7 @@ async def network(store_url: str) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def users(network: Proxy) -> AsyncIterator[PostgresUserRepository]:
-    """Two connections, with little patience."""
+    """A pool of two connections with short timeouts."""
     database = Database(network.url, SHORT)
     await database.open()
     yield PostgresUserRepository(database)
@@ -52,7 +52,7 @@ async def known(database: Database) -> UserId:
 
 
 async def works_again(writing: Callable[[], Awaitable[SyncResult]]) -> None:
-    """At the first try, were it not for a machine that is busy with something else."""
+    """Repeated, because a busy machine may fail the first try."""
 
     async def works() -> bool:
         try:
@@ -153,7 +153,7 @@ async def test_a_connection_reset_in_mid_answer_is_made_up_for(
 async def test_a_cancelled_caller_on_a_dead_network_sees_the_cancellation(
     network: Proxy, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    """As by Ctrl-C: the server never says that it let go of the statement."""
+    """As by Ctrl-C: the server never confirms that the statement was cancelled."""
     database = Database(network.url, SLEEPY)
     await database.open()
     sleeping = asyncio.create_task(database.run(lambda one: one.fetch(SLEEP)))

@@ -1,4 +1,4 @@
-"""A host application that has SQLAlchemy models, an Alembic chain and foreign keys of its own."""
+"""A host application with its own SQLAlchemy models, Alembic chain and foreign keys."""
 
 import asyncio
 import re
@@ -152,7 +152,7 @@ async def synced(url: str, schema: str | None) -> LocalUser:
 
 GUIDE = (ROOT / "docs" / "guides" / "joins-and-migrations.md").read_text()
 MODELS, REVIEWS, ENV, WITH_OURS = (
-    # The wheel exports these names; in the repository they are where they are written.
+    # The wheel exports these names; in the repository they are in their modules.
     block.replace(
         "from clerk_user_sync import upgrade", "from adapters.postgres.upgrade import upgrade"
     ).replace("from clerk_user_sync import", "from adapters.postgres.joins import")
@@ -182,7 +182,7 @@ print(select(Review, Reviewer.email).join(Review.reviewer))
 
 @pytest.mark.parametrize("schema", ["", "clerk."])
 def test_the_guides_sqlmodel_classes_join_our_table(schema: str) -> None:
-    """In a process of its own: SQLModel has one `MetaData` for all."""
+    """In its own process, because SQLModel has one global `MetaData`."""
     environment = {"PYTHONPATH": str(ROOT), "DATABASE_SCHEMA": schema.rstrip(".")}
     code = (sys.executable, "-W", "error", "-c", REVIEWS + JOIN)
     said = subprocess.run(code, env=environment, capture_output=True, text=True, check=False)
@@ -192,7 +192,7 @@ def test_the_guides_sqlmodel_classes_join_our_table(schema: str) -> None:
 
 
 class HostChain:
-    """The host's own `alembic` command, on its own folder."""
+    """The host's `alembic` command, in its folder."""
 
     def __init__(self, folder: Path, url: str, schema: str | None) -> None:
         self._folder = folder
@@ -229,7 +229,7 @@ class HostChain:
         return done.stdout
 
     def generate(self, revision: str) -> str:
-        """What `--autogenerate` writes."""
+        """The revision that `--autogenerate` writes."""
         self.alembic("revision", "--autogenerate", "--rev-id", revision, "-m", revision)
         [file] = (self._folder / "chain" / "versions").glob(f"{revision}_*.py")
         return file.read_text()

@@ -1,4 +1,4 @@
-"""What the journal keeps, and what it forgets."""
+"""What the journal keeps, and what it deletes."""
 
 import asyncio
 from dataclasses import replace

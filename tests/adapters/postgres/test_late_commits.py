@@ -1,4 +1,4 @@
-"""Writers that commit late: no reader by position misses them. A reader by id does."""
+"""Writers that commit late: a reader by position misses none, a reader by id does."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ end $$;
 create trigger hold after insert on user_changes for each row
     when (new.clerk_id like 'user_held%') execute function hold()
 """
-"""A change of such a user has its id, and its statement waits there for as long as the test says."""
+"""A change of such a user gets its id, and its statement then waits until the test continues."""
 
 RELEASE_TRIGGER = "drop trigger hold on user_changes; drop function hold"
 HELD, FREE = 6, 40
@@ -65,7 +65,7 @@ class ByPosition:
 async def read_amid_writers_that_commit_late(
     database: Database, sql: "asyncpg.Connection[Any]", read: Callable[[], Awaitable[None]]
 ) -> set[UserId]:
-    """Call `read` while some writers stand still between their id and their commit, and after."""
+    """Call `read` while some writers are between their id and their commit, and again afterwards."""
     held = [UserId(f"user_held{number}") for number in range(HELD)]
     free = [new_id() for _ in range(FREE)]
     await sql.execute(HOLD)
@@ -106,7 +106,7 @@ async def test_a_reader_by_position_misses_no_late_commit(
 async def test_a_reader_by_id_misses_them(
     database: Database, sql: "asyncpg.Connection[Any]"
 ) -> None:
-    """Why positions are there. If this one fails, the test above proves nothing."""
+    """The reason for positions. If this test fails, the test above proves nothing."""
     reader = ById(sql)
     everybody = await read_amid_writers_that_commit_late(database, sql, reader.read)
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""The statement equals the pure function, on any history, one by one or as a page."""
+"""The statement equals the pure function, on any history, one by one or in batches."""
 
 from functools import reduce
 from typing import Any, TypeAlias
@@ -32,7 +32,7 @@ real_store = settings(
 
 
 def renamed(change: UserChange, user_id: UserId) -> UserChange:
-    """A history is drawn for nobody in particular; every example plays it on a user of its own."""
+    """A history without a user; every example applies it to a new user."""
     values = {name: getattr(change, name) for name in change.__dataclass_fields__}
     return type(change)(**{**values, "clerk_id": user_id})
 

@@ -1,4 +1,4 @@
-"""Traffic goes on while the schema moves to head."""
+"""Traffic continues while the schema is migrated to head."""
 
 import asyncio
 import time
@@ -23,14 +23,14 @@ OLDEST_SERVED = "0010"
 """The oldest schema that the statements of today work with."""
 
 BEFORE_A_LOCK = "0006"
-"""The next migration adds columns, which keeps everybody out for a moment."""
+"""The next migration adds columns, which locks the table for a moment."""
 
 LONGEST_WAIT = 5.0
 """Seconds: well within the 8 that a delivery may take in all."""
 
 
 class Traffic:
-    """Webhooks without end. `longest` is the slowest of them, in seconds."""
+    """An endless stream of webhooks. `longest` is the time of the slowest one, in seconds."""
 
     def __init__(self, users: PostgresUserRepository) -> None:
         self._users = users
@@ -58,7 +58,7 @@ async def behind(postgres_url: str, revision: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def traffic(url: str) -> AsyncIterator[Traffic]:
-    """It fails the test when any of it fails."""
+    """Run traffic during the block. The test fails if a request fails."""
     database = Database(url)
     await database.open()
     flowing = Traffic(PostgresUserRepository(database))

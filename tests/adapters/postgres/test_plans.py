@@ -1,4 +1,4 @@
-"""A hot statement is planned once for a connection, not for every page."""
+"""A hot statement is planned once for a connection, not for every batch."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from adapters.postgres.users import PostgresUserRepository
 from tests.people import delivered, new_id, user
 
 TRIED = 5
-"""So often Postgres plans anew before it considers a plan for good (its documentation, PREPARE)."""
+"""Executions before Postgres considers a generic plan (PostgreSQL manual, PREPARE)."""
 PLANS = "select statement, generic_plans from pg_prepared_statements"
 
 

@@ -1,4 +1,4 @@
-"""Behind a pooler in transaction mode nothing may be left on a session: the next one is another."""
+"""Behind a pooler in transaction mode nothing may depend on a session's state."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def test_a_schema_is_migrated_through_a_pooler_by_many_at_once(pooler: str
 
 
 async def test_a_schema_of_its_own_works_through_a_pooler(pooler: str) -> None:
-    """Where no `search_path` can be set."""
+    """A pooler does not allow to set a `search_path`."""
     await asyncio.gather(*(migrate(pooler, "apart") for _ in range(3)))
     database = Database(pooler, PoolLimits(size=12), "apart")
     await database.open()

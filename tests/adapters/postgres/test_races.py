@@ -1,4 +1,4 @@
-"""Several processes, the same users, at the same time."""
+"""Several processes write the same users at the same time."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ WEBHOOKS = 3
 
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 STATISTICS_LAG = 1.1
-"""Seconds until a session's own counts are everybody's."""
+"""Seconds until the counters of a session are in Postgres' statistics."""
 
 
 async def racer(url: str, seed: int, trials: int) -> tuple[int, str]:

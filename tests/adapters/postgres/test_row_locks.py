@@ -1,4 +1,4 @@
-"""A page locks the rows it is about, in the order of their ids, and no others."""
+"""A batch locks the rows of its users, in the order of their ids, and no others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def test_a_locked_row_delays_no_batch_without_its_user(
 async def test_a_writer_that_waits_for_a_row_holds_no_row_with_a_greater_id(
     database: Database, store_url: str, sql: Sql
 ) -> None:
-    """However the rows lie in the table, and however the page has them."""
+    """In any order of the rows in the table, and in any order of the batch."""
     users = PostgresUserRepository(database)
     first, between, last = people = sorted(new_id() for _ in range(3))
     for one in reversed(people):
@@ -54,7 +54,7 @@ async def test_a_writer_that_waits_for_a_row_holds_no_row_with_a_greater_id(
 async def test_a_writer_that_waits_for_an_insert_has_written_no_row_with_a_greater_id(
     database: Database, store_url: str, sql: Sql
 ) -> None:
-    """And takes the newcomer for what they turn out to be, however the page has them."""
+    """It then sees the inserted row, in any order of the batch."""
     users = PostgresUserRepository(database)
     first, between, last = people = sorted(new_id() for _ in range(3))
     page = [observed(user(one)) for one in reversed(people)]
@@ -67,7 +67,7 @@ async def test_a_writer_that_waits_for_an_insert_has_written_no_row_with_a_great
 
 @asynccontextmanager
 async def deletion_under_way(url: str, user_id: UserId) -> AsyncIterator[None]:
-    """Of somebody who was not there: committed at the end."""
+    """Insert a row of a new user during the block, and commit at the end."""
     outsider: Sql = await asyncpg.connect(url)
     async with outsider.transaction():
         await outsider.execute(TOMBSTONE, user_id)
@@ -76,7 +76,7 @@ async def deletion_under_way(url: str, user_id: UserId) -> AsyncIterator[None]:
 
 
 async def can_be_new(sql: Sql, user_id: UserId) -> bool:
-    """Whether nobody else is just making a row of that user."""
+    """Whether no other session is inserting a row of that user."""
     attempt = sql.transaction()
     await attempt.start()
     try:

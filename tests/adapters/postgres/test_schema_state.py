@@ -1,4 +1,4 @@
-"""How our schema gets along with what is in the database already."""
+"""Our schema in a database that already has other tables."""
 
 import asyncio
 import re
@@ -42,7 +42,7 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def host(url: str) -> AsyncIterator[Sql]:
-    """The host application's own connection."""
+    """A connection of the host application."""
     connection: Sql = await asyncpg.connect(url)
     yield connection
     await connection.close()
@@ -74,7 +74,7 @@ async def everything_of(host: Sql) -> set[Any]:
 
 
 async def old_install(url: str, host: Sql, revision: str = LAST_IN_HOST_TABLE) -> None:
-    """As a release left it that kept its revision in `alembic_version`."""
+    """A schema of a release that kept its revision in `alembic_version`."""
     await migrate(url)
     await _run(Servers(url), partial(upgrade.step_back, revision=revision))
     await host.execute("""

@@ -1,4 +1,4 @@
-"""Which server of an address a session is opened on, and what an address that leads nowhere says."""
+"""The server of an address on which a session is opened, and errors for wrong addresses."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.postgres_server import with_database
 
 
 class SilentHost:
-    """It takes a connection and never says a word: a machine that is gone, or as good as."""
+    """A server that accepts connections and never answers, like a machine that is down."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -65,7 +65,7 @@ async def test_a_silent_host_costs_its_share_of_the_time_and_only_once(
 async def test_a_caller_too_impatient_for_two_silent_hosts_finds_the_third_in_a_few_tries(
     store_url: str, silent_host: SilentHost
 ) -> None:
-    """As `/readyz` does, without which nobody else would be sent to try."""
+    """The timeout of `/readyz`."""
     address = silent_host.address
     servers = Servers(among(store_url, address, address.replace("127.0.0.1", "localhost")))
 

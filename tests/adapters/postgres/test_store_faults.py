@@ -1,4 +1,4 @@
-"""Everything a healthy connection may be told by a store in trouble, and what the caller is told."""
+"""Errors that a store sends over a healthy connection, and the errors for the caller."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.e2e.processes import eventually
 from tests.people import deleted, delivered, new_id, observed, outcomes_of, user
 
 PATIENT = PoolLimits(size=4, wait=30, connect=30, deadline=60)
-"""What cuts a wait short here is the store."""
+"""Long timeouts of ours, so that the store's timeouts apply."""
 
 PASSING = {"serialization failure": "40001", "deadlock": "40P01"}
 LASTING = {
@@ -43,7 +43,7 @@ async def users(database: Database) -> PostgresUserRepository:
 
 @asynccontextmanager
 async def new_sessions(url: str) -> AsyncIterator[PostgresUserRepository]:
-    """Opened now, with what is set now."""
+    """A database opened now, with the settings that apply now."""
     database = Database(url, PATIENT)
     await database.open()
     yield PostgresUserRepository(database)
@@ -107,7 +107,7 @@ async def test_a_row_and_its_entry_are_written_together_or_not_at_all(
 async def test_concurrent_writers_of_one_user_end_well_in_a_store_that_defaults_to_snapshots(
     store_url: str, sql: Sql
 ) -> None:
-    """There a concurrent change is a serialization failure, where ours would have waited."""
+    """At this isolation level a concurrent change is a serialization failure."""
     user_id = new_id()
     async with (
         every_session_with(sql, "default_transaction_isolation", "repeatable read"),
@@ -175,7 +175,7 @@ async def test_a_refused_user_does_not_keep_others_of_its_page_out(
 async def test_a_page_half_of_which_the_store_could_not_take_is_unavailable_and_may_be_repeated(
     store_url: str, sql: Sql
 ) -> None:
-    """And nothing of it runs on when that is said."""
+    """And no statement continues after the answer."""
     people = [new_id() for _ in range(250)]
     page = [observed(user(one)) for one in people]
     async with every_session_with(sql, "lock_timeout", "500ms"), new_sessions(store_url) as users:

@@ -1,4 +1,4 @@
-"""A database for the time of a host's tests."""
+"""A database that exists during a host's tests."""
 
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit

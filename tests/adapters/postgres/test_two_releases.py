@@ -1,4 +1,4 @@
-"""Two releases side by side over the same rows: the richer reading of a version always stands."""
+"""Two releases over the same rows: of one version, the observation with more fields is kept."""
 
 from typing import Any
 
@@ -26,11 +26,11 @@ COLUMNS_OF_1_0 = (
 )
 
 MANY = 200
-"""Users: by the toss of a coin, some of them would come out otherwise."""
+"""The number of users: if chance decided, some of them would end differently."""
 
 
 class UserOfTheNextRelease(User):
-    """A user read by a release that keeps one more field, and so has the next format."""
+    """A user of a release that keeps one more field, and so has the next digest format."""
 
     @property
     def digest(self) -> bytes:
@@ -54,7 +54,7 @@ async def outcomes(users: PostgresUserRepository, people: list[User]) -> set[Any
 async def test_the_observation_with_more_fields_is_kept_and_the_other_is_stale_for_every_user(
     users: PostgresUserRepository,
 ) -> None:
-    """As while a deployment rolls: Svix redelivers to replicas of both releases, in any order."""
+    """As during a rolling deployment: Svix redelivers to replicas of both releases, in any order."""
     here = [user(new_id(), updated=1, email=f"{number}@x.io") for number in range(MANY)]
     there = [read_by_the_next_release(one) for one in here]
     assert await outcomes(users, here) == {"created"}
@@ -66,7 +66,7 @@ async def test_the_observation_with_more_fields_is_kept_and_the_other_is_stale_f
 async def test_a_newer_version_of_the_older_release_is_kept(
     users: PostgresUserRepository,
 ) -> None:
-    """The format settles ties of one version. It never outweighs Clerk's own time."""
+    """The format settles ties of one version. Clerk's time comes first."""
     first = user(new_id(), updated=1)
     newer = user(first.clerk_id, updated=2, email="new@x.io")
     assert await outcomes(users, [read_by_the_next_release(first)]) == {"created"}

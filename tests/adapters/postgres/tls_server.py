@@ -1,4 +1,4 @@
-"""A server's end of TLS before the tests' own Postgres, which has none."""
+"""A TLS server in front of the tests' Postgres, which has no TLS."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
 class TlsServer:
-    """Speaks TLS with clients and hands what they say to Postgres. `plain` counts the others."""
+    """Accepts TLS connections and forwards them to Postgres. `plain` counts those without TLS."""
 
     def __init__(self, store_url: str, context: ssl.SSLContext | None) -> None:
         self._store = urlsplit(store_url)
@@ -59,7 +59,7 @@ async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None
 async def served(
     store_url: str, context: ssl.SSLContext | None, *, direct: bool = False
 ) -> AsyncIterator[tuple[TlsServer, str]]:
-    """The server, and `store_url` as it is behind it, by the name in its certificate."""
+    """The server, and the store's URL through it, with the name in its certificate."""
     server = TlsServer(store_url, context)
     listener = await asyncio.start_server(
         server.serve, "localhost", 0, ssl=context if direct else None

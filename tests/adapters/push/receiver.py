@@ -9,7 +9,7 @@ from aiohttp import web
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Keeps what it was sent, and answers as told."""
+    """Records what it receives, and answers as set."""
 
     url: str = ""
     status: int = 204

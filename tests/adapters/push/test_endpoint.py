@@ -1,4 +1,4 @@
-"""Messages reach a receiver with signatures that it can verify, and nobody else."""
+"""Messages reach their receiver only, with signatures that it can verify."""
 
 import asyncio
 import base64

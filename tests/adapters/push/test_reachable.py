@@ -1,4 +1,4 @@
-"""An endpoint cannot be a way into our own network, by whatever name or address."""
+"""No name or address of an endpoint gives access to our own network."""
 
 import socket
 import ssl
@@ -16,7 +16,7 @@ from tests.adapters.push.test_endpoint import BODY, NEW
 
 
 class Names(AbstractResolver):
-    """A name server that answers with these."""
+    """A name server that answers with these addresses."""
 
     def __init__(self, *hosts: str) -> None:
         self._hosts = hosts
