@@ -3,6 +3,7 @@
 SyncError
 ├── InvalidSignature            the webhook is not signed with one of our secrets
 ├── InvalidSession              the session token is not valid
+├── InvalidChangesToken         not a reader of changes
 ├── SessionPending              signed in, with tasks left to do at Clerk
 ├── UserRefused                 the session is valid, and its user is not served
 │   ├── UserDeleted               there is a tombstone
@@ -55,6 +56,13 @@ class InvalidSession(SyncError):
 
     code = "session_invalid"
     words = "the session token is invalid"
+
+
+class InvalidChangesToken(SyncError):
+    """The bearer token is not CHANGES_TOKEN."""
+
+    code = "changes_token_invalid"
+    words = "the token of a reader of changes is invalid"
 
 
 class SessionPending(SyncError):

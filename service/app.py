@@ -17,7 +17,7 @@ from service.log import Lines, line_logger, log_writer, request_line
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.mounted import attach_to_all, document_problems
-from service.routes import health, me, webhooks
+from service.routes import changes, health, me, webhooks
 from service.routes.plain import PlainRoutes
 from service.services import attach
 from service.settings import Settings
@@ -68,6 +68,8 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     parts = [webhooks.router, me.router, health.alive]
+    if settings.changes_token is not None:
+        parts.append(changes.router)
     if settings.metrics_port is None:
         parts.append(health.inside)
     for part in parts:

@@ -26,14 +26,14 @@ class Deliveries:
         self,
         targets: Sequence[tuple[Subscription, Target]],
         store: Store,
+        newest: NewestPosition,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
-        self._newest = NewestPosition(store.changes)
         around = Surroundings(
             store=store.subscriptions,
             users=store.users,
-            newest=self._newest,
+            newest=newest,
             report=_Report(metrics, log),
             holder=_this_process(),
             limits=DeliveryLimits(),
@@ -45,8 +45,6 @@ class Deliveries:
 
     def start(self, jobs: Jobs) -> None:
         """Deliver from now on."""
-        if self._running:
-            jobs.start("newest change", self._newest.watch)
         for name, deliver in self._running.items():
             jobs.start(f"changes: {name}", deliver)
 

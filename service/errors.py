@@ -15,6 +15,7 @@ from starlette.responses import Response
 from domain.errors import (
     AlreadyRunning,
     FellBehind,
+    InvalidChangesToken,
     InvalidSession,
     InvalidSignature,
     NotTaken,
@@ -30,6 +31,7 @@ from service.log import note
 
 STATUSES: Mapping[type[SyncError], int] = {
     InvalidSignature: 400,
+    InvalidChangesToken: 401,
     InvalidSession: 401,
     UserRefused: 401,
     UserBanned: 403,

@@ -68,6 +68,11 @@ class Readiness:
         self._contradiction = contradiction
         self._draining = False
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process is stopping."""
+        return self._draining
+
     def drain(self) -> None:
         """Be unready from now on, so that the balancer sends requests to other replicas."""
         self._draining = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from domain.backfill import Backfill
+from domain.change_feed import ChangeFeed
 from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
 from domain.instance import Instance
@@ -88,6 +89,8 @@ class Services:
     """None if Clerk is not polled; then webhooks are expected."""
     readiness: Readiness
     metrics: Metrics
+    feed: ChangeFeed
+    changes_token: str | None = None
     console: "Room | None" = None
     """None unless the settings enable the console."""
 

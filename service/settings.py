@@ -131,6 +131,7 @@ class Settings(ChangeSettings, StoreSettings):
     journal_body_days: int = Field(default=30, ge=1, le=36_500)
     journal_days: int = Field(default=90, ge=35, le=36_500)
     changes_days: int = Field(default=30, ge=1, le=36_500)
+    changes_token: SecretStr | None = None
     change_handlers: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     silence_after: float = Field(default=900.0, gt=0, le=43_200)
     replay_signing_secret: SecretStr | None = None
@@ -190,7 +191,7 @@ class Settings(ChangeSettings, StoreSettings):
             raise ValueError("must not be less than JOURNAL_BODY_DAYS")
         return value
 
-    @field_validator("console_token", "console_operator_token")
+    @field_validator("console_token", "console_operator_token", "changes_token")
     @classmethod
     def _check_token_length(cls, value: SecretStr | None) -> SecretStr | None:
         if value and len(value.get_secret_value()) < 32:

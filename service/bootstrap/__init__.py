@@ -7,11 +7,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api.webhook_endpoint import SvixWebhookEndpoint
 from adapters.clerk.prove.signing_keys import SigningKeys
+from domain.change_feed import ChangeFeed
 from domain.instance import Instance
+from domain.newest_position import NewestPosition
 from domain.resolve_user import JitLimits, ResolveUser
 from domain.retention import Retain
 from service.bootstrap.clerk import (
@@ -90,6 +93,7 @@ async def bootstrap(
         stack.push_async_callback(resolve_user.drain)
         silence_after = timedelta(seconds=settings.silence_after)
         polling = polling_of(settings, store)
+        newest = NewestPosition(store.changes)
         services = Services(
             store=store,
             clerk=clerk,
@@ -107,7 +111,10 @@ async def bootstrap(
                 contradiction=lambda: instance.contradiction,
             ),
             metrics=metrics,
+            feed=ChangeFeed(store.changes, store.user_table, newest),
+            changes_token=_text(settings.changes_token),
         )
+        jobs.start("newest change", newest.watch)
         metrics.watch_keys(lambda: keys.age)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
         _start_jobs(jobs, settings, services, keys)
@@ -115,7 +122,7 @@ async def bootstrap(
             *(changes.targets if changes else ()),
             *await targets_of(stack, settings, clerk.writer),
         ]
-        deliveries = Deliveries(targets, store, metrics, log)
+        deliveries = Deliveries(targets, store, newest, metrics, log)
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
         if settings.has_console:
@@ -197,6 +204,10 @@ def _console(
         sync_now=sync_now_of(store, services.clerk),
         reconcile=reconcile_of(store, services.clerk),
     )
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _jit_limits(settings: Settings) -> JitLimits:

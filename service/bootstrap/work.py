@@ -7,6 +7,7 @@ from structlog.typing import FilteringBoundLogger
 
 from adapters.clerk.api.calls import BULK_LIMITS
 from domain.instance import Instance
+from domain.newest_position import NewestPosition
 from service.bootstrap.clerk import OPERATOR_SHARE, identity_provider
 from service.bootstrap.settings import checked
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
@@ -39,7 +40,9 @@ async def working(
             stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, report=metrics.clerk_call
         )
         targets = [*changes.targets, *await targets_of(stack, settings, clerk)]
-        deliveries = Deliveries(targets, store, metrics, log)
+        newest = NewestPosition(store.changes)
+        jobs.start("newest change", newest.watch)
+        deliveries = Deliveries(targets, store, newest, metrics, log)
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
         yield [subscription.name for subscription, _ in targets]

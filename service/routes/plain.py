@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from domain.errors import SyncError
+from domain.errors import FellBehind, InvalidChangesToken, StorageUnavailable, SyncError
 from domain.user import LocalUser
 from service.auth import (
     SESSION_ERRORS,
@@ -20,6 +20,7 @@ from service.auth import (
     clerk_session,
     current_user,
 )
+from service.changes_token import ChangesReader, changes_reader
 from service.errors import Rejected, answer, documented, problem
 from service.log import note
 
@@ -43,6 +44,7 @@ _RESOLVED: Mapping[Any, tuple[Resolve, tuple[type[SyncError], ...]]] = {
     Request: (_request, ()),
     CurrentSession: (clerk_session, SESSION_ERRORS),
     CurrentUser: (_user, USER_ERRORS),
+    ChangesReader: (changes_reader, (InvalidChangesToken, FellBehind, StorageUnavailable)),
 }
 """The parameters an endpoint may take: how the fast path resolves each, and the errors raised."""
 
@@ -72,6 +74,12 @@ class SessionRoute(PlainRoute):
     takes = (CurrentSession, CurrentUser)
 
 
+class ChangesRoute(PlainRoute):
+    """A route that requires CHANGES_TOKEN."""
+
+    takes = (ChangesReader,)
+
+
 def _taken(endpoint: Callable[..., Any], takes: tuple[Any, ...]) -> Any:
     """The annotation of the endpoint's one parameter."""
     parameters = inspect.signature(endpoint, eval_str=True).parameters.values()
@@ -83,7 +91,11 @@ def _taken(endpoint: Callable[..., Any], takes: tuple[Any, ...]) -> Any:
 
 
 def _name(annotation: Any) -> str:
-    names = {CurrentSession: "CurrentSession", CurrentUser: "CurrentUser"}
+    names = {
+        CurrentSession: "CurrentSession",
+        CurrentUser: "CurrentUser",
+        ChangesReader: "ChangesReader",
+    }
     return names.get(annotation) or annotation.__name__
 
 

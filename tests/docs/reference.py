@@ -131,6 +131,7 @@ _SETTINGS = Settings(
     clerk_secret_key="sk_test_reference_only",
     clerk_issuer="https://clerk.example.com",
     clerk_webhook_signing_secret="whsec_ZGVtbyBvbmx5LCBuZXZlciBmb3IgcHJvZHVjdGlvbi4=",
+    changes_token="for the reference only, of 32 characters",
     docs=True,
 )
 

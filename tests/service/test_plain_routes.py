@@ -15,8 +15,8 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app, mount, user_sync
 from service.auth import CurrentSession, CurrentUser, clerk_session, current_user
 from service.errors import answer_sync_errors
-from service.routes import health, me, webhooks
-from service.routes.plain import PlainRoute, SessionRoute
+from service.routes import changes, health, me, webhooks
+from service.routes.plain import ChangesRoute, PlainRoute, SessionRoute
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.running import (
     UNAUTHORIZED,
@@ -70,8 +70,9 @@ def test_a_plain_route_takes_one_thing(endpoint: Callable[..., Any]) -> None:
         PlainRoute("/plain", endpoint)
 
 
-def test_every_route_under_v1_is_opened_by_a_session_token() -> None:
+def test_every_route_under_v1_is_opened_by_a_token() -> None:
     assert {type(route) for route in me.router.routes} == {SessionRoute}
+    assert {type(route) for route in changes.router.routes} == {ChangesRoute}
     others = [*webhooks.router.routes, *health.alive.routes, *health.inside.routes]
     assert not [one for one in others if getattr(one, "path", "").startswith("/v1")]
 

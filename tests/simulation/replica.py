@@ -13,7 +13,9 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.delivery import ClerkDeliveryReader
+from domain.change_feed import ChangeFeed
 from domain.instance import Instance
+from domain.newest_position import NewestPosition
 from domain.ports import DeliveryWatch
 from domain.resolve_user import ResolveUser
 from domain.schema import SchemaState, Standing
@@ -110,6 +112,7 @@ class Replica:
                 writer=clerk,
                 instance=Instance(config.instance_id),
             ),
+            feed=ChangeFeed(store, store, NewestPosition(store)),
             resolve_user=ResolveUser(self._store, clerk, clock=clock),
             sessions=ClerkSessionVerifier(
                 keys,

@@ -1,0 +1,37 @@
+"""Who may read the changes of all users: the holders of CHANGES_TOKEN."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+
+from domain.errors import InvalidChangesToken, InvalidSession
+from service.auth import unverified_token
+from service.services import services_of
+
+
+class ChangesToken(SecurityBase):
+    """CHANGES_TOKEN in the `Authorization` header. A session token does not open these routes."""
+
+    def __init__(self) -> None:
+        self.model = HTTPBearer(description="CHANGES_TOKEN.")
+        self.scheme_name = "ChangesToken"
+
+    async def __call__(self, request: Request) -> Request:
+        """The request itself. Raises `InvalidChangesToken`."""
+        expected = services_of(request.app).changes_token
+        try:
+            given = unverified_token(request.scope["headers"])
+        except InvalidSession as error:
+            raise InvalidChangesToken(str(error)) from None
+        if expected is None or not hmac.compare_digest(given.encode(), expected.encode()):
+            raise InvalidChangesToken
+        return request
+
+
+changes_reader = ChangesToken()
+
+ChangesReader = Annotated[Request, Depends(changes_reader)]
+"""A request that bears CHANGES_TOKEN."""
