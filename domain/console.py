@@ -1,6 +1,6 @@
 """What the console shows, and the audit trail of what operators did: values and ports."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -10,6 +10,8 @@ from domain.user import Source, UserId
 
 ACTIONS_ON_A_PAGE = 50
 """Rows of the audit trail."""
+
+USERS_ON_A_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +79,13 @@ class FoundUser:
 class Sizes:
     """Estimates of how many rows there are, from the store's statistics. None before the first.
 
-    `any_entries` is exact.
+    `any_entries` and `any_users` (live ones) are exact.
     """
 
     users: int | None
     entries: int | None
     any_entries: bool
+    any_users: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,22 @@ class ConsoleReads(Protocol):
 
     async def find_users(self, text: str) -> tuple[FoundUser, ...]:
         """The users with exactly that Clerk id, own id, external id or any e-mail address."""
+        ...
+
+    async def users_like(self, prefix: str) -> tuple[FoundUser, ...]:
+        """Users whose e-mail address, first or last name begins so, in any case."""
+        ...
+
+    async def newest_users(self) -> tuple[FoundUser, ...]:
+        """The users whose rows were made last, the newest first."""
+        ...
+
+    async def names_of(self, user_ids: Collection[str]) -> Mapping[str, str]:
+        """The name, or else the e-mail address, of each user that has one, by Clerk id."""
+        ...
+
+    async def changed_since(self, user_ids: Collection[str], since: datetime) -> frozenset[str]:
+        """Those of the users whose rows have changed since then, by the store's clock."""
         ...
 
     async def sizes(self) -> Sizes:

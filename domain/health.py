@@ -25,6 +25,19 @@ A_POLLS_LENGTH = timedelta(minutes=1)
 """So many polls may fail, or one of them take so long, before polling is called broken."""
 
 
+_IN_A_CHECKOUT = __name__ == "domain.health"
+"""In the package, all of our modules are under one name."""
+
+
+def command(arguments: str, *, in_a_checkout: bool = _IN_A_CHECKOUT) -> str:
+    """A command as it is typed here: of the package, or of a checkout."""
+    if not in_a_checkout:
+        return f"clerk-user-sync {arguments}"
+    if arguments == "migrate":
+        return "python -m service migrate"
+    return f"python -m scripts.replay_webhooks {arguments}"
+
+
 class State(StrEnum):
     OK = "ok"
     WARN = "warn"
@@ -98,7 +111,7 @@ def schema(state: SchemaState) -> Finding:
             words = "the store's schema is ahead: a newer release has migrated it"
             return _warn("schema", words, advice, degrades="schema_ahead")
         case Standing.BEHIND:
-            words, advice = "the store's schema is behind", "run: python -m service migrate"
+            words, advice = "the store's schema is behind", f"run: {command('migrate')}"
         case Standing.INCOMPLETE:
             words = f"the store's schema is incomplete: {names} is missing or empty"
             advice = "restore it, or drop what is left of our tables and migrate"
@@ -216,7 +229,7 @@ def quarantine(size: int) -> Finding:
     return _warn(
         "quarantine",
         f"{count_of(size, 'delivery', 'deliveries')} could not be applied",
-        "fix the cause, then run: python -m scripts.replay_webhooks journal --outcome quarantined",
+        f"fix the cause, then run: {command('journal --outcome quarantined')}",
         place=Place.QUARANTINE,
     )
 
@@ -235,7 +248,7 @@ def webhooks(silent_users: int, *, expected: bool = True) -> Finding:
         "webhooks",
         f"webhooks do not reach us: {silent_users:,} {came} created without one",
         "enable the endpoint under Configure → Webhooks in Clerk's dashboard, then run: "
-        "python -m scripts.replay_webhooks backfill --restart",
+        f"{command('backfill --restart')}",
         place=Place.SILENCE,
     )
 
@@ -251,6 +264,14 @@ def polling(every: timedelta, ago: timedelta | None) -> Finding:
     return _ok("polling", words)
 
 
+def users(at_clerk: int) -> Finding:
+    """Whether the users are here at all. `at_clerk` is how many Clerk has, while we have none."""
+    if at_clerk == 0:
+        return _ok("users", "neither Clerk nor the store has a user yet")
+    words = f"Clerk has {count_of(at_clerk, 'user')}, and none of them is here"
+    return _warn("users", words, f"run: {command('backfill')}")
+
+
 def drift(sweep: Sweep | None) -> Finding:
     left = sweep.left if sweep else 0
     if not left:
@@ -258,8 +279,7 @@ def drift(sweep: Sweep | None) -> Finding:
     return _warn(
         "drift",
         f"{count_of(left, 'user')} differed from Clerk in the last comparison",
-        "look at the differences, then run: "
-        "python -m scripts.replay_webhooks reconcile --full --repair",
+        f"look at the differences, then run: {command('reconcile --full --repair')}",
         place=Place.DRIFT,
     )
 

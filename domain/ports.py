@@ -171,8 +171,10 @@ class DeliveryWatch(Protocol):
     """Whether webhooks still arrive."""
 
     async def silent_users(self, after: timedelta) -> int:
-        """How many users signed up within the last day, were created just in time at least `after`
-        ago, and never had a `user.created`. Raises `StorageUnavailable`.
+        """How many users signed up within the last day and were created just in time at least
+        `after` ago, without their `user.created`, and since the last webhook of any kind.
+
+        Raises `StorageUnavailable`.
         """
         ...
 

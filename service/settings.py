@@ -141,6 +141,8 @@ class Settings(ChangeSettings, StoreSettings):
     console_readers: CommaSeparated = ()
     console_operators: CommaSeparated = ()
     console_bodies: Literal["nobody", "operators", "readers"] = "operators"
+    environment_name: str | None = Field(default=None, max_length=40)
+    environment_colour: Literal["red", "orange", "green", "blue", "purple", "grey"] | None = None
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)

@@ -1,7 +1,7 @@
 """Figures and searches for the console's pages."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,16 +10,21 @@ import orjson
 
 from adapters.postgres.console_statements import (
     ACTIVITY,
+    CHANGED_SINCE,
     LAST_ID,
+    NAMES_OF,
+    NEWEST_USERS,
     QUARANTINE_GROUPS,
     SIZES,
     USERS_FOUND,
+    USERS_LIKE,
     blocks,
 )
 from adapters.postgres.database import Database
 from adapters.postgres.journal_statements import FIRST_ID_SINCE, OVERLAP
 from adapters.postgres.session import Session
 from domain.console import (
+    USERS_ON_A_PAGE,
     Activity,
     Bucket,
     ConsoleReads,
@@ -58,6 +63,30 @@ class PostgresConsoleReads(ConsoleReads):
         wanted = (text, _uuid(text), emails, any_address)
         records = await self._database.run(lambda session: session.fetch(USERS_FOUND, *wanted))
         return tuple(map(_found_user, records))
+
+    async def users_like(self, prefix: str) -> tuple[FoundUser, ...]:
+        first = prefix.lower()
+        wanted = (first, f"{first}\U0010ffff", USERS_ON_A_PAGE)
+        records = await self._database.run(lambda session: session.fetch(USERS_LIKE, *wanted))
+        return tuple(map(_found_user, records))
+
+    async def newest_users(self) -> tuple[FoundUser, ...]:
+        records = await self._database.run(
+            lambda session: session.fetch(NEWEST_USERS, USERS_ON_A_PAGE)
+        )
+        return tuple(map(_found_user, records))
+
+    async def names_of(self, user_ids: Collection[str]) -> Mapping[str, str]:
+        if not user_ids:
+            return {}
+        records = await self._database.run(lambda session: session.fetch(NAMES_OF, list(user_ids)))
+        return {record["clerk_id"]: record["name"] for record in records if record["name"]}
+
+    async def changed_since(self, user_ids: Collection[str], since: datetime) -> frozenset[str]:
+        records = await self._database.run(
+            lambda session: session.fetch(CHANGED_SINCE, list(user_ids), since)
+        )
+        return frozenset(record["clerk_id"] for record in records)
 
     async def sizes(self) -> Sizes:
         records = await self._database.run(lambda session: session.fetch(SIZES))

@@ -75,13 +75,36 @@ union ({_FOUND_USER} where external_id = $1 and external_id is not null limit 20
 order by last_synced_at desc
 """
 
+_PREFIX = "octet_length({0}) <= 512 and lower({0}) ~>=~ $1 and lower({0}) ~<~ $2"
+
+_LIKE = " union ".join(
+    f"({_FOUND_USER} where {_PREFIX.format(name)} limit $3)"
+    for name in ("email", "first_name", "last_name")
+)
+
+USERS_LIKE = f"select * from ({_LIKE}) as found order by email, clerk_id limit $3"  # noqa: S608
+"""By bytes, as the indexes are: in the order of a language, a prefix is not one range."""
+
+NEWEST_USERS = f"{_FOUND_USER} order by created_at desc limit $1"
+
+NAMES_OF = """
+select clerk_id, coalesce(nullif(concat_ws(' ', first_name, last_name), ''), email) as name
+from our.users
+where clerk_id = any ($1::text[])
+"""
+
+CHANGED_SINCE = """
+select clerk_id from our.users where clerk_id = any ($1::text[]) and last_synced_at > $2
+"""
+
 SIZES = """
 select
     (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.users'))
         as users,
     (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.sync_journal'))
         as entries,
-    (select max(id) from our.sync_journal) is not null as any_entries
+    (select max(id) from our.sync_journal) is not null as any_entries,
+    exists (select from our.users where deleted_at is null) as any_users
 """
 """`max(id)` reads the newest entry. `exists` would start at the oldest, deleted by retention."""
 

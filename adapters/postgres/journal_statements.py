@@ -198,7 +198,7 @@ select
 
 BODIES_OF = "select count(*) from our.sync_journal where clerk_id = $1 and body is not null"
 
-SILENT_USERS = """
+SILENT_USERS = f"""
 select count(distinct arrival.clerk_id)
 from our.sync_journal as arrival
 join our.users on users.clerk_id = arrival.clerk_id
@@ -211,7 +211,18 @@ where arrival.source = 'jit' and arrival.outcome = 'created'
         where webhook.clerk_id = arrival.clerk_id
             and webhook.event_type = 'user.created' and webhook.source = 'webhook'
     )
-"""
+    -- A webhook of any kind and about anyone ends the silence. The newest entries are enough: where
+    -- a backfill has written more since, the next webhook is among them again.
+    and arrival.id > coalesce((
+        select id
+        from (
+            select id, source from our.sync_journal order by id desc limit {LOOKED_AT}
+        ) as looked_at
+        where source = 'webhook'
+        order by id desc
+        limit 1
+    ), 0)
+"""  # noqa: S608
 
 LAST_DELIVERY = f"""
 select received_at

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -81,6 +82,16 @@ class UserRow(Table, Kept, table=True):
     __tablename__ = "users"
     __table_args__ = (
         Index(None, "email"),
+        Index(None, "created_at"),
+        *(
+            Index(
+                f"users_{name}_prefix_idx",
+                func.lower(literal_column(name)).label("lowered"),
+                postgresql_ops={"lowered": "text_pattern_ops"},
+                postgresql_where=text(f"octet_length({name}) <= 512"),
+            )
+            for name in ("email", "first_name", "last_name")
+        ),
         Index(
             "users_external_id_hash_idx",
             "external_id",

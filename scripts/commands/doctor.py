@@ -104,6 +104,7 @@ async def _of_clerk(available: Operations) -> list[Finding]:
             clerks = await available.clerk.clock.now()
             ours = datetime.now(UTC)
             ids = await available.clerk.bulk.instance_ids()
+            users = await _of_users(available)
     except SecretKeyRefused:
         return [health.clerk(None, key_refused=True)]
     except (IdentityProviderUnavailable, TimeoutError) as error:
@@ -112,7 +113,18 @@ async def _of_clerk(available: Operations) -> list[Finding]:
         health.clerk(None),
         health.instance(available.clerk.instance.id, ids),
         health.clock(ours, clerks),
+        *users,
     ]
+
+
+async def _of_users(available: Operations) -> list[Finding]:
+    """Nothing if there are users here, or if the store cannot be read: that is said elsewhere."""
+    try:
+        if await available.store.user_table.live_ids(after=None, limit=1):
+            return []
+    except StorageUnavailable:
+        return []
+    return [health.users(await available.clerk.bulk.count())]
 
 
 def _doubts(settings: Settings, environment: Mapping[str, str | None]) -> list[str]:

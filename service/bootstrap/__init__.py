@@ -181,7 +181,7 @@ def _console(
     with extra("console", "The console"):
         from service.console.access import Access  # noqa: PLC0415
         from service.console.rendering import Templates  # noqa: PLC0415
-        from service.console.room import Room  # noqa: PLC0415
+        from service.console.room import Environment, Room  # noqa: PLC0415
         from service.console.runs import Runs  # noqa: PLC0415
         from service.console.sign_ins import SignIns  # noqa: PLC0415
 
@@ -201,6 +201,7 @@ def _console(
         templates=Templates(),
         runs=runs,
         services=services,
+        environment=Environment.of(settings),
         sync_now=sync_now_of(store, services.clerk),
         reconcile=reconcile_of(store, services.clerk),
     )

@@ -113,7 +113,7 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
         "visitor": None,
     }
     headers = {"WWW-Authenticate": "Bearer"} if needed.status == 401 else {}
-    return HTMLResponse(room.templates.render("sign_in.html", facts), needed.status, headers)
+    return HTMLResponse(room.render("sign_in.html", facts), needed.status, headers)
 
 
 def _refusal(error: SyncError) -> Refused:
@@ -145,7 +145,7 @@ def _sign_in(request: Request, needed: SignInNeeded) -> Response:
         return sign_in_page(request, needed, "")
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         # A strict cookie is not sent along such a link. Loaded again by our own page, it is.
-        return HTMLResponse(room_of(request).templates.render("once_more.html", {}))
+        return HTMLResponse(room_of(request).render("once_more.html", {}))
     after = quote(_within_the_console(request), safe="")
     return RedirectResponse(f"{base_of(request)}/sign-in?after={after}", 303)
 
@@ -170,5 +170,5 @@ def _message(request: Request, refused: Refused) -> Response:
         "visitor": getattr(request.state, VISITOR, None),
         "active": "",
     }
-    page = room_of(request).templates.render("message.html", facts)
+    page = room_of(request).render("message.html", facts)
     return HTMLResponse(page, refused.status)

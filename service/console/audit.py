@@ -14,8 +14,16 @@ pages = APIRouter(route_class=ConsoleRoute)
 async def audit(visit: Reading, request: Request) -> Response:
     before = asked_for(request.query_params).before
     actions = await visit.room.store.audit.latest(before=before)
-    older = actions[-1].id if len(actions) == ACTIONS_ON_A_PAGE else None
-    return visit.page("audit.html", active="audit", actions=actions, older=older, before=before)
+    targets = {action.target for action in actions if action.target}
+    people = {action.who for action in actions} | targets
+    return visit.page(
+        "audit.html",
+        active="audit",
+        actions=actions,
+        names=await visit.room.store.reads.names_of(people),
+        older=actions[-1].id if len(actions) == ACTIONS_ON_A_PAGE else None,
+        before=before,
+    )
 
 
 @pages.get("/{path:path}")

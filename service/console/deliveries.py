@@ -52,11 +52,14 @@ class Asked:
 @pages.get("/deliveries")
 async def deliveries(visit: Reading, request: Request) -> Response:
     asked = asked_for(await _with_clerks_id(visit, request.query_params))
+    found = await visit.room.store.journal_pages.page(asked.query, asked.before)
+    ids = {entry.clerk_id for entry in found.entries if entry.clerk_id}
     return visit.page(
         "deliveries.html",
         active="deliveries",
         asked=asked,
-        found=await visit.room.store.journal_pages.page(asked.query, asked.before),
+        found=found,
+        names=await visit.room.store.reads.names_of(ids),
         outcomes=(*OUTCOMES, DISMISSED),
         sources=tuple(Source),
         types=FOLLOWED_EVENTS,
@@ -66,10 +69,12 @@ async def deliveries(visit: Reading, request: Request) -> Response:
 @pages.get("/deliveries/{entry_id:int}")
 async def delivery(visit: Reading, entry_id: int) -> Response:
     entry = await entry_of(visit, entry_id)
+    ids = [entry.clerk_id] if entry.clerk_id else []
     return visit.page(
         "delivery.html",
         active="deliveries",
         entry=replace(entry, body=None),
+        names=await visit.room.store.reads.names_of(ids),
         has_body=entry.body is not None,
         took=_took(entry),
         actions=await visit.room.store.audit.about(entry.svix_id) if entry.svix_id else (),

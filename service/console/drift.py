@@ -1,6 +1,8 @@
 """Where our table and Clerk disagree: the last comparison, a new one, and the repair."""
 
 import asyncio
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,15 +48,38 @@ EFFECTS = {
 
 @pages.get("/drift")
 async def drift(visit: Reading) -> Response:
-    last_full = await visit.room.store.checkpoints.load(LAST_FULL)
+    store = visit.room.store
+    last_full, run = (
+        await store.checkpoints.load(LAST_FULL),
+        await store.audit.last_of(CHECK, REPAIR),
+    )
+    ids = [one["clerk_id"] for one in run.detail.get("drifts", ())] if run else []
     return visit.page(
         "drift.html",
         active="drift",
         kinds=KINDS,
-        sweep=await load_sweep(visit.room.store.checkpoints),
+        sweep=await load_sweep(store.checkpoints),
         last_full=datetime.fromisoformat(last_full) if last_full else None,
-        run=await visit.room.store.audit.last_of(CHECK, REPAIR),
+        run=run,
+        names=await store.reads.names_of(ids),
+        changed=await store.reads.changed_since(ids, run.started_at) if run else frozenset(),
     )
+
+
+async def sweep_by_now(room: Room) -> Sweep | None:
+    """The last comparison, less the users whose rows have changed since it listed them."""
+    sweep, run = (
+        await load_sweep(room.store.checkpoints),
+        await room.store.audit.last_of(CHECK, REPAIR),
+    )
+    if sweep is None or run is None or run.detail.get("found") != sweep.found:
+        return sweep  # the list is of another comparison
+    listed = {
+        one["clerk_id"]: one["kind"] for one in run.detail["drifts"] if not one.get("repaired")
+    }
+    changed = await room.store.reads.changed_since(listed, run.started_at)
+    settled = Counter(listed[user_id] for user_id in changed)
+    return replace(sweep, repaired={**(settled + Counter(sweep.repaired))})
 
 
 @actions.get("/drift/check")
@@ -131,12 +156,25 @@ async def _compare(room: Room, detail: dict[str, Any], brake: Brake, *, repair: 
             one = {"kind": kind, "clerk_id": drift.clerk_id, "fields": list(drift.fields)}
             detail["drifts"].append(one)
 
+    def note_repaired(drift: Drift) -> None:
+        kind = drift.kind.value
+        detail["repaired"][kind] = detail["repaired"].get(kind, 0) + 1
+        for one in detail["drifts"]:
+            if one["clerk_id"] == drift.clerk_id:
+                one["repaired"] = True
+
     def count(compared: int) -> None:
         detail["compared"] += compared
 
     detail["total"] = await _total(room)
     findings = Findings()
-    options = ReconcileOptions(repair=repair, brake=brake, on_drift=keep, on_compared=count)
+    options = ReconcileOptions(
+        repair=repair,
+        brake=brake,
+        on_drift=keep,
+        on_repaired=note_repaired,
+        on_compared=count,
+    )
     await room.reconcile.full(options, findings)
     sweep = findings.as_sweep(datetime.now(UTC))
     detail.update(found=sweep.found, repaired=sweep.repaired)

@@ -1,5 +1,6 @@
 """How things stand, in a sentence, with the figures behind it."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,11 +9,13 @@ from fastapi import APIRouter, Request, Response
 
 from domain import health
 from domain.console import Activity, Sizes
-from domain.drift import Sweep, load_sweep
+from domain.drift import Sweep
+from domain.errors import IdentityProviderUnavailable
 from domain.health import Finding
 from domain.summary import sentence, troubles
 from service.console.answers import ConsoleRoute
 from service.console.charts import OUTCOMES, bar_chart, line_chart
+from service.console.drift import sweep_by_now
 from service.console.room import Room
 from service.console.visit import Reading
 
@@ -27,6 +30,9 @@ class Window:
     steps: int
     step: timedelta
 
+
+PATIENCE = 3.0
+"""Seconds to wait for Clerk's count of users."""
 
 WINDOWS = (
     Window("1h", 60, timedelta(minutes=1)),
@@ -58,8 +64,8 @@ class Seen:
 @pages.get("/", include_in_schema=False)
 async def overview(visit: Reading, request: Request) -> Response:
     window = _window(request.query_params.get("window"))
-    now = datetime.now(UTC)
-    seen = await look(visit.room)
+    now = visit.now
+    seen = await look(visit.room, now)
     activity = await _activity(visit.room, window, now) if seen.sizes else None
     return visit.page(
         "overview.html",
@@ -77,20 +83,34 @@ async def overview(visit: Reading, request: Request) -> Response:
     )
 
 
-async def look(room: Room) -> Seen:
+async def look(room: Room, now: datetime) -> Seen:
     """Examines everything that the overview shows. Raises `StorageUnavailable`."""
     report = await room.services.readiness.report()
     if not report.store_is_usable:
         return Seen(findings=report.findings)
     store = room.store
-    sweep = await load_sweep(store.checkpoints)
+    sweep, sizes = await sweep_by_now(room), await store.reads.sizes()
+    last_at = await store.watch.last_delivery_at()
     found = [health.quarantine(await store.journal.quarantined()), health.drift(sweep)]
+    if sizes.any_entries:
+        expected = room.services.polling is None
+        found.append(health.last_delivery(last_at, now, expected=expected))
+    if not sizes.any_users and (at_clerk := await _users_at_clerk(room)) is not None:
+        found.append(health.users(at_clerk))
     return Seen(
-        findings=[*report.findings, *found],
-        sizes=await store.reads.sizes(),
-        last_delivery_at=await store.watch.last_delivery_at(),
-        sweep=sweep,
+        findings=[*report.findings, *found], sizes=sizes, last_delivery_at=last_at, sweep=sweep
     )
+
+
+async def _users_at_clerk(room: Room) -> int | None:
+    """How many users Clerk has, or None if it does not tell. Asked once a minute at most."""
+    if "count" not in room.asked:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                room.asked["count"] = await room.clerk.bulk.count()
+        except (IdentityProviderUnavailable, TimeoutError):
+            room.asked["count"] = None
+    return room.asked["count"]
 
 
 async def _activity(room: Room, window: Window, now: datetime) -> Activity:

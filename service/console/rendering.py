@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from domain import explain
+from domain.health import command
 from domain.journal import QUARANTINED, JournalEntry
 from domain.user import EmailAddress, Source
 from domain.words import span
@@ -44,6 +45,7 @@ _REASONS: Mapping[str, str] = {
     "no_type": "it does not say what kind of event it is",
     "no_data": "it has no data",
     "no_user_id": "it does not name a user",
+    "no_instance_id": "it does not say which Clerk instance it is of",
     "no_updated_at": "it does not say when the user was changed",
     "updated_at_absurd": "the time at which the user was changed cannot be true",
     "created_at_absurd": "the time at which the user was created cannot be true",
@@ -86,7 +88,7 @@ class Templates:
             value=value,
             why=why,
         )
-        self._environment.globals["version"] = _version()
+        self._environment.globals.update(version=_version(), command=command)
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiled now: no request waits for it
 

@@ -1,7 +1,11 @@
 """What the console's pages and actions work with."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
 
+from cachetools import TTLCache
 from fastapi import FastAPI
 
 from domain.reconcile import Reconcile
@@ -11,6 +15,26 @@ from service.console.rendering import Templates
 from service.console.runs import Runs
 from service.console.sign_ins import SignIns
 from service.services import Clerk, Services, Store
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Which environment this is, shown on every page. `colour` is one of the style sheet's."""
+
+    name: str
+    instance: str
+    colour: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Environment":
+        """Without ENVIRONMENT_NAME, the kind of Clerk's secret key names it."""
+        is_live = settings.clerk_secret_key.get_secret_value().startswith("sk_live_")
+        return cls(
+            name=settings.environment_name or ("production" if is_live else "development"),
+            instance=settings.clerk_instance_id or urlsplit(settings.issuer).netloc,
+            colour=settings.environment_colour or ("red" if is_live else "blue"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +48,9 @@ class Room:
     services: Services
     sync_now: SyncNow
     reconcile: Reconcile
+    environment: Environment
+    asked: TTLCache[str, int | None] = field(default_factory=lambda: TTLCache(maxsize=1, ttl=60))
+    """The last answer of Clerk that a page which refreshes by itself needs."""
 
     @property
     def store(self) -> Store:
@@ -32,6 +59,10 @@ class Room:
     @property
     def clerk(self) -> Clerk:
         return self.services.clerk
+
+    def render(self, template: str, facts: Mapping[str, Any]) -> str:
+        """A page, with the facts that every page shows."""
+        return self.templates.render(template, {"environment": self.environment, **facts})
 
 
 def console_of(app: FastAPI) -> Room | None:

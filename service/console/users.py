@@ -41,13 +41,18 @@ EFFECTS = {
 @pages.get("/users")
 async def search(visit: Reading, request: Request) -> Response:
     text = request.query_params.get("q", "").strip().replace("\0", "")[:LONGEST_SEARCH]
-    found = await visit.room.store.reads.find_users(text) if text else ()
+    reads = visit.room.store.reads
+    if not text:
+        newest = await reads.newest_users()
+        return visit.page("users.html", active="users", text=text, found=newest)
+    found = await reads.find_users(text)
     if len(found) == 1:
         return RedirectResponse(f"{visit.base}/users/{found[0].clerk_id}", 303)
     if delivery := await _delivery(visit, text):
         return RedirectResponse(f"{visit.base}/deliveries/{delivery}", 303)
     if not found and is_user_id(text):
         return RedirectResponse(f"{visit.base}/users/{text}", 303)
+    found = found or await reads.users_like(text)
     return visit.page("users.html", active="users", text=text, found=found)
 
 

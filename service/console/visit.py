@@ -6,7 +6,8 @@ Permission depends on the person alone: no path, no method and no Host makes a d
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -42,6 +43,8 @@ class Visit:
     room: Room
     visitor: Visitor
     base: str
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """The time that all ages on the page are counted to."""
 
     @property
     def may_see_bodies(self) -> bool:
@@ -50,11 +53,12 @@ class Visit:
     def page(self, template: str, status: int = 200, **facts: Any) -> Response:
         everywhere = {
             "base": self.base,
+            "now": self.now,
             "visitor": self.visitor,
             "form_proof": self.visitor.form_proof,
             "may_see_bodies": self.may_see_bodies,
         }
-        return HTMLResponse(self.room.templates.render(template, {**everywhere, **facts}), status)
+        return HTMLResponse(self.room.render(template, {**everywhere, **facts}), status)
 
     def go_on(self, path: str) -> Response:
         """The answer to an action that is done: a page of the console."""

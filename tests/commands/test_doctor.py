@@ -3,13 +3,17 @@
 from datetime import timedelta
 
 import pytest
+from typer.main import get_command
 
 from adapters.postgres.database import Database
 from domain import health
+from domain.drift import Sweep
 from domain.health import State
 from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from scripts.program import program
+from scripts.replay_webhooks import command_line
 from tests.commands.arrivals import Sql, happened, quarantined
 from tests.commands.commands import Operator
 from tests.people import at
@@ -148,3 +152,45 @@ def test_whatever_is_not_well_comes_with_advice() -> None:
         health.webhooks(1),
     ]
     assert all(one.state is not State.OK and one.advice for one in findings)
+
+
+async def test_users_who_are_at_clerk_alone_are_named_with_a_command_to_copy(
+    healthy: Operator, clerk: ClerkEmulator
+) -> None:
+    clerk.create_users(2002)
+    ended = await healthy.run("doctor", "--json")
+    (found,) = [one for one in ended.records if one["about"] == "users"]
+    assert (ended.code, found["state"]) == (0, "warn")
+    assert found["words"] == "Clerk has 2,002 users, and none of them is here"
+    assert found["advice"] == "run: python -m scripts.replay_webhooks backfill"
+    await healthy.run("backfill")
+    ended = await healthy.run("doctor", "--json")
+    assert [one for one in ended.records if one["about"] == "users"] == []
+
+
+ADVICE = [
+    finding.advice.partition("run: ")[2]
+    for finding in (
+        health.schema(SchemaState(standing=Standing.BEHIND)),
+        health.quarantine(1),
+        health.webhooks(1),
+        health.users(1),
+        health.drift(Sweep(ended_at=at(0), compared=1, found={"missing": 1}, repaired={})),
+    )
+]
+
+
+@pytest.mark.parametrize("advice", ADVICE)
+def test_the_command_in_an_advice_can_be_copied(advice: str) -> None:
+    python, dash, module, name, *options = advice.split()
+    assert (python, dash) == ("python", "-m")
+    in_the_package = health.command(" ".join([name, *options]), in_a_checkout=False)
+    assert in_the_package == " ".join(["clerk-user-sync", name, *options])
+    apps = [program()]
+    if (module, name) != ("service", "migrate"):
+        assert module == "scripts.replay_webhooks"
+        apps.append(command_line())
+    for app in apps:
+        # Raises for an argument or an option that the command does not know.
+        command = get_command(app).commands[name]  # type: ignore[attr-defined]
+        command.make_context(name, list(options))

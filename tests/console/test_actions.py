@@ -202,6 +202,9 @@ async def test_a_repair_makes_the_table_right(
     assert (await stored_user(sql, spoiled[1]))["email"] == "1@example.com"
     assert (await stored_user(sql, spoiled[2]))["deleted_at"] is not None
     assert (await trail(sql))[-1][3] == "3 differed, 0 left"
+    await sql.execute(
+        "insert into sync_journal (svix_id, source, outcome) values ('m', 'webhook', 'unchanged')"
+    )
     assert "In agreement with Clerk" in (await own_operator.get()).text
 
 

@@ -39,8 +39,8 @@ async def test_every_page_opens_on_an_empty_store(reader: Visitor, path: str) ->
     assert (await reader.get(path)).status_code == 200
 
 
-async def test_an_empty_store_is_told_what_to_do(reader: Visitor) -> None:
-    page = (await reader.get()).text
+async def test_an_empty_store_is_told_what_to_do(own_operator: Visitor) -> None:
+    page = (await own_operator.get()).text
     assert "Nothing has arrived yet" in page
     assert "/webhooks/clerk" in page
 
@@ -179,7 +179,7 @@ async def test_those_who_share_an_address_are_listed(reader: Visitor, sql: Sql) 
         " from generate_series(1, 30) as n"
     )
     page = (await reader.get("/users?q=shared@example.com")).text
-    assert page.count('href="/console/users/user_') == 20
+    assert page.count("<code>user_") == 20
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,16 @@ function span(seconds) {
   return `${Math.round(seconds / size)} ${unit}`;
 }
 
+// Ages are counted by the server's clock, as the rest of the page is. On a page that refreshes by
+// itself each refresh brings them all, so that no two of them tell different times.
+const ahead = Date.now() - Date.parse(document.body.dataset.now);
+
 function showAges() {
+  if (live()) {
+    return;
+  }
   for (const time of document.querySelectorAll("time[data-ago]")) {
-    const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+    const seconds = (Date.now() - ahead - Date.parse(time.dateTime)) / 1000;
     if (seconds >= 1) {
       time.textContent = `${span(seconds)} ago`;
     }
