@@ -44,6 +44,8 @@ TARGETS = {
         "adapters.clerk.prove.sessions",
         (
             f"{_CLERK}/test_sessions.py",
+            f"{_CLERK}/test_session_tokens.py",
+            f"{_CLERK}/test_session_memory.py",
             f"{_CLERK}/test_signing_keys.py",
             f"{_CLERK}/test_fuzz_proofs.py",
             "tests/service/test_sessions.py",
@@ -60,6 +62,6 @@ TARGETS = {
     "key_set": Target("adapters.clerk.prove.key_set", (f"{_CLERK}/test_key_set.py",)),
     "token_memory": Target(
         "adapters.clerk.prove.token_memory",
-        (f"{_CLERK}/test_token_memory.py", f"{_CLERK}/test_sessions.py"),
+        (f"{_CLERK}/test_token_memory.py", f"{_CLERK}/test_session_memory.py"),
     ),
 }

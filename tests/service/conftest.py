@@ -4,9 +4,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from service.app import create_app
 from tests.adapters.clerk.payloads import INSTANCE
 from tests.postgres_server import TemporaryStore
-from tests.running import Service, running_service
+from tests.running import Service, running_service, settings_for
+from tests.service.listening import listening
+from tests.service.served import Served
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +47,18 @@ async def own_service(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Ser
     """A new service on an empty store, for tests of outages, limits and counts."""
     async with running_service(clerk, store_url) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+async def running(
+    shared_clerk: ClerkEmulator, lasting_store: TemporaryStore
+) -> AsyncIterator[Served]:
+    settings = settings_for(shared_clerk, lasting_store.url)
+    async with listening(create_app(settings), settings) as at:
+        yield Served(at, shared_clerk.config.webhook_secrets[0])
+
+
+@pytest.fixture
+def served(running: Served, clerk: ClerkEmulator, store_url: str) -> Served:
+    """On an empty store."""
+    return running

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from service.bootstrap.settings import read_settings
 from service.dotenv import read_dotenv
 from service.mistakes import mistakes
-from tests.service.test_settings import GOOD, SECRET_KEY, run
+from tests.service.test_settings import GOOD, SECRET_KEY
+from tests.service.test_settings_of_commands import run
 
 LINES = "".join(f"{name.upper()}={value}\n" for name, value in GOOD.items())
 

@@ -24,8 +24,8 @@ from service.routes.health import HEALTH_PATHS
 from tests.e2e.processes import ServiceProcess, environment_for, eventually
 from tests.running import WEBHOOKS, problem, settings_for
 from tests.service.listening import Listening, listening
+from tests.service.served import BODY, KEPT, Served, head, told
 from tests.service.tables import Sql, count_rows
-from tests.service.test_sockets import BODY, KEPT, Served, head, told
 
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE

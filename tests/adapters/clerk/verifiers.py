@@ -1,0 +1,35 @@
+"""Verifiers of session tokens, for tests."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from adapters.clerk.prove.sessions import ClerkSessionVerifier
+from adapters.clerk.prove.signing_keys import PinnedKey
+from domain.errors import InvalidSession
+from tests.adapters.clerk.tokens import (
+    ISSUER,
+    PARTY,
+    pem,
+)
+
+
+def verifier_of(
+    key: RSAPrivateKey,
+    *,
+    parties: frozenset[str] = frozenset({PARTY}),
+    allow_missing_azp: bool = False,
+    audience: str | None = None,
+) -> ClerkSessionVerifier:
+    return ClerkSessionVerifier(
+        PinnedKey(pem(key)),
+        issuer=ISSUER,
+        authorized_parties=parties,
+        allow_missing_azp=allow_missing_azp,
+        audience=audience,
+    )
+
+
+async def refused(verifier: ClerkSessionVerifier, token: str) -> bool:
+    with pytest.raises(InvalidSession):
+        await verifier.verify(token)
+    return True
