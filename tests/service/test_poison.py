@@ -8,6 +8,7 @@ import pytest
 
 from tests.adapters.clerk.payloads import (
     ADA,
+    INSTANCE,
     MISSING,
     envelope,
     user_fields,
@@ -25,7 +26,7 @@ def raw_data(**members: str) -> bytes:
     """user.created with members of its data replaced by this JSON text."""
     data = {name: json.dumps(value) for name, value in user_fields().items()} | members
     inner = ", ".join(f'"{name}": {value}' for name, value in data.items())
-    return f'{{"type": "user.created", "data": {{{inner}}}}}'.encode()
+    return f'{{"type": "user.created", "instance_id": "{INSTANCE}", "data": {{{inner}}}}}'.encode()
 
 
 def users(**changes: Any) -> bytes:
