@@ -189,6 +189,17 @@ def rows_instance(contradiction: str | None) -> Finding:
     )
 
 
+def history(went_back: str | None) -> Finding:
+    """Whether the store is known to have gone back, and was not repaired since."""
+    if went_back is None:
+        return _ok("history", "the store has not gone back")
+    return _bad(
+        "history",
+        f"the store went back: {went_back}. Users may be missing, or live though deleted",
+        "run: python -m scripts.replay_webhooks reconcile --full --repair",
+    )
+
+
 def clock(ours: datetime, clerks: datetime | None) -> Finding:
     """`clerks` is cut to whole seconds: Clerk's clock is half a second further on average."""
     if clerks is None:

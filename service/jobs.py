@@ -10,9 +10,10 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from domain.errors import AlreadyRunning, SyncError, Unavailable
+from domain.errors import AlreadyRunning, StorageUnavailable, SyncError, Unavailable
+from domain.history import notice
 from domain.instance import learn
-from domain.ports import Exclusive
+from domain.ports import Exclusive, StoreHistory
 from domain.retention import Retain
 from service.metrics import Metrics
 from service.services import Clerk, Store
@@ -32,6 +33,7 @@ _KEYS_EVERY = 300.0
 _KEYS_AGAIN = 1.0
 _INSTANCE_AGAIN = 5.0
 _INSTANCE_RARELY = 600.0
+_HISTORY_EVERY = 60.0
 
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
@@ -169,6 +171,17 @@ async def know_instance(
                 log.error("instance_contradicted", cause=contradiction)
             told = contradiction
         await asyncio.sleep(pause)
+
+
+async def watch_history(
+    history: StoreHistory, log: FilteringBoundLogger, *, every: float = _HISTORY_EVERY
+) -> None:
+    """Notice when the store goes back: restored from a backup, before or while we run."""
+    while True:
+        with suppress(StorageUnavailable):  # readiness tells of that
+            if reason := await notice(history):
+                log.error("store_went_back", cause=reason)
+        await asyncio.sleep(every)
 
 
 class Server(Protocol):

@@ -10,6 +10,7 @@ from domain.errors import StorageUnavailable
 from domain.health import Finding
 from domain.polling import Polling
 from domain.schema import SchemaState
+from service.shared_look import SharedLook
 
 TIMEOUT = 1.0
 """Seconds for the store's answer."""
@@ -58,6 +59,7 @@ class Readiness:
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
         polling: Polling | None = None,
         contradiction: Callable[[], str | None] = lambda: None,
+        went_back: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._schema = schema
         self._keys_loaded = keys_loaded
@@ -66,6 +68,8 @@ class Readiness:
         self._failing_jobs = failing_jobs
         self._polling = polling
         self._contradiction = contradiction
+        self._went_back = went_back
+        self._store = SharedLook(self._look_at_store)
         self._draining = False
 
     @property
@@ -76,6 +80,10 @@ class Readiness:
     def drain(self) -> None:
         """Be unready from now on, so that the balancer sends requests to other replicas."""
         self._draining = True
+
+    def look_again(self) -> None:
+        """Let the next report look at the store anew, however new the last look is."""
+        self._store.forget()
 
     async def report(self) -> Report:
         """Check everything now."""
@@ -90,7 +98,7 @@ class Readiness:
             ]
         )
 
-    async def _store(self) -> list[Finding]:
+    async def _look_at_store(self) -> list[Finding]:
         try:
             async with asyncio.timeout(TIMEOUT):
                 schema = await self._schema()
@@ -99,14 +107,17 @@ class Readiness:
         found = [health.store(None), health.schema(schema)]
         if not schema.is_usable:
             return found
-        return [*found, health.rights(schema), *await self._webhooks()]
+        return [*found, health.rights(schema), *await self._rows()]
 
-    async def _webhooks(self) -> list[Finding]:
+    async def _rows(self) -> list[Finding]:
         """Empty if the store does not answer."""
         try:
             async with asyncio.timeout(TIMEOUT):
-                if self._polling:
-                    return [health.webhooks(0, expected=False), await self._polling.look()]
-                return [health.webhooks(await self._silent_users())]
+                return [health.history(await self._went_back()), *await self._webhooks()]
         except (StorageUnavailable, TimeoutError):
             return []
+
+    async def _webhooks(self) -> list[Finding]:
+        if self._polling:
+            return [health.webhooks(0, expected=False), await self._polling.look()]
+        return [health.webhooks(await self._silent_users())]

@@ -25,6 +25,7 @@ from domain.ports import (
     JournalPages,
     JournalRetention,
     SessionVerifier,
+    StoreHistory,
     UserRepository,
     UserTable,
     WebhookEndpoint,
@@ -37,6 +38,7 @@ from domain.sync_now import SyncNow
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.settings import Settings
+from service.shared_look import SharedLook
 
 if TYPE_CHECKING:
     from service.console.room import Room
@@ -53,6 +55,7 @@ class Store:
     retention: JournalRetention
     watch: DeliveryWatch
     checkpoints: Checkpoints
+    history: StoreHistory
     exclusive: Exclusive
     changes: ChangeLog
     subscriptions: SubscriptionStore
@@ -89,6 +92,8 @@ class Services:
     """None if Clerk is not polled; then webhooks are expected."""
     readiness: Readiness
     metrics: Metrics
+    figures: SharedLook[None]
+    """Reads from the store what the metrics tell of it."""
     feed: ChangeFeed
     changes_token: str | None = None
     console: "Room | None" = None

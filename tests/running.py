@@ -20,6 +20,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from service.log import Lines
 from service.metrics import PREFIX
+from service.services import services_of
 from service.settings import Settings
 
 WEBHOOKS = "/webhooks/clerk"
@@ -45,8 +46,15 @@ class Service:
     async def session(self, token: str) -> httpx.Response:
         return await self.http.get("/v1/session", headers=bearer(token))
 
+    async def degraded(self) -> list[str]:
+        """What `/readyz` calls degraded now."""
+        services_of(self.app).readiness.look_again()
+        found: list[str] = (await self.http.get("/readyz")).json()["degraded"]
+        return found
+
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Every sample of `/metrics`, by its name without our prefix, and labels."""
+        """Every sample of `/metrics` now, by its name without our prefix, and labels."""
+        services_of(self.app).figures.forget()
         answer = await self.http.get("/metrics")
         return {
             (sample.name.removeprefix(PREFIX), frozenset(sample.labels.items())): sample.value

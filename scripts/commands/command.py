@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from domain import health
 from domain.errors import StorageUnavailable, SyncError
+from domain.history import notice
 from domain.instance import recall
 from domain.ports import LeftOut
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
@@ -115,6 +116,8 @@ class Command:
             available = await stack.enter_async_context(operations(settings))
             await _require_schema(available)
             await recall(available.clerk.instance, available.store.checkpoints)
+            if not self.dry_run and (reason := await notice(available.store.history)):
+                screen.say(f"The store went back: {reason}.")
             if self.exclusive:
                 await stack.enter_async_context(
                     available.store.exclusive.hold(OPERATOR_LOCK, holder(self.name))

@@ -15,6 +15,7 @@ from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
 from domain.health import Finding, State
 from domain.instance import recall
+from domain.ports import StoreHistory
 from domain.subscription_health import changes
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending
@@ -78,6 +79,7 @@ async def _of_the_store(settings: Settings, available: Operations) -> list[Findi
             *reached,
             health.rights(schema),
             health.rows_instance(available.clerk.instance.contradiction),
+            health.history(await _went_back(available.store.history)),
             *await _of_webhooks(settings, available),
         ]
     except StorageUnavailable as error:
@@ -96,6 +98,11 @@ async def _of_webhooks(settings: Settings, available: Operations) -> list[Findin
         health.drift(await load_sweep(store.checkpoints)),
         changes(await store.desk.standings()),
     ]
+
+
+async def _went_back(history: StoreHistory) -> str | None:
+    """Also what no process has noted yet: doctor writes nothing."""
+    return (await history.look()).reason or await history.unrepaired()
 
 
 async def _of_clerk(available: Operations) -> list[Finding]:

@@ -35,6 +35,7 @@ from service.changes import Changes
 from service.comparisons import poll_regularly, reconcile_regularly
 from service.deliveries import Deliveries
 from service.extras import extra
+from service.figures import read_figures
 from service.jobs import (
     RETENTION_RESTS,
     Jobs,
@@ -42,11 +43,13 @@ from service.jobs import (
     know_instance,
     retain_by_the_hour,
     watch_event_loop,
+    watch_history,
 )
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Operations, Services, polling_of, reconcile_of, sync_now_of
 from service.settings import Settings
+from service.shared_look import SharedLook
 
 if TYPE_CHECKING:
     from service.console.room import Room
@@ -109,10 +112,12 @@ async def bootstrap(
                 failing_jobs=lambda: frozenset(jobs.failing),
                 polling=polling,
                 contradiction=lambda: instance.contradiction,
+                went_back=store.history.unrepaired,
             ),
             metrics=metrics,
             feed=ChangeFeed(store.changes, store.user_table, newest),
             changes_token=_text(settings.changes_token),
+            figures=SharedLook(partial(read_figures, store, metrics, polling, silence_after)),
         )
         jobs.start("newest change", newest.watch)
         metrics.watch_keys(lambda: keys.age)
@@ -161,6 +166,7 @@ def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: Signin
     jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
     jobs.start("signing keys", lambda: keep_signing_keys(keys, log))
     jobs.start("clerk instance", lambda: know_instance(services.clerk, store, log))
+    jobs.start("store history", lambda: watch_history(store.history, log))
     retain = Retain(store.retention, store.changes, settings.retention, rests=RETENTION_RESTS)
     jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
     comparison = (reconcile_of(store, services.clerk), store.exclusive, store.checkpoints)

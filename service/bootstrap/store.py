@@ -11,6 +11,7 @@ from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.console_sessions import PostgresConsoleSessions
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.exclusive import PostgresExclusive
+from adapters.postgres.history import PostgresHistory
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.schema import schema_state
@@ -78,6 +79,7 @@ def store_of(database: Database, dsn: str, instance: Instance) -> Store:
         retention=PostgresRetention(database),
         watch=journal,
         checkpoints=PostgresCheckpoints(database),
+        history=PostgresHistory(database),
         exclusive=PostgresExclusive(dsn, database.schema),
         changes=PostgresChangeLog(database),
         subscriptions=subscriptions,

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from domain.drift import load_sweep
 from domain.errors import StorageUnavailable
 from service.routes.plain import PlainRoute
-from service.services import Services, services_of
+from service.services import services_of
 
 alive = APIRouter(tags=["health"], route_class=PlainRoute)
 """The route for load balancers and containers' health checks, always on the public port."""
@@ -70,25 +69,10 @@ async def metrics(request: Request) -> Response:
     services = services_of(request.app)
     try:
         async with asyncio.timeout(1):
-            await _read_the_store(services)
+            await services.figures()
     except (StorageUnavailable, TimeoutError):
         services.metrics.store_silent()
     return Response(services.metrics.exposition(), media_type=PROMETHEUS)
-
-
-async def _read_the_store(services: Services) -> None:
-    """Set the figures that are read from the store, and so are the same at every replica."""
-    store, metrics = services.store, services.metrics
-    if sweep := await load_sweep(store.checkpoints):
-        metrics.last_sweep(sweep)
-    metrics.subscriptions(await store.desk.standings())
-    polling, silent = services.polling, store.watch.silent_users
-    metrics.store_told(
-        quarantined=await store.journal.quarantined(),
-        silent_users=0 if polling else await silent(services.silence_after),
-        last_delivery_at=await store.watch.last_delivery_at(),
-        last_poll_at=await polling.last_at() if polling else None,
-    )
 
 
 HEALTH_PATHS = frozenset(

@@ -43,6 +43,7 @@ async def test_all_is_well(healthy: Operator, database: Database) -> None:
         "schema",
         "rights",
         "rows",
+        "history",
         "last_delivery",
         "quarantine",
         "webhooks",

@@ -244,18 +244,13 @@ async def test_silence_degrades_nothing_and_a_poll_that_does_not_come_does(
 ) -> None:
     person = clerk.create_user(email_address=["ada@example.com"])["id"]
     async with running_service(clerk, store_url, poll_every=3600) as service:
-
-        async def degraded() -> list[str]:
-            answer: list[str] = (await service.http.get("/readyz")).json()["degraded"]
-            return answer
-
         await service.me(clerk.session_token(person))
-        await eventually(lambda: is_empty(degraded))
+        await eventually(lambda: is_empty(service.degraded))
         await sql.execute("update sync_journal set received_at = now() - interval '20 minutes'")
-        assert await degraded() == []
+        assert await service.degraded() == []
         assert await service.metric("webhook_silence_users") == 0
         await sql.execute("update sync_checkpoints set saved_at = now() - interval '1 day'")
-        assert await degraded() == ["polling"]
+        assert await service.degraded() == ["polling"]
 
 
 async def is_empty(asked: Callable[[], Awaitable[list[str]]]) -> bool:

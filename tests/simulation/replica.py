@@ -24,6 +24,7 @@ from service.app import create_app
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Clerk, Services, Store, attach
+from service.shared_look import SharedLook
 from tests.running import settings_for
 from tests.simulation.virtual_time import Process
 from tests.simulation.wires import ClerkWire, StoreWire
@@ -92,6 +93,7 @@ class Replica:
                 retention=store,
                 watch=AllIsWell(),
                 checkpoints=store,
+                history=store,
                 exclusive=store,
                 changes=store,
                 subscriptions=store,
@@ -125,6 +127,7 @@ class Replica:
             silence_after=timedelta(minutes=15),
             readiness=_always_ready(),
             metrics=Metrics(),
+            figures=SharedLook(_nothing),
         )
 
 
@@ -144,6 +147,10 @@ def application(clerk: ClerkEmulator) -> FastAPI:
     return create_app(settings, StringIO())
 
 
+async def _nothing() -> None:
+    return None
+
+
 async def _nobody() -> int:
     return 0
 
@@ -158,4 +165,5 @@ def _always_ready() -> Readiness:
         keys_loaded=lambda: True,
         clerk_answers=lambda: True,
         silent_users=_nobody,
+        went_back=_nothing,
     )

@@ -1,0 +1,105 @@
+"""A mark in the store, by which a copy of it, or an earlier state, betrays itself.
+
+The mark is a row that holds the id of the transaction that wrote it, as its system column `xmin`
+does, and the ids of database and table. To restore a dump writes that row in another transaction.
+Recovery to a point in time, or a standby that takes over, begins another timeline. A copy of the
+server's files is the same to the bit: only a process that has seen more notices that one.
+"""
+
+from contextlib import suppress
+
+from adapters.postgres.database import Database
+from adapters.postgres.session import Session
+from domain.errors import StorageUnavailable, Unstorable
+from domain.ports import HistoryLook, StoreHistory
+from domain.reconcile import LAST_FULL
+
+MARK = "store.mark"
+NOTICED = "store.went_back"
+"""The checkpoints that hold the mark, and why the store is not the one that was marked."""
+
+COPIED = "its rows were copied from a dump or another database"
+RECOVERED = "it was recovered to a point in time, or a standby took over"
+OLDER = "it knows fewer deliveries than a moment ago"
+
+_HERE = """(select oid from pg_database where datname = current_database()),
+    'our.users'::regclass::oid"""
+
+WRITE_MARK = f"""
+insert into our.sync_checkpoints (name, cursor)
+values ($1, concat_ws('/', pg_current_xact_id()::text::numeric % 4294967296, {_HERE}, $2::text))
+on conflict (name) do update set cursor = excluded.cursor, saved_at = now()
+"""  # noqa: S608
+
+READ_MARK = f"""
+select
+    (select cursor from our.sync_checkpoints where name = $1) as marked,
+    (select concat_ws('/', xmin::text, {_HERE}) from our.sync_checkpoints where name = $1) as found,
+    (select max(id) from our.sync_journal) as newest
+"""  # noqa: S608
+
+NOTE = """
+insert into our.sync_checkpoints (name, cursor) values ($1, $2)
+on conflict (name) do update set cursor = excluded.cursor, saved_at = now()
+"""
+
+UNREPAIRED = """
+select noticed.cursor
+from our.sync_checkpoints as noticed
+left join our.sync_checkpoints as repair on repair.name = $2
+where noticed.name = $1 and (repair.saved_at is null or repair.saved_at < noticed.saved_at)
+"""
+
+TIMELINE = "select left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+
+
+class PostgresHistory(StoreHistory):
+    """The mark in `sync_checkpoints`, and the newest journal entry that this process has seen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._newest = 0
+
+    async def look(self) -> HistoryLook:
+        row = await self._database.run(lambda session: session.fetchrow(READ_MARK, MARK))
+        marked, found, newest = row or (None, None, None)
+        timeline = await self._timeline()
+        went_back = newest is not None and newest < self._newest
+        self._newest = self._newest if newest is None else newest
+        if marked is None:
+            return HistoryLook(is_marked=False, reason=OLDER if went_back else None)
+        place, _, marked_timeline = marked.rpartition("/")
+        if place != found:
+            return HistoryLook(is_marked=True, reason=COPIED)
+        if timeline != marked_timeline and "" not in (timeline, marked_timeline):
+            return HistoryLook(is_marked=True, reason=RECOVERED)
+        return HistoryLook(is_marked=True, reason=OLDER if went_back else None)
+
+    async def mark(self) -> None:
+        timeline = await self._timeline()
+        await self._database.run(lambda session: session.execute(WRITE_MARK, MARK, timeline))
+
+    async def note(self, reason: str) -> None:
+        timeline = await self._timeline()
+
+        async def both(session: Session) -> None:
+            async with session.transaction():
+                await session.execute(NOTE, NOTICED, reason)
+                await session.execute(WRITE_MARK, MARK, timeline)
+
+        await self._database.run(both)
+
+    async def unrepaired(self) -> str | None:
+        reason: str | None = await self._database.run(
+            lambda session: session.fetchval(UNREPAIRED, NOTICED, LAST_FULL)
+        )
+        return reason
+
+    async def _timeline(self) -> str:
+        """Empty where the server does not tell, as some managed ones do not."""
+        with suppress(StorageUnavailable, Unstorable):
+            timeline: str | None = await self._database.run(
+                lambda session: session.fetchval(TIMELINE)
+            )
+            return timeline or ""
+        return ""

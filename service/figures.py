@@ -1,0 +1,24 @@
+"""The figures of the metrics that are read from the store, and so are the same at every replica."""
+
+from datetime import timedelta
+
+from domain.drift import load_sweep
+from domain.polling import Polling
+from service.metrics import Metrics
+from service.services import Store
+
+
+async def read_figures(
+    store: Store, metrics: Metrics, polling: Polling | None, silence_after: timedelta
+) -> None:
+    """Raises `StorageUnavailable`."""
+    if sweep := await load_sweep(store.checkpoints):
+        metrics.last_sweep(sweep)
+    metrics.subscriptions(await store.desk.standings())
+    silent = store.watch.silent_users
+    metrics.store_told(
+        quarantined=await store.journal.quarantined(),
+        silent_users=0 if polling else await silent(silence_after),
+        last_delivery_at=await store.watch.last_delivery_at(),
+        last_poll_at=await polling.last_at() if polling else None,
+    )
