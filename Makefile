@@ -26,7 +26,7 @@ LOWEST_TESTS = tests/adapters tests/commands tests/contract tests/package tests/
 NOT_AT_LOWEST = tests/service/test_openapi.py tests/package/test_testing.py
 RESOLVE = uv pip compile --quiet --python $(BIN)/python --no-emit-index-url --all-extras pyproject.toml
 
-.PHONY: help run demo test test-slow test-lowest example test-mutants bench bench-peers bench-growth bench-memory check lock image clean
+.PHONY: docs help run demo test test-slow test-lowest example test-mutants bench bench-peers bench-growth bench-memory check lock image clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,9 @@ check: $(VENV)/dev.stamp ## check lint, format, types and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/dev.stamp ## the documentation as a site, in build/docs; it asks nobody else for anything
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
 lock: ## resolve requirements/*.txt from pyproject.toml (needs uv)
 	$(LOCK) --output-file requirements/service.txt
