@@ -31,6 +31,7 @@ from scripts.run.screen import (
     show_request,
     story_table,
 )
+from scripts.run.shop import Shop
 from scripts.run.story import Person, Story
 from service.dotenv import read_dotenv
 
@@ -104,6 +105,7 @@ class _Running:
     clerk_url: str
     secret_key: str
     console_token: str
+    changes_token: str
 
     async def demo(self, console: Console) -> tuple[bool, Person]:
         """Run the demo and print it. Returns whether every result is right, and Grace."""
@@ -111,9 +113,14 @@ class _Running:
         async with (
             httpx.AsyncClient(base_url=self.clerk_url, headers=key, trust_env=False) as clerk,
             httpx.AsyncClient(base_url=self.service_url, trust_env=False) as service,
+            httpx.AsyncClient(
+                base_url=self.service_url,
+                headers={"Authorization": f"Bearer {self.changes_token}"},
+                trust_env=False,
+            ) as shop,
             asyncio.timeout(STORY_WITHIN),
         ):
-            story = Story(Clerk(clerk), service, self.service)
+            story = Story(Clerk(clerk), service, Shop(shop), self.service)
             steps = [step async for step in story.steps()]
         console.print(story_table(steps))
         return all(step.passed for step in steps), story.people["Grace"]
@@ -131,6 +138,7 @@ async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncItera
     """Raises `ChildEnded` if a process ends before the service is ready, or `TimeoutError`."""
     service_url = f"http://127.0.0.1:{_free(service_port)}"
     token = os.environ.get("CONSOLE_OPERATOR_TOKEN") or token_urlsafe(32)
+    changes_token = os.environ.get("CHANGES_TOKEN") or token_urlsafe(32)
     emulator = child(
         "The Clerk emulator",
         "scripts.clerk_emulator",
@@ -141,6 +149,7 @@ async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncItera
     async with emulator as clerk:
         settings = await clerk.line(lambda _: True)
         environment = {
+            "CHANGES_TOKEN": changes_token,
             "CONSOLE_OPERATOR_TOKEN": token,
             "DATA_DIR": str(data),
             "HOST": "127.0.0.1",
@@ -158,6 +167,7 @@ async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncItera
                 clerk_url=settings["CLERK_API_URL"],
                 secret_key=settings["CLERK_SECRET_KEY"],
                 console_token=token,
+                changes_token=changes_token,
             )
 
 

@@ -13,6 +13,7 @@ import httpx
 
 from scripts.run.children import Child
 from scripts.run.clerk import Clerk
+from scripts.run.shop import Shop
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Person:
 class Story:
     """`people` holds the users by their first names, as soon as they have signed up."""
 
-    def __init__(self, clerk: Clerk, service: httpx.AsyncClient, log: Child) -> None:
+    def __init__(self, clerk: Clerk, service: httpx.AsyncClient, shop: Shop, log: Child) -> None:
         self._clerk = clerk
+        self._shop = shop
         self._service = service
         self._log = log
         self.people: dict[str, Person] = {}
@@ -58,13 +60,19 @@ class Story:
         yield await self._source("Ada makes her first request", ada, expected)
 
     async def _early_request(self) -> AsyncIterator[Step]:
-        await self._clerk.plan(hold=True)
+        await self._clerk.plan(hold=True, repeat=2)
         grace = await self._person("Grace")
         svix_id = await self._clerk.last_message(grace.user_id)
         expected = "synced_by: jit; Clerk calls: 1"
         yield await self._source("Grace's request beats her webhook", grace, expected)
         await self._clerk.release(svix_id)
         yield await self._webhook("Grace's webhook arrives", "user.created", svix_id, "unchanged")
+        again = "Grace's webhook arrives again"
+        yield await self._webhook(again, "user.created", svix_id, "unchanged", nth=2)
+        status, milliseconds = await self._shop.read()
+        mails = self._shop.mails.count(grace.user_id)
+        event, result = "A shop sends Grace a welcome mail", f"mails: {mails}"
+        yield _told(event, status, result, milliseconds, passed=mails == 1)
 
     async def _disorder(self) -> AsyncIterator[Step]:
         ada = self.people["Ada"]
@@ -99,6 +107,10 @@ class Story:
         await self._clerk.release(late)
         yield await self._webhook("An update of Ada arrives late", "user.updated", late, "gone")
         yield await self._refusal("Ada stays deleted", token)
+        status, milliseconds = await self._shop.read()
+        left = len(self._shop.workspaces & {ada.user_id})
+        event, result = "The shop removes Ada's workspace", f"workspaces: {left}"
+        yield _told(event, status, result, milliseconds, passed=left == 0)
 
     async def _person(self, name: str) -> Person:
         user_id = await self._clerk.sign_up(f"{name.lower()}.{token_hex(4)}@example.com", name)
@@ -139,3 +151,9 @@ class Story:
         started = time.perf_counter()
         answer = await self._service.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
         return answer, (time.perf_counter() - started) * 1000
+
+
+def _told(event: str, status: int, result: str, milliseconds: float, *, passed: bool) -> Step:
+    """A step of the shop, which reads the changes."""
+    is_right = passed and status == httpx.codes.OK
+    return Step(event, "GET /v1/changes", status, result, milliseconds, is_right)
