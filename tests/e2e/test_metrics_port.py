@@ -64,12 +64,15 @@ async def test_readiness_is_told_until_the_end(apart: Apart) -> None:
 async def test_a_port_that_is_taken_ends_the_start(
     one_clerk: ClerkEmulator, store: str, tmp_path: Path
 ) -> None:
-    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = taken.sockets[0].getsockname()[1]
-    service = ServiceProcess(environment_for(one_clerk, store, METRICS_PORT=str(port)), tmp_path)
-    service.spawn()
-    assert await service.ended() != 0
-    assert any("address already in use" in str(line) for line in service.log()), service.log()
-    assert "Traceback" not in service.stderr
-    await service.close()
-    taken.close()
+    with reserved_port() as taken:
+        listener = await asyncio.start_server(lambda *_: None, "127.0.0.1", taken.number)
+        environment = environment_for(one_clerk, store, METRICS_PORT=str(taken.number))
+        service = ServiceProcess(environment, tmp_path)
+        try:
+            service.spawn()
+            assert await service.ended() == 71
+            assert "METRICS_PORT" in service.stderr
+            assert "Traceback" not in service.stderr
+        finally:
+            await service.close()
+            listener.close()
