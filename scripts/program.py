@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from scripts.commands import changes
+from scripts.commands.adopt import adopt
 from scripts.commands.backfill import backfill
 from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
@@ -107,6 +108,13 @@ ENTRIES: Mapping[str, Entry] = {
     "changes skip": Entry(changes.skip, ("changes skip welcome-mail --position 1042",)),
     "changes rewind": Entry(changes.rewind, ("changes rewind welcome-mail --to oldest",)),
     "changes remove": Entry(changes.remove, ("changes remove welcome-mail",)),
+    "adopt": Entry(
+        adopt,
+        (
+            "adopt public.accounts",
+            "adopt public.accounts --email email --verified email_confirmed_at --apply",
+        ),
+    ),
     "retain": Entry(retain, ("retain --dry-run",)),
     "erase": Entry(erase, ("erase user_2abc --dry-run",)),
     "healthcheck": Entry(healthcheck, ("healthcheck",), _CHECKS),

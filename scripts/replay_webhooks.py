@@ -22,6 +22,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import typer
 
 from scripts.commands import changes
+from scripts.commands.adopt import adopt
 from scripts.commands.backfill import backfill
 from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
@@ -32,7 +33,19 @@ from scripts.commands.journal import journal
 from scripts.commands.reconcile import reconcile
 from scripts.commands.retention import erase, retain
 
-COMMANDS = (backfill, reconcile, journal, dismiss, file, export, explain, doctor, retain, erase)
+COMMANDS = (
+    backfill,
+    reconcile,
+    journal,
+    dismiss,
+    file,
+    export,
+    explain,
+    doctor,
+    adopt,
+    retain,
+    erase,
+)
 
 CHANGES: Mapping[str, Callable[..., None]] = {
     "tail": changes.tail,

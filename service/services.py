@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from domain.adoption import Adoption
 from domain.backfill import Backfill
 from domain.change_feed import ChangeFeed
 from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
@@ -63,6 +64,7 @@ class Store:
     audit: AuditTrail
     reads: ConsoleReads
     console_sessions: ConsoleSessions
+    adoption: Adoption
     schema: Callable[[], Awaitable[SchemaState]]
 
 

@@ -59,6 +59,9 @@ RELATIONS: Mapping[str, Relation] = {
     "console_sessions": Relation(
         "0012", frozenset({"key", "ground", "confirmed_at", "expires_at"}), (*_WRITE, "DELETE")
     ),
+    "adopted_users": Relation(
+        "0016", frozenset({"table_name", "row_id", "user_id", "matched_by"}), ("SELECT", "INSERT")
+    ),
     "users_live": Relation("0009", frozenset({"id", "clerk_id", "observed_at", "synced_by"}), ()),
 }
 """All our tables and views, without the version table."""

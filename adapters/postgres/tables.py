@@ -22,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     literal_column,
@@ -281,6 +282,22 @@ class ConsoleSessionRow(Table, table=True):
     opened_at: datetime = _time(now=True)
     confirmed_at: datetime = _time(now=True)
     expires_at: datetime | None = _time(required=True)
+
+
+class AdoptedUserRow(Table, table=True):
+    """Which row of an application's own table is which user of ours.
+
+    `table_name` is schema and name, `row_id` the row's id as text.
+    """
+
+    __tablename__ = "adopted_users"
+    __table_args__ = (UniqueConstraint("user_id", "table_name", name="adopted_users_user_id_key"),)
+
+    table_name: str = Field(sa_type=Text, primary_key=True)
+    row_id: str = Field(sa_type=Text, primary_key=True)
+    user_id: UUID
+    matched_by: str = _text(required=True)
+    linked_at: datetime = _time(now=True)
 
 
 class ActionRow(Table, table=True):

@@ -5,6 +5,7 @@
     screen.py       progress on stderr, results on stdout
     backfill.py     copy all users of the Clerk instance
     reconcile.py    compare our table with Clerk, and repair it
+    adopt.py        rows of an application's own table, linked to users of ours
     journal.py      replay deliveries of our journal, here or to another service
     dismiss.py      take deliveries out of quarantine unapplied
     files.py        the same from and to JSON Lines (jsonl.py defines a line)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from adapters.postgres.adoption import PostgresAdoption
 from adapters.postgres.audit_trail import PostgresAuditTrail
 from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.checkpoints import PostgresCheckpoints
@@ -87,6 +88,7 @@ def store_of(database: Database, dsn: str, instance: Instance) -> Store:
         audit=PostgresAuditTrail(database),
         reads=PostgresConsoleReads(database),
         console_sessions=PostgresConsoleSessions(database),
+        adoption=PostgresAdoption(dsn, database.schema),
         schema=lambda: schema_state(database),
     )
 

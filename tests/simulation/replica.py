@@ -98,6 +98,7 @@ class Replica:
                 changes=store,
                 subscriptions=store,
                 desk=store,
+                adoption=store,
                 audit=store,
                 reads=store,
                 console_sessions=store,

@@ -1,0 +1,86 @@
+"""docs/guides/existing-database.md as a team would follow it, in a fresh database."""
+
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from tests.docs.guides import blocks, commands, run
+from tests.postgres_server import temporary_database
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
+
+GUIDE = "existing-database.md"
+MADE, GRANTED, READ, OF_A_USER, AS_A_KEY, BY_HAND, GONE = blocks(GUIDE, "sql")
+SIDE_BY_SIDE, LOOK, LINK = (commands(block) for block in blocks(GUIDE, "console"))
+
+
+@pytest.fixture
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    config = EmulatorConfig(rate_limit=None)
+    async with running_emulator(config, signing_key=signing_key) as clerk:
+        yield clerk
+
+
+@pytest.fixture
+async def url(postgres_url: str) -> AsyncIterator[str]:
+    async with temporary_database(postgres_url, f"theirs_{uuid4().hex}") as url:
+        yield url
+
+
+async def test_the_guide_from_its_first_line_to_its_last(clerk: ClerkEmulator, url: str) -> None:
+    sql: Sql = await asyncpg.connect(url)
+    environment = {**clerk.config.environment(), "DATABASE_URL": url, "CLERK_RATE_LIMIT": "100000"}
+    await sql.execute(MADE)
+    await sql.execute(
+        "insert into users (email, email_confirmed_at) values ('ada@old.example', now()), "
+        "('Grace@example.com', now()), ('hedy@example.com', null), ('joan@example.com', now())"
+    )
+    in_the_way = await run(["migrate"], environment)
+    assert in_the_way.exit_code == 78
+    assert "DATABASE_SCHEMA" in in_the_way.output
+    ada = clerk.create_user(email_address=["ada@example.com"], external_id="1")["id"]
+    grace, _, mary = (
+        clerk.create_user(email_address=[f"{name}@example.com"])["id"]
+        for name in ("grace", "hedy", "mary")
+    )
+    environment["DATABASE_SCHEMA"] = "clerk"
+    for arguments in SIDE_BY_SIDE:
+        ended = await run(arguments, environment)
+        assert ended.exit_code == 0, ended.output
+    looked = await run(LOOK[0], environment)
+    assert looked.exit_code == 0, looked.output
+    assert await sql.fetchval("select count(*) from clerk.adopted_users") == 0
+    linked = await run(LINK[0], environment)
+    assert linked.exit_code == 0, linked.output
+    found = [(row["id"], row["email"]) for row in await sql.fetch(READ)]
+    assert found == [(1, "ada@example.com"), (2, "grace@example.com")]
+    by_clerk_id = "select id from clerk.users where clerk_id = $1"
+    row = await sql.fetchrow(OF_A_USER, await sql.fetchval(by_clerk_id, grace))
+    assert row is not None
+    assert (row["id"], row["plan"]) == (2, "free")
+    await sql.execute(BY_HAND.replace("user_2abc", mary))
+    await sql.execute(AS_A_KEY)
+    keys = await sql.fetch("select id from users where clerk_user_id is not null order by id")
+    assert [key["id"] for key in keys] == [1, 2, 4]
+    again = await run([*LINK[0], "--json"], environment)
+    assert '"linked_before":3' in again.output
+    clerk.delete_user(ada)
+    await run(["reconcile", "--full", "--repair"], environment)
+    assert [gone["id"] for gone in await sql.fetch(GONE)] == [1]
+    assert await sql.fetchval("select count(*) from users") == 3
+    await sql.close()
+
+
+async def test_the_grants_suffice(url: str) -> None:
+    sql: Sql = await asyncpg.connect(url)
+    name = f"serves_{uuid4().hex}"
+    await sql.execute(f"{MADE}; create role {name}")
+    await sql.execute(GRANTED.replace("clerk_service", name))
+    assert await sql.fetchval("select has_table_privilege($1, 'public.users', 'select')", name)
+    await sql.execute(f"drop owned by {name}; drop role {name}")
+    await sql.close()
