@@ -8,6 +8,7 @@ twice, late or at once: the stored state ends the same.
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 from domain.user import Outcome, Source, UserChange, UserId
 
@@ -55,8 +56,8 @@ class SyncResult:
     """What the command did; it is committed already.
 
     `deliveries` counts how often this svix id has arrived; 0 if there was no delivery.
-    `conflicting` means that an earlier delivery with the same svix id had another body; the journal
-    keeps the first body.
+    `conflicting` means that an earlier delivery with the same svix id was another one. The journal
+    keeps that entry, and gives this delivery one of its own: see `apart`.
     """
 
     outcome: Outcome
@@ -67,6 +68,14 @@ class SyncResult:
 def word_for(result: SyncResult | None) -> str:
     """The outcome of one command of `sync_many`, or `failed` for an unstorable one."""
     return result.outcome if result else "failed"
+
+
+def apart(svix_id: str, body: bytes) -> str:
+    """The svix id under which a delivery is kept whose own is another delivery's already.
+
+    The same for the same body, so that it is kept once however often it comes.
+    """
+    return f"{svix_id[:100]}_{sha256(body).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from adapters.postgres.session import Session
 from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINED
 from domain.journal import PAGE_SIZE, EntryPage, JournalEntry, JournalQuery
 from domain.ports import DeliveryWatch, Journal, JournalPages
-from domain.sync_user import UnreadableDelivery
+from domain.sync_user import UnreadableDelivery, apart
 from domain.user import Source, UserId
 
 READ_AT_ONCE = 50
@@ -122,13 +122,16 @@ async def _quarantine(session: Session, delivery: UnreadableDelivery) -> None:
         if delivery.clerk_id is not None:
             # A deletion takes the same lock: it erases this body, or we see its tombstone.
             await session.fetch(LOCK_USERS, [delivery.clerk_id])
-        await session.execute(
-            QUARANTINE,
-            delivery.svix_id,
-            delivery.event_type,
-            delivery.clerk_id,
-            Source.WEBHOOK.value,
-            delivery.occurred_at,
-            delivery.reason,
-            delivery.body,
-        )
+        for svix_id in (delivery.svix_id, apart(delivery.svix_id, delivery.body)):
+            kept = await session.fetchval(
+                QUARANTINE,
+                svix_id,
+                delivery.event_type,
+                delivery.clerk_id,
+                Source.WEBHOOK.value,
+                delivery.occurred_at,
+                delivery.reason,
+                delivery.body,
+            )
+            if kept is not None:
+                return

@@ -168,13 +168,20 @@ journaled as (
             then now() else sync_journal.last_received_at end,
         {_LEAVING_QUARANTINE},
         error = null
-    returning svix_id, deliveries, body
+    returning svix_id, deliveries, body, clerk_id, event_type
 )
 select
     ordinal,
     outcome,
     coalesce(deliveries, 0) as deliveries,
-    coalesce(deliveries > 1 and journaled.body <> settled.body, false) as conflicting
+    coalesce(
+        deliveries > 1 and (
+            journaled.body <> settled.body
+            or journaled.clerk_id is distinct from settled.clerk_id
+            or journaled.event_type is distinct from settled.event_type
+        ),
+        false
+    ) as conflicting
 from settled
 left join journaled on journaled.svix_id = settled.svix_id
 """  # noqa: S608
@@ -236,7 +243,24 @@ select $1, $2, $3, $4, $5, 'quarantined', $6,
 on conflict (svix_id) do update set
     deliveries = sync_journal.deliveries + 1,
     last_received_at = now()
+where sync_journal.outcome = 'quarantined'
+    and coalesce(sync_journal.body = $7::bytea, sync_journal.clerk_id is not distinct from $3)
+returning id
 """
+"""Returns nothing if the entry with that svix id is another delivery's."""
+
+JOURNAL_APART = """
+insert into our.sync_journal (
+    svix_id, event_type, clerk_id, source, occurred_at, outcome, clerk_updated_at, body)
+select $1, $2, $3, $4, $5, $6, $7,
+    case when not exists (
+        select from our.users where clerk_id = $3 and deleted_at is not null
+    ) then $8::bytea end
+on conflict (svix_id) do update set
+    deliveries = sync_journal.deliveries + 1,
+    last_received_at = now()
+"""
+"""The entry of a delivery that was applied, under another svix id than its own."""
 
 QUARANTINED = """
 select count(*) from our.sync_journal where outcome = 'quarantined' and dismissed_at is null

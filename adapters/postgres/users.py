@@ -16,6 +16,7 @@ from adapters.postgres.session import Session
 from adapters.postgres.statements import (
     ERASE_BODIES,
     GET_MANY,
+    JOURNAL_APART,
     LIVE_IDS,
     LOCK_USERS,
     SYNC,
@@ -24,7 +25,7 @@ from adapters.postgres.statements import (
 )
 from domain.errors import Unstorable
 from domain.ports import UserRepository, UserTable
-from domain.sync_user import SyncResult, SyncUser
+from domain.sync_user import DeliveryRecord, SyncResult, SyncUser, apart
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,
@@ -65,9 +66,11 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     async def sync(self, command: SyncUser) -> SyncResult:
         # A deletion needs its own transaction, with more locks.
-        if isinstance(command.change, DeletedUser):
-            return await self._write_alone(command)
-        return await self._writes(command)
+        is_deletion = isinstance(command.change, DeletedUser)
+        result = await (self._write_alone(command) if is_deletion else self._writes(command))
+        if result.conflicting and command.delivery is not None:
+            await self._journal_apart(command, command.delivery, result.outcome)
+        return result
 
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
         given = (user_id, version, LEAST_VERSION)
@@ -96,6 +99,30 @@ class PostgresUserRepository(UserRepository, UserTable):
             lambda session: session.fetch(LIVE_IDS, after or "", limit)
         )
         return [record["clerk_id"] for record in records]
+
+    async def _journal_apart(
+        self, command: SyncUser, delivery: DeliveryRecord, outcome: Outcome
+    ) -> None:
+        """Another delivery has this one's svix id: give it an entry of its own."""
+        change = command.change
+
+        async def write(session: Session) -> None:
+            async with session.transaction():
+                # A deletion takes the same lock: it erases this body, or we see its tombstone.
+                await session.fetch(LOCK_USERS, [change.clerk_id])
+                await session.execute(
+                    JOURNAL_APART,
+                    apart(delivery.svix_id, delivery.body),
+                    delivery.event_type,
+                    change.clerk_id,
+                    command.source.value,
+                    delivery.occurred_at,
+                    outcome.value,
+                    None if isinstance(change, DeletedUser) else change.clerk_updated_at,
+                    None if isinstance(change, DeletedUser) else delivery.body,
+                )
+
+        await self._database.run(write)
 
     async def _look_up(
         self, user_ids: Sequence[UserId], since: float

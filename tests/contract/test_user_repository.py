@@ -1,12 +1,14 @@
 """What every `UserRepository` must do. Runs on the one in memory and on a real Postgres."""
 
 import asyncio
+import re
 from itertools import permutations
 from secrets import token_urlsafe
 
 import pytest
 
-from domain.sync_user import SyncUser, UnreadableDelivery
+from domain.journal import JournalQuery
+from domain.sync_user import SVIX_ID, SyncUser, UnreadableDelivery, apart
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,
@@ -305,6 +307,62 @@ async def test_another_body_under_the_same_svix_id_is_noticed(store: Store) -> N
     other = delivered(user(user_id, updated=2), svix_id="msg_same", body=b'{"a":2}')
     assert not first.conflicting
     assert (await store.users.sync(other)).conflicting
+
+
+async def svix_ids(store: Store, user_id: UserId) -> list[tuple[str | None, str, int]]:
+    return [
+        (one.svix_id, one.outcome, one.deliveries) for one in await store.journal.history(user_id)
+    ]
+
+
+async def test_another_delivery_under_the_same_svix_id_has_its_own_entry(store: Store) -> None:
+    ada, grace = new_id(), new_id()
+    await store.users.sync(delivered(user(ada), svix_id="msg_same", body=b'{"a":1}'))
+    other = delivered(user(grace), svix_id="msg_same", body=b'{"g":1}')
+    for _ in range(2):
+        await store.users.sync(other)
+    assert await svix_ids(store, ada) == [("msg_same", "created", 3)]
+    assert await svix_ids(store, grace) == [(apart("msg_same", b'{"g":1}'), "created", 2)]
+
+
+async def test_a_deletion_under_a_used_svix_id_has_its_own_entry(store: Store) -> None:
+    ada = new_id()
+    await store.users.sync(delivered(user(ada), svix_id="msg_same", body=b'{"a":1}'))
+    await store.users.sync(delivered(deleted(ada), svix_id="msg_same", body=b'{"d":1}'))
+    assert isinstance(await store.users.get(ada), DeletedUser)
+    assert [(one, outcome) for one, outcome, _ in await svix_ids(store, ada)] == [
+        ("msg_same", "created"),
+        (apart("msg_same", b'{"d":1}'), "deleted"),
+    ]
+
+
+async def test_a_deletion_under_the_svix_id_of_an_erased_body_has_its_own_entry(
+    store: Store,
+) -> None:
+    ada, grace = new_id(), new_id()
+    for event in (
+        delivered(deleted(ada), svix_id="msg_same", body=b'{"d":1}'),
+        delivered(deleted(grace), svix_id="msg_same", body=b'{"d":2}'),
+    ):
+        await store.users.sync(event)
+    assert [one for one, *_ in await svix_ids(store, grace)] == [apart("msg_same", b'{"d":2}')]
+
+
+@pytest.mark.parametrize("svix_id", ["msg_same", "m" * 128])
+async def test_poison_under_a_used_svix_id_is_kept_with_its_bytes(
+    store: Store, svix_id: str
+) -> None:
+    ada = new_id()
+    await store.users.sync(delivered(user(ada), svix_id=svix_id, body=b'{"a":1}'))
+    poisons = [
+        UnreadableDelivery(svix_id=svix_id, body=body, reason="not_json") for body in (b"?", b"!")
+    ]
+    for poison in (*poisons, *poisons):
+        await store.journal.quarantine(poison)
+    assert await svix_ids(store, ada) == [(svix_id, "created", 1)]
+    kept = [one async for one in store.journal.deliveries(JournalQuery(error="not_json"))]
+    assert [(one.body, one.deliveries) for one in kept] == [(b"?", 2), (b"!", 2)]
+    assert all(re.fullmatch(SVIX_ID, one.svix_id or "") for one in kept)
 
 
 @pytest.mark.parametrize("reason", ["not_json", "updated_at_absurd"])

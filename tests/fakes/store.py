@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from domain.changes import Change, difference
 from domain.journal import DISMISSED, QUARANTINED, JournalEntry, JournalQuery
 from domain.ports import Journal, UserRepository, UserTable
-from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery, apart
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,
@@ -96,14 +96,18 @@ class InMemoryStore(UserRepository, UserTable, Journal):
 
     async def quarantine(self, delivery: UnreadableDelivery) -> None:
         await asyncio.sleep(0)
-        if known := self._entry(delivery.svix_id):
+        svix_id = delivery.svix_id
+        if (known := self._entry(svix_id)) and not _is_the_same(known, delivery):
+            svix_id = apart(svix_id, delivery.body)
+            known = self._entry(svix_id)
+        if known:
             self._replace(known, replace(known, deliveries=known.deliveries + 1))
             return
         row = self.rows.get(delivery.clerk_id) if delivery.clerk_id else None
         erased = row is not None and isinstance(row.state, DeletedUser)
         self.journal.append(
             Entry(
-                svix_id=delivery.svix_id,
+                svix_id=svix_id,
                 event_type=delivery.event_type,
                 clerk_id=delivery.clerk_id,
                 source=Source.WEBHOOK,
@@ -182,8 +186,20 @@ class InMemoryStore(UserRepository, UserTable, Journal):
             return SyncResult(outcome=outcome, deliveries=1)
         again = _again(known, _entry(command, outcome))
         self._replace(known, again)
-        conflicting = again.body is not None and again.body != delivery.body
+        entry = _entry(command, outcome)
+        conflicting = again.deliveries > 1 and (
+            (again.body is not None and again.body != delivery.body)
+            or (again.clerk_id, again.event_type) != (entry.clerk_id, entry.event_type)
+        )
+        if conflicting:
+            self._journal_apart(replace(entry, svix_id=apart(delivery.svix_id, delivery.body)))
         return SyncResult(outcome=outcome, deliveries=again.deliveries, conflicting=conflicting)
+
+    def _journal_apart(self, entry: Entry) -> None:
+        if known := self._entry(entry.svix_id or ""):
+            self._replace(known, replace(known, deliveries=known.deliveries + 1))
+        else:
+            self.journal.append(entry)
 
     def _entry(self, svix_id: str) -> Entry | None:
         return next((entry for entry in self.journal if entry.svix_id == svix_id), None)
@@ -213,6 +229,14 @@ def _again(known: Entry, entry: Entry) -> Entry:
             entry, deliveries=deliveries, source=known.source, received_at=known.received_at
         )
     return replace(known, deliveries=deliveries)
+
+
+def _is_the_same(known: Entry, delivery: UnreadableDelivery) -> bool:
+    if known.outcome not in (QUARANTINED, DISMISSED):
+        return False
+    if known.body is None:
+        return known.clerk_id == delivery.clerk_id
+    return known.body == delivery.body
 
 
 def _erased(entry: Entry, user_id: UserId) -> Entry:
