@@ -1,4 +1,3 @@
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -14,10 +13,6 @@ from tests.fakes.changes import InMemoryChangeLog
 from tests.fakes.store import InMemoryStore
 from tests.fakes.subscriptions import InMemorySubscriptions
 
-FORGET = """
-delete from user_changes where position > (select max(position) - $1::bigint from user_changes)
-"""
-
 
 @dataclass
 class Store:
@@ -27,8 +22,6 @@ class Store:
     changes: ChangeLog
     subscriptions: SubscriptionStore
     desk: SubscriptionDesk
-    forget: Callable[[int], Awaitable[None]]
-    """Lose so many of the newest changes."""
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -37,21 +30,11 @@ def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         memory = InMemoryStore()
         held = InMemorySubscriptions(memory)
-
-        async def forget_in_memory(number: int) -> None:
-            del memory.changes[-number:]
-
         changes = InMemoryChangeLog(memory, held)
-        return Store(
-            memory, memory, memory, changes, subscriptions=held, desk=held, forget=forget_in_memory
-        )
+        return Store(memory, memory, memory, changes, subscriptions=held, desk=held)
     database: Database = request.getfixturevalue("database")
     users = PostgresUserRepository(database)
     subscriptions = PostgresSubscriptions(database)
-
-    async def forget(number: int) -> None:
-        await database.run(lambda session: session.execute(FORGET, number))
-
     return Store(
         users=users,
         table=users,
@@ -59,5 +42,4 @@ def store(request: pytest.FixtureRequest) -> Store:
         changes=PostgresChangeLog(database),
         subscriptions=subscriptions,
         desk=subscriptions,
-        forget=forget,
     )
