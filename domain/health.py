@@ -90,6 +90,8 @@ _RUNBOOKS: Mapping[str, str] = {
     "webhooks": "webhooks-do-not-arrive",
     "quarantine": "quarantine-fills",
     "drift": "drift-found",
+    "history": "restored-from-a-backup",
+    "changes": "a-subscription-is-stuck",
 }
 """By what a finding is about."""
 

@@ -33,8 +33,7 @@ from scripts.clerk_emulator import (
 from service.app import create_app, user_sync
 from service.changes import Changes
 from service.log_writer import LogWriter
-from tests.adapters.clerk.payloads import ADA, webhook_bytes
-from tests.commands.arrivals import happened, quarantined
+from tests.commands.arrivals import quarantined
 from tests.docs.runbooks import OPERATING, Runbook
 from tests.e2e.processes import eventually
 from tests.running import bearer, settings_for
@@ -244,15 +243,18 @@ async def test_secrets_and_keys_are_rotated(
 
 
 async def test_the_quarantine_fills(scene: Scene, database: Database, sql: Sql) -> None:
-    await happened(database, "user.created")
+    user_id = await scene.known()
+    scene.webhooks_come(they_come=False)
+    scene.clerk.update_user(user_id, first_name="Ada")
     # The release of that day could not read what this one can.
-    await quarantined(database, webhook_bytes("user.updated"))
-    page = scene.runbook("quarantine-fills", CLERK_INSTANCE_ID="")
+    body = scene.clerk.deliveries(user_id)[-1].body
+    await quarantined(database, body, clerk_id=user_id)
+    page = scene.runbook("quarantine-fills")
     await page.next()
     await page.next()
     await page.next()
     await page.next()
-    assert await sql.fetchval("select count(*) from users where clerk_id = $1", ADA) == 1
+    assert await sql.fetchval("select first_name from users") == "Ada"
     all_was_run(page)
 
 
@@ -353,18 +355,27 @@ async def test_scaling_out(scene: Scene) -> None:
     all_was_run(page)
 
 
-async def test_a_subscription_is_stuck(scene: Scene, sql: Sql) -> None:
+async def test_a_subscription_is_stuck(scene: Scene) -> None:
     changes = Changes()
+    is_mended = False
+    mails: list[str] = []
 
-    @changes.on(name="mail", begin="oldest", pauses=())
-    async def never_succeeds(change: Change, user: LocalUser | None) -> None:
-        raise RuntimeError
+    @changes.on(name="welcome-mail", begin="oldest", pauses=())
+    async def welcome(change: Change, user: LocalUser | None) -> None:
+        if not is_mended:
+            raise RuntimeError
+        mails.append(change.clerk_id)
 
-    await scene.known()
+    user_id = await scene.known()
     async with user_sync(FastAPI(), settings_for(scene.clerk, scene.store), changes=changes):
-        await eventually(lambda: shows(scene, r'state="parked",subscription="mail"} 1'))
+        await eventually(lambda: shows(scene, r'state="parked",subscription="welcome-mail"} 1'))
         page = scene.runbook("a-subscription-is-stuck")
         await page.next()
+        await page.next()
+        is_mended = True
+        await page.next()
+        await eventually(lambda: mails == [user_id])
+        await eventually(lambda: shows(scene, r'state="parked",subscription="welcome-mail"} 0'))
         await page.next()
     all_was_run(page)
 
