@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from pygments.lexers.sql import PostgresLexer
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -41,6 +42,7 @@ LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def setup(app: Sphinx) -> None:
+    app.add_lexer("sql", PostgresLexer)  # knows `$1` and `$$`, which are errors in plain SQL
     app.connect("source-read", without_links_to_the_repository)
 
 
