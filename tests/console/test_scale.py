@@ -52,6 +52,8 @@ VIEWS = (
     "/users?q=u777@example.com",
     "/users?q=ext_778",
     "/users?q=nobody",
+    "/users?q=u77",
+    "/users",
     "/drift",
     "/quarantine",
     "/audit",
