@@ -117,7 +117,9 @@ class SubscriptionStore(Protocol):
         ...
 
     async def take(self, name: str, holder: str, seconds: float) -> int | None:
-        """Hold the subscription for `seconds`. Returns its position; None if another holds it."""
+        """Hold the subscription for `seconds`. Returns its position; None if another holds it, or
+        if it is paused.
+        """
         ...
 
     async def read(self, name: str, after: int, limit: int) -> Page:
@@ -136,6 +138,16 @@ class SubscriptionStore(Protocol):
         A change that is resolved or given up is followed by the user's next change up to `read`, if
         there is one: it is set aside, due now.
         """
+        ...
+
+    async def note_attempts(self, name: str, holder: str, *, delivered: bool) -> float | None:
+        """Note that attempts of the holder failed, or that one was `delivered`. Returns for how
+        many seconds every attempt has failed; None if the last did not.
+        """
+        ...
+
+    async def pause(self, name: str, holder: str, reason: str) -> bool:
+        """Let no process take the subscription until it is resumed. False if another holds it."""
         ...
 
     async def release(self, name: str, holder: str) -> None:
@@ -170,6 +182,12 @@ class SubscriptionDesk(Protocol):
         """Continue after that position, earlier or later, even while a process runs it. False if
         there is no such subscription. Changes set aside after the position are dropped from there,
         since they are read again.
+        """
+        ...
+
+    async def resume(self, name: str) -> bool:
+        """Let a paused subscription continue from its position. False if none of that name is
+        paused.
         """
         ...
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from domain.delivering import Delivering, LeaseLost
 from domain.errors import FellBehind, StorageUnavailable
+from domain.pausing import Paused
 from domain.subscriptions import Subscription, Target
 from domain.surroundings import Surroundings
 
@@ -62,6 +63,9 @@ class DeliverChanges:
         except FellBehind:
             around.report.fell_behind(name)
             return _AFTER_FALLING_BEHIND
+        except Paused as reason:
+            around.report.paused(name, str(reason))
+            return around.limits.look
         finally:
             around.report.held(name, is_held=False)
             with suppress(StorageUnavailable):

@@ -9,6 +9,7 @@ from typing import Any
 
 from domain.changes import Kind
 from domain.errors import StorageUnavailable
+from domain.pausing import Paused, PauseWatch
 from domain.schedule import Schedule, Turn
 from domain.subscriptions import Delivery, Subscription, Target
 from domain.surroundings import Surroundings
@@ -42,6 +43,7 @@ class Delivering:
         self._saved_position = position
         self._schedule = Schedule(position, subscription.wants)
         self._ready: asyncio.Queue[Turn] = asyncio.Queue()
+        self._pause_watch = PauseWatch(subscription, around)
         self._started: dict[Turn, float] = {}
         self._waiting = 0
         self._turns = asyncio.Lock()
@@ -56,7 +58,7 @@ class Delivering:
     async def until(self, stopping: asyncio.Event, grace: Callable[[], float]) -> None:
         """Deliver until `stopping` is set, then wait `grace()` seconds for deliveries in hand.
 
-        Raises `LeaseLost` and `FellBehind`.
+        Raises `LeaseLost`, `FellBehind` and `Paused`.
         """
         reader, stop = _started(self._read()), _started(stopping.wait())
         workers = [_started(self._work()) for _ in range(self._subscription.at_once)]
@@ -74,9 +76,14 @@ class Delivering:
                 task.cancel()
             ends = await asyncio.gather(*tasks, stop, return_exceptions=True)
         failures = [end for end in ends if isinstance(end, Exception)]
+        faults = [failure for failure in failures if not isinstance(failure, Paused)]
+        if faults:
+            raise faults[0]
+        await self._save()
         if failures:
             raise failures[0]
-        await self._save()
+        with suppress(StorageUnavailable):
+            await self._pause_watch.judge()
 
     async def _read(self) -> None:
         schedule, name = self._schedule, self._subscription.name
@@ -100,6 +107,7 @@ class Delivering:
             self._moved.clear()
             await self._save()
             with suppress(StorageUnavailable):
+                await self._pause_watch.judge()
                 await self._look_for_due()
 
     async def _save(self) -> None:
@@ -171,18 +179,21 @@ class Delivering:
 
     async def _deliver(self, delivery: Delivery) -> str | None:
         """Call the target. Returns the error as our own text, or None."""
+        error = await self._called(delivery)
+        self._pause_watch.note(error)
+        return named(error) if error else None
+
+    async def _called(self, delivery: Delivery) -> BaseException | None:
         try:
             async with asyncio.timeout(self._subscription.deadline):
                 await self._target(await self._with_record(delivery))
-        except TimeoutError as error:
-            return named(error)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return named(error)  # the target's own task was cancelled, not this one
+            return error  # the target's own task was cancelled, not this one
         except Exception as error:  # noqa: BLE001 - any error of a target is a failure
-            return named(error)
+            return error
         return None
 
     async def _with_record(self, delivery: Delivery) -> Delivery:

@@ -13,6 +13,7 @@ SyncError
 ├── AlreadyRunning              another run holds the lock
 ├── FellBehind                  the changes asked for are no longer kept
 ├── NotTaken                    a receiver of changes did not accept one
+│   └── ReceiverGone            it asks to be sent no more
 ├── WrongInstance               our key belongs to another Clerk instance
 └── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
@@ -130,6 +131,13 @@ class NotTaken(SyncError):
 
     code = "not_taken"
     words = "the receiver did not accept the message"
+
+
+class ReceiverGone(NotTaken):
+    """A receiver of changes asks to be sent no more: it answered 410 Gone."""
+
+    code = "receiver_gone"
+    words = "the receiver wants no more messages"
 
 
 class WrongInstance(SyncError):

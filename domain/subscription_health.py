@@ -18,6 +18,11 @@ def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
             words = f"the subscription {one.name} fell behind: its next changes are no longer kept"
             advice = f"run: clerk-user-sync changes rewind {one.name} --to oldest (or now)"
             return _finding(State.BAD, words, advice)
+    for one in standings:
+        if one.paused_at is not None:
+            words = f"the subscription {one.name} is paused: {one.paused_because}"
+            advice = f"mend its receiver, then run: clerk-user-sync changes resume {one.name}"
+            return _finding(State.BAD, words, advice)
     if parked := sum(one.parked for one in standings):
         names = ", ".join(one.name for one in standings if one.parked)
         words = f"{count_of(parked, 'change')} could not be delivered: {names}"

@@ -50,7 +50,8 @@ class Subscription:
 
     `begin` applies when the name is first seen; later the stored position does. `at_once` is the
     number of users whose changes are delivered at the same time; `deadline` is for one delivery.
-    `pauses` are the pauses after each failure; after the last one the change is parked.
+    `pauses` are the pauses after each failure; after the last one the change is parked. When every
+    attempt has failed for `pause_after`, the subscription is paused; None is never.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Subscription:
     at_once: int = 16
     deadline: float = 30.0
     pauses: tuple[float, ...] = PAUSES
+    pause_after: float | None = None
 
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
@@ -127,6 +129,7 @@ class SubscriptionStanding:
     Every change up to `position` is dealt with, except those set aside. `holder` is the process
     that runs it now. `behind` counts the numbered changes after `position`, wanted or not;
     `behind_seconds` is the age of the oldest of them. `fell_behind`: some are no longer kept.
+    `paused_because` is set with `paused_at`: why nothing is read or attempted until it is resumed.
     """
 
     name: str
@@ -141,6 +144,8 @@ class SubscriptionStanding:
     given_up: int
     moved_at: datetime
     fell_behind: bool
+    paused_at: datetime | None = None
+    paused_because: str | None = None
 
 
 def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[SetAside]) -> str:

@@ -48,6 +48,10 @@ class DeliveryReport(Protocol):
         """The subscription stops, until an operator sets its position."""
         ...
 
+    def paused(self, subscription: str, reason: str) -> None:
+        """The subscription stops, until an operator resumes it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:

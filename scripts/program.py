@@ -107,6 +107,7 @@ ENTRIES: Mapping[str, Entry] = {
     "changes retry": Entry(changes.retry, ("changes retry welcome-mail --position 1042",)),
     "changes skip": Entry(changes.skip, ("changes skip welcome-mail --position 1042",)),
     "changes rewind": Entry(changes.rewind, ("changes rewind welcome-mail --to oldest",)),
+    "changes resume": Entry(changes.resume, ("changes resume crm",)),
     "changes remove": Entry(changes.remove, ("changes remove welcome-mail",)),
     "adopt": Entry(
         adopt,

@@ -53,6 +53,7 @@ CHANGES: Mapping[str, Callable[..., None]] = {
     "retry": changes.retry,
     "skip": changes.skip,
     "rewind": changes.rewind,
+    "resume": changes.resume,
     "remove": changes.remove,
 }
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, f
 from pydantic_settings import BaseSettings, NoDecode
 
 from domain.changes import Kind
+from domain.pausing import FIVE_DAYS
 from domain.signing_secret import parse_signing_secret
 from domain.subscriptions import USUAL_SOURCES, Subscription, Wants
 from domain.user import Source
@@ -40,8 +41,13 @@ class Wanted(BaseModel):
 
     def subscription(self, pauses: Iterable[float]) -> Subscription:
         """Raises `ValueError` for a name or a field that is none."""
-        wants = Wants(kinds=self.kinds, sources=self.sources, fields=self.fields)
-        return Subscription(name=self.name, wants=wants, begin=self.begin, pauses=tuple(pauses))
+        return Subscription(
+            name=self.name,
+            wants=Wants(kinds=self.kinds, sources=self.sources, fields=self.fields),
+            begin=self.begin,
+            pauses=tuple(pauses),
+            pause_after=FIVE_DAYS,
+        )
 
 
 class PushTo(Wanted):

@@ -99,3 +99,6 @@ class _Report(DeliveryReport):
 
     def fell_behind(self, subscription: str) -> None:
         self._log.error("subscription_fell_behind", subscription=subscription)
+
+    def paused(self, subscription: str, reason: str) -> None:
+        self._log.error("subscription_paused", subscription=subscription, cause=reason)

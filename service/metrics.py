@@ -144,6 +144,9 @@ class Metrics:
             "subscription",
             "state",
         )
+        self._paused = self._gauge(
+            "subscription_paused", "1 if the subscription is paused, else 0.", "subscription"
+        )
         self._silence = self._gauge(
             "webhook_silence_users", "Users created just in time without a user.created."
         )
@@ -213,6 +216,7 @@ class Metrics:
             self._behind_seconds.labels(one.name).set(one.behind_seconds)
             self._aside.labels(one.name, "waiting").set(one.waiting)
             self._aside.labels(one.name, "parked").set(one.parked)
+            self._paused.labels(one.name).set(one.paused_at is not None)
 
     def last_sweep(self, sweep: Sweep) -> None:
         """Set the figures of the last full comparison, of any replica or command."""

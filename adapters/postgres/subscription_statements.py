@@ -20,7 +20,8 @@ where (user_change_subscriptions.kinds, user_change_subscriptions.sources,
 TAKE = """
 update our.user_change_subscriptions
 set holder = $2, held_until = clock_timestamp() + $3::interval
-where name = $1 and (holder = $2 or holder is null or held_until < clock_timestamp())
+where name = $1 and paused_at is null
+    and (holder = $2 or holder is null or held_until < clock_timestamp())
 returning position
 """
 
@@ -65,6 +66,26 @@ set position = $3,
     held_until = clock_timestamp() + $4::interval,
     moved_at = case when position = $3 then moved_at else clock_timestamp() end
 where name = $1 and holder = $2
+returning name
+"""
+
+NOTE_ATTEMPTS = """
+update our.user_change_subscriptions
+set failing_since = case when $3 then null else coalesce(failing_since, clock_timestamp()) end
+where name = $1 and holder = $2
+returning extract(epoch from clock_timestamp() - failing_since)::float8
+"""
+
+PAUSE = """
+update our.user_change_subscriptions set paused_at = clock_timestamp(), paused_because = $3
+where name = $1 and holder = $2
+returning name
+"""
+
+RESUME = """
+update our.user_change_subscriptions
+set paused_at = null, paused_because = null, failing_since = null
+where name = $1 and paused_at is not null
 returning name
 """
 
@@ -119,7 +140,7 @@ on conflict (subscription, position) do nothing
 
 STANDINGS = """
 select
-    name, position, begins_after, kinds, sources, fields, moved_at,
+    name, position, begins_after, kinds, sources, fields, moved_at, paused_at, paused_because,
     case when held_until > clock_timestamp() then holder end as holder,
     greatest(ends.newest - position, 0) as behind,
     coalesce(extract(epoch from clock_timestamp() - (

@@ -15,11 +15,14 @@ from adapters.postgres.subscription_statements import (
     DUE,
     FORGET_BEYOND,
     MOVE,
+    NOTE_ATTEMPTS,
     NOTE_GIVEN_UP,
+    PAUSE,
     READ,
     RELEASE,
     REMOVE,
     RESOLVE,
+    RESUME,
     RETRY,
     REWIND,
     SET_ASIDE,
@@ -91,6 +94,17 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
 
         return await self._database.run(save if progress.has_aside else move)
 
+    async def note_attempts(self, name: str, holder: str, *, delivered: bool) -> float | None:
+        failing_for: float | None = await self._database.run(
+            lambda session: session.fetchval(NOTE_ATTEMPTS, name, holder, delivered)
+        )
+        return failing_for
+
+    async def pause(self, name: str, holder: str, reason: str) -> bool:
+        return bool(
+            await self._database.run(lambda session: session.fetchval(PAUSE, name, holder, reason))
+        )
+
     async def release(self, name: str, holder: str) -> None:
         await self._database.run(lambda session: session.execute(RELEASE, name, holder))
 
@@ -124,6 +138,9 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
                 return True
 
         return await self._database.run(rewind)
+
+    async def resume(self, name: str) -> bool:
+        return bool(await self._database.run(lambda session: session.fetchval(RESUME, name)))
 
     async def remove(self, name: str) -> bool:
         return bool(await self._database.run(lambda session: session.fetchval(REMOVE, name)))

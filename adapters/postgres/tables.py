@@ -222,6 +222,9 @@ class SubscriptionRow(Table, table=True):
     held_until: datetime | None = _time()
     created_at: datetime = _time(now=True)
     moved_at: datetime = _time(now=True)
+    failing_since: datetime | None = _time()
+    paused_at: datetime | None = _time()
+    paused_because: str | None = _text()
 
 
 class SetAsideRow(Table, table=True):

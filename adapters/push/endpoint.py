@@ -8,12 +8,13 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import aiohttp
 from standardwebhooks import Webhook
 
 from adapters.push.reachable import PublicAddresses
-from domain.errors import NotTaken
+from domain.errors import NotTaken, ReceiverGone
 
 TIMEOUT = 15.0
 """Seconds for the whole attempt, as Svix gives its receivers."""
@@ -61,7 +62,7 @@ class PushEndpoint:
         self._signers = [Webhook(secret) for secret in secrets]
 
     async def post(self, message_id: str, body: bytes) -> None:
-        """Returns once it is answered with 2xx. Raises `NotTaken`.
+        """Returns once it is answered with 2xx. Raises `NotTaken`, or `ReceiverGone` for 410.
 
         `message_id` is the same for each attempt, and the timestamp and signature are not.
         """
@@ -76,6 +77,8 @@ class PushEndpoint:
                 status = answer.status
         except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
             raise NotTaken(type(error).__name__) from error
+        if status == HTTPStatus.GONE:
+            raise ReceiverGone(f"answered {status}")
         if not 200 <= status < 300:
             raise NotTaken(f"answered {status}")
 

@@ -83,6 +83,12 @@ def rewind(
     command(partial(_rewind, name=name, to=to))
 
 
+def resume(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Let a subscription that is paused go on from its position."""
+    command = _acting("resume", name, {}, dry_run=dry_run, as_json=as_json)
+    command(partial(_resume, name=name))
+
+
 def remove(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Forget a subscription that nobody runs any more, and what it has set aside."""
     command = _acting("remove", name, {}, dry_run=dry_run, as_json=as_json)
@@ -177,6 +183,15 @@ async def _rewind(run: Run, *, name: str, to: str) -> ExitCode:
     return _said(run, f"{name} goes on behind {position}; it was at {standing.position}", position)
 
 
+async def _resume(run: Run, *, name: str) -> ExitCode:
+    standing = await _known(run, name)
+    if standing.paused_at is None:
+        return _said(run, f"{name} is not paused", 0)
+    if not run.dry_run:
+        await run.operations.store.desk.resume(name)
+    return _said(run, f"{name} goes on behind {standing.position}", 1)
+
+
 async def _remove(run: Run, *, name: str) -> ExitCode:
     standing = await _known(run, name)
     if standing.holder is not None:
@@ -258,6 +273,12 @@ def _as_record(one: SubscriptionStanding) -> dict[str, Any]:
     }
 
 
+def _run_by(one: SubscriptionStanding) -> str:
+    if one.paused_at is not None:
+        return f"paused, {one.paused_because}: clerk-user-sync changes resume {one.name}"
+    return one.holder or "nobody"
+
+
 def _table(standings: Any) -> Table:
     columns = ("subscription", "position", "behind", "waiting", "parked", "given up", "run by")
     table = Table(*columns, title="subscriptions", title_justify="left")
@@ -272,6 +293,6 @@ def _table(standings: Any) -> Table:
             f"{one.waiting:,}",
             f"{one.parked:,}",
             f"{one.given_up:,}",
-            escape(one.holder or "nobody"),
+            escape(_run_by(one)),
         )
     return table

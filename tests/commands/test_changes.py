@@ -134,6 +134,31 @@ async def test_rewind_refuses_a_place_that_is_none(
     assert await scene.states() == [(1, "parked")]
 
 
+async def test_a_paused_subscription_is_named_with_the_way_out_and_resumed(
+    scene: Scene, operator: Operator, sql: Sql
+) -> None:
+    assert "mail is not paused" in (await operator.run("changes", "resume", "mail")).said
+    assert await scene.store.pause("mail", "us", "every attempt failed for 5 d")
+    said = " ".join((await operator.run("changes", "list")).said.split())
+    assert "paused" in said
+    [found] = [
+        one for one in (await operator.run("doctor", "--json")).records if one["about"] == "changes"
+    ]
+    assert (found["state"], found["words"]) == (
+        "bad",
+        "the subscription mail is paused: every attempt failed for 5 d",
+    )
+    assert "clerk-user-sync changes resume mail" in found["advice"]
+    await operator.run("changes", "resume", "mail", "--dry-run")
+    assert (await scene.store.standings())[0].paused_at is not None
+    ended = await operator.run("changes", "resume", "mail")
+    assert (ended.code, "mail goes on behind 3" in ended.said) == (0, True)
+    assert (await scene.store.standings())[0].paused_at is None
+    row = await sql.fetchrow("select action, target from operator_actions order by id desc limit 1")
+    assert row is not None
+    assert tuple(row) == ("changes resume", "mail")
+
+
 async def test_remove_forgets_what_nobody_runs(scene: Scene, operator: Operator) -> None:
     ended = await operator.run("changes", "remove", "mail")
     assert (ended.code, "is run by us" in ended.err) == (75, True)

@@ -332,3 +332,40 @@ async def test_one_that_is_removed_is_gone_with_what_it_set_aside(store: Store) 
     assert not await store.desk.remove("mail")
     assert not await store.desk.standings()
     assert not await store.desk.aside_of(ada)
+
+
+async def test_how_long_every_attempt_failed_is_known_until_one_is_delivered(store: Store) -> None:
+    await held(store)
+    first = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    await asyncio.sleep(0.05)
+    second = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    assert first is not None
+    assert second is not None
+    assert first < 0.05 <= second
+    assert await store.subscriptions.note_attempts("mail", US, delivered=True) is None
+    again = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    assert again is not None
+    assert again < 0.05
+    assert await store.subscriptions.note_attempts("mail", THEM, delivered=True) is None
+    kept = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    assert kept is not None
+    assert kept > 0
+
+
+async def test_a_paused_subscription_is_taken_by_no_process_until_it_is_resumed(
+    store: Store,
+) -> None:
+    await arrive(store, new_id())
+    await held(store)
+    assert await save(store, 1)
+    assert not await store.subscriptions.pause("mail", THEM, "not theirs")
+    assert await store.subscriptions.pause("mail", US, "answered 410")
+    assert await save(store, 1), "what was delivered before is kept"
+    await store.subscriptions.release("mail", US)
+    assert await store.subscriptions.take("mail", US, LONG) is None
+    paused = await standing(store)
+    assert (paused.paused_because, paused.paused_at is None) == ("answered 410", False)
+    assert await store.desk.resume("mail")
+    assert not await store.desk.resume("mail")
+    assert await store.subscriptions.take("mail", THEM, LONG) == 1
+    assert (await standing(store)).paused_at is None

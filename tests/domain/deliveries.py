@@ -28,6 +28,7 @@ class Report:
         self.attempts: list[tuple[int, str | None, bool]] = []
         self.holders: list[bool] = []
         self.behind = 0
+        self.paused_because: list[str] = []
 
     def attempted(
         self, delivery: Delivery, error: str | None, seconds: float, *, parked: bool
@@ -42,6 +43,10 @@ class Report:
     def fell_behind(self, subscription: str) -> None:
         assert subscription
         self.behind += 1
+
+    def paused(self, subscription: str, reason: str) -> None:
+        assert subscription
+        self.paused_because.append(reason)
 
 
 class _Mortal:
@@ -130,7 +135,7 @@ class Worker:
         self.store = _Mortal(world.subscriptions)
         self.users = _Mortal(world.store)
         newest = NewestPosition(world.log)
-        around = Surroundings(
+        self.around = Surroundings(
             store=self.store,
             users=self.users,
             newest=newest,
@@ -139,7 +144,7 @@ class Worker:
             limits=limits or DeliveryLimits(),
         )
         declared = Subscription(**{"name": "mail", "begin": "oldest", **subscription})
-        self.deliver = DeliverChanges(declared, self._arrive, around)
+        self.deliver = DeliverChanges(declared, self._arrive, self.around)
         self._tasks = [asyncio.create_task(newest.watch()), asyncio.create_task(self.deliver())]
 
     def kill(self) -> None:

@@ -23,6 +23,9 @@ class Row:
     moved_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     aside: dict[int, SetAside] = field(default_factory=dict)
     due_at: dict[int, float] = field(default_factory=dict)
+    failing_since: float | None = None
+    paused_at: datetime | None = None
+    paused_because: str | None = None
 
 
 class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
@@ -43,7 +46,9 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
     async def take(self, name: str, holder: str, seconds: float) -> int | None:
         await asyncio.sleep(0)
         row = self.rows.get(name)
-        if row is None or (row.holder not in (None, holder) and row.held_until >= _now()):
+        if row is None or row.paused_at:
+            return None
+        if row.holder not in (None, holder) and row.held_until >= _now():
             return None
         row.holder, row.held_until = holder, _now() + seconds
         return row.position
@@ -93,6 +98,26 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             self._put(row, replace(one, state=AsideState.GIVEN_UP))
         return True
 
+    async def note_attempts(self, name: str, holder: str, *, delivered: bool) -> float | None:
+        await asyncio.sleep(0)
+        row = self.rows.get(name)
+        if row is None or row.holder != holder:
+            return None
+        if delivered:
+            row.failing_since = None
+            return None
+        if row.failing_since is None:
+            row.failing_since = _now()
+        return _now() - row.failing_since
+
+    async def pause(self, name: str, holder: str, reason: str) -> bool:
+        await asyncio.sleep(0)
+        row = self.rows.get(name)
+        if row is None or row.holder != holder:
+            return False
+        row.paused_at, row.paused_because = datetime.now(UTC), reason
+        return True
+
     async def standings(self) -> Sequence[SubscriptionStanding]:
         ends = await self._log.ends()
         return [self._standing(name, row, ends.newest) for name, row in sorted(self.rows.items())]
@@ -124,6 +149,14 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         row.position, row.begins_after = position, min(row.begins_after, position)
         row.holder = None
         row.aside = {at: one for at, one in row.aside.items() if at <= position}
+        return True
+
+    async def resume(self, name: str) -> bool:
+        await asyncio.sleep(0)
+        row = self.rows.get(name)
+        if row is None or row.paused_at is None:
+            return False
+        row.paused_at = row.paused_because = row.failing_since = None
         return True
 
     async def remove(self, name: str) -> bool:
@@ -184,6 +217,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             given_up=number(AsideState.GIVEN_UP),
             moved_at=row.moved_at,
             fell_behind=newest > row.position and not following,
+            paused_at=row.paused_at,
+            paused_because=row.paused_because,
         )
 
 

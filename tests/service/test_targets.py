@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from scripts.clerk_emulator import ClerkEmulator
 from service.bootstrap.settings import read_settings
 from service.mistakes import mistakes
+from service.services import services_of
 from tests.adapters.broker.servers import nats, needs
 from tests.adapters.push.receiver import Receiver, receiving
 from tests.running import Service, running_service
@@ -128,6 +129,34 @@ async def test_an_endpoint_is_sent_only_what_it_wants(
                 )
             )
         assert receiver.got == []
+
+
+async def test_an_endpoint_that_is_gone_is_paused_and_said_so_until_it_is_resumed(
+    clerk: ClerkEmulator, store_url: str, sql: asyncpg.Connection
+) -> None:
+    paused = "select paused_because from user_change_subscriptions where holder is null"
+    async with receiving() as receiver:
+        settings = {"changes_push": endpoint(receiver), "changes_push_private": True}
+        async with service_with(clerk, store_url, sql, **settings) as service:
+            receiver.status = 410
+            ada = clerk.create_user(email_address=[address()])
+            await told(service, clerk, ada["id"])
+            await until(lambda: sql.fetchval(paused))
+            grace = clerk.create_user(email_address=[address()])
+            await told(service, clerk, grace["id"])
+            await asyncio.sleep(1.5)
+            assert len(receiver.got) == 1
+            metrics = (await service.http.get("/metrics")).text
+            assert 'clerk_user_sync_subscription_paused{subscription="crm"} 1.0' in metrics
+            receiver.status = 204
+            receiver.got.clear()
+            desk = services_of(service.app).store.desk
+            assert await desk.resume("crm")
+            await until(lambda: len(receiver.got) > 1)
+            assert {one["data"]["clerk_id"] for one in pushed(receiver)} == {
+                ada["id"],
+                grace["id"],
+            }
 
 
 async def test_our_id_is_written_to_clerk_and_its_echo_changes_nothing_more(

@@ -14,7 +14,7 @@ import time_machine
 
 from adapters.push.address import check_endpoint
 from adapters.push.endpoint import PushEndpoint, push_client
-from domain.errors import NotTaken
+from domain.errors import NotTaken, ReceiverGone
 from tests.adapters.push.receiver import Receiver, receiving
 
 OLD, NEW, OTHER = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2, 3))
@@ -70,9 +70,10 @@ async def test_anything_but_2xx_is_not_taken(
 ) -> None:
     async with receiving() as elsewhere:
         receiver.status, receiver.headers = status, {"Location": elsewhere.url}
-        with pytest.raises(NotTaken, match=f"answered {status}"):
+        with pytest.raises(NotTaken, match=f"answered {status}") as raised:
             await PushEndpoint(client, receiver.url, [NEW]).post("crm:7", BODY)
         assert (len(receiver.got), elsewhere.got) == (1, [])
+    assert isinstance(raised.value, ReceiverGone) == (status == 410)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
