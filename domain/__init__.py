@@ -6,7 +6,7 @@ once: the table ends the same. `user.py` holds that rule; nothing else compares 
 
     user.py          the user, and the rule         journal.py    journal entries and queries
     sync_user.py     the one command                drift.py      differences from Clerk
-    resolve_user.py  the user of a request          health.py     what is wrong, and the remedy
+    resolve_user.py  the user of a request          health.py     what is wrong and what to do
     backfill.py, reconcile.py, replay.py, sync_now.py, retention.py    what operators run
     ports.py         the interfaces of the adapters                 errors.py   the named errors
 

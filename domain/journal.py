@@ -1,8 +1,11 @@
-"""The entries of the journal, and queries that select some of them."""
+"""The journal: its entries, queries that select some of them, and its ports."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Protocol
 
+from domain.sync_user import UnreadableDelivery
 from domain.user import Outcome, Source, UserId
 
 QUARANTINED = "quarantined"
@@ -75,3 +78,90 @@ class EntryPage:
     entries: tuple[JournalEntry, ...]
     older: int | None = None
     looked_back_to: datetime | None = None
+
+
+class Journal(Protocol):
+    """What arrived and what its outcome was.
+
+    Each method raises `StorageUnavailable`.
+    """
+
+    async def quarantine(self, delivery: UnreadableDelivery) -> None:
+        """Keep a delivery that could not be applied."""
+        ...
+
+    async def quarantined(self) -> int:
+        """How many deliveries are in quarantine."""
+        ...
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        """Dismiss the selected deliveries that are in quarantine; returns how many."""
+        ...
+
+    async def count(self, query: JournalQuery) -> int:
+        """How many verified deliveries `deliveries` would give."""
+        ...
+
+    def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
+        """The verified deliveries selected, with their bodies, oldest first, read page by page."""
+        ...
+
+    async def history(self, user_id: UserId) -> list[JournalEntry]:
+        """Everything kept about one user, oldest first, without bodies."""
+        ...
+
+
+class JournalPages(Protocol):
+    """The journal as the console reads it. Each method raises `StorageUnavailable`."""
+
+    async def page(self, query: JournalQuery, before: int | None = None) -> EntryPage:
+        """Entries with an id below `before`, the newest first; reads a bounded number."""
+        ...
+
+    async def entry(self, entry_id: int) -> JournalEntry | None:
+        """One entry, with its body."""
+        ...
+
+
+class JournalRetention(Protocol):
+    """Deletes what the journal no longer keeps. Ages are by the store's clock, never the host's.
+
+    Each method raises `StorageUnavailable`.
+    """
+
+    async def expire_bodies(self, older_than: timedelta, limit: int) -> int:
+        """Erase up to `limit` bodies of that age; returns how many."""
+        ...
+
+    async def expire_entries(self, older_than: timedelta, limit: int) -> int:
+        """Delete up to `limit` entries of that age; returns how many."""
+        ...
+
+    async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
+        """How many bodies and how many entries are due."""
+        ...
+
+    async def erase_bodies(self, user_id: UserId) -> int:
+        """Erase all bodies of one user, however new; returns how many."""
+        ...
+
+    async def bodies_of(self, user_id: UserId) -> int:
+        """How many bodies of one user are kept."""
+        ...
+
+
+class DeliveryWatch(Protocol):
+    """Whether webhooks still arrive.
+
+    Each method raises `StorageUnavailable`.
+    """
+
+    async def silent_users(self, after: timedelta) -> int:
+        """How many users signed up within the last day and were created just in time at least
+        `after` ago, without their `user.created`, and since the last webhook of any kind.
+        """
+        ...
+
+    async def last_delivery_at(self) -> datetime | None:
+        """When the last delivery arrived. None if the latest thousands of entries have none."""
+        ...

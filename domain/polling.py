@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from domain import health
-from domain.health import Finding
+from domain.finding import Finding
 from domain.ports import Checkpoints
 from domain.reconcile import LAST_RECENT
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from domain.journal import EntryPage, JournalEntry, JournalQuery
-from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery, VerifiedDelivery
+from domain.sync_user import SyncResult, SyncUser, VerifiedDelivery
 from domain.user import DeletedUser, LocalUser, User, UserId
 
 
@@ -42,40 +41,46 @@ class UserRepository(Protocol):
 
 
 class UserTable(Protocol):
-    """Our `users` table read in bulk, to compare it with Clerk's users."""
+    """Our `users` table read in bulk, to compare it with Clerk's users.
+
+    Each method raises `StorageUnavailable`.
+    """
 
     async def get_many(
         self, user_ids: Sequence[UserId]
     ) -> Mapping[UserId, LocalUser | DeletedUser]:
-        """The local records and tombstones of those users. Raises `StorageUnavailable`."""
+        """The local records and tombstones of those users."""
         ...
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
-        """Ids of live rows greater than `after`, in order. Raises `StorageUnavailable`."""
+        """Ids of live rows greater than `after`, in order."""
         ...
 
 
 class Checkpoints(Protocol):
-    """The progress of long runs: one cursor for each name, whose form only the run knows."""
+    """The progress of long runs: one cursor for each name, whose form only the run knows.
+
+    Each method raises `StorageUnavailable`.
+    """
 
     async def load(self, name: str) -> str | None:
-        """The cursor last saved, or None. Raises `StorageUnavailable`."""
+        """The cursor last saved, or None."""
         ...
 
     async def save(self, name: str, cursor: str) -> None:
-        """Save the cursor; committed when it returns. Raises `StorageUnavailable`."""
+        """Save the cursor; committed when it returns."""
         ...
 
     async def save_first(self, name: str, cursor: str) -> str:
-        """Save the cursor if there is none yet; the one there is. Raises `StorageUnavailable`."""
+        """Save the cursor if there is none yet; the one there is."""
         ...
 
     async def clear(self, name: str) -> None:
-        """Delete the cursor, if there is one. Raises `StorageUnavailable`."""
+        """Delete the cursor, if there is one."""
         ...
 
     async def age(self, name: str) -> timedelta | None:
-        """How long ago it was saved, by the store's clock. Raises `StorageUnavailable`."""
+        """How long ago it was saved, by the store's clock."""
         ...
 
 
@@ -115,101 +120,6 @@ class Exclusive(Protocol):
 
         Entering raises `AlreadyRunning` or `StorageUnavailable`. The lock ends with the block, the
         process or its connection, whichever ends first.
-        """
-        ...
-
-
-class Journal(Protocol):
-    """What arrived and what its outcome was."""
-
-    async def quarantine(self, delivery: UnreadableDelivery) -> None:
-        """Keep a delivery that could not be applied. Raises `StorageUnavailable`."""
-        ...
-
-    async def quarantined(self) -> int:
-        """How many deliveries are in quarantine. Raises `StorageUnavailable`."""
-        ...
-
-    async def dismiss(self, query: JournalQuery) -> int:
-        """Dismiss the selected deliveries that are in quarantine; returns how many.
-
-        Raises `StorageUnavailable`.
-        """
-        ...
-
-    async def count(self, query: JournalQuery) -> int:
-        """How many verified deliveries `deliveries` would give. Raises `StorageUnavailable`."""
-        ...
-
-    def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
-        """The verified deliveries selected, with their bodies, oldest first, read page by page.
-
-        Raises `StorageUnavailable`.
-        """
-        ...
-
-    async def history(self, user_id: UserId) -> list[JournalEntry]:
-        """Everything kept about one user, oldest first, without bodies.
-
-        Raises `StorageUnavailable`.
-        """
-        ...
-
-
-class JournalPages(Protocol):
-    """The journal as the console reads it. Each method raises `StorageUnavailable`."""
-
-    async def page(self, query: JournalQuery, before: int | None = None) -> EntryPage:
-        """Entries with an id below `before`, the newest first; reads a bounded number."""
-        ...
-
-    async def entry(self, entry_id: int) -> JournalEntry | None:
-        """One entry, with its body."""
-        ...
-
-
-class JournalRetention(Protocol):
-    """Deletes what the journal no longer keeps. Ages are by the store's clock, never the host's.
-
-    Each method raises `StorageUnavailable`.
-    """
-
-    async def expire_bodies(self, older_than: timedelta, limit: int) -> int:
-        """Erase up to `limit` bodies of that age; returns how many."""
-        ...
-
-    async def expire_entries(self, older_than: timedelta, limit: int) -> int:
-        """Delete up to `limit` entries of that age; returns how many."""
-        ...
-
-    async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
-        """How many bodies and how many entries are due."""
-        ...
-
-    async def erase_bodies(self, user_id: UserId) -> int:
-        """Erase all bodies of one user, however new; returns how many."""
-        ...
-
-    async def bodies_of(self, user_id: UserId) -> int:
-        """How many bodies of one user are kept."""
-        ...
-
-
-class DeliveryWatch(Protocol):
-    """Whether webhooks still arrive."""
-
-    async def silent_users(self, after: timedelta) -> int:
-        """How many users signed up within the last day and were created just in time at least
-        `after` ago, without their `user.created`, and since the last webhook of any kind.
-
-        Raises `StorageUnavailable`.
-        """
-        ...
-
-    async def last_delivery_at(self) -> datetime | None:
-        """When the last delivery arrived; None if none of the latest thousands of entries is one.
-
-        Raises `StorageUnavailable`.
         """
         ...
 

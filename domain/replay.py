@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import assert_never
 
 from domain.errors import Unstorable
-from domain.journal import DISMISSED, QUARANTINED, JournalEntry, JournalQuery
-from domain.ports import DeliveryReader, Journal, UserRepository, WebhookEndpoint
+from domain.journal import DISMISSED, QUARANTINED, Journal, JournalEntry, JournalQuery
+from domain.ports import DeliveryReader, UserRepository, WebhookEndpoint
 from domain.sync_user import (
     DELETION,
     FollowedDelivery,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.change_log import ChangeLog
-from domain.ports import JournalRetention
+from domain.journal import JournalRetention
 
 BATCH = 500
 """Rows in one statement: few, so that other writers wait only briefly for their locks."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from domain.health import Finding, State
+from domain.finding import Finding, State
 from domain.subscriptions import SubscriptionStanding
 from domain.words import count_of, span
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from domain.drift import Sweep
-from domain.health import Finding, State
+from domain.finding import Finding, State
 from domain.words import count_of, span
 
 COMPARED_LONG_AGO = timedelta(days=2)

@@ -7,7 +7,7 @@ from typing import Any
 
 from domain import health
 from domain.errors import StorageUnavailable
-from domain.health import Finding
+from domain.finding import Finding
 from domain.polling import Polling
 from domain.schema import SchemaState
 from service.shared_look import SharedLook

@@ -13,18 +13,15 @@ from domain.change_feed import ChangeFeed
 from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
 from domain.instance import Instance
+from domain.journal import DeliveryWatch, Journal, JournalPages, JournalRetention
 from domain.polling import Polling
 from domain.ports import (
     Checkpoints,
     DeliveryReader,
-    DeliveryWatch,
     Exclusive,
     IdentityProvider,
     IdentityProviderClock,
     IdentityWriter,
-    Journal,
-    JournalPages,
-    JournalRetention,
     SessionVerifier,
     StoreHistory,
     UserRepository,

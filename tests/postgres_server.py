@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 
+import adapters.postgres.change_tables  # noqa: F401 (adds its tables to the metadata)
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.postgres.tables import Table
 

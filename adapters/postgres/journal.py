@@ -25,8 +25,15 @@ from adapters.postgres.journal_statements import (
 )
 from adapters.postgres.session import Session
 from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINED
-from domain.journal import PAGE_SIZE, EntryPage, JournalEntry, JournalQuery
-from domain.ports import DeliveryWatch, Journal, JournalPages
+from domain.journal import (
+    PAGE_SIZE,
+    DeliveryWatch,
+    EntryPage,
+    Journal,
+    JournalEntry,
+    JournalPages,
+    JournalQuery,
+)
 from domain.sync_user import UnreadableDelivery, apart
 from domain.user import Source, UserId
 

@@ -11,7 +11,7 @@ from adapters.postgres.journal_statements import (
     EXPIRED,
 )
 from adapters.postgres.statements import ERASE_BODIES
-from domain.ports import JournalRetention
+from domain.journal import JournalRetention
 from domain.user import UserId
 
 

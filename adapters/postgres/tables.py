@@ -15,20 +15,17 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
-    ForeignKeyConstraint,
     Identity,
     Index,
     LargeBinary,
     MetaData,
-    PrimaryKeyConstraint,
     Text,
     UniqueConstraint,
-    Uuid,
     func,
     literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from adapters.postgres.columns import USER_COLUMNS
@@ -47,7 +44,7 @@ class Table(SQLModel):
     metadata = MetaData(naming_convention=NAMING)
 
 
-def _time(*, required: bool = False, now: bool = False) -> Any:
+def time_column(*, required: bool = False, now: bool = False) -> Any:
     default = func.now() if now else None
     return Field(
         default=None,
@@ -57,7 +54,7 @@ def _time(*, required: bool = False, now: bool = False) -> Any:
     )
 
 
-def _text(*, required: bool = False) -> Any:
+def text_column(*, required: bool = False) -> Any:
     return Field(default=None, sa_type=Text, nullable=not required)
 
 
@@ -119,13 +116,13 @@ class UserRow(Table, Kept, table=True):
         primary_key=True, sa_column_kwargs={"server_default": text("gen_random_uuid()")}
     )
     clerk_id: str = Field(sa_type=Text, unique=True)
-    clerk_updated_at: datetime | None = _time()
-    observed_at: datetime | None = _time()
+    clerk_updated_at: datetime | None = time_column()
+    observed_at: datetime | None = time_column()
     digest: bytes | None = Field(default=None, sa_type=LargeBinary)
-    deleted_at: datetime | None = _time()
-    created_at: datetime = _time(now=True)
-    last_synced_at: datetime = _time(now=True)
-    synced_by: str = _text(required=True)
+    deleted_at: datetime | None = time_column()
+    created_at: datetime = time_column(now=True)
+    last_synced_at: datetime = time_column(now=True)
+    synced_by: str = text_column(required=True)
 
 
 class JournalRow(Table, table=True):
@@ -158,109 +155,19 @@ class JournalRow(Table, table=True):
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
     )
     svix_id: str | None = Field(default=None, sa_type=Text, unique=True)
-    event_type: str | None = _text()
-    clerk_id: str | None = _text()
-    source: str = _text(required=True)
-    occurred_at: datetime | None = _time()
-    received_at: datetime = _time(now=True)
-    last_received_at: datetime = _time(now=True)
+    event_type: str | None = text_column()
+    clerk_id: str | None = text_column()
+    source: str = text_column(required=True)
+    occurred_at: datetime | None = time_column()
+    received_at: datetime = time_column(now=True)
+    last_received_at: datetime = time_column(now=True)
     deliveries: int = Field(default=1, sa_column_kwargs={"server_default": text("1")})
-    outcome: str = _text(required=True)
-    error: str | None = _text()
-    clerk_updated_at: datetime | None = _time()
-    stored_updated_at: datetime | None = _time()
-    dismissed_at: datetime | None = _time()
+    outcome: str = text_column(required=True)
+    error: str | None = text_column()
+    clerk_updated_at: datetime | None = time_column()
+    stored_updated_at: datetime | None = time_column()
+    dismissed_at: datetime | None = time_column()
     body: bytes | None = Field(default=None, sa_type=LargeBinary)
-
-
-class ChangeRow(Table, table=True):
-    """One change of one user. `domain.changes.Change` says what the columns mean.
-
-    A change gets its position when it is first read: until then it is in one small index.
-    """
-
-    __tablename__ = "user_changes"
-    __table_args__ = (
-        PrimaryKeyConstraint("clerk_id", "id"),
-        Index("user_changes_unnumbered_idx", "id", postgresql_where=text("position is null")),
-        Index(
-            "user_changes_position_idx",
-            "position",
-            unique=True,
-            postgresql_where=text("position is not null"),
-        ),
-    )
-
-    clerk_id: str = _text(required=True)
-    id: int | None = Field(
-        default=None, sa_column=Column(BigInteger, Identity(always=True), nullable=False)
-    )
-    user_id: UUID = Field(sa_type=Uuid, nullable=False)
-    kind: str = _text(required=True)
-    changed: list[str] = Field(sa_type=ARRAY(Text), nullable=False)
-    source: str = _text(required=True)
-    occurred_at: datetime = _time(required=True)
-    recorded_at: datetime = _time(now=True)
-    position: int | None = Field(default=None, sa_type=BigInteger)
-
-
-class SubscriptionRow(Table, table=True):
-    """How far a subscription to changes has come, and the process that runs it now.
-
-    `domain.subscriptions` says what the columns mean. An empty list of fields is every field.
-    """
-
-    __tablename__ = "user_change_subscriptions"
-
-    name: str = Field(sa_type=Text, primary_key=True)
-    position: int = Field(sa_type=BigInteger)
-    begins_after: int = Field(sa_type=BigInteger)
-    kinds: list[str] = Field(sa_type=ARRAY(Text), nullable=False)
-    sources: list[str] = Field(sa_type=ARRAY(Text), nullable=False)
-    fields_: list[str] = Field(sa_column=Column("fields", ARRAY(Text), nullable=False))
-    holder: str | None = _text()
-    held_until: datetime | None = _time()
-    created_at: datetime = _time(now=True)
-    moved_at: datetime = _time(now=True)
-    failing_since: datetime | None = _time()
-    paused_at: datetime | None = _time()
-    paused_because: str | None = _text()
-
-
-class SetAsideRow(Table, table=True):
-    """A change that a subscription could not deliver at once. The user's later ones wait for it."""
-
-    __tablename__ = "user_changes_set_aside"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["subscription"],
-            ["user_change_subscriptions.name"],
-            name="user_changes_set_aside_subscription_fkey",
-            ondelete="CASCADE",
-        ),
-        Index(
-            "user_changes_set_aside_users_idx",
-            "clerk_id",
-            "subscription",
-            unique=True,
-            postgresql_where=text("state <> 'given_up'"),
-        ),
-        Index(
-            "user_changes_set_aside_due_idx",
-            "subscription",
-            "due_at",
-            postgresql_where=text("state in ('waiting', 'skipping')"),
-        ),
-    )
-
-    subscription: str = Field(sa_type=Text, primary_key=True)
-    position: int = Field(sa_type=BigInteger, primary_key=True)
-    clerk_id: str = _text(required=True)
-    state: str = _text(required=True)
-    attempts: int
-    due_at: datetime = _time(required=True)
-    error: str | None = _text()
-    set_aside_at: datetime = _time(now=True)
 
 
 class CheckpointRow(Table, table=True):
@@ -269,8 +176,8 @@ class CheckpointRow(Table, table=True):
     __tablename__ = "sync_checkpoints"
 
     name: str = Field(sa_type=Text, primary_key=True)
-    cursor: str = _text(required=True)
-    saved_at: datetime = _time(now=True)
+    cursor: str = text_column(required=True)
+    saved_at: datetime = time_column(now=True)
 
 
 class ConsoleSessionRow(Table, table=True):
@@ -279,12 +186,12 @@ class ConsoleSessionRow(Table, table=True):
     __tablename__ = "console_sessions"
 
     key: bytes = Field(sa_type=LargeBinary, primary_key=True)
-    ground: str = _text(required=True)
-    clerk_id: str | None = _text()
-    clerk_session_id: str | None = _text()
-    opened_at: datetime = _time(now=True)
-    confirmed_at: datetime = _time(now=True)
-    expires_at: datetime | None = _time(required=True)
+    ground: str = text_column(required=True)
+    clerk_id: str | None = text_column()
+    clerk_session_id: str | None = text_column()
+    opened_at: datetime = time_column(now=True)
+    confirmed_at: datetime = time_column(now=True)
+    expires_at: datetime | None = time_column(required=True)
 
 
 class AdoptedUserRow(Table, table=True):
@@ -299,8 +206,8 @@ class AdoptedUserRow(Table, table=True):
     table_name: str = Field(sa_type=Text, primary_key=True)
     row_id: str = Field(sa_type=Text, primary_key=True)
     user_id: UUID
-    matched_by: str = _text(required=True)
-    linked_at: datetime = _time(now=True)
+    matched_by: str = text_column(required=True)
+    linked_at: datetime = time_column(now=True)
 
 
 class ActionRow(Table, table=True):
@@ -320,10 +227,10 @@ class ActionRow(Table, table=True):
     id: int | None = Field(
         default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True)
     )
-    started_at: datetime = _time(now=True)
-    ended_at: datetime | None = _time()
-    who: str = _text(required=True)
-    action: str = _text(required=True)
-    target: str | None = _text()
+    started_at: datetime = time_column(now=True)
+    ended_at: datetime | None = time_column()
+    who: str = text_column(required=True)
+    action: str = text_column(required=True)
+    target: str | None = text_column()
     detail: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
-    result: str | None = _text()
+    result: str | None = text_column()

@@ -13,7 +13,7 @@ from rich.table import Table
 from domain import health
 from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
-from domain.health import Finding, State
+from domain.finding import Finding, State
 from domain.instance import recall
 from domain.ports import StoreHistory
 from domain.subscription_health import changes

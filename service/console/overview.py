@@ -11,7 +11,7 @@ from domain import health
 from domain.console import Activity, Sizes
 from domain.drift import Sweep
 from domain.errors import IdentityProviderUnavailable
-from domain.health import Finding
+from domain.finding import Finding
 from domain.summary import sentence, troubles
 from service.console.answers import ConsoleRoute
 from service.console.charts import OUTCOMES, bar_chart, line_chart

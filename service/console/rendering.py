@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from domain import explain
-from domain.health import command
+from domain.finding import command
 from domain.journal import QUARANTINED, JournalEntry
 from domain.user import EmailAddress, Source
 from domain.words import span

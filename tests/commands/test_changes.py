@@ -10,7 +10,7 @@ from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.change_log import Progress
 from domain.changes import Kind
-from domain.health import State
+from domain.finding import State
 from domain.subscription_health import changes as judged
 from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
 from tests.commands.arrivals import Sql

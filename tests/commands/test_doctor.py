@@ -8,7 +8,7 @@ from typer.main import get_command
 from adapters.postgres.database import Database
 from domain import health
 from domain.drift import Sweep
-from domain.health import State
+from domain.finding import State, command
 from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
@@ -185,7 +185,7 @@ ADVICE = [
 def test_the_command_in_an_advice_can_be_copied(advice: str) -> None:
     python, dash, module, name, *options = advice.split()
     assert (python, dash) == ("python", "-m")
-    in_the_package = health.command(" ".join([name, *options]), in_a_checkout=False)
+    in_the_package = command(" ".join([name, *options]), in_a_checkout=False)
     assert in_the_package == " ".join(["clerk-user-sync", name, *options])
     apps = [program()]
     if (module, name) != ("service", "migrate"):
@@ -193,5 +193,5 @@ def test_the_command_in_an_advice_can_be_copied(advice: str) -> None:
         apps.append(command_line())
     for app in apps:
         # Raises for an argument or an option that the command does not know.
-        command = get_command(app).commands[name]  # type: ignore[attr-defined]
-        command.make_context(name, list(options))
+        known = get_command(app).commands[name]  # type: ignore[attr-defined]
+        known.make_context(name, list(options))

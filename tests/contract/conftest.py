@@ -8,7 +8,8 @@ from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
-from domain.ports import Journal, UserRepository, UserTable
+from domain.journal import Journal
+from domain.ports import UserRepository, UserTable
 from tests.fakes.changes import InMemoryChangeLog
 from tests.fakes.store import InMemoryStore
 from tests.fakes.subscriptions import InMemorySubscriptions

@@ -7,7 +7,7 @@ import pytest
 
 from domain import health
 from domain.drift import Sweep
-from domain.health import Finding, Place, State
+from domain.finding import Finding, Place, State
 from domain.schema import SchemaState, Standing
 from domain.summary import sentence, troubles
 

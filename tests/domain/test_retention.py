@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from domain.ports import JournalRetention
+from domain.journal import JournalRetention
 from domain.retention import Retain, RetentionPeriods
 from domain.user import UserId
 from tests.fakes.changes import InMemoryChangeLog

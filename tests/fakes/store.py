@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from domain.changes import Change, difference
-from domain.journal import DISMISSED, QUARANTINED, JournalEntry, JournalQuery
-from domain.ports import Journal, UserRepository, UserTable
+from domain.journal import DISMISSED, QUARANTINED, Journal, JournalEntry, JournalQuery
+from domain.ports import UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery, apart
 from domain.user import (
     KEPT_FIELDS,

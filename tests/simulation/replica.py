@@ -15,8 +15,8 @@ from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from domain.change_feed import ChangeFeed
 from domain.instance import Instance
+from domain.journal import DeliveryWatch
 from domain.newest_position import NewestPosition
-from domain.ports import DeliveryWatch
 from domain.resolve_user import ResolveUser
 from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator

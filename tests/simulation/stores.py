@@ -17,8 +17,8 @@ from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.users import PostgresUserRepository
-from domain.journal import JournalEntry, JournalQuery
-from domain.ports import Checkpoints, Journal, UserRepository, UserTable
+from domain.journal import Journal, JournalEntry, JournalQuery
+from domain.ports import Checkpoints, UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import KEPT_FIELDS, DeletedUser, LocalUser, UserChange, UserId
 from tests.fakes.store import InMemoryStore

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+import adapters.postgres.change_tables  # noqa: F401 (adds its tables to the metadata)
 from adapters.postgres.migrate import migrate
 from adapters.postgres.relations import VERSION_TABLE
 from adapters.postgres.statements import BATCH_COLUMNS

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
+import adapters.postgres.change_tables  # noqa: F401 (adds its tables to the metadata)
 from adapters.postgres import upgrade
 from adapters.postgres.database import Database
 from adapters.postgres.migrate import _run, migrate, missing_sql
