@@ -68,8 +68,8 @@ def adopt(
 ) -> None:
     """Link the rows of your own table to users of Clerk; without --apply, say what would be linked.
 
-    Links are made by external id, or by a verified primary address that nobody else has, and are
-    kept in adopted_users. Your table is only read.
+    A row is linked by external id, or by a verified primary address that nobody else has.
+    The links are kept in adopted_users. Your table is only read.
     """
     if verified and all_verified:
         raise typer.BadParameter("give --verified or --all-verified, not both")
@@ -119,6 +119,10 @@ async def _adopt(run: Run, table: HostTable, *, show_rows: bool) -> ExitCode:
         run.require_consent(sum(counts.get(one, 0) for one in LINKABLE), "rows would be linked")
         counts = await adoption.link(table)
     _show(run, counts)
+    if table.email and not (table.verified or table.all_verified):
+        run.screen.say("No address counts as verified by you: say --verified or --all-verified.")
+    if not set(counts) - {Verdict.NO_USER}:
+        run.screen.say("No row matches any user. If our table is empty, run backfill first.")
     return ExitCode.BAD_DATA if any(counts.get(one) for one in CONTRADICTORY) else ExitCode.OK
 
 

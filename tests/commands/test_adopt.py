@@ -51,6 +51,23 @@ async def test_a_report_writes_nothing_and_says_what_would_be_linked(
     assert await sql.fetchval("select count(*) from operator_actions where action = 'adopt'") == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--email", "email"), "say --verified or --all-verified"),
+        (("--email", "email", "--verified", "confirmed"), ""),
+        (("--external-id", "email"), "run backfill first"),
+    ],
+)
+async def test_a_report_says_what_is_missing(
+    accounts: Operator, sql: Sql, arguments: tuple[str, ...], words: str
+) -> None:
+    if words.startswith("run"):
+        await sql.execute("delete from users")
+    ended = await accounts.run("adopt", "accounts", *arguments)
+    assert (ended.code, words in ended.err, bool(ended.err)) == (0, True, bool(words))
+
+
 async def test_applied_twice_it_links_once_and_is_on_the_trail(
     accounts: Operator, sql: Sql
 ) -> None:

@@ -100,6 +100,8 @@ async def test_the_whole_product_works_without_the_right_to_change_a_table(
             for page in ("", "/users", "/deliveries", "/quarantine", "/drift", "/audit"):
                 assert (await visitor.get(page)).status_code == 200, page
         assert (await service.deliver(webhook_bytes("user.deleted"))).status_code == 204
+    await roles.run("", "create table accounts (id int); insert into accounts values (1)")
+    await roles.run("", "grant select on accounts to clerk_service")
     operator = Operator(
         {
             **clerk.config.environment(),
@@ -113,6 +115,7 @@ async def test_the_whole_product_works_without_the_right_to_change_a_table(
         ["backfill", "--restart"],
         ["reconcile", "--full", "--repair"],
         ["retain"],
+        ["adopt", "accounts", "--apply"],
         ["journal", "--yes"],
         ["explain", ADA],
         ["erase", ADA],
