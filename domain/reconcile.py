@@ -96,11 +96,12 @@ class Reconcile:
         """Compare the users that Clerk updated since the last run that left no drift.
 
         It finds neither deletions nor changes that were made to our rows alone. The first run
-        compares all users at Clerk.
+        compares all users at Clerk. Its repairs count as a backfill, so that a service that begins
+        to poll welcomes nobody who has been a user for years.
         """
         await self._require_same_instance()
-        run = _Run(self, options, findings)
         saved = await self.checkpoints.load(WATERMARK)
+        run = _Run(self, options, findings, Source.RECONCILE if saved else Source.BACKFILL)
         read_at = await run.compare_updated(datetime.fromisoformat(saved) if saved else None)
         settled = not options.insist or not (findings.left or findings.left_out)
         if read_at is not None and settled and options.remember:
@@ -136,6 +137,7 @@ class _Run:
     ports: Reconcile
     options: ReconcileOptions
     findings: Findings
+    source: Source = Source.RECONCILE
 
     async def compare_updated(self, watermark: datetime | None) -> datetime | None:
         """Compare users updated since the watermark, or all of them in creation order.
@@ -207,7 +209,7 @@ class _Run:
         for drift in drifts:
             await self._withdraw_if_trusted(drift)
         observed = [drift.at_clerk for drift in drifts if drift.at_clerk is not None]
-        await self._sync([SyncUser(change=user, source=Source.RECONCILE) for user in observed])
+        await self._sync([SyncUser(change=user, source=self.source) for user in observed])
         remaining = await self._drifts(observed)
         left = {drift.clerk_id for drift in remaining if not await self._settled(drift)}
         self._note_repaired(drift for drift in drifts if drift.clerk_id not in left)
@@ -229,7 +231,7 @@ class _Run:
         if drift.kind is DriftKind.DIFFERING and isinstance(drift.here, LocalUser):
             later = max(at_clerk.observed_at, drift.here.observed_at + CLERKS_UNIT)
             change = replace(at_clerk, observed_at=later)
-            await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
+            await self._sync([SyncUser(change=change, source=self.source)])
         return not await self._drifts([at_clerk])
 
     async def _sync(self, commands: Sequence[SyncUser]) -> None:
@@ -245,7 +247,7 @@ class _Run:
         if self.options.repair:
             # If the webhook of this deletion arrives later, the join keeps its earlier time.
             change = DeletedUser(clerk_id=user_id, deleted_at=clerks_now())
-            await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
+            await self._sync([SyncUser(change=change, source=self.source)])
             self._note_repaired([drift])
 
     def _note(self, drifts: Sequence[Drift]) -> None:

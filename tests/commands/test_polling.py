@@ -186,6 +186,17 @@ async def test_a_service_that_no_webhook_reaches_follows_clerk(
         assert (refused.status_code, refused.json()) == (400, REFUSED)
 
 
+async def test_the_first_poll_counts_as_a_backfill_and_welcomes_nobody(
+    clerk: ClerkEmulator, available: Operations, sql: Sql
+) -> None:
+    clerk.create_user(email_address=["ada@example.com"])
+    await reconcile_of(available, repair=True, insist=False).recent()
+    clerk.create_user(email_address=["grace@example.com"])
+    await reconcile_of(available, repair=True, insist=False).recent()
+    changes = await sql.fetch("select kind, source from user_changes order by id")
+    assert [tuple(row) for row in changes] == [("created", "backfill"), ("created", "reconcile")]
+
+
 async def test_a_poll_without_news_is_two_calls(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
