@@ -1,7 +1,9 @@
 # The image is made of the wheel. Stages: `production` (the default) and `demo`, which also holds
 # the Clerk emulator.
 
-FROM python:3.11-slim AS builder
+# A tag may move. For a release give its digest: make image BASE=python@sha256:…
+ARG BASE=python:3.11-slim
+FROM ${BASE} AS builder
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python -m venv --without-pip /opt/venv
@@ -19,7 +21,10 @@ COPY scripts scripts
 COPY testing testing
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
  && pip --python /opt/venv/bin/python install --quiet --no-deps --no-index --no-compile dist/*.whl \
- && python -m compileall -q /opt/venv
+ && python -m compileall -q /opt/venv \
+ && mkdir -p /opt/venv/share \
+ && cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type application \
+        --output-file /opt/venv/share/sbom.cdx.json /opt/venv/bin/python
 
 
 FROM builder AS without-emulator
@@ -27,7 +32,7 @@ WORKDIR /opt/venv/lib/python3.11/site-packages/clerk_user_sync
 RUN rm -r scripts/clerk_emulator testing pytest_plugin.py
 
 
-FROM python:3.11-slim AS runtime
+FROM ${BASE} AS runtime
 
 LABEL org.opencontainers.image.title="clerk-user-sync" \
       org.opencontainers.image.description="Keeps your own Postgres users table in agreement with Clerk." \

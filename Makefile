@@ -5,6 +5,7 @@
 # MUTANTS_ARGS=join   passed on to tests.mutants; --help explains it
 # BENCH_ARGS=         passed on to the benchmark; --help explains it
 # LOCK_ARGS=--upgrade passed on to uv
+# BASE=python@sha256:… the base image, by its digest for a release: see SECURITY.md
 
 PYTHON_CANDIDATES = $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 PYTEST_ARGS =
@@ -13,6 +14,7 @@ BENCH_ARGS =
 LOCK_ARGS =
 DOCKER = docker
 IMAGE = clerk-user-sync
+BASE = python:3.11-slim
 
 VENV = .venv
 BIN = $(VENV)/bin
@@ -26,7 +28,7 @@ LOWEST_TESTS = tests/adapters tests/commands tests/contract tests/package tests/
 NOT_AT_LOWEST = tests/service/test_openapi.py tests/package/test_testing.py
 RESOLVE = uv pip compile --quiet --python $(BIN)/python --no-emit-index-url --all-extras pyproject.toml
 
-.PHONY: docs help run demo test test-slow test-lowest example test-mutants bench bench-peers bench-growth bench-memory check lock image clean
+.PHONY: docs help run demo test test-slow test-lowest example test-mutants bench bench-peers bench-growth bench-memory check lock image sbom clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -89,11 +91,14 @@ lock: ## resolve requirements/*.txt from pyproject.toml (needs uv)
 		--output-file requirements/bench.txt
 	echo pytest-asyncio | $(COMPILE) --extra embedded --extra testing pyproject.toml - \
 		--constraint requirements/dev.txt --output-file requirements/example.txt
-	echo hatchling | $(COMPILE) - --constraint requirements/dev.txt \
+	printf 'cyclonedx-bom\nhatchling\n' | $(COMPILE) - --constraint requirements/dev.txt \
 		--output-file requirements/build.txt
 
 image: ## build the Docker image
-	DOCKER_BUILDKIT=1 $(DOCKER) build --tag $(IMAGE) .
+	DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg BASE=$(BASE) --tag $(IMAGE) .
+
+sbom: ## write the image's list of components to sbom.cdx.json (CycloneDX)
+	$(DOCKER) run --rm $(IMAGE) cat /opt/venv/share/sbom.cdx.json >sbom.cdx.json
 
 clean: ## remove .venv and caches; .data is kept
 	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import httpx
 import typer
@@ -34,6 +34,7 @@ from scripts.run.screen import (
 from scripts.run.shop import Shop
 from scripts.run.story import Person, Story
 from service.dotenv import read_dotenv
+from service.log_writer import LogWriter
 
 READY_WITHIN = 60.0
 STORY_WITHIN = 60.0
@@ -47,8 +48,11 @@ def main(
     ] = False,
 ) -> None:
     """Start the service, its database and an emulated Clerk on this machine, and run a demo."""
+    # A queue: when nothing reads the output, Ctrl-C must still stop everything.
+    output = LogWriter(sys.stdout, lambda count: f"{count} lines were dropped.\n")
     # Without a terminal the width is unknown; the table needs 120 columns.
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    width = None if sys.stdout.isatty() else 120
+    console = Console(file=cast("TextIO", output), width=width)
     if not once and _has_a_clerk_key():
         show_dashboard_steps(console)
         os.execv(sys.executable, [sys.executable, "-m", "service"])  # noqa: S606 - our own module
@@ -57,6 +61,8 @@ def main(
     except ChildEnded as error:
         console.print(f"[red]{error}.[/]")
         raise typer.Exit(1) from None
+    finally:
+        output.close()
 
 
 def _has_a_clerk_key() -> bool:

@@ -8,6 +8,8 @@ import sys
 import time
 import urllib.request
 from datetime import UTC, datetime
+from importlib.metadata import distributions, version
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -38,6 +40,15 @@ def deliver() -> None:
     status = urllib.request.urlopen(signed(sign_up()), timeout=10).status
     if status != 204:
         sys.exit(f"the webhook was answered {status}")
+
+
+def components() -> None:
+    """The list of components names each installed distribution with its version."""
+    listed = json.loads(Path("/opt/venv/share/sbom.cdx.json").read_text())
+    named = {(one["name"].lower(), one["version"]) for one in listed["components"]}
+    installed = {(one.name.lower(), one.version) for one in distributions()}
+    if missing := installed - named - {("clerk-user-sync", version("clerk-user-sync"))}:
+        sys.exit(f"not in the list of components: {missing}")
 
 
 def answers(path: str) -> bool:
@@ -73,4 +84,5 @@ def signed(event: dict[str, object]) -> urllib.request.Request:
 
 
 if __name__ == "__main__":
-    {"public-key": public_key, "ready": ready, "deliver": deliver}[sys.argv[1]]()
+    commands = (components, deliver, public_key, ready)
+    {each.__name__: each for each in commands}[sys.argv[1]]()

@@ -73,10 +73,11 @@ size=$("$docker" image inspect --format '{{.Size}}' "$image")
 [ "$size" -lt 300000000 ] || fail "the image has $size bytes"
 user=$(in_image id -u)
 [ "$user" -ne 0 ] || fail "the image runs as root"
-public_key=$(client public-key)
+public_key=$(client public_key)
 for_tests='-name clerk_emulator -o -path */clerk_user_sync/testing -o -path */clerk_user_sync/pytest_plugin.py'
 files=$(in_image sh -c "set -f; find / -xdev \( $for_tests \) 2>/dev/null; ls -A /app")
 [ -z "$files" ] || fail "the image holds $files"
+client components || fail "the list of components is not what is installed"
 in_image clerk-user-sync --version >/dev/null || fail "the command does not run"
 
 until_true 60 postgres_answers || fail "Postgres did not start"
