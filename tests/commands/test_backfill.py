@@ -242,6 +242,8 @@ async def test_ctrl_c_saves_and_ends_with_130(
 
 async def some_page_is_written(sql: "asyncpg.Connection[Any]") -> None:
     async def is_written() -> bool:
-        return bool(await sql.fetchval("select count(*) from sync_checkpoints"))
+        return bool(
+            await sql.fetchval("select cursor from sync_checkpoints where name = $1", CHECKPOINT)
+        )
 
     await eventually(is_written)

@@ -29,6 +29,9 @@ PRODUCTION_RATE = 900
 
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9]{1,120}")
 
+_UNCOUNTED, _UNCOUNTED_SHARE = 10, 0.01
+"""Users that a walk may lack, for some are created while it ends: the greater of both."""
+
 _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
 
@@ -108,19 +111,30 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             raise UserUnreadable(unreadable.reason) from unreadable
 
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
-        """All users, page by page. Unreadable users are listed in `left_out`."""
+        """All users, page by page. Unreadable users are listed in `left_out`.
+
+        A short page need not be the last one: a proxy may cap `limit`. So a walk that ends is held
+        against Clerk's count of users. Also raises `IdentityProviderUnavailable` if it falls short.
+        """
         position = Position(cursor=starting_after)
+        is_whole, shown = starting_after is None, None
         while True:
             answer = await self._list("+created_at", PAGE_SIZE, position.params)
             if answer.status in _REFUSED and position.params:
                 position = position.otherwise()
                 continue
             entries = _entries(answer)
-            if entries:
-                yield _page(entries, answer)
-            if len(entries) < PAGE_SIZE:
+            ids = _ids(entries)
+            is_short = len(entries) < PAGE_SIZE
+            if not entries or (is_short and ids == shown):
+                if is_whole:
+                    _require_all(position.seen, await self.count())
                 return
-            position = position.after(len(entries), _ids(entries))
+            yield _page(entries, answer)
+            seen = position.seen + len(entries)
+            if is_short and (not ids or (is_whole and seen >= await self.count())):
+                return
+            position, shown = position.after(len(entries), ids), ids
 
     async def newest_first(self) -> AsyncIterator[UserPage]:
         """All users, the last updated first.
@@ -212,6 +226,12 @@ def _is_membership(entry: object, organisation: str, role: str) -> bool:
         return False
     named = str(entry.get("role")).removeprefix("org:")
     return (entry["organization"].get("id"), named) == (organisation, role)
+
+
+def _require_all(seen: int, total: int) -> None:
+    """Raises `IdentityProviderUnavailable` if a walk met far fewer users than Clerk counts."""
+    if total - seen > max(_UNCOUNTED, total * _UNCOUNTED_SHARE):
+        raise IdentityProviderUnavailable(f"its list ended after {seen:,} of {total:,} users")
 
 
 def _page(entries: Sequence[object], answer: Answer) -> UserPage:

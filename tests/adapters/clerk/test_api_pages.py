@@ -24,6 +24,8 @@ def listing(people: Sequence[dict[str, Any]], *, cursor: bool = True) -> Any:
     """Clerk's list of users, with or without `starting_after`."""
 
     def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/count"):
+            return json_reply({"total_count": len(people)})
         query = {name: values[0] for name, values in asked.query.items()}
         start = int(query.get("offset", 0))
         if "starting_after" in query:
@@ -33,6 +35,18 @@ def listing(people: Sequence[dict[str, Any]], *, cursor: bool = True) -> Any:
         return json_reply(people[start : start + int(query.get("limit", 10))])
 
     return answer
+
+
+def counted(reply: Reply, total: int) -> Any:
+    """That reply to every request but one for the count."""
+    return lambda asked: (
+        json_reply({"total_count": total}) if asked.path.endswith("/count") else reply
+    )
+
+
+def lists(clerk: HttpServer) -> list[Asked]:
+    """The requests but those for the count."""
+    return [asked for asked in clerk.asked if not asked.path.endswith("/count")]
 
 
 async def ids(pages: Any) -> list[str]:
@@ -62,7 +76,7 @@ async def test_the_walk_is_by_cursor_in_creation_order(
 ) -> None:
     clerk.reply = listing(PEOPLE)
     await ids(provider(client).pages())
-    assert [asked.raw_query for asked in clerk.asked] == [
+    assert [asked.raw_query for asked in lists(clerk)] == [
         "limit=500&order_by=%2Bcreated_at",
         "limit=500&order_by=%2Bcreated_at&starting_after=user_00499",
         "limit=500&order_by=%2Bcreated_at&starting_after=user_00999",
@@ -81,8 +95,68 @@ async def test_the_walk_ends(clerk: HttpServer, client: httpx.AsyncClient, size:
     assert len(await ids(provider(client).pages())) == size
 
 
+def capped(people: Sequence[dict[str, Any]], most: int, *, cursor: bool = True) -> Any:
+    """A list behind a proxy that allows no page of more than `most` users."""
+    answer = listing(people, cursor=cursor)
+
+    def through_the_proxy(asked: Asked) -> Reply:
+        if "limit" in asked.query:
+            asked.query["limit"] = [str(min(most, int(asked.query["limit"][0])))]
+        reply: Reply = answer(asked)
+        return reply
+
+    return through_the_proxy
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 20, 49, 50, 100, 499])
+@pytest.mark.parametrize("cursor", [True, False])
+async def test_pages_that_are_shorter_than_asked_for_end_no_walk(
+    clerk: HttpServer, client: httpx.AsyncClient, most: int, cursor: bool
+) -> None:
+    people = PEOPLE[:128] if most < 50 else PEOPLE
+    clerk.reply = capped(people, most, cursor=cursor)
+    everybody = [one["id"] for one in people]
+    assert await ids(provider(client, max_rate=100_000).pages()) == everybody
+
+
+@pytest.mark.parametrize("most", [7, 499])
+async def test_nor_a_walk_that_is_resumed(
+    clerk: HttpServer, client: httpx.AsyncClient, most: int
+) -> None:
+    clerk.reply = capped(PEOPLE[:128], most)
+    rest = await ids(provider(client, max_rate=100_000).pages(starting_after=UserId("user_00099")))
+    assert rest == [one["id"] for one in PEOPLE[100:128]]
+
+
+@pytest.mark.parametrize(("counted", "is_refused"), [(49, False), (59, False), (60, True)])
+async def test_a_list_that_lacks_many_of_those_whom_clerk_counts_is_refused(
+    clerk: HttpServer, client: httpx.AsyncClient, counted: int, is_refused: bool
+) -> None:
+    listed = listing(PEOPLE[:49])
+
+    def answer(asked: Asked) -> Reply:
+        is_count = asked.path.endswith("/count")
+        reply: Reply = json_reply({"total_count": counted}) if is_count else listed(asked)
+        return reply
+
+    clerk.reply = answer
+    walk = ids(provider(client).pages())
+    if is_refused:
+        with pytest.raises(IdentityProviderUnavailable, match="after 49 of 60 users"):
+            await walk
+    else:
+        assert len(await walk) == 49
+
+
+async def test_a_list_that_ignores_the_cursor_ends_after_its_one_page(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    clerk.reply = counted(json_reply(PEOPLE[:3]), 5)
+    assert await ids(provider(client).pages()) == ["user_00000", "user_00001", "user_00002"]
+
+
 async def test_recorded_users_are_read(clerk: HttpServer, client: httpx.AsyncClient) -> None:
-    clerk.reply = Reply(body=api_bytes("list_users_200"))
+    clerk.reply = counted(Reply(body=api_bytes("list_users_200")), 2)
     assert await sizes(provider(client).pages()) == [2]
 
 
@@ -91,7 +165,7 @@ async def test_where_the_cursor_is_refused_the_offset_does(
 ) -> None:
     clerk.reply = listing(PEOPLE, cursor=False)
     assert await ids(provider(client).pages()) == [one["id"] for one in PEOPLE]
-    asked = [asked.query.get("offset") for asked in clerk.asked]
+    asked = [asked.query.get("offset") for asked in lists(clerk)]
     assert asked == [None, None, None, ["500"], ["1000"]]
 
 
@@ -208,7 +282,7 @@ async def test_unreadable_users_are_left_out_and_reported(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
     people = [*PEOPLE[:3], person(3, updated_at=MISSING), {"id": 5}, None, PEOPLE[4]]
-    clerk.reply = json_reply(people)
+    clerk.reply = counted(json_reply(people), 7)
     [page] = [page async for page in provider(client).pages()]
     assert [user.clerk_id for user in page.users] == [
         "user_00000",
@@ -251,5 +325,5 @@ async def test_an_answer_that_is_not_a_list_is_unavailable(
 async def test_trouble_on_the_way_is_tried_again(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
-    clerk.replies(BROKEN, then=json_reply(PEOPLE[:2]))
+    clerk.replies(BROKEN, then=counted(json_reply(PEOPLE[:2]), 2))
     assert len(await ids(provider(client).pages())) == 2
