@@ -1,8 +1,8 @@
-"""Adoption: a team's own table of users is linked to ours, row by row.
+"""Adoption: the rows of an application's own table of users are linked to our users.
 
 A row is linked to a user by an external id, or by an address that is certain: Clerk has verified it
-and it is the user's primary one, the team has verified it too, no other row has it, and no other
-user has it in any role. Anything less may belong to somebody else, and is only reported.
+and it is the user's primary one, the application has verified it too, no other row has it, and no
+other user has it in any role. Any other address may be another person's, and is only reported.
 
 Addresses are compared without surrounding white space, and without regard to the case of ASCII
 letters. Nothing else is normalised: no other letters, no dots, nothing after a `+`.
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 LINKABLE = (Verdict.BY_EXTERNAL_ID, Verdict.BY_ADDRESS)
 CONTRADICTORY = (Verdict.CONFLICT, Verdict.AMBIGUOUS)
-"""The data of the two sides contradict themselves: somebody has to look."""
+"""The two sides contradict each other: an operator has to decide."""
 
 
 class UnfitTable(ValueError):
@@ -74,7 +74,7 @@ class Judged:
 
 
 class Adoption(Protocol):
-    """Rows of an application's table, held against our users and the links that there are.
+    """Compares the rows of an application's table with our users, and with the links so far.
 
     Each method raises `UnfitTable` or `StorageUnavailable`. None keeps more than a page in memory.
     """
@@ -84,7 +84,7 @@ class Adoption(Protocol):
         ...
 
     async def link(self, table: HostTable) -> Mapping[Verdict, int]:
-        """Write every link that can be made, all of them or none. The same counts, as of before."""
+        """Write every link that can be made, or none at all. Returns what `report` would."""
         ...
 
     def judged(self, table: HostTable) -> AsyncIterator[Judged]:

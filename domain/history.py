@@ -1,10 +1,39 @@
-"""Whether the store went back: restored from a backup, or taken over by a standby that was behind.
+"""Whether the store went back: restored from a backup, or replaced by a standby that was behind.
 
-Users deleted since the backup are live again then, and those created since are missing. No webhook
-tells of them a second time. Only a full reconcile finds them all.
+Then users deleted since the backup are live again, and users created since are missing. No webhook
+reports them a second time. Only a full reconcile finds them all.
 """
 
-from domain.ports import StoreHistory
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLook:
+    """Whether the store has a mark, and why it is not the store that was marked, if it is not."""
+
+    is_marked: bool
+    reason: str | None
+
+
+class StoreHistory(Protocol):
+    """A mark in the store that tells a restored backup from the store as it was."""
+
+    async def look(self) -> HistoryLook:
+        """Compare the store with its mark. Raises `StorageUnavailable`."""
+        ...
+
+    async def mark(self) -> None:
+        """Mark the store as it is. Raises `StorageUnavailable`."""
+        ...
+
+    async def note(self, reason: str) -> None:
+        """Keep in the store that it went back, and mark it again. Raises `StorageUnavailable`."""
+        ...
+
+    async def unrepaired(self) -> str | None:
+        """What was noted, unless a full repair has ended since. Raises `StorageUnavailable`."""
+        ...
 
 
 async def notice(history: StoreHistory) -> str | None:

@@ -84,34 +84,6 @@ class Checkpoints(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryLook:
-    """Whether the store has a mark, and why it is not the store that was marked, if it is not."""
-
-    is_marked: bool
-    reason: str | None
-
-
-class StoreHistory(Protocol):
-    """A mark in the store that tells a restored backup from the store as it was."""
-
-    async def look(self) -> HistoryLook:
-        """Compare the store with its mark. Raises `StorageUnavailable`."""
-        ...
-
-    async def mark(self) -> None:
-        """Mark the store as it is. Raises `StorageUnavailable`."""
-        ...
-
-    async def note(self, reason: str) -> None:
-        """Keep in the store that it went back, and mark it anew. Raises `StorageUnavailable`."""
-        ...
-
-    async def unrepaired(self) -> str | None:
-        """What was noted, unless a full repair has ended since. Raises `StorageUnavailable`."""
-        ...
-
-
 class Exclusive(Protocol):
     """Locks that allow one run at a time, among all processes that share the store."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from domain.finding import Finding, State
+from domain.finding import Finding, bad, ok, warn
 from domain.subscriptions import SubscriptionStanding
 from domain.words import count_of, span
 
@@ -17,27 +17,23 @@ def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
         if one.fell_behind:
             words = f"the subscription {one.name} fell behind: its next changes are no longer kept"
             advice = f"run: clerk-user-sync changes rewind {one.name} --to oldest (or now)"
-            return _finding(State.BAD, words, advice)
+            return bad("changes", words, advice)
     for one in standings:
         if one.paused_at is not None:
             words = f"the subscription {one.name} is paused: {one.paused_because}"
             advice = f"mend its receiver, then run: clerk-user-sync changes resume {one.name}"
-            return _finding(State.BAD, words, advice)
+            return bad("changes", words, advice)
     if parked := sum(one.parked for one in standings):
         names = ", ".join(one.name for one in standings if one.parked)
         words = f"{count_of(parked, 'change')} could not be delivered: {names}"
-        return _finding(State.WARN, words, "run: clerk-user-sync changes list, then retry or skip")
+        return warn("changes", words, "run: clerk-user-sync changes list, then retry or skip")
     for one in standings:
         late = timedelta(seconds=one.behind_seconds)
         if late > BEHIND_FOR_LONG:
-            runs = "is run by nobody" if one.holder is None else "is slow"
+            runs = "is run by no process" if one.holder is None else "is slow"
             words = (
                 f"the subscription {one.name} {runs}: {one.behind:,} changes behind, {span(late)}"
             )
-            return _finding(State.WARN, words, "look at the process that runs it")
+            return warn("changes", words, "look at the process that runs it")
     words = f"{count_of(len(standings), 'subscription')} to changes, none in trouble"
-    return _finding(State.OK, words, "")
-
-
-def _finding(state: State, words: str, advice: str) -> Finding:
-    return Finding(about="changes", state=state, words=words, advice=advice)
+    return ok("changes", words)

@@ -57,7 +57,7 @@ class SyncResult:
 
     `deliveries` counts how often this svix id has arrived; 0 if there was no delivery.
     `conflicting` means that an earlier delivery with the same svix id was another one. The journal
-    keeps that entry, and gives this delivery one of its own: see `apart`.
+    keeps that entry, and gives this delivery another: see `apart`.
     """
 
     outcome: Outcome

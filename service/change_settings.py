@@ -1,4 +1,4 @@
-"""What the service is told about where changes go. `Settings` has these too."""
+"""The settings for where changes are sent. `Settings` inherits them."""
 
 import re
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def _from_json(value: object) -> object:
 
 
 class Wanted(BaseModel):
-    """Which changes a subscription is handed, and from when on. The defaults are a handler's."""
+    """Which changes a subscription gets, and from when on. The defaults are those of a handler."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -40,7 +40,7 @@ class Wanted(BaseModel):
     begin: Literal["now", "oldest"] = "now"
 
     def subscription(self, pauses: Iterable[float]) -> Subscription:
-        """Raises `ValueError` for a name or a field that is none."""
+        """Raises `ValueError` for an invalid name or an unknown field."""
         return Subscription(
             name=self.name,
             wants=Wants(kinds=self.kinds, sources=self.sources, fields=self.fields),
@@ -65,7 +65,7 @@ class PushTo(Wanted):
 
 
 class ChangeSettings(BaseSettings):
-    """Endpoints, a broker, and our id at Clerk. Each is a subscription of its own."""
+    """Endpoints, a broker, and our id at Clerk. Each of them is one subscription."""
 
     changes_push_private: bool = False
     changes_push: Annotated[tuple[PushTo, ...], NoDecode, BeforeValidator(_from_json)] = ()
@@ -92,7 +92,7 @@ class ChangeSettings(BaseSettings):
 
     @property
     def sends_changes(self) -> bool:
-        """Whether changes go anywhere but to handlers."""
+        """Whether changes are sent anywhere besides handlers."""
         return bool(self.changes_push or self.changes_broker_url or self.changes_write_back)
 
     @property

@@ -51,7 +51,7 @@ class Changes:
     ) -> Callable[[SomeHandler], SomeHandler]:
         """Call the decorated function for changes of these kinds; without kinds, for all.
 
-        - `name`: how the subscription is remembered. Under another name it begins anew.
+        - `name`: the subscription's name in the store. Under another name it begins from `begin`.
         - `sources`: the ways by which we learned of a change. By default all but a backfill.
         - `fields`: restricts `updated` to changes of any of these fields of `LocalUser`.
         - `begin`: with the changes from now on, or with the oldest that is kept.

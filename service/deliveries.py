@@ -20,7 +20,7 @@ from service.services import Store
 
 
 class Deliveries:
-    """The subscriptions of this process. Each is a background job of its own."""
+    """The subscriptions of this process. Each runs as one background job."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ class Deliveries:
             jobs.start(f"changes: {name}", deliver)
 
     async def stop(self, grace: float) -> None:
-        """Begin nothing more, and wait so many seconds for what is in hand. The rest is delivered
-        by whoever runs the subscription next.
+        """Begin no more deliveries, and wait `grace` seconds for those that have begun. The process
+        that runs the subscription next delivers the rest.
         """
         await asyncio.gather(*(deliver.stop(grace) for deliver in self._running.values()))
 
 
 def load_handlers(place: str) -> Changes:
-    """The `Changes` at `module:name`. Raises `ValueError` with words for the operator."""
+    """The `Changes` at `module:name`. Raises `ValueError`, whose text is for the operator."""
     module, _, name = place.partition(":")
     try:
         found = getattr(import_module(module), name)

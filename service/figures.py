@@ -1,4 +1,4 @@
-"""The figures of the metrics that are read from the store, and so are the same at every replica."""
+"""Metrics that are read from the store, and so are the same in every replica."""
 
 from datetime import timedelta
 

@@ -11,9 +11,9 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from domain.errors import AlreadyRunning, StorageUnavailable, SyncError, Unavailable
-from domain.history import notice
+from domain.history import StoreHistory, notice
 from domain.instance import learn
-from domain.ports import Exclusive, StoreHistory
+from domain.ports import Exclusive
 from domain.retention import Retain
 from service.metrics import Metrics
 from service.services import Clerk, Store

@@ -82,7 +82,7 @@ class Readiness:
         self._draining = True
 
     def look_again(self) -> None:
-        """Let the next report look at the store anew, however new the last look is."""
+        """Let the next report look at the store again, however recent the last look is."""
         self._store.forget()
 
     async def report(self) -> Report:

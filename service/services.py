@@ -12,6 +12,7 @@ from domain.backfill import Backfill
 from domain.change_feed import ChangeFeed
 from domain.change_log import ChangeLog, SubscriptionDesk, SubscriptionStore
 from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessions
+from domain.history import StoreHistory
 from domain.instance import Instance
 from domain.journal import DeliveryWatch, Journal, JournalPages, JournalRetention
 from domain.polling import Polling
@@ -23,7 +24,6 @@ from domain.ports import (
     IdentityProviderClock,
     IdentityWriter,
     SessionVerifier,
-    StoreHistory,
     UserRepository,
     UserTable,
     WebhookEndpoint,
@@ -92,7 +92,7 @@ class Services:
     readiness: Readiness
     metrics: Metrics
     figures: SharedLook[None]
-    """Reads from the store what the metrics tell of it."""
+    """Reads the metrics of the store."""
     feed: ChangeFeed
     changes_token: str | None = None
     console: "Room | None" = None

@@ -1,4 +1,4 @@
-"""One look for all who ask: what many callers want to know costs the store no more than one."""
+"""One look at the store for many callers: all of them cost no more than one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,14 +7,14 @@ from typing import Generic, TypeVar
 Seen = TypeVar("Seen")
 
 KEPT = 1.0
-"""Seconds that what was seen counts as new."""
+"""Seconds for which a result is used again."""
 
 
 class SharedLook(Generic[Seen]):
     """Calls `look` at most once at a time, and not again for `kept` seconds after it ended.
 
-    A caller who gives up does not end it for the others. An error is raised to all who waited for
-    it, and is not kept.
+    The cancellation of one caller does not end the look for the others. An error is raised to every
+    caller that waited for it, and is not kept.
     """
 
     def __init__(self, look: Callable[[], Awaitable[Seen]], *, kept: float = KEPT) -> None:
@@ -33,7 +33,7 @@ class SharedLook(Generic[Seen]):
         return await asyncio.shield(self._under_way)
 
     def forget(self) -> None:
-        """Let the next caller look anew."""
+        """Let the next call look again."""
         self._under_way = None
 
     def _end(self, ended: "asyncio.Future[Seen]") -> None:

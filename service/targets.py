@@ -44,8 +44,8 @@ def published(publish: Callable[[str, str, bytes], Awaitable[None]]) -> Target:
 def written_back(clerk: IdentityWriter, key: str | None) -> Target:
     """Writes our id into `external_id`, or under `key` of the public metadata.
 
-    The webhook that follows finds the id where it is: `updated` once, which this does not want. An
-    `external_id` of somebody else's making is left alone.
+    The webhook that follows records one change, `updated`, which this subscription does not take.
+    An `external_id` that is set already is left alone.
     """
 
     async def write(delivery: Delivery) -> None:

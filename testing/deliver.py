@@ -68,7 +68,7 @@ class _Webhooks:
                 raise ValueError(f"of which user is the {event_type}?")
             user = clerk.sign_up(**changes)
         elif changes and event_type != _UPDATED:
-            raise ValueError(f"a {event_type} of a user who is there changes nothing")
+            raise ValueError(f"a {event_type} of an existing user takes no changes")
         elif event_type == _UPDATED and (changes or not self._newest(event_type, user)):
             clerk.update_user(clerk_id_of(user), **changes)
         elif event_type == DELETION and not self._newest(event_type, user):
@@ -83,7 +83,7 @@ class _Webhooks:
         return next((one for one in messages if (one.event_type, one.user_id) == sought), None)
 
     def _request(self, message: Message) -> dict[str, Any]:
-        """Signed anew for each attempt, as Svix does, so that none is too old."""
+        """Signed at each attempt, as Svix does, so that no signature is too old."""
         clerk = self._clerk
         delivery = signed(message, clerk.config.webhook_secrets, clerk.clock())
         return {"url": self._path, "content": delivery.body, "headers": delivery.headers}

@@ -1,7 +1,7 @@
 """Publishes messages to a stream of NATS JetStream or an exchange of RabbitMQ.
 
-Each message is acknowledged by the broker before `publish` returns, and carries its id, by which a
-repetition can be recognized. What belongs to one user has that user's key, for partitions.
+The broker acknowledges each message before `publish` returns. The message carries its id, by which
+a receiver recognizes a repetition, and the key of its user, by which a broker can partition.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
 
 TIMEOUT = 10.0
-"""Seconds for one attempt, a connection that has to be made included."""
+"""Seconds for one attempt, including the time to connect."""
 
 JSON = "application/json"
 
@@ -36,12 +36,11 @@ def check_broker(url: str) -> None:
 async def broker_publisher(
     url: str, topic: str, seconds: float = TIMEOUT
 ) -> AsyncIterator["BrokerPublisher"]:
-    """`topic` is the subject's first part at NATS, or the exchange at RabbitMQ.
+    """`topic` is the subject's first part at NATS, or the exchange at RabbitMQ. Each message may
+    take `seconds`.
 
-    A message has so many `seconds`.
-
-    The block may begin while the broker is down: the first message connects.
-    Raises `ValueError` as `check_broker`, and `ImportError` where the broker's extra is missing.
+    The block may begin while the broker is down: the first message connects. Raises `ValueError` as
+    `check_broker` does, and `ImportError` if the broker's extra is not installed.
     """
     check_broker(url)
     broker = _BROKERS[urlsplit(url).scheme](url, topic)
@@ -66,7 +65,7 @@ class BrokerPublisher:
             async with asyncio.timeout(self._seconds):
                 await self._start()
                 await self._broker.send(message_id, key, body)
-        except Exception as error:  # each broker's library has errors of its own
+        except Exception as error:  # the brokers' libraries share no class of errors
             raise NotTaken(type(error).__name__) from error
 
     async def _start(self) -> None:
@@ -112,9 +111,10 @@ class _Nats:
         )
 
     async def close(self) -> None:
-        # Not the broker's own end: it waits for a connection that is down. All was acknowledged.
+        # Not `self._broker.stop()`, which waits for a connection that is down. Nothing is lost:
+        # every message was acknowledged.
         if self._client is not None:
-            with suppress(OSError):  # the connection is gone, and its writer says so
+            with suppress(OSError):  # if the connection is lost
                 await self._client.close()
 
 

@@ -1,7 +1,7 @@
-"""An application's own table held against ours, and the links between the two.
+"""Compares an application's own table with ours, and links its rows to our users.
 
-All of it is done by the server, in one statement: it sorts and joins on disk where its memory does
-not suffice, and a run that breaks off has written nothing.
+The server does all of it in one statement: it sorts and joins on disk if its memory does not
+suffice, and a run that breaks off has written nothing.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -35,7 +35,7 @@ _NO_NAMES = (
     asyncpg.PostgresSyntaxError,
     asyncpg.FeatureNotSupportedError,
 )
-"""What `to_regclass` raises for text that is no name of a table of this database."""
+"""What `to_regclass` raises for text that does not name a table of this database."""
 
 _DRIVERS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -117,7 +117,7 @@ async def _end(connection: Connection) -> None:
         with suppress(*_DRIVERS, TimeoutError):
             await connection.close(timeout=5)
     finally:
-        connection.terminate()  # whoever is cancelled meanwhile leaves no connection behind
+        connection.terminate()  # also if we are cancelled while it closes
 
 
 async def _quoted(connection: Connection, table: HostTable) -> _Quoted:
@@ -144,7 +144,7 @@ async def _quoted(connection: Connection, table: HostTable) -> _Quoted:
 
 
 async def _table(connection: Connection, name: str) -> asyncpg.Record:
-    """By its name as it is stored, or as it is written in SQL."""
+    """Find a table by its name as it is stored, or as SQL writes it. Raises `UnfitTable`."""
     as_stored = ".".join('"{}"'.format(part.replace('"', '""')) for part in name.split("."))
     for text in (as_stored, name):
         with suppress(*_NO_NAMES):

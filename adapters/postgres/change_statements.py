@@ -12,10 +12,10 @@ select
 from our.user_changes
 """
 
-# An id is given before the commit, so a reader that remembers the greatest id it has seen misses
-# whoever commits late. A position is given to what is visible, by one transaction at a time.
-# The statements are sent as one query without parameters: the server runs them as one transaction
-# to its end, even if we are gone. Each of them takes a snapshot of its own, so the update sees what
+# A row gets its id before its commit, so a reader that remembers the greatest id it has seen misses
+# the rows that commit late. Positions are given to visible rows only, by one transaction at a time.
+# The statements are sent as one query without parameters: the server runs them to the end as one
+# transaction, even if we are gone. Each statement takes its own snapshot, so the update sees what
 # the last holder of the lock has numbered.
 NUMBER = f"""
 set transaction isolation level read committed;

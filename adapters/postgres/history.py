@@ -1,9 +1,9 @@
-"""A mark in the store, by which a copy of it, or an earlier state, betrays itself.
+"""A mark in the store, which shows that the store is a copy, or went back to an earlier state.
 
 The mark is a row that holds the id of the transaction that wrote it, as its system column `xmin`
-does, and the ids of database and table. To restore a dump writes that row in another transaction.
+does, and the ids of database and table. Restoring a dump writes that row in another transaction.
 Recovery to a point in time, or a standby that takes over, begins another timeline. A copy of the
-server's files is the same to the bit: only a process that has seen more notices that one.
+server's files has the same mark: only a process that has seen newer entries notices it.
 """
 
 from contextlib import suppress
@@ -11,7 +11,7 @@ from contextlib import suppress
 from adapters.postgres.database import Database
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, Unstorable
-from domain.ports import HistoryLook, StoreHistory
+from domain.history import HistoryLook, StoreHistory
 from domain.reconcile import LAST_FULL
 
 MARK = "store.mark"
@@ -96,7 +96,7 @@ class PostgresHistory(StoreHistory):
         return reason
 
     async def _timeline(self) -> str:
-        """Empty where the server does not tell, as some managed ones do not."""
+        """Empty if the server does not tell it, as some managed servers do not."""
         with suppress(StorageUnavailable, Unstorable):
             timeline: str | None = await self._database.run(
                 lambda session: session.fetchval(TIMELINE)

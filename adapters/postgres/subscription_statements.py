@@ -59,7 +59,7 @@ select count(*) from our.user_changes_set_aside
 where subscription = $1 and state in ('waiting', 'skipping')
 """
 
-# The first statement of a save. Without a row, somebody else holds the subscription.
+# The first statement of a save. If it returns no row, another process holds the subscription.
 MOVE = """
 update our.user_change_subscriptions
 set position = $3,
@@ -89,7 +89,7 @@ where name = $1 and paused_at is not null
 returning name
 """
 
-# An operator's word given meanwhile stands: who is to be skipped stays so.
+# A user whom an operator skipped meanwhile stays skipped.
 SET_ASIDE = """
 insert into our.user_changes_set_aside (
     subscription, position, clerk_id, state, attempts, due_at, error)

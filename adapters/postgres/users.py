@@ -103,7 +103,7 @@ class PostgresUserRepository(UserRepository, UserTable):
     async def _journal_apart(
         self, command: SyncUser, delivery: DeliveryRecord, outcome: Outcome
     ) -> None:
-        """Another delivery has this one's svix id: give it an entry of its own."""
+        """Write a second entry, because the entry with this svix id is another delivery's."""
         change = command.change
 
         async def write(session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Which endpoints may be posted to. Naming one must not be a way into our own network."""
+"""Which endpoints may be posted to: none in our own network, unless the settings allow it."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: Address) -> bool:
-    """Whether it belongs to the internet, whatever form of IPv6 it is wrapped in."""
+    """Whether the address is on the internet, also if IPv6 embeds it as an IPv4 address."""
     inner = _inside(address)
     if inner is not None:
         return is_public(inner)
@@ -38,7 +38,7 @@ def check_endpoint(url: str, *, allow_private: bool) -> None:
 
 
 def _literal(host: str) -> Address | None:
-    """The address that a host of a URL is written as, if it is one."""
+    """The address if the host of a URL is one; None for a name."""
     try:
         return ip_address(host.strip("[]").partition("%")[0])
     except ValueError:

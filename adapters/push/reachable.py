@@ -1,7 +1,7 @@
 """The addresses that a connection is made to.
 
-A name is judged by the addresses that are then connected to, so that no second answer of the name
-server comes between.
+The addresses that are checked are the ones that are connected to: the name is not resolved again in
+between, when its server could give another answer.
 """
 
 import socket

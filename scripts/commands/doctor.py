@@ -14,8 +14,8 @@ from domain import health
 from domain.drift import load_sweep
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, StorageUnavailable
 from domain.finding import Finding, State
+from domain.history import StoreHistory
 from domain.instance import recall
-from domain.ports import StoreHistory
 from domain.subscription_health import changes
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending

@@ -247,7 +247,7 @@ LATE = timedelta(minutes=6).total_seconds()
         ({}, State.OK, "1 subscription to changes, none in trouble"),
         ({"fell_behind": True}, State.BAD, "no longer kept"),
         ({"behind": 7, "behind_seconds": LATE}, State.WARN, "is slow: 7 changes behind, 6 min"),
-        ({"behind": 7, "behind_seconds": LATE, "holder": None}, State.WARN, "is run by nobody"),
+        ({"behind": 7, "behind_seconds": LATE, "holder": None}, State.WARN, "is run by no process"),
     ],
 )
 def test_subscriptions_are_judged(stands: dict[str, object], state: State, words: str) -> None:
