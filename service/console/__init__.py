@@ -2,8 +2,9 @@
 
 routes.py      one router for all of it, and the permission that each part needs
 visit.py       a request by a person who is let in: permission, forms, the audit trail
-access.py      who may use it: tokens, lists, sign-ins, limits on attempts
+access.py      permissions by the settings, and the limit on failed sign-ins
 sign_in.py     signing in and out, and the static files
+sign_ins.py    the sign-ins in the store, and what ends them
 overview.py    how things stand; charts.py computes its charts
 deliveries.py  what arrived, and one delivery
 users.py       one user beside Clerk's answer, and "sync now"

@@ -1,4 +1,4 @@
-"""Who may use the console, by its settings, and how often an address may guess."""
+"""The permissions that the settings grant, and the limit on failed sign-ins."""
 
 import hashlib
 import hmac
@@ -96,7 +96,7 @@ class Access:
         """The address that a request comes from: the nearest that is not a trusted proxy.
 
         `X-Forwarded-For` is read from its end, and no further than the first address that
-        TRUSTED_PROXIES does not list: whatever stands before that, a client can write.
+        TRUSTED_PROXIES does not list: a client can write everything before it.
         """
         address = request.client.host if request.client else ""
         hops = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
@@ -128,7 +128,7 @@ class Limit:
 
 
 def network_of(address: str, v4: int = 32, v6: int = 64) -> str:
-    """The network of an address: who has an IPv6 address has at least 2^64 of them (RFC 6177)."""
+    """The network of an address. A subscriber has at least a /64 of IPv6 addresses (RFC 6177)."""
     try:
         version = ip_address(address).version
     except ValueError:

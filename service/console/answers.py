@@ -112,7 +112,7 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
         "takes_sessions": room.access.takes_sessions,
         "visitor": None,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if needed.status == 401 else {}
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "60"}}.get(needed.status)
     return HTMLResponse(room.render("sign_in.html", facts), needed.status, headers)
 
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from domain import explain
 from domain.finding import command
-from domain.journal import QUARANTINED, JournalEntry
+from domain.journal import DISMISSED, QUARANTINED, JournalEntry
 from domain.user import EmailAddress, Source
 from domain.words import span
 
@@ -182,8 +182,8 @@ def because(code: str) -> str:
 
 def why(entry: JournalEntry) -> str:
     """What an entry did, and why: `quarantined: its body is not JSON`."""
-    if entry.outcome == QUARANTINED and entry.error:
-        return f"{QUARANTINED}: {because(entry.error)}"
+    if entry.outcome in (QUARANTINED, DISMISSED) and entry.error:
+        return f"{entry.outcome}: {because(entry.error)}"
     return explain.why(entry)
 
 

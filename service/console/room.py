@@ -20,10 +20,10 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Which environment this is, shown on every page. `colour` is one of the style sheet's."""
+    """The environment, as each page shows it. `host` is Clerk's; `colour` is a class of the CSS."""
 
     name: str
-    instance: str
+    host: str
     colour: str
 
     @classmethod
@@ -32,7 +32,7 @@ class Environment:
         is_live = settings.clerk_secret_key.get_secret_value().startswith("sk_live_")
         return cls(
             name=settings.environment_name or ("production" if is_live else "development"),
-            instance=settings.clerk_instance_id or urlsplit(settings.issuer).netloc,
+            host=urlsplit(settings.issuer).netloc,
             colour=settings.environment_colour or ("red" if is_live else "blue"),
         )
 
@@ -61,8 +61,13 @@ class Room:
         return self.services.clerk
 
     def render(self, template: str, facts: Mapping[str, Any]) -> str:
-        """A page, with the facts that every page shows."""
-        return self.templates.render(template, {"environment": self.environment, **facts})
+        """A page, with the facts that every page shows.
+
+        The instance is known by its address until its id is learnt.
+        """
+        instance = self.clerk.instance.id or self.environment.host
+        everywhere = {"environment": self.environment, "instance": instance}
+        return self.templates.render(template, {**everywhere, **facts})
 
 
 def console_of(app: FastAPI) -> Room | None:

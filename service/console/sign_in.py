@@ -56,13 +56,13 @@ async def sign_in(request: Request) -> Response:
     fields = await read_form(request)
     token = fields.get("token", "").strip()
     session = None if token else await browsers_session(request, room)
-    # The proof first: what is throttled is failure, so nobody can lock an operator out.
+    # The proof is checked first, and only failures are limited: else guesses lock operators out.
     ground = room.access.of_session(session) if session else room.access.of_token(token)
     if ground is None or (session and await room.sign_ins.is_locked_out(session.user_id)):
         raise await _refusal(request, room, token, session)
     await room.sign_ins.end_this(unverified_secret(request))
     secret = await room.sign_ins.open(ground, session)
-    # Whatever `after` holds, the redirection stays within the console.
+    # The redirection stays within the console, for any `after`.
     path = quote(fields.get("after", "").lstrip("/\\"), safe="/?&=:%+@.,-_~")
     answer = RedirectResponse(f"{base_of(request)}/{path}".rstrip("/"), 303)
     safe, plain = cookie_names(request)

@@ -82,7 +82,7 @@ class SignIns:
         return record is not None and not (isinstance(record, LocalUser) and not record.banned)
 
     async def end(self, unverified_secret: str) -> None:
-        """End it; of a Clerk user every one, in whatever browser."""
+        """End it. Of a Clerk user, end every sign-in, in every browser."""
         kept = await self.kept.find(_key(unverified_secret))
         if kept is None:
             return

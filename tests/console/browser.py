@@ -1,14 +1,24 @@
 """A real browser before a real socket, and a record of everything it should not have seen."""
 
+import asyncio
 import os
+import re
 import shutil
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from axe_playwright_python.async_playwright import Axe
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from fastapi import FastAPI
 from playwright.async_api import BrowserContext, Page, async_playwright
 from starlette.types import Receive, Scope, Send
@@ -34,6 +44,8 @@ FLAGS = (
     "--no-first-run",
     "--disable-background-networking",
 )
+
+LOOPBACK = ip_address("127.0.0.1")
 
 GRAVE = ("serious", "critical")
 
@@ -111,6 +123,63 @@ class Stripping:
         path = scope["path"].removeprefix(self._prefix)
         stripped = {**scope, "path": path, "raw_path": path.encode()}
         await self._app(stripped if path.startswith(self._prefix) else scope, receive, send)
+
+
+@asynccontextmanager
+async def behind_tls(address: str, folder: Path) -> AsyncIterator[str]:
+    """The same address behind a proxy that ends TLS and sends its own Host, as nginx does unless
+    it is told otherwise. It adds no header.
+    """
+    inner = urlsplit(address)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_certificate(folder))
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, there = await asyncio.open_connection(inner.hostname, inner.port)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            lines = [line for line in head.split(b"\r\n") if line]
+            kept = [
+                line for line in lines if not line.lower().startswith((b"host:", b"connection:"))
+            ]
+            ours = [f"Host: {inner.netloc}".encode(), b"Connection: close", b"", b""]
+            there.write(b"\r\n".join([*kept, *ours]))
+            length = re.search(rb"(?i)\ncontent-length: (\d+)", head)
+            there.write(await reader.readexactly(int(length[1]) if length else 0))
+            writer.write(await upstream.read())
+            await writer.drain()
+        there.close()
+        writer.close()
+
+    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}{inner.path}"
+
+
+def _certificate(folder: Path) -> Path:
+    """A key and a certificate for this machine, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file = folder / "certificate.pem"
+    file.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
+    return file
 
 
 @asynccontextmanager

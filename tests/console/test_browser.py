@@ -1,6 +1,7 @@
 """The console in a real browser, on the emulator."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
@@ -13,6 +14,7 @@ from tests.console.browser import (
     CHROMIUM,
     WITHOUT_CHROMIUM,
     Browsing,
+    behind_tls,
     browsing,
     listening_console,
 )
@@ -377,3 +379,31 @@ async def test_a_reader_sees_no_button_to_act(address: str, lively: dict[str, st
                 == 0
             )
         assert browser.complaints == []
+
+
+async def test_behind_tls_a_browser_keeps_a_host_cookie(address: str, tmp_path: Path) -> None:
+    """On loopback too, with a Host that is loopback: the browser's own `Origin` tells."""
+    async with (
+        behind_tls(address, tmp_path) as secure,
+        browsing(secure, ignore_https_errors=True, **SCREENS["wide"]) as browser,
+    ):
+        await browser.sign_in()
+        await browser.open("/audit")
+        assert "sign in" in await browser.text()
+        cookies = await browser.page.context.cookies()
+        assert [(one["name"], one["secure"], one["path"]) for one in cookies] == [
+            ("__Host-console", True, "/")
+        ]
+        await browser.page.click("text=Sign out")
+        await browser.page.wait_for_url("**/sign-in")
+        assert await browser.page.context.cookies() == []
+
+
+async def test_at_plain_http_on_loopback_a_browser_keeps_the_plain_cookie(
+    browser: Browsing,
+) -> None:
+    cookies = await browser.page.context.cookies()
+    assert [(one["name"], one["secure"]) for one in cookies] == [("console", False)]
+    await browser.page.click("text=Sign out")
+    await browser.page.wait_for_url("**/sign-in")
+    assert await browser.page.context.cookies() == []

@@ -374,6 +374,7 @@ async def test_failures_lock_no_operator_out(own_service: Service, sql: Sql) -> 
         assert await trail(sql) == []
         wrong = [(await visitor.sign_in(f"guess {n}")).status_code for n in range(12)]
         assert wrong == [401] * 10 + [429] * 2
+        assert (await visitor.sign_in("guess")).headers["retry-after"] == "60"
         assert (await visitor.sign_in(OPERATOR)).status_code == 303
         assert (await visitor.get("/audit")).status_code == 200
 
