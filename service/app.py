@@ -1,9 +1,11 @@
 """The application that `python -m service` serves, and functions to mount its parts into yours."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -23,6 +25,9 @@ from service.services import attach
 from service.settings import Settings
 from service.stand_in import stand_in_of
 
+if TYPE_CHECKING:
+    from service.traces import Traces
+
 
 class Application(FastAPI):
     """FastAPI with an ASGI application in front of all of its middleware."""
@@ -36,10 +41,13 @@ class Application(FastAPI):
         await self._front(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None, lines: Lines | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, lines: Lines | None = None, traces: "Traces | None" = None
+) -> FastAPI:
     """The application with all its routes. Settings come from the environment unless given.
 
-    Its log lines are written to `lines`, by default standard output.
+    Its log lines are written to `lines`, by default standard output, and spans to `traces`, by
+    default where OpenTelemetry's variables say if `TRACES_SHARE` is set.
     """
     settings = settings or read_settings()
     lines = lines or log_writer(settings.log_format)
@@ -47,12 +55,16 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
     metrics = Metrics()
     if isinstance(lines, LogWriter):
         metrics.watch_log(lines)
+    if traces is None and settings.traces_share:
+        traces = _traces(settings.traces_share)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with bootstrap(settings, metrics, log) as services:
+        async with bootstrap(settings, metrics, log, traces=traces) as services:
             attach(app, services)
             yield
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
         if isinstance(lines, LogWriter):
             lines.flush()
 
@@ -67,34 +79,51 @@ def create_app(settings: Settings | None = None, lines: Lines | None = None) -> 
         # FastAPI's telemetry would export addresses, queries and the texts of exceptions.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    parts = [webhooks.router, me.router, health.alive]
-    if settings.changes_token is not None:
-        parts.append(changes.router)
-    if settings.metrics_port is None:
-        parts.append(health.inside)
+    parts = _parts(settings)
     for part in parts:
         app.include_router(part)
     if settings.has_console:
         mount_console(app)
     answer_everything(app)
-    app.put_in_front(
-        lambda framework: _with_cors(
-            CanonicalLog(
-                PlainRoutes(
-                    app,
-                    framework,
-                    routes=[route for part in parts for route in part.routes],
-                    root_path=settings.root_path,
-                ),
-                internal_error=internal_error,
-                observe=metrics.request,
-                log=log,
-                write_line=request_line(settings.log_level, settings.log_format, lines),
+
+    def front(framework: ASGIApp) -> ASGIApp:
+        logged = CanonicalLog(
+            PlainRoutes(
+                app,
+                framework,
+                routes=[route for part in parts for route in part.routes],
+                root_path=settings.root_path,
             ),
-            settings.cors_origins,
+            internal_error=internal_error,
+            observe=metrics.request,
+            log=log,
+            write_line=request_line(settings.log_level, settings.log_format, lines),
         )
-    )
+        return _with_cors(traces.in_front(logged) if traces else logged, settings.cors_origins)
+
+    app.put_in_front(front)
     return app
+
+
+def _parts(settings: Settings) -> list[APIRouter]:
+    parts = [webhooks.router, me.router, health.alive]
+    if settings.changes_token is not None:
+        parts.append(changes.router)
+    if settings.metrics_port is None:
+        parts.append(health.inside)
+    return parts
+
+
+def _traces(share: float) -> "Traces":
+    # Imported only if it is used: the import takes as long as the rest of a start.
+    with extra("otel", "TRACES_SHARE"):
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+            OTLPSpanExporter,
+        )
+
+        from service.traces import Traces  # noqa: PLC0415
+
+    return Traces(share, OTLPSpanExporter())
 
 
 def metrics_app(app: FastAPI) -> FastAPI:
@@ -157,7 +186,9 @@ async def user_sync(
     metrics.watch_log(lines)
     log = line_logger(settings.log_level, settings.log_format, lines)
     try:
-        async with bootstrap(settings, metrics, log, transport, changes) as services:
+        async with bootstrap(
+            settings, metrics, log, transport=transport, changes=changes
+        ) as services:
             attach_to_all(app, services)
             yield
     finally:

@@ -151,6 +151,7 @@ class Settings(ChangeSettings, StoreSettings):
     trusted_proxies: CommaSeparated = ()
     root_path: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
     docs: bool = False
+    traces_share: float = Field(default=0.0, ge=0, le=1)
     drain_seconds: float = Field(default=1.0, ge=0, le=60)
     shutdown_seconds: int = Field(default=20, ge=1, le=300)
 

@@ -53,6 +53,7 @@ from service.shared_look import SharedLook
 
 if TYPE_CHECKING:
     from service.console.room import Room
+    from service.traces import Traces
 
 
 @asynccontextmanager
@@ -60,8 +61,10 @@ async def bootstrap(
     settings: Settings,
     metrics: Metrics,
     log: FilteringBoundLogger,
+    *,
     transport: Transport = None,
     changes: Changes | None = None,
+    traces: "Traces | None" = None,
 ) -> AsyncIterator[Services]:
     """Build and connect all parts, and close them in the opposite order.
 
@@ -92,6 +95,8 @@ async def bootstrap(
             transport=transport,
         )
         clerk = await clerk_of(stack, settings, instance, transport)
+        if traces is not None:
+            store, requests = traces.of_store(store), traces.of_clerk(requests)
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)
         stack.push_async_callback(resolve_user.drain)
         silence_after = timedelta(seconds=settings.silence_after)

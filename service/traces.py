@@ -1,0 +1,170 @@
+"""Traces: one from a delivery, or a request, to its commit. Off unless `TRACES_SHARE` is set.
+
+Spans hold names, statuses, outcomes and the ids of deliveries and requests: nothing of a user, no
+text of an error. Where they go is said by OpenTelemetry's own variables, such as
+`OTEL_EXPORTER_OTLP_ENDPOINT`.
+"""
+
+import random
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.log import facts_of
+from service.services import Store
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Any other is `_OTHER`: a caller may send any word."""
+
+_TOLD = ("request_id", "svix_id", "outcome")
+"""Of the facts of a request's log line."""
+
+_SAMPLED = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf]")
+"""A `traceparent` whose sender records the trace (W3C Trace Context §3.2)."""
+
+_PARENT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+Traced = TypeVar("Traced")
+
+
+class Traces:
+    """Records a share of the requests, and each one whose caller records it.
+
+    Spans that come faster than they can be sent are dropped, so that a caller who asks for all of
+    them holds up nobody.
+    """
+
+    def __init__(
+        self, share: float, exporter: SpanExporter, chance: Callable[[], float] = random.random
+    ) -> None:
+        resource = Resource({SERVICE_NAME: "clerk-user-sync"}).merge(
+            OTELResourceDetector().detect()
+        )
+        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("clerk_user_sync")
+        self._share = share
+        self._chance = chance
+
+    def close(self) -> None:
+        """Send what is left. Blocks for as long as that takes, within the exporter's timeout."""
+        self._provider.shutdown()
+
+    def in_front(self, app: ASGIApp) -> ASGIApp:
+        """`app`, each of whose recorded requests is a span."""
+
+        async def traced(scope: Scope, receive: Receive, send: Send) -> None:
+            unverified_parent = _parent_of(scope)
+            if scope["type"] != "http" or not self._is_recorded(unverified_parent):
+                await app(scope, receive, send)
+                return
+            with self._span("request", _context_of(unverified_parent), SpanKind.SERVER) as span:
+                try:
+                    await app(scope, receive, _noting_status(span, send))
+                finally:
+                    _describe(span, scope)
+
+        return traced
+
+    def of_store(self, store: Store) -> Store:
+        """`store`, whose answers to a request are spans."""
+        return replace(
+            store,
+            users=self._around(store.users, "store", "get", "sync"),
+            journal=self._around(store.journal, "store", "quarantine"),
+        )
+
+    def of_clerk(self, identity_provider: Traced) -> Traced:
+        """`identity_provider`, whose answers to a request are spans."""
+        return self._around(identity_provider, "clerk", "fetch")
+
+    def _around(self, inner: Traced, part: str, *calls: str) -> Traced:
+        """`inner`, each of whose `calls` is a span while the request's is recorded."""
+        return cast(
+            "Traced", _Around(inner, {name: self._call(inner, part, name) for name in calls})
+        )
+
+    def _is_recorded(self, unverified_parent: bytes) -> bool:
+        if _PARENT.fullmatch(unverified_parent):
+            return _SAMPLED.fullmatch(unverified_parent) is not None
+        return self._chance() < self._share
+
+    def _call(self, inner: object, part: str, name: str) -> Callable[..., Awaitable[Any]]:
+        call: Callable[..., Awaitable[Any]] = getattr(inner, name)
+
+        async def traced(*arguments: Any, **named: Any) -> Any:
+            if not get_current_span().is_recording():
+                return await call(*arguments, **named)
+            with self._span(f"{part}.{name}"):
+                return await call(*arguments, **named)
+
+        return traced
+
+    @contextmanager
+    def _span(
+        self, name: str, context: Context | None = None, kind: SpanKind = SpanKind.INTERNAL
+    ) -> Iterator[Span]:
+        # The text of an exception may hold anything, so its type alone is told.
+        with self._tracer.start_as_current_span(
+            name, context, kind, record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                span.set_status(StatusCode.ERROR)
+                span.set_attribute("error.type", type(error).__name__)
+                raise
+
+
+class _Around:
+    """An object with some of its methods replaced."""
+
+    def __init__(self, inner: object, instead: Mapping[str, Any]) -> None:
+        self._inner = inner
+        self.__dict__.update(instead)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _parent_of(scope: Scope) -> bytes:
+    found = [value for name, value in scope.get("headers", ()) if name == b"traceparent"]
+    return found[0] if len(found) == 1 else b""
+
+
+def _context_of(unverified_parent: bytes) -> Context:
+    carrier = {"traceparent": unverified_parent.decode("latin-1")}
+    return TraceContextTextMapPropagator().extract(carrier, Context())
+
+
+def _noting_status(span: Span, send: Send) -> Send:
+    async def noting(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            span.set_attribute("http.response.status_code", message["status"])
+            if message["status"] >= 500:
+                span.set_status(StatusCode.ERROR)
+        await send(message)
+
+    return noting
+
+
+def _describe(span: Span, scope: Scope) -> None:
+    """By the route's own pattern: a raw path may hold anything."""
+    route = getattr(scope.get("route"), "path", "unmatched")
+    method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
+    span.update_name(f"{method} {route}")
+    span.set_attribute("http.request.method", method)
+    span.set_attribute("http.route", route)
+    facts = facts_of(scope)
+    span.set_attributes({name: str(facts[name]) for name in _TOLD if facts.get(name)})
