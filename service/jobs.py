@@ -30,6 +30,7 @@ _FIRST_RETENTION = 60.0
 _RETENTION_EVERY = 3600.0
 
 _KEYS_EVERY = 300.0
+_KEYS_SOON = 31.0
 _KEYS_AGAIN = 1.0
 _INSTANCE_AGAIN = 5.0
 _INSTANCE_RARELY = 600.0
@@ -127,25 +128,46 @@ async def retain_by_the_hour(
 
 
 class Keys(Protocol):
-    """The signing keys, as `keep_signing_keys` needs them."""
+    """Signing keys, as `keep_signing_keys` needs them. `age` is in seconds."""
 
     @property
     def loaded(self) -> bool: ...
+
+    @property
+    def in_doubt(self) -> bool: ...
+
+    @property
+    def age(self) -> float: ...
 
     async def load(self) -> None: ...
 
 
 async def keep_signing_keys(keys: Keys, log: FilteringBoundLogger) -> None:
-    """Fetch the keys until they are loaded, and refresh them before they are stale.
+    """Load the keys until that succeeds, and then often enough to keep them fresh.
 
-    Tokens refresh them too, but a replica may receive none for hours, and would become unready.
+    Tokens cause fetches too, but a replica may receive none for hours, and its keys would expire.
+    One line tells that they cannot be fetched, and one that they can again.
     """
-    await keys.load()
-    if not keys.loaded:
-        log.warning("signing_keys_unavailable")
+    trouble: str | None = None
     while True:
-        await asyncio.sleep(_KEYS_EVERY if keys.loaded else _KEYS_AGAIN)
         await keys.load()
+        found = _trouble(keys)
+        if found is None and trouble is not None:
+            log.info("signing_keys_fetched")
+        elif found is not None and found != trouble:
+            log.warning(found)
+        trouble = found
+        await asyncio.sleep(
+            _KEYS_AGAIN if not keys.loaded else _KEYS_SOON if found else _KEYS_EVERY
+        )
+
+
+def _trouble(keys: Keys) -> str | None:
+    if not keys.loaded:
+        return "signing_keys_unavailable"
+    if keys.in_doubt:
+        return "signing_keys_doubted"
+    return "signing_keys_not_fetched" if keys.age >= _KEYS_EVERY else None
 
 
 async def know_instance(

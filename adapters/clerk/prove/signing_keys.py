@@ -34,6 +34,11 @@ class SigningKeys(Protocol):
         ...
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether the last set of keys is still to be confirmed."""
+        ...
+
+    @property
     def version(self) -> int:
         """Changes whenever the keys change: tokens verified before are then verified again."""
         ...
@@ -71,6 +76,10 @@ class PinnedKey(SigningKeys):
         return True
 
     @property
+    def in_doubt(self) -> bool:
+        return False
+
+    @property
     def age(self) -> float:
         return 0.0
 
@@ -101,6 +110,9 @@ class JwksKeys(SigningKeys):
     Keys older than `fresh_for` are used while a fetch runs in the background; keys older than
     `stale_for` are not used. After a fetch, failed or not, there is none for `cooldown`, or for
     `retry` if there are no usable keys. `clock` counts seconds and never goes back.
+
+    A set that shares no key with the last one is doubted: it may be a wrong answer, or Clerk may
+    have rotated its only key. The keys of both are good until another fetch confirms or refutes it.
     """
 
     def __init__(
@@ -128,6 +140,7 @@ class JwksKeys(SigningKeys):
         self._max_keys = max_keys
         self._clock = clock
         self._keys: dict[str, RSAPublicKey] = {}
+        self._doubted: dict[str, RSAPublicKey] = {}
         self._version = 0
         self._fetched_at = -math.inf
         self._next_fetch = -math.inf
@@ -136,6 +149,10 @@ class JwksKeys(SigningKeys):
     @property
     def loaded(self) -> bool:
         return self.age <= self._stale_for
+
+    @property
+    def in_doubt(self) -> bool:
+        return bool(self._doubted)
 
     @property
     def age(self) -> float:
@@ -150,18 +167,18 @@ class JwksKeys(SigningKeys):
             raise InvalidSession("no kid")
         if not self.loaded:
             await self._refreshed()
-        elif self.age > self._fresh_for:
+        elif self.age > self._fresh_for or self._doubted:
             self._refresh()
         return self._known(unverified_kid) or await self._fetched(unverified_kid)
 
     async def refreshed_key(
         self, unverified_kid: str | None, rejected: RSAPublicKey
     ) -> RSAPublicKey | None:
-        key = self._keys.get(unverified_kid or "")
-        if key == rejected:
+        key = self._other_key(unverified_kid, rejected)
+        if key is None:
             await self._refreshed()
-            key = self._keys.get(unverified_kid or "")
-        return None if key == rejected else key
+            key = self._other_key(unverified_kid, rejected)
+        return key
 
     async def load(self) -> None:
         await self._refreshed()
@@ -175,11 +192,15 @@ class JwksKeys(SigningKeys):
         if not self.loaded:
             wait = max(self._retry, self._next_fetch - self._clock())
             raise SigningKeysUnavailable("no signing keys", retry_after=wait)
-        return self._keys.get(unverified_kid)
+        return self._keys.get(unverified_kid) or self._doubted.get(unverified_kid)
+
+    def _other_key(self, unverified_kid: str | None, rejected: RSAPublicKey) -> RSAPublicKey | None:
+        found = (keys.get(unverified_kid or "") for keys in (self._keys, self._doubted))
+        return next((key for key in found if key is not None and key != rejected), None)
 
     async def _fetched(self, unverified_kid: str) -> RSAPublicKey:
         await self._refreshed()
-        key = self._keys.get(unverified_kid)
+        key = self._known(unverified_kid)
         if key is None:
             raise InvalidSession("unknown kid")
         return key
@@ -218,7 +239,16 @@ class JwksKeys(SigningKeys):
             return None
 
     def _adopt(self, keys: dict[str, RSAPublicKey]) -> None:
+        is_news = self.loaded and not _share(keys, self._keys) and not _share(keys, self._doubted)
         self._fetched_at = self._clock()
-        if keys != self._keys:
-            self._keys = keys
+        if is_news:
+            self._doubted = keys
+        elif keys != self._keys or self._doubted:
+            # What a doubted key has proven is checked again.
+            self._keys, self._doubted = keys, {}
             self._version += 1
+
+
+def _share(one: dict[str, RSAPublicKey], other: dict[str, RSAPublicKey]) -> bool:
+    """Whether a key is in both, under whatever id."""
+    return any(key == another for key in one.values() for another in other.values())

@@ -97,6 +97,89 @@ async def unknown(keys: JwksKeys, kid: str | None = "ins_unknown") -> bool:
     return True
 
 
+async def confirmed(keys: JwksKeys, clock: Clock) -> None:
+    """The next fetch brings the same set again."""
+    assert keys.in_doubt
+    clock.pass_seconds(30)
+    await keys.load()
+    assert not keys.in_doubt
+
+
+class TestDoubt:
+    """A set that shares no key with the last one may be wrong."""
+
+    @pytest.fixture
+    def theirs(self, other_private_key: RSAPrivateKey) -> Reply:
+        """One answer with the keys of somebody else."""
+        return json_reply({"keys": [jwk(other_private_key)]})
+
+    async def test_one_wrong_answer_logs_nobody_out(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        theirs: Reply,
+    ) -> None:
+        clerk.replies(theirs)
+        clock.pass_seconds(30)
+        await keys.load()
+        assert keys.in_doubt
+        assert await keys.key(INSTANCE) == private_key.public_key()
+        version = keys.version
+        clock.pass_seconds(30)
+        await keys.load()
+        assert not keys.in_doubt
+        ours = private_key.public_key()
+        assert await keys.key(INSTANCE) == ours
+        assert await keys.refreshed_key(INSTANCE, ours) is None
+        assert keys.version > version, "what the other key proved is forgotten"
+
+    async def test_meanwhile_both_keys_are_good(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        theirs: Reply,
+    ) -> None:
+        clerk.reply = theirs
+        clock.pass_seconds(30)
+        new = await keys.refreshed_key(INSTANCE, private_key.public_key())
+        assert new not in (None, private_key.public_key())
+        assert await keys.key(INSTANCE) == private_key.public_key()
+        asked = len(clerk.asked)
+        assert await keys.refreshed_key(INSTANCE, private_key.public_key()) == new
+        assert len(clerk.asked) == asked
+
+    async def test_a_set_with_a_known_key_is_believed_at_once(
+        self,
+        keys: JwksKeys,
+        clerk: HttpServer,
+        clock: Clock,
+        private_key: RSAPrivateKey,
+        other_private_key: RSAPrivateKey,
+    ) -> None:
+        clerk.reply = json_reply({"keys": [jwk(private_key), jwk(other_private_key, "ins_new")]})
+        clock.pass_seconds(30)
+        await keys.load()
+        assert not keys.in_doubt
+        clerk.reply = json_reply({"keys": [jwk(other_private_key, "ins_new")]})
+        clock.pass_seconds(30)
+        await keys.load()
+        assert not keys.in_doubt
+        assert await unknown(keys, INSTANCE)
+
+    async def test_an_outage_neither_confirms_nor_refutes(
+        self, keys: JwksKeys, clerk: HttpServer, clock: Clock, theirs: Reply
+    ) -> None:
+        clerk.replies(theirs, Reply(status=500))
+        for _ in range(2):
+            clock.pass_seconds(30)
+            await keys.load()
+            assert keys.in_doubt
+
+
 class TestLoading:
     async def test_brings_the_keys(
         self, keys: JwksKeys, clerk: HttpServer, private_key: RSAPrivateKey
@@ -255,6 +338,7 @@ class TestStaleKeys:
         clock.pass_seconds(301)
         await keys.key(INSTANCE)
         await keys.load()
+        await confirmed(keys, clock)
         assert await keys.key(INSTANCE) == other_private_key.public_key()
         assert keys.version != version
 
@@ -378,6 +462,7 @@ class TestUnknownKid:
         clock.pass_seconds(301)
         await keys.key(INSTANCE)
         await keys.load()
+        await confirmed(keys, clock)
         assert await unknown(keys, INSTANCE)
 
     async def test_that_is_missing_causes_no_fetch(
@@ -413,9 +498,10 @@ class TestRotation:
         assert await verifier.verify(token_of_now(other_private_key))
         assert len(clerk.asked) == 2
 
-    async def test_makes_tokens_of_the_old_key_worthless(
+    async def test_makes_tokens_of_the_old_key_worthless(  # noqa: PLR0917
         self,
         verifier: ClerkSessionVerifier,
+        keys: JwksKeys,
         clerk: HttpServer,
         clock: Clock,
         private_key: RSAPrivateKey,
@@ -426,6 +512,7 @@ class TestRotation:
         clerk.reply = json_reply({"keys": [jwk(other_private_key)]})
         clock.pass_seconds(30)
         await verifier.verify(token_of_now(other_private_key))
+        await confirmed(keys, clock)
         with pytest.raises(InvalidSession):
             await verifier.verify(old)
 
