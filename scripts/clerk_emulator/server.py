@@ -24,7 +24,7 @@ def listen(config: EmulatorConfig) -> tuple[socket.socket, EmulatorConfig]:
 @asynccontextmanager
 async def serving(emulator: ClerkEmulator, listener: socket.socket) -> AsyncIterator[None]:
     """Answer on `listener` and send webhooks, until the block ends."""
-    server = _Server(
+    server = AnsweringServer(
         uvicorn.Config(
             emulator.app,
             access_log=False,
@@ -65,7 +65,7 @@ async def running_emulator(
         yield emulator
 
 
-class _Server(uvicorn.Server):
+class AnsweringServer(uvicorn.Server):
     """Sets `answering` once it answers, and leaves the signal handlers of the process alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:

@@ -31,7 +31,7 @@ Position = Annotated[
 def tail(
     *,
     after: Annotated[
-        int | None, typer.Option("--after", min=0, help="Begin behind this position.")
+        int | None, typer.Option("--after", min=0, help="Begin after this position.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     as_json: AsJson = False,
@@ -73,7 +73,7 @@ def rewind(
     name: Name,
     *,
     to: Annotated[
-        str, typer.Option("--to", help="`oldest`, `now`, or a position: it goes on behind it.")
+        str, typer.Option("--to", help="`oldest`, `now`, or a position, after which it goes on.")
     ],
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -90,7 +90,7 @@ def resume(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> N
 
 
 def remove(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Forget a subscription that nobody runs any more, and what it has set aside."""
+    """Forget a subscription that no process runs any more, and what it has set aside."""
     command = _acting("remove", name, {}, dry_run=dry_run, as_json=as_json)
     command(partial(_remove, name=name))
 
@@ -180,7 +180,7 @@ async def _rewind(run: Run, *, name: str, to: str) -> ExitCode:
     position = _place(to, await run.operations.store.changes.ends())
     if not run.dry_run:
         await run.operations.store.desk.rewind(name, position)
-    return _said(run, f"{name} goes on behind {position}; it was at {standing.position}", position)
+    return _said(run, f"{name} goes on after {position}; it was at {standing.position}", position)
 
 
 async def _resume(run: Run, *, name: str) -> ExitCode:
@@ -189,7 +189,7 @@ async def _resume(run: Run, *, name: str) -> ExitCode:
         return _said(run, f"{name} is not paused", 0)
     if not run.dry_run:
         await run.operations.store.desk.resume(name)
-    return _said(run, f"{name} goes on behind {standing.position}", 1)
+    return _said(run, f"{name} goes on after {standing.position}", 1)
 
 
 async def _remove(run: Run, *, name: str) -> ExitCode:

@@ -152,7 +152,7 @@ async def test_a_paused_subscription_is_named_with_the_way_out_and_resumed(
     await operator.run("changes", "resume", "mail", "--dry-run")
     assert (await scene.store.standings())[0].paused_at is not None
     ended = await operator.run("changes", "resume", "mail")
-    assert (ended.code, "mail goes on behind 3" in ended.said) == (0, True)
+    assert (ended.code, "mail goes on after 3" in ended.said) == (0, True)
     assert (await scene.store.standings())[0].paused_at is None
     row = await sql.fetchrow("select action, target from operator_actions order by id desc limit 1")
     assert row is not None

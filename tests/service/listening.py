@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import uvicorn
 from fastapi import FastAPI
 
+from scripts.clerk_emulator.server import AnsweringServer
 from service.edge.account import Edge
 from service.edge.budget import Budget
 from service.edge.server import server_config
@@ -105,26 +105,10 @@ async def listening(
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     edge = Edge(budget or Budget())
     config = server_config(app, settings, edge)
-    server = _Server(config)
+    server = AnsweringServer(config)
     async with app.router.lifespan_context(app):
         serving = asyncio.create_task(server.serve([listener]))
         await server.answering.wait()
         yield Listening(listener.getsockname()[1], edge)
         server.should_exit = True
         await serving
-
-
-class _Server(uvicorn.Server):
-    """Tells when it answers, and leaves the process's signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.answering = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.answering.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
