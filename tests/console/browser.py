@@ -85,6 +85,16 @@ class Browsing:
             if one["impact"] in GRAVE
         ]
 
+    async def broken_ids(self) -> list[str]:
+        """The ids that are not on one line."""
+        found: list[str] = await self.page.evaluate(
+            "[...document.querySelectorAll('code')]"
+            ".filter((code) => /^(user|msg)_/.test(code.textContent))"
+            ".filter((code) => code.getClientRects().length > 1"
+            " || code.getBoundingClientRect().height > 30).map((code) => code.textContent)"
+        )
+        return found
+
     async def is_wider_than_the_screen(self) -> bool:
         return bool(
             await self.page.evaluate(

@@ -165,14 +165,16 @@ async def test_every_page_is_fit_for_everybody(
     async with browsing(address, color_scheme=scheme, **SCREENS[screen]) as browser:
         await browser.sign_in()
         await begin_and_end(browser, "/drift/check")
-        findings, too_wide = [], []
+        findings, too_wide, broken = [], [], []
         for name, path in lively.items():
             await browser.open(path)
             await settled(browser)
             findings += await browser.grave_findings()
             too_wide += [name] if await browser.is_wider_than_the_screen() else []
+            broken += await browser.broken_ids()
         assert findings == []
         assert too_wide == []
+        assert broken == []
         assert (browser.complaints, browser.elsewhere) == ([], [])
 
 
@@ -224,7 +226,7 @@ async def test_every_action_can_be_done_by_hand(
     assert "<script>alert(1)</script>" in await page.inner_text("pre.body")
     done = await sql.fetch("select action from operator_actions where result is not null")
     assert {row["action"] for row in done} == {
-        *("sign in", "drift check", "drift repair", "replay", "replay quarantined")
+        *("sign in", "drift check", "drift repair", "replay", "replay quarantined", "view body")
     }
 
 
