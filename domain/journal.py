@@ -163,5 +163,7 @@ class DeliveryWatch(Protocol):
         ...
 
     async def last_delivery_at(self) -> datetime | None:
-        """When the last delivery arrived. None if the latest thousands of entries have none."""
+        """When the last delivery arrived, by this host's clock. None if the latest thousands of
+        entries have none.
+        """
         ...

@@ -1,7 +1,7 @@
 """The journal: the `sync_journal` table, apart from the entries written along with a user."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -92,10 +92,11 @@ class PostgresJournal(Journal, JournalPages, DeliveryWatch):
         return count
 
     async def last_delivery_at(self) -> datetime | None:
-        moment: datetime | None = await self._database.run(
+        ago: timedelta | None = await self._database.run(
             lambda session: session.fetchval(LAST_DELIVERY)
         )
-        return moment
+        # The store tells how long ago, since its clock may differ from ours.
+        return None if ago is None else datetime.now(UTC) - ago
 
 
 async def _fetch(session: Session, *, text: str, parameters: Sequence[Any]) -> list[asyncpg.Record]:

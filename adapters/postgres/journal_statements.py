@@ -205,7 +205,7 @@ join our.users on users.clerk_id = arrival.clerk_id
 where arrival.source = 'jit' and arrival.outcome = 'created'
     and arrival.received_at between now() - interval '1 day' and now() - $1::interval
     -- The user.created of an older user may have been sent before the endpoint existed.
-    and users.clerk_created_at > now() - interval '1 day'
+    and users.clerk_created_at > users.observed_at - interval '1 day'  -- both on Clerk's clock
     and not exists (
         select from our.sync_journal as webhook
         where webhook.clerk_id = arrival.clerk_id
@@ -225,7 +225,7 @@ where arrival.source = 'jit' and arrival.outcome = 'created'
 """  # noqa: S608
 
 LAST_DELIVERY = f"""
-select received_at
+select now() - received_at as ago
 from (
     select source, received_at from our.sync_journal order by id desc limit {LOOKED_AT}
 ) as looked_at
