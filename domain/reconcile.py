@@ -110,9 +110,10 @@ class Reconcile:
             await self.checkpoints.save(LAST_RECENT, datetime.now(UTC).isoformat())
 
     async def full(self, options: ReconcileOptions, findings: Findings) -> None:
-        """Compare all users of both sides."""
+        """Compare all users of both sides. On an empty table its repairs count as a backfill."""
         await self._require_same_instance()
-        run = _Run(self, options, findings)
+        is_empty = not await self.user_table.live_ids(after=None, limit=1)
+        run = _Run(self, options, findings, Source.BACKFILL if is_empty else Source.RECONCILE)
         at_clerk = await run.compare_everyone()
         await run.find_deleted(at_clerk)
         if options.repair:

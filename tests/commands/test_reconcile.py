@@ -306,6 +306,16 @@ async def test_the_incremental_run_asks_only_for_what_was_updated_since(
     assert await drift(clerk, sql) == {}
 
 
+async def test_a_full_repair_of_an_empty_table_counts_as_a_backfill_and_welcomes_nobody(
+    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+) -> None:
+    for sources in (["backfill"], ["backfill", "reconcile"]):
+        clerk.create_user(email_address=[f"{len(sources)}@example.com"])
+        await reconcile_of(available, repair=True).full()
+        changes = await sql.fetch("select source from user_changes order by id")
+        assert [change["source"] for change in changes] == sources
+
+
 async def test_drift_that_was_only_reported_is_found_again(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
@@ -354,12 +364,14 @@ async def test_repairs_are_journaled_as_reconcile(
     clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
 ) -> None:
     clerk.create_users(2)
-    await reconcile_of(available, repair=True).full()
+    await run_backfill(available)
+    clerk.create_users(1)
     clerk.delete_user(ids_of(clerk)[0])
     await reconcile_of(available, repair=True).full()
     entries = await sql.fetch("select source, outcome from sync_journal")
     assert Counter(map(tuple, entries)) == {
-        ("reconcile", "created"): 2,
+        ("backfill", "created"): 2,
+        ("reconcile", "created"): 1,
         ("reconcile", "deleted"): 1,
     }
 
