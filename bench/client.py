@@ -121,7 +121,9 @@ def read_answers(text: bytes) -> Answers:
 
 def main() -> None:
     answers = uvloop.run(ask(read_spec(sys.stdin.buffer.read())))
-    sys.stdout.buffer.write(orjson.dumps(vars(answers), option=orjson.OPT_NON_STR_KEYS))
+    # `sys.stdout.buffer` has no buffer under PYTHONUNBUFFERED, and may write only a part.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        output.write(orjson.dumps(vars(answers), option=orjson.OPT_NON_STR_KEYS))
 
 
 if __name__ == "__main__":

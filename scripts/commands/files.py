@@ -1,5 +1,6 @@
 """`file` replays deliveries from JSON Lines; `export` writes those of our journal."""
 
+import io
 import os
 import stat
 import sys
@@ -159,8 +160,8 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
     """A file that only its owner can read, or standard output."""
     if path == STANDARD:
-        with _until_the_reader_closes():
-            yield sys.stdout.buffer
+        with standard_output() as stream:
+            yield stream
         return
     try:
         with open(path, "wb", opener=partial(_private, force=force)) as stream:
@@ -175,13 +176,22 @@ def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _until_the_reader_closes() -> Iterator[None]:
-    """End without an error if the reader of a pipe stops early, as in `export | head`."""
+def standard_output() -> Iterator[BinaryIO]:
+    """Standard output, which takes whole lines, and ends without an error if its reader stops
+    early, as in `export | head`.
+
+    Under PYTHONUNBUFFERED it is a raw file otherwise, whose `write` may take a part only.
+    """
+    output = sys.stdout.buffer
+    stream = io.BufferedWriter(output) if isinstance(output, io.RawIOBase) else output
     try:
-        yield
-        sys.stdout.buffer.flush()
+        yield stream
+        stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    finally:
+        if isinstance(stream, io.BufferedWriter) and stream is not output:
+            stream.detach()
 
 
 def _private(path: str, flags: int, *, force: bool) -> int:

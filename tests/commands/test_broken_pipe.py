@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 
@@ -38,12 +39,17 @@ def _headed(terminal: Terminal, command: str, lines: int) -> tuple[int, bytes]:
     return process.wait(), said
 
 
+def ended_quietly(code: int, said: bytes) -> bool:
+    """141, as a shell says of a broken pipe, and no more than what the command works on."""
+    return code == 141 and re.fullmatch(rb"[a-z]+: database .+\n", said) is not None
+
+
 @pytest.mark.parametrize("options", ["--full", "--full --json"])
 async def test_a_report_whose_reader_stops_ends_quietly(
     clerk: ClerkEmulator, terminal: Terminal, store_url: str, options: str
 ) -> None:
     clerk.create_users(3000)
-    assert await headed(terminal, f"reconcile {options}") == (141, b"")
+    assert ended_quietly(*await headed(terminal, f"reconcile {options}"))
 
 
 async def test_an_export_whose_reader_stops_succeeds(
@@ -63,7 +69,7 @@ async def test_a_table_without_a_reader_ends_quietly(
     clerk: ClerkEmulator, terminal: Terminal, store_url: str, command: str
 ) -> None:
     clerk.create_users(1)
-    assert await headed(terminal, command, lines=0) == (141, b"")
+    assert ended_quietly(*await headed(terminal, command, lines=0))
 
 
 @pytest.mark.parametrize("command", ["backfill", "journal --json", "doctor --json", "export"])

@@ -1,13 +1,16 @@
 """`file` and `export`: deliveries as JSON Lines, good lines and bad."""
 
 import base64
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.postgres.database import Database
+from scripts.commands.files import standard_output
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import Sql, entries, happened, quarantined
 from tests.commands.commands import Operator
@@ -196,3 +199,26 @@ async def test_a_foreign_instances_deliveries_are_not_applied(operator: Operator
     said = await operator.outcomes("file", "-", stdin=line(), CLERK_INSTANCE_ID="ins_other")
     assert said == {"ignored": 1}
     assert await sql.fetchval("select count(*) from users where clerk_id = $1", ADA) == 0
+
+
+class Partial(io.RawIOBase):
+    """A raw file that takes three bytes of each write, as a pipe may when a signal comes."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += bytes(data[:3])
+        return min(3, len(data))
+
+
+def test_a_line_is_written_whole_where_standard_output_has_no_buffer() -> None:
+    raw = Partial()
+    unbuffered = io.TextIOWrapper(raw, write_through=True)  # type: ignore[type-var]
+    with redirect_stdout(unbuffered), standard_output() as output:
+        output.write(line())
+    assert raw.taken == line()
+    assert not raw.closed
