@@ -11,12 +11,31 @@ from domain.subscriptions import SetAside, Subscription, SubscriptionStanding
 from domain.user import UserId
 
 
+class NotKept(ValueError):
+    """A position that is not in the log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnds:
     """The positions of the oldest change that is kept and of the newest one; 0 without changes."""
 
     oldest: int
     newest: int
+
+    def place(self, to: str) -> int:
+        """The position behind which a subscription continues at `oldest`, `now` or a position.
+
+        Raises `ValueError`, with a text for the operator.
+        """
+        before_all = max(self.oldest - 1, 0)
+        if to in ("oldest", "now"):
+            return before_all if to == "oldest" else self.newest
+        if not (to.isascii() and to.isdigit() and len(to) < 19):
+            raise ValueError(f"{to!r} is no place: give oldest, now or a position")
+        position = int(to)
+        if not before_all <= position <= self.newest:
+            raise NotKept(f"changes {self.oldest} to {self.newest} are kept, and not {position}")
+        return position
 
 
 class ChangeLog(Protocol):
@@ -163,7 +182,7 @@ class SubscriptionDesk(Protocol):
         ...
 
     async def set_aside(self, name: str, limit: int) -> Sequence[SetAside]:
-        """The changes that it has set aside, by position."""
+        """The changes that it has set aside, by position; those given up are the last."""
         ...
 
     async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:

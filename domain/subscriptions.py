@@ -165,6 +165,9 @@ def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[Set
     return "delivered" if change.position <= standing.position else "not delivered yet"
 
 
+NOTHING_LEFT = frozenset({"not wanted", "before it began", "given up", "delivered"})
+"""What `made_of` says of changes that are not delivered any more, or again."""
+
 _ASIDE = {
     AsideState.WAITING: "to be tried again after {aside.attempts} failures: {aside.error}",
     AsideState.PARKED: "parked after {aside.attempts} tries: {aside.error}",

@@ -165,7 +165,9 @@ ASIDE = "subscription, position, clerk_id, state, attempts, error"
 
 SET_ASIDE_BY = f"""
 select {ASIDE}, extract(epoch from due_at - clock_timestamp())::float8 as pause
-from our.user_changes_set_aside where subscription = $1 order by position limit $2
+from our.user_changes_set_aside where subscription = $1
+order by state = 'given_up', position
+limit $2
 """  # noqa: S608
 
 SET_ASIDE_OF = f"""

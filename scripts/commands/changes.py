@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from domain.change_log import LogEnds
+from domain.change_log import LogEnds, NotKept
 from domain.changes import Change
 from domain.errors import FellBehind
 from domain.subscriptions import SetAside, SubscriptionStanding
@@ -220,19 +220,12 @@ async def _affected(run: Run, name: str, position: int | None) -> int:
 
 
 def _place(to: str, ends: LogEnds) -> int:
-    if to == "now":
-        return ends.newest
-    if to == "oldest":
-        return max(ends.oldest - 1, 0)
-    if not to.isascii() or not to.isdigit():
-        raise Refusal(ExitCode.USAGE, f"--to {to!r}: give oldest, now or a position")
-    position = int(to)
-    if not max(ends.oldest - 1, 0) <= position <= ends.newest:
-        words = (
-            f"Changes {ends.oldest} to {ends.newest} are kept: --to {position} is not among them"
-        )
-        raise Refusal(ExitCode.BAD_DATA, words)
-    return position
+    try:
+        return ends.place(to)
+    except NotKept as error:
+        raise Refusal(ExitCode.BAD_DATA, f"--to {to}: {error}") from None
+    except ValueError as error:
+        raise Refusal(ExitCode.USAGE, f"--to: {error}") from None
 
 
 def _said(run: Run, words: str, number: int) -> ExitCode:

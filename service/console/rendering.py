@@ -7,7 +7,7 @@ seen, or that changes the direction of text, is shown by its code, as in `[U+202
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ class Templates:
             exact=exact,
             iso=datetime.isoformat,
             moment=datetime.fromisoformat,
+            seconds=lambda number: span(timedelta(seconds=number)),
             sentence=sentence,
             source=source,
             span=span,

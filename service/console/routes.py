@@ -2,16 +2,26 @@
 
 from fastapi import APIRouter, Depends
 
-from service.console import audit, deliveries, drift, overview, replay, sign_in, users
+from service.console import (
+    audit,
+    deliveries,
+    drift,
+    overview,
+    replay,
+    sign_in,
+    subscriptions,
+    users,
+)
 from service.console.answers import AT
 from service.console.visit import acting, reading
 
 FOR_ANYBODY = (sign_in.router,)
-FOR_OPERATORS = (drift.actions, replay.actions, users.actions)
+FOR_OPERATORS = (drift.actions, replay.actions, subscriptions.actions, users.actions)
 FOR_READERS = (
     overview.pages,
     deliveries.pages,
     users.pages,
+    subscriptions.pages,
     drift.pages,
     replay.pages,
     audit.pages,  # last: it also answers every path that is unknown

@@ -12,6 +12,7 @@ from domain.journal import JournalQuery
 from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
 from domain.user import DeletedUser, LocalUser, Outcome, UserId, UserState, parse_user_id
 from service.console.answers import ConsoleRoute, Refused
+from service.console.changes_of import changes_of
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
 from service.console.rendering import sentence
 from service.console.visit import Acting, Posted, Reading, Visit
@@ -72,6 +73,7 @@ async def user(visit: Reading, user_id: str) -> Response:
         their_requests=_their_requests(record),
         rows=_fields(beside(record, None)),
         story=story,
+        changes=await changes_of(visit.room.store, checked),
         actions=await visit.room.store.audit.about(checked),
     )
 

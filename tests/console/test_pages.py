@@ -20,7 +20,7 @@ from tests.console.visitors import COOKIE, OPERATOR, TOKENS, Visitor, visitor_of
 from tests.running import Service, running_service
 from tests.service.tables import Sql
 
-PAGES = ("", "/deliveries", "/users", "/drift", "/quarantine", "/audit")
+PAGES = ("", "/deliveries", "/users", "/subscriptions", "/drift", "/quarantine", "/audit")
 
 FILL = """
 insert into sync_journal (svix_id, event_type, clerk_id, source, outcome, received_at, occurred_at)

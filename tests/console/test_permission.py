@@ -8,9 +8,11 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
+from domain.subscriptions import Subscription
 from scripts.clerk_emulator import ClerkEmulator
 from service.console.answers import AT
 from service.console.routes import FOR_ANYBODY, FOR_OPERATORS, FOR_READERS
+from service.services import services_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.console.visitors import COOKIE, OPERATOR, READER, TOKENS, Visitor, visitor_of
 from tests.running import Service, bearer, problem, running_service
@@ -41,6 +43,7 @@ def routes_of(*routers: APIRouter) -> list[APIRoute]:
 def path_of(route: APIRoute) -> str:
     """With something in its places."""
     path = f"{AT}{route.path}".replace("{user_id}", ADA).replace("{entry_id:int}", "1")
+    path = path.replace("/subscriptions/{name}", "/subscriptions/mail")
     return path.replace("{name}", "console.css").replace("{path:path}", NOWHERE)
 
 
@@ -128,6 +131,7 @@ async def test_no_header_opens_a_door(nobody: Visitor, headers: dict[str, str]) 
 @pytest.mark.parametrize("path", READABLE)
 async def test_a_reader_may_read(service: Service, reader: Visitor, path: str, sql: Sql) -> None:
     await service.deliver(webhook_bytes("user.created"))
+    await services_of(service.app).store.subscriptions.declare(Subscription(name="mail"))
     entry = await sql.fetchval("select id from sync_journal")
     answer = await reader.http.get(path.replace("/1", f"/{entry}"))
     # Bodies are for operators, unless the settings say otherwise.

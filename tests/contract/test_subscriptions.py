@@ -250,7 +250,7 @@ async def test_a_save_that_is_repeated_changes_nothing(store: Store) -> None:
     await save(store, 2, aside=[aside(1, ada)])
     for _ in range(2):
         await save(store, 2, given_up=[aside(1, ada)])
-    assert await kept(store) == [(1, "given_up", 1), (2, "waiting", 0)]
+    assert await kept(store) == [(2, "waiting", 0), (1, "given_up", 1)]
 
 
 async def test_an_operators_skip_is_due_at_once_and_stands_though_the_attempt_in_hand_fails(

@@ -124,7 +124,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
 
     async def set_aside(self, name: str, limit: int) -> Sequence[SetAside]:
         await asyncio.sleep(0)
-        return [self.rows[name].aside[position] for position in sorted(self.rows[name].aside)][
+        asides = self.rows[name].aside.values()
+        return sorted(asides, key=lambda one: (one.state is AsideState.GIVEN_UP, one.position))[
             :limit
         ]
 
