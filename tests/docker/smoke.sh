@@ -70,7 +70,7 @@ trap clean_up EXIT
     --env POSTGRES_PASSWORD=smoke "$postgres_image" >/dev/null
 
 size=$("$docker" image inspect --format '{{.Size}}' "$image")
-[ "$size" -lt 300000000 ] || fail "the image has $size bytes"
+[ "$size" -lt 320000000 ] || fail "the image has $size bytes"
 user=$(in_image id -u)
 [ "$user" -ne 0 ] || fail "the image runs as root"
 public_key=$(client public_key)
