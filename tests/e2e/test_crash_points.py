@@ -1,6 +1,6 @@
 """The process is killed at every step of every path, one after the other, none left out.
 
-Whatever the step, the store holds both or neither of a user's row and its journal entry, and doing
+Whatever the step, the store holds all or none of a user's row, its journal entry and its change, and doing
 the same once more ends as if nothing had happened.
 """
 
@@ -69,6 +69,7 @@ class Stage:
             f"select outcome from sync_journal where clerk_id = $1 and {entry}", user_id
         )
         assert len(entries) == written
+        await self._assert_changes_as_journaled(user_id)
         if entries and entries[0]["outcome"] == "deleted":
             assert await self._bodies_of(user_id) == 0
         return written
@@ -76,10 +77,21 @@ class Stage:
     async def settled(self, user_id: str) -> list[str]:
         """The journal entries of the user, whose row must equal Clerk's."""
         assert await differences(self.clerk, self.sql, [user_id]) == {}
+        await self._assert_changes_as_journaled(user_id)
         entries = await self.sql.fetch(
             "select source, outcome from sync_journal where clerk_id = $1 order by id", user_id
         )
         return [f"{entry['source']} {entry['outcome']}" for entry in entries]
+
+    async def _assert_changes_as_journaled(self, user_id: str) -> None:
+        """One change for each entry that moved the user, and no other."""
+        moved = """
+            select outcome from sync_journal
+            where clerk_id = $1 and outcome in ('created', 'updated', 'deleted') order by id
+        """
+        recorded = "select kind from user_changes where clerk_id = $1 order by id"
+        journaled = [row[0] for row in await self.sql.fetch(moved, user_id)]
+        assert [row[0] for row in await self.sql.fetch(recorded, user_id)] == journaled
 
     async def _bodies_of(self, user_id: str) -> int:
         number: int = await self.sql.fetchval(
@@ -208,7 +220,9 @@ async def test_a_backfill_killed_at_any_step_leaves_both_or_neither_and_the_next
     people = [sign_up(stage.clerk).user_id for _ in range(5)]
     deaths = []
     for step in EVERY_STEP:
-        await stage.sql.execute("delete from users; delete from sync_journal")
+        await stage.sql.execute(
+            "delete from users; delete from sync_journal; delete from user_changes"
+        )
         await stage.sql.execute("delete from sync_checkpoints")
         killed = await stage.victims.play("backfill", step)
         written = [await stage.both_or_neither(user_id, "true") for user_id in people]
