@@ -142,7 +142,9 @@ class SubscriptionStore(Protocol):
         ...
 
     async def read(self, name: str, after: int, limit: int) -> Page:
-        """The changes after that position. Also raises `FellBehind`."""
+        """The changes after that position. Also raises `FellBehind`, and does so too if the
+        position is ahead of the log.
+        """
         ...
 
     async def due(self, name: str, in_hand: Sequence[UserId], limit: int) -> Due:
@@ -152,7 +154,8 @@ class SubscriptionStore(Protocol):
     async def save(self, name: str, holder: str, progress: Progress, seconds: float) -> bool:
         """Save the progress, and hold the subscription for another `seconds`.
 
-        Returns False, and saves nothing, if another process holds the subscription now.
+        Returns False, and saves nothing, if another process holds the subscription now, or if some
+        of what was read is no longer in the log.
 
         A change that is resolved or given up is followed by the user's next change up to `read`, if
         there is one: it is set aside, due now.

@@ -87,13 +87,15 @@ class Delivering:
 
     async def _read(self) -> None:
         schedule, name = self._schedule, self._subscription.name
+        position = -1  # the first page is read at once: the log may have gone on without us
         while True:
             await self._room.wait()
-            await self._around.newest.beyond(schedule.read)
+            await self._around.newest.beyond(position)
             try:
                 async with self._turns:
                     page = await self._around.store.read(name, schedule.read, self._limits.page)
                     self._hand_out(schedule.add(page))
+                position = schedule.read
             except StorageUnavailable:
                 await asyncio.sleep(self._limits.look)
             self._note_progress()

@@ -47,7 +47,7 @@ class NewestPosition:
 
     async def _look(self) -> None:
         newest = await self._log.number()
-        if newest > self._newest:
+        if newest != self._newest:  # it may go back: a failover can lose what was not replicated
             async with self._moved:
                 self._newest = newest
                 self._moved.notify_all()

@@ -59,13 +59,16 @@ select count(*) from our.user_changes_set_aside
 where subscription = $1 and state in ('waiting', 'skipping')
 """
 
-# The first statement of a save. If it returns no row, another process holds the subscription.
+# The first statement of a save. If it returns no row, another process holds the subscription, or
+# what we have read is gone: a failover can lose the newest changes, and others then get their
+# positions.
 MOVE = """
 update our.user_change_subscriptions
 set position = $3,
     held_until = clock_timestamp() + $4::interval,
     moved_at = case when position = $3 then moved_at else clock_timestamp() end
 where name = $1 and holder = $2
+    and $5 <= (select coalesce(max(position), 0) from our.user_changes)
 returning name
 """
 
@@ -153,7 +156,7 @@ select
         where aside.subscription = name and state = 'parked') as parked,
     (select count(*) from our.user_changes_set_aside as aside
         where aside.subscription = name and state = 'given_up') as given_up,
-    ends.newest > position and not exists (
+    position > ends.newest or position < ends.newest and not exists (
         select from our.user_changes as next where next.position = subscription.position + 1
     ) as fell_behind
 from our.user_change_subscriptions as subscription

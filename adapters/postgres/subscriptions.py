@@ -35,6 +35,7 @@ from adapters.postgres.subscription_statements import (
 )
 from domain.change_log import Due, Page, Progress, SubscriptionDesk, SubscriptionStore, without_gap
 from domain.changes import Kind
+from domain.errors import FellBehind
 from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
 from domain.user import Source, UserId
 
@@ -68,6 +69,8 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
 
     async def read(self, name: str, after: int, limit: int) -> Page:
         rows = await self._database.run(lambda session: session.fetch(READ, name, after, limit))
+        if not rows and after > (await self._log.ends()).newest:
+            raise FellBehind(f"position {after} is ahead of the log")
         changes = without_gap(after, [change_of(row) for row in rows])
         held = frozenset(row["clerk_id"] for row in rows if row["is_held"])
         return Page(changes=changes, held=held)
@@ -83,7 +86,8 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
     async def save(self, name: str, holder: str, progress: Progress, seconds: float) -> bool:
         async def move(session: Session) -> bool:
             period = timedelta(seconds=seconds)
-            return bool(await session.fetchval(MOVE, name, holder, progress.position, period))
+            parameters = (name, holder, progress.position, period, progress.read)
+            return bool(await session.fetchval(MOVE, *parameters))
 
         async def save(session: Session) -> bool:
             async with session.transaction():

@@ -1,3 +1,4 @@
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -14,6 +15,10 @@ from tests.fakes.changes import InMemoryChangeLog
 from tests.fakes.store import InMemoryStore
 from tests.fakes.subscriptions import InMemorySubscriptions
 
+FORGET = """
+delete from user_changes where position > (select max(position) - $1::bigint from user_changes)
+"""
+
 
 @dataclass
 class Store:
@@ -23,6 +28,8 @@ class Store:
     changes: ChangeLog
     subscriptions: SubscriptionStore
     desk: SubscriptionDesk
+    forget: Callable[[int], Awaitable[None]]
+    """Lose so many of the newest changes."""
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -31,11 +38,21 @@ def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         memory = InMemoryStore()
         held = InMemorySubscriptions(memory)
+
+        async def forget_in_memory(number: int) -> None:
+            del memory.changes[-number:]
+
         changes = InMemoryChangeLog(memory, held)
-        return Store(memory, memory, memory, changes, subscriptions=held, desk=held)
+        return Store(
+            memory, memory, memory, changes, subscriptions=held, desk=held, forget=forget_in_memory
+        )
     database: Database = request.getfixturevalue("database")
     users = PostgresUserRepository(database)
     subscriptions = PostgresSubscriptions(database)
+
+    async def forget(number: int) -> None:
+        await database.run(lambda session: session.execute(FORGET, number))
+
     return Store(
         users=users,
         table=users,
@@ -43,4 +60,5 @@ def store(request: pytest.FixtureRequest) -> Store:
         changes=PostgresChangeLog(database),
         subscriptions=subscriptions,
         desk=subscriptions,
+        forget=forget,
     )

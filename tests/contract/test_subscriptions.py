@@ -171,6 +171,32 @@ async def test_who_reads_what_has_expired_is_told(store: Store) -> None:
     assert (await standing(store)).fell_behind
 
 
+async def lose(store: Store, newest: int) -> None:
+    """The store forgets the newest changes, as a failover to a late standby does."""
+    await store.forget(newest)
+
+
+async def test_what_was_read_and_then_lost_by_the_store_is_not_saved(store: Store) -> None:
+    await held(store)
+    await arrive(store, *(new_id() for _ in range(4)))
+    await store.changes.number()
+    assert await save(store, 2)
+    await lose(store, 1)
+    assert not await save(store, 3, read=4)
+    assert (await standing(store)).position == 2
+
+
+async def test_a_subscription_that_is_ahead_of_the_log_is_told(store: Store) -> None:
+    await held(store)
+    await arrive(store, *(new_id() for _ in range(4)))
+    await store.changes.number()
+    assert await save(store, 4)
+    await lose(store, 2)
+    with pytest.raises(FellBehind):
+        await store.subscriptions.read("mail", 4, 10)
+    assert (await standing(store)).fell_behind
+
+
 async def test_a_user_with_a_change_set_aside_is_held(store: Store) -> None:
     ada, bob = new_id(), new_id()
     await arrive(store, ada, bob)

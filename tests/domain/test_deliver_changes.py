@@ -400,6 +400,27 @@ class History:
                 worker.store.is_away = None
 
 
+@in_virtual_time
+async def test_changes_that_the_store_loses_in_a_failover_take_no_others_with_them() -> None:
+    """Others get their positions. Whoever had read the lost ones must not take them for those."""
+    world = World()
+    await world.create(3)
+
+    async def slowly(_: Delivery) -> None:
+        await asyncio.sleep(0.5)
+
+    worker = Worker(world, at_once=1, behaviour=slowly)
+    await asyncio.sleep(0.9)
+    del world.store.changes[2:]  # it was read, and not yet delivered
+    await asyncio.sleep(3)
+    await world.create(2)
+    await asyncio.sleep(20)
+    await worker.end()
+    assert {1, 2, 3, 4} <= set(world.positions)
+    new = [change.clerk_id for change in world.changes()[2:]]
+    assert set(new) <= {delivery.change.clerk_id for delivery in world.arrived}
+
+
 @pytest.mark.parametrize("seed", range(10))
 @in_virtual_time
 async def test_whatever_happens_each_change_arrives_and_each_users_in_order(seed: int) -> None:

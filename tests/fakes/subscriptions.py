@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from domain.change_log import Due, Page, Progress, SubscriptionDesk, SubscriptionStore
 from domain.changes import Change
+from domain.errors import FellBehind
 from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
 from domain.user import UserId
 from tests.fakes.changes import InMemoryChangeLog
@@ -61,6 +62,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
 
     async def read(self, name: str, after: int, limit: int) -> Page:
         changes = await self._log.after(after, limit)
+        if not changes and after > (await self._log.ends()).newest:
+            raise FellBehind(f"position {after} is ahead of the log")
         row = self.rows.get(name)
         held = frozenset(one.clerk_id for one in _active(row)) if row else frozenset()
         return Page(changes=changes, held=held & {change.clerk_id for change in changes})
@@ -85,7 +88,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
     async def save(self, name: str, holder: str, progress: Progress, seconds: float) -> bool:
         await asyncio.sleep(0)
         row = self.rows.get(name)
-        if row is None or row.holder != holder:
+        newest = (await self._log.ends()).newest
+        if row is None or row.holder != holder or progress.read > newest:
             return False
         row.position, row.held_until = progress.position, _now() + seconds
         for one in progress.aside:
@@ -217,7 +221,7 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             parked=number(AsideState.PARKED),
             given_up=number(AsideState.GIVEN_UP),
             moved_at=row.moved_at,
-            fell_behind=newest > row.position and not following,
+            fell_behind=row.position > newest or (row.position < newest and not following),
             paused_at=row.paused_at,
             paused_because=row.paused_because,
         )
