@@ -112,6 +112,12 @@ def test_the_surface_is_what_is_listed_and_can_be_imported(in_host: InHost) -> N
     assert in_host(program).splitlines() == [f"{name} False" for name in sorted(names)]
 
 
+def test_the_changelog_has_this_version() -> None:
+    changelog = (PROJECT / "CHANGELOG.md").read_text()
+    release, dev, _ = VERSION.partition(".dev")
+    assert (f"The next release is {release}." if dev else f"## [{release}]") in changelog
+
+
 def test_a_host_installs_nothing_that_our_parts_do_not_load(in_host: InHost, built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
         metadata = wheel.read(f"clerk_user_sync-{VERSION}.dist-info/METADATA").decode()
