@@ -48,6 +48,7 @@ WORDS = {
     "deleted: a tombstone from here on": entry("deleted"),
     "gone: refused, because the tombstone stands": entry("gone"),
     "quarantined: not applied (wrong_type)": entry("quarantined", error="wrong_type"),
+    "dismissed: not applied (not_json), and given up": entry("dismissed", error="not_json"),
 }
 
 

@@ -157,7 +157,7 @@ WRONG = {
     ("--since", "999999d"): "is before all time",
     ("--since", "1h", "--until", "2h"): "--since must be before --until",
     ("--limit", "0"): "should be greater than or equal to 1",
-    ("--status", "fine"): "'fine' is not one of created, deleted, gone, quarantined",
+    ("--status", "fine"): "'fine' is not one of created, deleted, dismissed, gone, quarantined",
     ("--user", "bob"): "'bob' is not a Clerk user id (user_…)",
     (
         "--post",
