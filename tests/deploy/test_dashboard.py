@@ -193,9 +193,11 @@ def running_prometheus(services: Sequence[Listening], folder: Path) -> Iterator[
             cwd=folder,
             stderr=log,
         )
-        yield f"http://127.0.0.1:{port.number}"
-        process.terminate()
-        process.wait(20)
+        try:
+            yield f"http://127.0.0.1:{port.number}"
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 @needs_prometheus

@@ -86,9 +86,11 @@ def caddy_before(service: Listening, folder: Path) -> Iterator[str]:
             env={"DOMAIN": domain, "HOME": str(folder)},
             stderr=subprocess.DEVNULL,
         )
-        yield domain
-        caddy.terminate()
-        caddy.wait(20)
+        try:
+            yield domain
+        finally:
+            caddy.terminate()
+            caddy.wait(20)
 
 
 @needs_caddy
