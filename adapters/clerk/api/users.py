@@ -118,6 +118,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
         """
         position = Position(cursor=starting_after)
         is_whole, shown = starting_after is None, None
+        looks_again = False
         while True:
             answer = await self._list("+created_at", PAGE_SIZE, position.params)
             if answer.status in _REFUSED and position.params:
@@ -127,9 +128,16 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             ids = _ids(entries)
             is_short = len(entries) < PAGE_SIZE
             if not entries or (is_short and ids == shown):
-                if is_whole:
-                    _require_all(position.seen, await self.count())
-                return
+                total = await self.count() if is_whole else 0
+                if not _lacks_many(position.seen, total):
+                    return
+                if looks_again:
+                    raise IdentityProviderUnavailable(
+                        f"its list ended after {position.seen:,} of {total:,} users"
+                    )
+                looks_again = True  # they may have been created between the list and the count
+                continue
+            looks_again = False
             yield _page(entries, answer)
             seen = position.seen + len(entries)
             if is_short and (not ids or (is_whole and seen >= await self.count())):
@@ -228,10 +236,9 @@ def _is_membership(entry: object, organisation: str, role: str) -> bool:
     return (entry["organization"].get("id"), named) == (organisation, role)
 
 
-def _require_all(seen: int, total: int) -> None:
-    """Raises `IdentityProviderUnavailable` if a walk met far fewer users than Clerk counts."""
-    if total - seen > max(_UNCOUNTED, total * _UNCOUNTED_SHARE):
-        raise IdentityProviderUnavailable(f"its list ended after {seen:,} of {total:,} users")
+def _lacks_many(seen: int, total: int) -> bool:
+    """Whether a walk met far fewer users than Clerk counts."""
+    return total - seen > max(_UNCOUNTED, total * _UNCOUNTED_SHARE)
 
 
 def _page(entries: Sequence[object], answer: Answer) -> UserPage:
