@@ -148,6 +148,21 @@ async def test_a_list_that_lacks_many_of_those_whom_clerk_counts_is_refused(
         assert len(await walk) == 49
 
 
+async def test_users_created_between_the_list_and_the_count_are_met(
+    clerk: HttpServer, client: httpx.AsyncClient
+) -> None:
+    people = PEOPLE[:3]
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/count") and len(people) < 80:
+            people.extend(PEOPLE[3:80])
+        reply: Reply = listing(people)(asked)
+        return reply
+
+    clerk.reply = answer
+    assert await ids(provider(client).pages()) == [one["id"] for one in PEOPLE[:80]]
+
+
 async def test_a_list_that_ignores_the_cursor_ends_after_its_one_page(
     clerk: HttpServer, client: httpx.AsyncClient
 ) -> None:
