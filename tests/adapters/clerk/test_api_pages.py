@@ -154,8 +154,11 @@ async def test_users_created_between_the_list_and_the_count_are_met(
     people = PEOPLE[:3]
 
     def answer(asked: Asked) -> Reply:
-        if asked.path.endswith("/count") and len(people) < 80:
-            people.extend(PEOPLE[3:80])
+        if asked.path.endswith("/count"):
+            counts = len(clerk.asked) - len(lists(clerk))
+            if counts == 1:  # one is counted who is not listed yet, so that the walk goes on
+                return json_reply({"total_count": 4})
+            people.extend(PEOPLE[len(people) : 80])
         reply: Reply = listing(people)(asked)
         return reply
 
