@@ -99,7 +99,7 @@ def redacted(envelope: Mapping[str, Any]) -> Mapping[str, Any]:
     """The envelope without the client's address, private metadata and unsafe metadata."""
     kept = dict(envelope)
     kept.pop("event_attributes", None)
-    if isinstance(kept.get("data"), Mapping):
+    if isinstance(kept.get("data"), dict):
         kept["data"] = data = dict(kept["data"])
         data.pop("private_metadata", None)
         data.pop("unsafe_metadata", None)

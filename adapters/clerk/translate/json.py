@@ -118,6 +118,8 @@ def storable_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise Unreadable("wrong_type")
+    if not value:
+        return value
     nested: object = value
     for _ in range(_SPARE_LEVELS):
         nested = [nested]

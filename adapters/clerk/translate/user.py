@@ -87,8 +87,11 @@ def _optional_time(data: Mapping[str, Any], name: str) -> datetime | None:
 
     Users may be imported with any `created_at`, even 0.
     """
+    value = data.get(name)
+    if value is None:
+        return None
     try:
-        return moment(data.get(name), YEAR_1971, "wrong_type")
+        return moment(value, YEAR_1971, "wrong_type")
     except Unreadable:
         return None
 
