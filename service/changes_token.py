@@ -1,6 +1,7 @@
 """Who may read the changes of all users: the holders of CHANGES_TOKEN."""
 
 import hmac
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +13,13 @@ from service.auth import unverified_token
 from service.services import services_of
 
 
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """A request that bears CHANGES_TOKEN. FastAPI wants another type than `Request` for it."""
+
+    request: Request
+
+
 class ChangesToken(SecurityBase):
     """CHANGES_TOKEN in the `Authorization` header. A session token does not open these routes."""
 
@@ -19,8 +27,8 @@ class ChangesToken(SecurityBase):
         self.model = HTTPBearer(description="CHANGES_TOKEN.")
         self.scheme_name = "ChangesToken"
 
-    async def __call__(self, request: Request) -> Request:
-        """The request itself. Raises `InvalidChangesToken`."""
+    async def __call__(self, request: Request) -> Authorized:
+        """Raises `InvalidChangesToken`."""
         expected = services_of(request.app).changes_token
         try:
             given = unverified_token(request.scope["headers"])
@@ -28,10 +36,10 @@ class ChangesToken(SecurityBase):
             raise InvalidChangesToken(str(error)) from None
         if expected is None or not hmac.compare_digest(given.encode(), expected.encode()):
             raise InvalidChangesToken
-        return request
+        return Authorized(request)
 
 
 changes_reader = ChangesToken()
 
-ChangesReader = Annotated[Request, Depends(changes_reader)]
+ChangesReader = Annotated[Authorized, Depends(changes_reader)]
 """A request that bears CHANGES_TOKEN."""

@@ -90,8 +90,9 @@ _PARAMETERS = [
     openapi_extra={"parameters": _PARAMETERS},
     summary="The changes of all users, after a position",
 )
-async def changes(request: ChangesReader) -> Response:
+async def changes(reader: ChangesReader) -> Response:
     """With `Accept: text/event-stream` the answer is a stream that goes on for ever."""
+    request = reader.request
     services = services_of(request.app)
     is_stream = EVENTS in request.headers.get("accept", "")
     limit = _number(request, "limit", USUAL, least=1, most=MOST)
