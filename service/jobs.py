@@ -36,6 +36,7 @@ _INSTANCE_AGAIN = 5.0
 _INSTANCE_RARELY = 600.0
 _HISTORY_EVERY = 60.0
 
+_CANCEL_AGAIN = 1.0
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
@@ -59,9 +60,11 @@ class Jobs:
 
     async def close(self) -> None:
         """Cancel every job and wait for its end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            # A cancellation is lost if a library, or a timeout at the same moment, swallows it.
+            await asyncio.wait(self._tasks, timeout=_CANCEL_AGAIN)
 
     async def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         pause = _SHORTEST_PAUSE

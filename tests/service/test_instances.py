@@ -197,7 +197,7 @@ async def test_rows_of_which_clerk_knows_none_prove_nothing_and_pin_nothing(
         "values ('user_1', now(), now(), '\\x00', 'webhook')"
     )
     async with service_of(clerk, store_url) as service:
-        await becomes(lambda: bool(clerk.calls))
+        await becomes(lambda: clerk.calls.count() > 0)
         assert (await service.deliver(created("ins_ours"))).status_code == 204
         assert services_of(service.app).clerk.instance.contradiction is None
     assert await pin(sql) is None

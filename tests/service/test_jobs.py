@@ -53,6 +53,27 @@ async def test_meanwhile_it_is_named_as_failing() -> None:
 
 
 @in_virtual_time
+async def test_closing_ends_a_job_that_loses_its_first_cancellation() -> None:
+    jobs, _, _ = supervisor()
+    lost: list[None] = []
+
+    async def work() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost.append(None)
+
+    jobs.start("a job", work)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await jobs.close()
+    assert lost
+
+
+@in_virtual_time
 @pytest.mark.parametrize(
     ("failure", "told"),
     [
