@@ -23,16 +23,16 @@ def message(delivery: Delivery) -> bytes:
     document = {
         "type": f"user.{change.kind}",
         "timestamp": change.occurred_at,
-        "data": {**change_document(change), "user": record_document(delivery.user)},
+        "data": {**change_document(change), "user": _record(delivery.user)},
     }
     return orjson.dumps(document, default=plain_values, option=orjson.OPT_UTC_Z)
 
 
 def change_document(change: Change) -> dict[str, Any]:
-    """Ids, names of fields, source and times; no value."""
+    """Ids, names of fields, source and times; no value. The same wherever changes are told."""
     return {name: getattr(change, name) for name in _CHANGE}
 
 
-def record_document(user: LocalUser | None) -> dict[str, Any] | None:
-    """Every column of the local record."""
+def _record(user: LocalUser | None) -> dict[str, Any] | None:
+    """Every column. A page of `/v1/changes` has the fields of `/v1/me` instead."""
     return None if user is None else {name: getattr(user, name) for name in _RECORD}

@@ -1,7 +1,6 @@
 """The changes of all users, for other services: a page as JSON, or server-sent events."""
 
 from collections.abc import AsyncIterator
-from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +10,8 @@ from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from domain.change_feed import ChangeFeed, Told
-from domain.changes import Change
 from domain.errors import FellBehind, StorageUnavailable
+from service.change_message import change_document
 from service.changes_token import ChangesReader
 from service.errors import Rejected, documented
 from service.json import plain_values
@@ -35,7 +34,6 @@ AGAIN = 1000
 """Milliseconds after which a client connects again, when a stream has ended."""
 
 _ME = tuple(Me.model_fields)
-_CHANGE = tuple(field.name for field in fields(Change))
 
 
 class ToldChange(BaseModel):
@@ -141,7 +139,7 @@ def _event(told: Told) -> bytes:
 def _plain(told: Told) -> dict[str, Any]:
     user = told.user
     return {
-        **{name: getattr(told.change, name) for name in _CHANGE},
+        **change_document(told.change),
         "user": None if user is None else {name: getattr(user, name) for name in _ME},
     }
 
