@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from hypothesis import strategies as st
 
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from domain.errors import SessionPending
@@ -26,13 +25,6 @@ from tests.adapters.clerk.tokens import (
 from tests.adapters.clerk.verifiers import refused, verifier_of
 
 pytestmark = pytest.mark.usefixtures("now")
-
-VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(max_value=10**9),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner),
-    max_leaves=4,
-)
-"""JSON that is neither a time of now nor an id."""
 
 
 class TestSession:
