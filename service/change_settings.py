@@ -13,7 +13,7 @@ from domain.pausing import FIVE_DAYS
 from domain.signing_secret import parse_signing_secret
 from domain.subscriptions import USUAL_SOURCES, Subscription, Wants
 from domain.user import Source
-from service.targets import SVIX_PAUSES
+from service.targets import BROKER, SVIX_PAUSES, WRITE_BACK
 
 _METADATA = "public_metadata."
 _METADATA_KEY = re.compile(rf"{re.escape(_METADATA)}[A-Za-z_][A-Za-z0-9_]{{0,63}}", re.ASCII)
@@ -79,6 +79,8 @@ class ChangeSettings(BaseSettings):
         names = [value.name for value in values]
         if len(set(names)) < len(names):
             raise ValueError("two endpoints have one name")
+        if taken := {BROKER.name, WRITE_BACK.name} & set(names):
+            raise ValueError(f"{', '.join(sorted(taken))} is the name of another subscription")
         for value in values:
             value.subscription(SVIX_PAUSES)
         return values

@@ -30,6 +30,10 @@ class Deliveries:
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
+        """Raises `ValueError` if two subscriptions have one name: only one of them would run."""
+        names = [subscription.name for subscription, _ in targets]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two subscriptions are named {', '.join(sorted(twice))}")
         around = Surroundings(
             store=store.subscriptions,
             users=store.users,

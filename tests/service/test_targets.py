@@ -13,15 +13,20 @@ import asyncpg
 import nats as nats_client
 import pytest
 import standardwebhooks
+from fastapi import FastAPI
 from pydantic import ValidationError
 
+from domain.changes import Change
+from domain.user import LocalUser
 from scripts.clerk_emulator import ClerkEmulator
+from service.app import user_sync
 from service.bootstrap.settings import read_settings
+from service.changes import Changes
 from service.mistakes import mistakes
 from service.services import services_of
 from tests.adapters.broker.servers import nats, needs
 from tests.adapters.push.receiver import Receiver, receiving
-from tests.running import Service, running_service
+from tests.running import Service, running_service, settings_for
 
 SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 OLD_SECRET = f"whsec_{base64.b64encode(b'o' * 32).decode()}"
@@ -222,6 +227,31 @@ async def test_a_broker_gets_each_change_under_its_users_subject(
             assert json.loads(message.data or b"")["type"] == "user.created"
             assert await messages() == 1
         await client.close()
+
+
+async def test_a_name_is_no_more_than_one_subscriptions(
+    clerk: ClerkEmulator, store_url: str
+) -> None:
+    changes = Changes()
+
+    @changes.on("created", name="crm")
+    async def handle(_change: Change, _user: LocalUser | None) -> None: ...
+
+    async with receiving() as receiver:
+        settings = settings_for(
+            clerk, store_url, changes_push=endpoint(receiver), changes_push_private=True
+        )
+        app = FastAPI()
+        with pytest.raises(ValueError, match="two subscriptions are named crm"):
+            async with user_sync(app, settings, changes=changes):
+                pass
+
+
+@pytest.mark.parametrize("name", ["broker", "clerk-write-back"])
+def test_an_endpoint_cannot_have_the_name_of_another_subscription(name: str) -> None:
+    value = json.dumps([{"name": name, "url": "https://crm.example.com/", "secrets": [SECRET]}])
+    with pytest.raises(ValidationError, match=f"{name} is the name of another subscription"):
+        read_settings(_env_file=None, changes_push=value)
 
 
 @pytest.mark.parametrize(
