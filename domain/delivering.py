@@ -7,6 +7,7 @@ from contextlib import suppress
 from traceback import walk_tb
 from typing import Any
 
+from domain.cancelling import cancel_all
 from domain.changes import Kind
 from domain.errors import StorageUnavailable
 from domain.pausing import Paused, PauseWatch
@@ -72,8 +73,7 @@ class Delivering:
                     async with asyncio.timeout(grace()):
                         await self._idle.wait()
         finally:
-            for task in (*tasks, stop):
-                task.cancel()
+            await cancel_all([*tasks, stop])
             ends = await asyncio.gather(*tasks, stop, return_exceptions=True)
         failures = [end for end in ends if isinstance(end, Exception)]
         faults = [failure for failure in failures if not isinstance(failure, Paused)]

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from domain.cancelling import cancel_all
 from domain.errors import AlreadyRunning, StorageUnavailable, SyncError, Unavailable
 from domain.history import StoreHistory, notice
 from domain.instance import learn
@@ -36,7 +37,6 @@ _INSTANCE_AGAIN = 5.0
 _INSTANCE_RARELY = 600.0
 _HISTORY_EVERY = 60.0
 
-_CANCEL_AGAIN = 1.0
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
@@ -60,11 +60,7 @@ class Jobs:
 
     async def close(self) -> None:
         """Cancel every job and wait for its end."""
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            # A cancellation is lost if a library, or a timeout at the same moment, swallows it.
-            await asyncio.wait(self._tasks, timeout=_CANCEL_AGAIN)
+        await cancel_all(self._tasks)
 
     async def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         pause = _SHORTEST_PAUSE

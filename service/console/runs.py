@@ -9,6 +9,7 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from domain.cancelling import cancel_all
 from domain.console import AuditTrail
 from domain.errors import StorageUnavailable, SyncError
 from domain.ports import Exclusive
@@ -57,9 +58,7 @@ class Runs:
 
     async def close(self) -> None:
         """Stop what is under way; each says so on the audit trail."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_all(self._tasks)
 
     async def _run(self, begun: asyncio.Future[int], run: Run) -> None:
         try:

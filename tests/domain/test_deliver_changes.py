@@ -258,6 +258,28 @@ async def test_what_is_not_finished_in_time_is_handed_back() -> None:
 
 
 @in_virtual_time
+async def test_a_handler_that_swallows_its_cancellation_does_not_keep_the_process() -> None:
+    swallowed: list[None] = []
+
+    async def behave(_delivery: Delivery) -> None:
+        while True:
+            try:
+                await asyncio.sleep(1000)
+            except asyncio.CancelledError:
+                if len(swallowed) == 2:
+                    raise
+                swallowed.append(None)
+
+    world = World()
+    await world.create(1)
+    worker = Worker(world, behaviour=behave, deadline=4000)
+    await asyncio.sleep(0.5)
+    async with asyncio.timeout(10):
+        await worker.end(grace=1)
+    assert len(swallowed) == 2
+
+
+@in_virtual_time
 async def test_a_store_that_is_away_for_a_minute_loses_nothing() -> None:
     world = World()
     await world.create(5)

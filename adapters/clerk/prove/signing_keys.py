@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from adapters.clerk.http import UnusableAnswer, bounded_request
 from adapters.clerk.prove.key_set import read_key_set, read_pem
 from adapters.clerk.translate.json import Unreadable
+from domain.cancelling import cancel_all
 from domain.errors import InvalidSession, SigningKeysUnavailable
 
 
@@ -185,8 +186,7 @@ class JwksKeys(SigningKeys):
 
     async def close(self) -> None:
         if self._in_flight is not None:
-            self._in_flight.cancel()
-            await asyncio.wait([self._in_flight])
+            await cancel_all([self._in_flight])
 
     def _known(self, unverified_kid: str) -> RSAPublicKey | None:
         if not self.loaded:
