@@ -1,6 +1,8 @@
 """Messages reach real brokers, are acknowledged, and repetitions can be recognised."""
 
 import asyncio
+import gc
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aio_pika
@@ -12,6 +14,14 @@ from domain.errors import NotTaken
 from tests.adapters.broker.servers import free_port, nats, needs, rabbitmq
 
 BODY = '{"type": "user.created", "name": "Zoë"}'.encode()
+
+
+@pytest.fixture(autouse=True)
+async def connections_end() -> AsyncIterator[None]:
+    """aio-pika closes a connection that failed when it is collected, and needs an event loop."""
+    yield
+    gc.collect()
+    await asyncio.sleep(0)
 
 
 @needs("nats-server")
