@@ -6,7 +6,8 @@ from dataclasses import replace
 import httpx
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
-from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
+from adapters.clerk.api.client import clerk_client, default_rate
+from adapters.clerk.api.users import ClerkIdentityProvider
 from adapters.clerk.network import Proxies, read_authorities
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 
 from adapters.clerk.api.calls import BULK_LIMITS
-from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
+from adapters.clerk.api.client import clerk_client
+from adapters.clerk.api.users import ClerkIdentityProvider
 from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from domain.backfill import Backfill
 from domain.drift import Findings

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client
+from adapters.clerk.api.client import clerk_client
+from adapters.clerk.api.users import ClerkIdentityProvider
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier

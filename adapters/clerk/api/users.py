@@ -2,7 +2,6 @@
 
 import math
 import re
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkCalls, ClerkLimits, Report
+from adapters.clerk.api.client import DEVELOPMENT_RATE
 from adapters.clerk.api.paging import PAGE_SIZE, NewestFirst, Position
 from adapters.clerk.http import Answer
 from adapters.clerk.translate.json import Unreadable, read_json
@@ -21,53 +21,12 @@ from domain.errors import IdentityProviderUnavailable, UserUnreadable
 from domain.ports import IdentityProvider, IdentityProviderClock, IdentityWriter, LeftOut, UserPage
 from domain.user import User, UserId, parse_user_id
 
-API_VERSION = "2026-05-12"
-
-DEVELOPMENT_RATE = 90
-PRODUCTION_RATE = 900
-"""Requests in 10 seconds: nine tenths of Clerk's quota for an instance."""
-
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9]{1,120}")
 
 _UNCOUNTED, _UNCOUNTED_SHARE = 10, 0.01
 """Users that a walk may lack, for some are created while it ends: the greater of both."""
 
 _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
-
-
-def clerk_client(
-    secret_key: str,
-    api_url: str,
-    *,
-    verify: ssl.SSLContext | bool = True,
-    proxy: str | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> httpx.AsyncClient:
-    """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
-
-    `verify` holds the certificate authorities to trust; True reads the default ones. `proxy` is the
-    address of a proxy; the environment is not read. `transport` replaces the network, for tests.
-    """
-    return httpx.AsyncClient(
-        base_url=f"{api_url.rstrip('/')}/v1",
-        headers={
-            "Authorization": f"Bearer {secret_key}",
-            "Clerk-API-Version": API_VERSION,
-            "Accept": "application/json",
-        },
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
-        timeout=httpx.Timeout(30.0, connect=5.0),
-        verify=verify,
-        proxy=proxy,
-        transport=transport,
-        trust_env=False,
-    )
-
-
-def default_rate(secret_key: str) -> int:
-    """The requests in 10 seconds for a key: few unless it is a production key."""
-    return PRODUCTION_RATE if secret_key.startswith("sk_live_") else DEVELOPMENT_RATE
 
 
 class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWriter, ClerkSessions):

@@ -5,10 +5,13 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from adapters.clerk.api.users import clerk_client
+from adapters.clerk.api.client import clerk_client
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
-from tests.adapters.clerk.http_server import HttpServer
-from tests.adapters.clerk.tokens import NOW
+from adapters.clerk.prove.signing_keys import JwksKeys
+from tests.adapters.clerk.clock import Clock
+from tests.adapters.clerk.http_server import HttpServer, json_reply
+from tests.adapters.clerk.key_sets import jwks
+from tests.adapters.clerk.tokens import NOW, jwk
 from tests.adapters.clerk.verifiers import verifier_of
 
 
@@ -52,3 +55,39 @@ def now() -> Iterator[time_machine.Traveller]:
 @pytest.fixture
 def verifier(private_key: RSAPrivateKey) -> ClerkSessionVerifier:
     return verifier_of(private_key)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def deadline() -> float:
+    """Seconds: more than a busy machine needs for an answer. For no answer, see `waits_a_second`."""
+    return 10.0
+
+
+@pytest.fixture
+async def keys(
+    clerk: HttpServer,
+    client: httpx.AsyncClient,
+    clock: Clock,
+    deadline: float,
+    private_key: RSAPrivateKey,
+) -> AsyncIterator[JwksKeys]:
+    """Loaded with the instance's key."""
+    keys = jwks(clerk, client, clock, deadline)
+    clerk.reply = json_reply({"keys": [jwk(private_key)]})
+    await keys.load()
+    yield keys
+    await keys.close()
+
+
+@pytest.fixture
+async def unloaded(
+    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, deadline: float
+) -> AsyncIterator[JwksKeys]:
+    keys = jwks(clerk, client, clock, deadline)
+    yield keys
+    await keys.close()

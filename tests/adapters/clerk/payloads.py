@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from adapters.clerk.translate.delivery import read_delivery
+from adapters.clerk.translate.json import Unreadable
 from adapters.clerk.translate.user import read_user
 from domain.sync_user import (
     FollowedDelivery,
@@ -20,6 +23,7 @@ from domain.user import Source, User
 DATA = Path(__file__).parents[2] / "data" / "clerk"
 INSTANCE = "ins_3fwv0wiA77ZnkfQgQP92BDrKNUo"
 ADA = "user_3mOfoNu13tPBTVWNKnzbmPKu4L5"
+EMAIL_ID = "idn_3T1plN50edEjBEQxPRK3ilCcmLC"
 UPDATED_MS = 1760000000018
 MISSING = object()
 
@@ -96,3 +100,18 @@ def ignored(body: Any, **how: Any) -> IgnoredDelivery:
     delivery = delivered(body, **how)
     assert isinstance(delivery, IgnoredDelivery), delivery
     return delivery
+
+
+def reason(**changes: Any) -> str:
+    with pytest.raises(Unreadable) as caught:
+        translated(**changes)
+    return caught.value.reason
+
+
+def address(email: Any = "ada@example.com", **fields: Any) -> dict[str, Any]:
+    return {
+        "id": EMAIL_ID,
+        "email_address": email,
+        "verification": {"status": "verified"},
+        **fields,
+    }

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.clerk.api.users import ClerkIdentityProvider, clerk_client, default_rate
+from adapters.clerk.api.client import clerk_client, default_rate
+from adapters.clerk.api.users import ClerkIdentityProvider
 from adapters.clerk.translate.user import read_user
 from domain.errors import IdentityProviderUnavailable
 from domain.user import User, UserId

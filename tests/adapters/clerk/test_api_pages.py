@@ -1,63 +1,15 @@
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
-from domain.errors import CursorRefused, IdentityProviderUnavailable, SecretKeyRefused
+from domain.errors import IdentityProviderUnavailable
 from domain.user import User, UserId
 from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, json_reply
-from tests.adapters.clerk.payloads import MISSING, UPDATED_MS, api_bytes, changed
-from tests.adapters.clerk.providers import BAD_KEY, BROKEN, provider
-
-USER = json.loads(api_bytes("get_user_200"))
-
-
-def person(number: int, **changes: Any) -> dict[str, Any]:
-    return changed(
-        {**USER, "id": f"user_{number:05}", "updated_at": UPDATED_MS + number}, **changes
-    )
-
-
-def listing(people: Sequence[dict[str, Any]], *, cursor: bool = True) -> Any:
-    """Clerk's list of users, with or without `starting_after`."""
-
-    def answer(asked: Asked) -> Reply:
-        if asked.path.endswith("/count"):
-            return json_reply({"total_count": len(people)})
-        query = {name: values[0] for name, values in asked.query.items()}
-        start = int(query.get("offset", 0))
-        if "starting_after" in query:
-            if not cursor:
-                return json_reply({"errors": [{"code": "form_param_unknown"}]}, status=422)
-            start = 1 + [one.get("id") for one in people].index(query["starting_after"])
-        return json_reply(people[start : start + int(query.get("limit", 10))])
-
-    return answer
-
-
-def counted(reply: Reply, total: int) -> Any:
-    """That reply to every request but one for the count."""
-    return lambda asked: (
-        json_reply({"total_count": total}) if asked.path.endswith("/count") else reply
-    )
-
-
-def lists(clerk: HttpServer) -> list[Asked]:
-    """The requests but those for the count."""
-    return [asked for asked in clerk.asked if not asked.path.endswith("/count")]
-
-
-async def ids(pages: Any) -> list[str]:
-    return [user.clerk_id async for page in pages for user in page.users]
-
-
-async def sizes(pages: Any) -> list[int]:
-    return [len(page.users) async for page in pages]
-
-
-PEOPLE = [person(number) for number in range(1203)]
+from tests.adapters.clerk.listings import PEOPLE, counted, ids, listing, lists, sizes
+from tests.adapters.clerk.payloads import api_bytes
+from tests.adapters.clerk.providers import provider
 
 
 async def test_every_user_comes_once_in_pages_of_five_hundred(
@@ -245,103 +197,3 @@ async def test_a_list_of_the_last_updated_that_does_not_advance_is_no_endless_wa
     with pytest.raises(IdentityProviderUnavailable, match="does not advance"):
         await ids(provider(client).newest_first())
     assert len(clerk.asked) <= 2
-
-
-async def test_the_instance_ids_are_the_ids_of_the_keys(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.reply = json_reply({"keys": [{"kid": "ins_ours"}, {}, None]})
-    assert await provider(client).instance_ids() == {"ins_ours"}
-
-
-@pytest.mark.parametrize("value", [[], {}, {"keys": None}])
-async def test_an_answer_that_is_not_a_key_set_is_unavailable(
-    clerk: HttpServer, client: httpx.AsyncClient, value: Any
-) -> None:
-    clerk.reply = json_reply(value)
-    with pytest.raises(IdentityProviderUnavailable):
-        await provider(client).instance_ids()
-
-
-async def test_a_refused_secret_key_has_its_own_error(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.reply = BAD_KEY
-    with pytest.raises(SecretKeyRefused):
-        await ids(provider(client).pages())
-
-
-async def test_a_refused_cursor_cannot_be_resumed_by_offset(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.reply = listing(PEOPLE, cursor=False)
-    with pytest.raises(CursorRefused):
-        await ids(provider(client).pages(starting_after=UserId("user_00001")))
-
-
-async def test_a_list_that_does_not_advance_ends_the_run(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.reply = json_reply(PEOPLE[:500])
-    with pytest.raises(IdentityProviderUnavailable, match="does not advance"):
-        await ids(provider(client).pages())
-    assert len(clerk.asked) == 2
-
-
-async def test_a_page_without_known_ids_ends_the_run(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.reply = json_reply([{}] * 500)
-    with pytest.raises(IdentityProviderUnavailable, match="does not advance"):
-        await ids(provider(client).pages())
-
-
-async def test_unreadable_users_are_left_out_and_reported(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    people = [*PEOPLE[:3], person(3, updated_at=MISSING), {"id": 5}, None, PEOPLE[4]]
-    clerk.reply = counted(json_reply(people), 7)
-    [page] = [page async for page in provider(client).pages()]
-    assert [user.clerk_id for user in page.users] == [
-        "user_00000",
-        "user_00001",
-        "user_00002",
-        "user_00004",
-    ]
-    assert [(one.clerk_id, one.reason) for one in page.left_out] == [
-        ("user_00003", "no_updated_at"),
-        ("?", "no_updated_at"),
-        ("?", "not_an_object"),
-    ]
-
-
-async def test_an_unreadable_user_at_the_end_of_a_page_still_leads_to_the_next(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    people = [*PEOPLE[:499], person(499, first_name="\x00"), *PEOPLE[500:600]]
-    clerk.reply = listing(people)
-    assert len(await ids(provider(client).pages())) == 599
-
-
-async def test_a_page_of_the_unreadable_alone_names_them(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.reply = json_reply([{}])
-    [page] = [page async for page in provider(client).pages()]
-    assert (page.users, [one.reason for one in page.left_out]) == ([], ["no_updated_at"])
-
-
-@pytest.mark.parametrize("value", [{}, {"data": [USER]}, None, "x"])
-async def test_an_answer_that_is_not_a_list_is_unavailable(
-    clerk: HttpServer, client: httpx.AsyncClient, value: Any
-) -> None:
-    clerk.reply = json_reply(value)
-    with pytest.raises(IdentityProviderUnavailable):
-        await ids(provider(client).pages())
-
-
-async def test_trouble_on_the_way_is_tried_again(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
-    clerk.replies(BROKEN, then=counted(json_reply(PEOPLE[:2]), 2))
-    assert len(await ids(provider(client).pages())) == 2

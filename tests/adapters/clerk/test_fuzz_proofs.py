@@ -13,8 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.clerk.prove.sessions import ClerkSessionVerifier
-from adapters.clerk.prove.signing_keys import PinnedKey
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from domain.errors import InvalidSession, InvalidSignature, SessionPending
 from domain.instance import Instance
@@ -27,14 +25,13 @@ from tests.adapters.clerk.payloads import webhook_bytes
 from tests.adapters.clerk.tokens import (
     CLAIMS,
     HEADER,
-    ISSUER,
     NOW,
     PARTY,
-    pem,
     rs256,
     segment,
     session_token,
 )
+from tests.adapters.clerk.verifiers import verifier_of
 
 BODY = webhook_bytes("user.created")
 
@@ -57,16 +54,6 @@ class Proofs:
             return self.runner.run(verifier_of(self.key).verify(token))
         except (InvalidSession, SessionPending):
             return None
-
-
-def verifier_of(key: RSAPrivateKey) -> ClerkSessionVerifier:
-    return ClerkSessionVerifier(
-        PinnedKey(pem(key)),
-        issuer=ISSUER,
-        authorized_parties=frozenset({PARTY}),
-        allow_missing_azp=False,
-        audience=None,
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,13 +10,12 @@ from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import PinnedKey
 from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.tokens import (
-    ISSUER,
     NOW,
     pem,
     session_token,
     token_with_header,
 )
-from tests.adapters.clerk.verifiers import refused
+from tests.adapters.clerk.verifiers import refused, verifier_of
 
 pytestmark = pytest.mark.usefixtures("now")
 
@@ -45,13 +44,7 @@ class TestMemory:
 
     @pytest.fixture
     def verifier(self, keys: CountingKeys) -> ClerkSessionVerifier:
-        return ClerkSessionVerifier(
-            keys,
-            issuer=ISSUER,
-            authorized_parties=frozenset(),
-            allow_missing_azp=False,
-            audience=None,
-        )
+        return verifier_of(keys)
 
     async def test_spares_a_token_its_second_proof(
         self, verifier: ClerkSessionVerifier, keys: CountingKeys, private_key: RSAPrivateKey
@@ -81,14 +74,7 @@ class TestMemory:
         self, keys: CountingKeys, private_key: RSAPrivateKey
     ) -> None:
         clock = Clock()
-        verifier = ClerkSessionVerifier(
-            keys,
-            issuer=ISSUER,
-            authorized_parties=frozenset(),
-            allow_missing_azp=False,
-            audience=None,
-            clock=clock,
-        )
+        verifier = verifier_of(keys, clock=clock)
         token = session_token(private_key)
         for passed, asked in ((0, 1), (59.5, 1), (0.5, 2)):
             clock.pass_seconds(passed)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from adapters.clerk.api.users import clerk_client
+from adapters.clerk.api.client import clerk_client
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig

@@ -1,10 +1,13 @@
 """Verifiers of session tokens, for tests."""
 
+import time
+from collections.abc import Callable
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
-from adapters.clerk.prove.signing_keys import PinnedKey
+from adapters.clerk.prove.signing_keys import PinnedKey, SigningKeys
 from domain.errors import InvalidSession
 from tests.adapters.clerk.tokens import (
     ISSUER,
@@ -14,18 +17,20 @@ from tests.adapters.clerk.tokens import (
 
 
 def verifier_of(
-    key: RSAPrivateKey,
+    keys: RSAPrivateKey | SigningKeys,
     *,
     parties: frozenset[str] = frozenset({PARTY}),
     allow_missing_azp: bool = False,
     audience: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ClerkSessionVerifier:
     return ClerkSessionVerifier(
-        PinnedKey(pem(key)),
+        PinnedKey(pem(keys)) if isinstance(keys, RSAPrivateKey) else keys,
         issuer=ISSUER,
         authorized_parties=parties,
         allow_missing_azp=allow_missing_azp,
         audience=audience,
+        clock=clock,
     )
 
 

@@ -1,7 +1,5 @@
 """DATABASE_URL as providers and other clients write it: the parsed address, and refusals."""
 
-import ssl
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -9,21 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.postgres.address import Address, parse_address
+from adapters.postgres.address import Address
 from adapters.postgres.tls import AddressRefused
-from tests.adapters.postgres.certificates import Certificates, certificates_in
+from tests.adapters.postgres.addresses import parse
 
 PASSWORD = "canary"
-
-
-def parse(url: str, home: Path = Path("/nonexistent"), **environment: str) -> Address:
-    """Parse it in an empty environment."""
-    return parse_address(url, {"HOME": str(home), **environment})
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return certificates_in(tmp_path_factory.mktemp("certificates"), "localhost")
 
 
 FORMS: dict[str, dict[str, Any]] = {
@@ -218,91 +206,6 @@ def test_what_cannot_be_done_is_refused_by_its_name_and_without_its_value(url: s
 
 def test_a_password_is_not_shown() -> None:
     assert "canary" not in repr(parse("postgresql://u:canary@h/d"))
-
-
-def context_of(url: str, **environment: Any) -> ssl.SSLContext:
-    context = parse(url, **environment).tls.ssl
-    assert isinstance(context, ssl.SSLContext)
-    return context
-
-
-@pytest.mark.parametrize(
-    ("query", "ssl_"),
-    [
-        ("", None),
-        ("sslmode=disable", "disable"),
-        ("sslmode=allow", "allow"),
-        ("sslmode=prefer", "prefer"),
-        ("ssl=prefer", "prefer"),
-        ("ssl=false", "disable"),
-    ],
-)
-def test_a_session_that_may_be_plain_is_left_to_the_driver(query: str, ssl_: str | None) -> None:
-    assert parse(f"postgresql://u@h/d?{query}").tls.ssl == ssl_
-
-
-@pytest.mark.parametrize(
-    ("query", "verifies", "name"),
-    [
-        ("sslmode=require", False, False),
-        ("ssl=true", False, False),
-        ("ssl=require&sslmode=require", False, False),
-        ("requiressl=1", False, False),
-        ("sslmode=no-verify", False, False),
-        ("sslmode=require&sslrootcert={root}", True, False),
-        ("sslmode=verify-ca&sslrootcert={root}", True, False),
-        ("sslmode=verify-full&sslrootcert={root}", True, True),
-        ("sslmode=verify-full&sslrootcert=system", True, True),
-        ("sslrootcert=system", True, True),
-        ("sslmode=require&channel_binding=require", True, True),
-        ("channel_binding=require", True, True),
-        ("sslmode=require&channel_binding=require&sslrootcert={root}", True, True),
-        ("sslmode=verify-full&channel_binding=require&sslrootcert={root}", True, True),
-        ("sslmode=verify-ca&channel_binding=require&sslrootcert={root}", True, False),
-    ],
-)
-def test_what_is_verified_is_what_was_asked(
-    query: str, verifies: bool, name: bool, certificates: Certificates
-) -> None:
-    context = context_of(f"postgresql://u@h/d?{query.format(root=certificates.root)}")
-    assert (context.verify_mode == ssl.CERT_REQUIRED, context.check_hostname) == (verifies, name)
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-
-
-def test_only_the_given_authority_is_trusted(certificates: Certificates) -> None:
-    url = f"postgresql://u@h/d?sslmode=verify-full&sslrootcert={certificates.root}"
-    assert len(context_of(url).get_ca_certs()) == 1
-
-
-def test_channel_binding_is_replaced_by_verification_and_that_is_said() -> None:
-    url = "postgresql://u:canary@ep-a.neon.tech/d?sslmode=require&channel_binding=require"
-    (note,) = parse(url).notes
-    assert note.startswith("channel_binding=require: the driver cannot bind")
-    assert "canary" not in note
-
-
-def test_libpqs_own_files_and_variables_count(certificates: Certificates, tmp_path: Path) -> None:
-    assert context_of(
-        "postgresql://u@h/d?sslmode=verify-full", PGSSLROOTCERT=str(certificates.root)
-    ).get_ca_certs()
-    assert not context_of("postgresql://u@h/d", PGSSLMODE="require").get_ca_certs()
-    (tmp_path / ".postgresql").mkdir()
-    (tmp_path / ".postgresql/root.crt").write_bytes(certificates.root.read_bytes())
-    context = context_of("postgresql://u@h/d?sslmode=require", home=tmp_path)
-    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
-
-
-def test_a_client_certificate_is_read(certificates: Certificates) -> None:
-    files = f"sslcert={certificates.server}&sslkey={certificates.server_key}"
-    assert context_of(f"postgresql://u@h/d?sslmode=require&{files}")
-
-
-@pytest.mark.parametrize(
-    ("query", "direct"),
-    [("", None), ("&sslnegotiation=postgres", False), ("&sslnegotiation=direct", True)],
-)
-def test_tls_may_begin_without_being_asked_for(query: str, direct: bool | None) -> None:
-    assert parse(f"postgresql://u@h/d?sslmode=require{query}").tls.direct is direct
 
 
 PIECES = st.sampled_from(

@@ -1,93 +1,21 @@
 """Rows of an application's table and our users: which are linked, and which are only reported."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.postgres.adoption import PostgresAdoption
 from adapters.postgres.database import Database
-from adapters.postgres.users import PostgresUserRepository
-from domain.adoption import HostTable, UnfitTable, Verdict
-from domain.errors import StorageUnavailable
-from domain.sync_user import SyncUser
-from domain.user import DeletedUser, EmailAddress, Source, User, UserChange, UserId
+from domain.adoption import HostTable, Verdict
+from domain.user import User
+from tests.adapters.postgres.accounts import TABLE, Sql, given_, insert, links, person, sync
 from tests.fakes.adoption import HostRow, InMemoryAdoption
-from tests.people import at, user
+from tests.people import at
 
-Sql: TypeAlias = "asyncpg.Connection[Any]"
-
-TABLE = HostTable(name="accounts", email="email", verified="verified")
 ADDRESSES = ("ada@example.com", "ADA@example.com", " ada@example.com\t", "grace@example.com", "")
-
-
-@pytest.fixture
-async def accounts(sql: Sql) -> AsyncIterator[Sql]:
-    await sql.execute("drop table if exists accounts")
-    await sql.execute(
-        "create table accounts (id text, email text, external_id text, verified boolean)"
-    )
-    yield sql
-    await sql.execute("drop table accounts")
-
-
-def person(
-    number: int,
-    email: str | None = None,
-    *,
-    verified: bool = True,
-    others: tuple[str, ...] = (),
-    external_id: str | None = None,
-) -> User:
-    addresses = [EmailAddress(address=one, verified=False, primary=False) for one in others]
-    if email:
-        addresses.append(EmailAddress(address=email, verified=verified, primary=True))
-    return replace(
-        user(UserId(f"user_{number}")),
-        email=email,
-        email_verified=bool(email) and verified,
-        email_addresses=tuple(addresses),
-        external_id=external_id,
-    )
-
-
-async def given_(
-    sql: Sql, database: Database, rows: list[HostRow], users: list[User], *deleted: User
-) -> InMemoryAdoption:
-    """The same on both sides. Returns the fake."""
-    await sql.execute("delete from accounts; delete from users; delete from adopted_users")
-    await insert(sql, rows)
-    await sync(database, [*users, *deleted])
-    gone = [DeletedUser(clerk_id=one.clerk_id, deleted_at=at(1)) for one in deleted]
-    await sync(database, gone)
-    return InMemoryAdoption(rows=rows, users=users)
-
-
-async def insert(sql: Sql, rows: list[HostRow]) -> None:
-    values = [(row.id, row.email, row.external_id, row.verified) for row in rows]
-    await sql.executemany(
-        "insert into accounts (id, email, external_id, verified) values ($1, $2, $3, $4)", values
-    )
-
-
-async def sync(database: Database, changes: Sequence[UserChange]) -> None:
-    repository = PostgresUserRepository(database)
-    for change in changes:
-        await repository.sync(SyncUser(change=change, source=Source.BACKFILL))
-
-
-async def links(sql: Sql) -> dict[str, str]:
-    found = await sql.fetch(
-        "select row_id, clerk_id from adopted_users join users on users.id = user_id"
-    )
-    return {row["row_id"]: row["clerk_id"] for row in found}
 
 
 async def test_by_external_id_and_by_a_verified_primary_address(
@@ -272,99 +200,3 @@ async def equal(adoption: PostgresAdoption, rule: InMemoryAdoption, table: HostT
     assert counted == await rule.report(table)
     assert await adoption.link(table) == counted
     await rule.link(table)
-
-
-@pytest.mark.parametrize("kind", ["int", "bigint", "uuid", "text"])
-async def test_an_id_may_be_of_any_type(
-    sql: Sql, database: Database, store_url: str, kind: str
-) -> None:
-    value = str(uuid4()) if kind == "uuid" else "42"
-    await sql.execute("drop schema if exists shop cascade")
-    await sql.execute(f"create schema shop create table accounts (id {kind} primary key)")
-    await sql.execute(f"insert into shop.accounts values ($1::text::{kind})", value)
-    await sync(database, [person(1, external_id=value)])
-    await PostgresAdoption(store_url).link(HostTable(name="shop.accounts"))
-    assert await links(sql) == {value: "user_1"}
-    assert await sql.fetchval("select table_name from adopted_users") == "shop.accounts"
-    await sql.execute("drop schema shop cascade")
-
-
-async def test_hostile_names_are_quoted(sql: Sql, database: Database, store_url: str) -> None:
-    """Ours begin with `our.` in our statements; and `{}` stands for a name of theirs."""
-    await sql.execute('create schema "our"')
-    await sql.execute(
-        """create table "our"."Users; drop table users {table} our.x" """
-        '(id int, "select" text, "{id} \'our.users" text)'
-    )
-    name = '"our"."Users; drop table users {table} our.x"'
-    await sql.execute(f"insert into {name} values (1, 'ada@example.com', 'x')")
-    await sync(database, [person(1, "ada@example.com", external_id="x")])
-    adoption = PostgresAdoption(store_url)
-    by_id = HostTable(name=name, external_id="{id} 'our.users")
-    assert await adoption.report(by_id) == {Verdict.BY_EXTERNAL_ID: 1}
-    by_address = HostTable(name=name, email="select", all_verified=True)
-    assert await adoption.link(by_address) == {Verdict.BY_ADDRESS: 1}
-    plain = HostTable(name="our.Users; drop table users {table} our", id="id")
-    with pytest.raises(UnfitTable):
-        await adoption.report(plain)
-    await sql.execute('drop schema "our" cascade')
-
-
-@pytest.mark.parametrize(
-    ("table", "words"),
-    [
-        (HostTable(name="nowhere"), "there is no table or view nowhere"),
-        (HostTable(name="a.b.c.d"), "there is no table or view a.b.c.d"),
-        (HostTable(name="'; drop table users"), "there is no table or view"),
-        (HostTable(name="accounts", id="number"), "public.accounts has no column number"),
-        (
-            HostTable(name="accounts", email="email", verified="external_id"),
-            "external_id is neither a boolean nor a time",
-        ),
-    ],
-)
-async def test_a_table_that_cannot_be_used_is_named(
-    accounts: Sql, store_url: str, table: HostTable, words: str
-) -> None:
-    with pytest.raises(UnfitTable, match=words):
-        await PostgresAdoption(store_url).report(table)
-
-
-def test_an_address_is_no_id() -> None:
-    with pytest.raises(UnfitTable, match="the id must not be the address"):
-        HostTable(name="accounts", id="Email", email="email")
-
-
-async def test_a_time_of_verification_counts_once_it_is_there(
-    accounts: Sql, database: Database, store_url: str
-) -> None:
-    await accounts.execute("alter table accounts add column confirmed_at timestamptz")
-    await given_(
-        accounts, database, [HostRow("1", "ada@example.com")], [person(1, "ada@example.com")]
-    )
-    table = HostTable(name="Accounts", email="EMAIL", verified="confirmed_at")
-    adoption = PostgresAdoption(store_url)
-    assert await adoption.report(table) == {Verdict.UNVERIFIED: 1}
-    await accounts.execute("update accounts set confirmed_at = now()")
-    assert await adoption.report(table) == {Verdict.BY_ADDRESS: 1}
-
-
-async def test_rows_that_a_policy_hides_are_an_error_and_not_unique(
-    accounts: Sql, store_url: str
-) -> None:
-    await accounts.execute("alter table accounts enable row level security")
-    await accounts.execute("alter table accounts force row level security")
-    name = f"adopts_{uuid4().hex}"
-    await accounts.execute(
-        f"create role {name} login password 'x'; grant select on accounts, users to {name};"
-        f"grant select, insert on adopted_users to {name}"
-    )
-    parts = urlsplit(store_url)
-    place = f"{name}:x@{parts.netloc.rpartition('@')[2]}"
-    limited = PostgresAdoption(urlunsplit(parts._replace(netloc=place)))
-    with pytest.raises(StorageUnavailable, match="row security hides rows"):
-        await limited.report(TABLE)
-    await accounts.execute("revoke select on accounts from " + name)
-    with pytest.raises(UnfitTable, match=r"the role lacks SELECT on public\.accounts"):
-        await limited.report(TABLE)
-    await accounts.execute(f"drop owned by {name}; drop role {name}")
