@@ -74,7 +74,7 @@ class Entry:
 
 ENTRIES: Mapping[str, Entry] = {
     "serve": Entry(serve, ("serve", "serve  # with HOST=0.0.0.0 PORT=80"), _SERVES),
-    "work": Entry(work, ("work  # with CHANGE_HANDLERS=shop.handlers:changes",), _STARTS),
+    "work": Entry(work, ("work  # with CHANGE_HANDLERS=shop.handlers:changes",), _SERVES),
     "migrate": Entry(
         migrate,
         ("migrate  # with DATABASE_URL, once per release", "migrate --sql", "migrate --sql all"),

@@ -72,9 +72,7 @@ def _serve() -> int:
             app = create_app(settings, lines)
             return serve(app, settings, metrics_app(app))
         except CannotListen as error:
-            return _refuse(
-                TAKEN if error.is_taken else MISCONFIGURED, f"The port cannot be opened: {error}"
-            )
+            return _cannot_listen(error)
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
 
@@ -87,6 +85,8 @@ def _work() -> int:
             return _refuse(MISCONFIGURED, "These settings are missing or wrong:", str(error))
         try:
             asyncio.run(work(settings, changes, lines))
+        except CannotListen as error:
+            return _cannot_listen(error)
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
     return 0
@@ -133,6 +133,11 @@ def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings
         yield settings, lines
     finally:
         lines.close()
+
+
+def _cannot_listen(error: CannotListen) -> int:
+    code = TAKEN if error.is_taken else MISCONFIGURED
+    return _refuse(code, f"The port cannot be opened: {error}")
 
 
 def _refuse(code: int, *lines: str) -> int:

@@ -126,10 +126,11 @@ def _traces(share: float) -> "Traces":
     return Traces(share, OTLPSpanExporter())
 
 
-def metrics_app(app: FastAPI) -> FastAPI:
-    """An application with `/healthz`, `/readyz` and `/metrics` of `app`, for METRICS_PORT.
+def metrics_app(app: FastAPI | None = None) -> FastAPI:
+    """An application with `/healthz`, `/readyz` and `/metrics`, for METRICS_PORT.
 
-    Its requests are neither logged nor counted.
+    They tell of `app`; without it, of the worker that is attached. Its requests are neither logged
+    nor counted.
     """
     apart = FastAPI(
         title="clerk-user-sync: metrics",
@@ -137,7 +138,8 @@ def metrics_app(app: FastAPI) -> FastAPI:
         openapi_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    apart.state = app.state
+    if app is not None:
+        apart.state = app.state
     mount_health(apart)
     answer_everything(apart)
     return apart

@@ -2,7 +2,8 @@
 1.
 
 For a container's HEALTHCHECK: it needs no curl and imports nothing of the service, so it takes some
-milliseconds. It reads the service's address from `HOST` and `PORT`.
+milliseconds. It reads the service's address from `HOST` and `PORT`. Where nothing listens there, as
+in a worker, it asks `METRICS_PORT`.
 """
 
 import os
@@ -10,34 +11,42 @@ import sys
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 
-_USUAL = ("127.0.0.1", 8000)
+_USUAL = ("127.0.0.1", "8000")
 
 
 def main() -> int:
     """Ask the service. Returns the exit code."""
+    metrics_port = _setting("METRICS_PORT")
     try:
-        connection = HTTPConnection(*_address(), timeout=3)
-    except ValueError:
-        return 1  # the service does not start either with such a PORT
+        try:
+            is_alive = _is_alive(_setting("PORT") or _USUAL[1])
+        except ConnectionRefusedError:
+            is_alive = bool(metrics_port) and _is_alive(metrics_port)
+    except (OSError, HTTPException, ValueError):
+        return 1  # with a PORT that is no number the service does not start either
+    return 0 if is_alive else 1
+
+
+def _is_alive(port: str) -> bool:
+    """Raises `OSError`, `HTTPException` and `ValueError`."""
+    connection = HTTPConnection(_host(), int(port), timeout=3)
     try:
         connection.request("GET", "/healthz")
-        return 0 if connection.getresponse().status == 200 else 1
-    except (OSError, HTTPException, UnicodeError):
-        return 1
+        return connection.getresponse().status == 200
     finally:
         connection.close()
 
 
-def _address() -> tuple[str, int]:
-    """Where it can be asked. Raises `ValueError`."""
-    host, port = _setting("HOST").strip("[]") or _USUAL[0], int(_setting("PORT") or _USUAL[1])
+def _host() -> str:
+    """Where the service can be asked."""
+    host = _setting("HOST").strip("[]") or _USUAL[0]
     try:
         listens_on = ip_address(host)
     except ValueError:
-        return host, port
+        return host
     if listens_on.is_unspecified:  # then it listens on every address
-        return ("127.0.0.1" if listens_on.version == 4 else "::1"), port
-    return host, port
+        return "127.0.0.1" if listens_on.version == 4 else "::1"
+    return host
 
 
 def _setting(name: str) -> str:

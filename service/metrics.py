@@ -75,10 +75,6 @@ class Metrics:
         self._last_delivery_at = 0.0
         self._jit = self._counters("jit_fetches", "Just-in-time fetches.", "outcome")
         self._clerk = self._counters("clerk_requests", "Calls to Clerk.", "operation", "status")
-        self._keys_age = self._gauge(
-            "signing_keys_age_seconds",
-            "Age of the signing keys: 0 if pinned, +Inf before they are first fetched.",
-        )
         self._sessions = self._counters("sessions", "Session tokens checked.", "outcome")
         self._requests = self._counters("http_requests", "Requests.", "route", "status")
         # Without the status as a label: buckets times statuses would be hundreds of series.
@@ -238,8 +234,11 @@ class Metrics:
         self._loop_lag.observe(seconds)
 
     def watch_keys(self, age: Callable[[], float]) -> None:
-        """Let a scrape read the age of the signing keys, in seconds."""
-        self._keys_age.set_function(age)
+        """Let a scrape read the age of the signing keys, in seconds. A worker has no keys."""
+        self._gauge(
+            "signing_keys_age_seconds",
+            "Age of the signing keys: 0 if pinned, +Inf before they are first fetched.",
+        ).set_function(age)
 
     def watch_pool(self, size: Callable[[], int], in_use: Callable[[], int]) -> None:
         """Let a scrape read these, instead of updating them on every request."""

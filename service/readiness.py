@@ -16,11 +16,17 @@ TIMEOUT = 1.0
 """Seconds for the store's answer."""
 
 
+_WITH_KEYS = ("store", "schema", "signing_keys", "not_draining")
+_WITHOUT_KEYS = ("store", "schema", "not_draining")
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The findings about this replica, and whether they allow traffic."""
 
     findings: Sequence[Finding]
+    required: Sequence[str]
+    """The checks of the process. One without a finding has failed."""
 
     @property
     def ready(self) -> bool:
@@ -35,25 +41,27 @@ class Report:
 
         `see` lists the page of the documentation for each fault.
         """
-        required = ("store", "schema", "signing_keys", "not_draining")
         fit = {finding.about: not finding.unready for finding in self.findings}
         others = {about: False for about, is_fit in fit.items() if not is_fit}
         return {
             "status": "ready" if self.ready else "not_ready",
-            "checks": {**{name: fit.get(name, False) for name in required}, **others},
+            "checks": {**{name: fit.get(name, False) for name in self.required}, **others},
             "degraded": [finding.degrades for finding in self.findings if finding.degrades],
             "see": [finding.see for finding in self.findings if finding.see],
         }
 
 
 class Readiness:
-    """Ready means: store reachable, schema usable, signing keys loaded, not draining."""
+    """Ready means: store reachable, schema usable, signing keys loaded, not draining.
+
+    A process that proves no session token has no keys: `keys_loaded` is None.
+    """
 
     def __init__(
         self,
         *,
         schema: Callable[[], Awaitable[SchemaState]],
-        keys_loaded: Callable[[], bool],
+        keys_loaded: Callable[[], bool] | None,
         clerk_answers: Callable[[], bool],
         silent_users: Callable[[], Awaitable[int]],
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
@@ -87,15 +95,19 @@ class Readiness:
 
     async def report(self) -> Report:
         """Check everything now."""
-        return Report(
-            [
-                *await self._store(),
-                health.signing_keys(loaded=self._keys_loaded()),
-                health.draining(is_draining=self._draining),
-                health.clerk(None if self._clerk_answers() else ""),
-                health.jobs(self._failing_jobs()),
-                health.rows_instance(self._contradiction()),
-            ]
+        found = [
+            *await self._store(),
+            *self._keys(),
+            health.draining(is_draining=self._draining),
+            health.clerk(None if self._clerk_answers() else ""),
+            health.jobs(self._failing_jobs()),
+            health.rows_instance(self._contradiction()),
+        ]
+        return Report(found, _WITHOUT_KEYS if self._keys_loaded is None else _WITH_KEYS)
+
+    def _keys(self) -> list[Finding]:
+        return (
+            [] if self._keys_loaded is None else [health.signing_keys(loaded=self._keys_loaded())]
         )
 
     async def _look_at_store(self) -> list[Finding]:

@@ -1,9 +1,9 @@
 """The ports and use cases that routes, commands and the console work with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import FastAPI
 
@@ -146,9 +146,41 @@ def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
     )
 
 
-def attach(app: FastAPI, services: Services) -> None:
+class Observed(Protocol):
+    """What `/readyz` and `/metrics` tell of a process, a service or a worker."""
+
+    @property
+    def readiness(self) -> Readiness: ...
+
+    @property
+    def metrics(self) -> Metrics: ...
+
+    @property
+    def figures(self) -> SharedLook[None]:
+        """Reads the metrics of the store."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """The running parts of a process that handles changes and does nothing else."""
+
+    subscriptions: Sequence[str]
+    readiness: Readiness
+    metrics: Metrics
+    figures: SharedLook[None]
+    stop: Callable[[], Awaitable[None]]
+    """Finishes the deliveries in hand, or hands them back."""
+
+
+def attach(app: FastAPI, services: Observed) -> None:
     """Make the services available to the routes and dependencies of `app`."""
     app.state.user_sync = services
+
+
+def observed_of(app: FastAPI) -> Observed:
+    """The process that `app` tells of. Raises `RuntimeError` as `services_of` does."""
+    return services_of(app)
 
 
 def services_of(app: FastAPI) -> Services:

@@ -2,13 +2,21 @@
 
 import asyncio
 import signal
+import socket
 import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+from service.app import metrics_app
 from service.bootstrap.work import working
 from service.changes import Changes
 from service.deliveries import load_handlers
+from service.edge.listening import listening_sockets
+from service.extras import extra
 from service.log import line_logger
 from service.log_writer import LogWriter
+from service.metrics import Metrics
+from service.services import Worker, attach
 from service.settings import Settings
 
 _STOPS = ("SIGTERM", "SIGINT", "SIGHUP")
@@ -32,14 +40,43 @@ def handlers_of(settings: Settings) -> Changes:
 
 
 async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
-    """Handle changes until SIGTERM, Ctrl-C or a closed terminal. Raises `StorageUnavailable`."""
+    """Handle changes until SIGTERM, Ctrl-C or a closed terminal. METRICS_PORT is served meanwhile.
+
+    Raises `StorageUnavailable`, `CannotListen` and `MissingExtra`.
+    """
+    sockets: Sequence[socket.socket] = ()
+    if settings.metrics_port is not None:
+        sockets = listening_sockets(settings.host, settings.metrics_port, "METRICS_PORT")
     log = line_logger(settings.log_level, settings.log_format, lines)
+    metrics = Metrics()
+    metrics.watch_log(lines)
     stopped = asyncio.Event()
     for name in _STOPS:
         if (number := getattr(signal, name, None)) is not None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with working(settings, changes, log) as names:
-        log.info("working", subscriptions=names)
+    async with (
+        working(settings, changes, metrics, log) as worker,
+        _told_of(worker, settings, sockets),
+    ):
+        log.info("working", subscriptions=[*worker.subscriptions])
         await stopped.wait()
         log.info("stopping")
+        worker.readiness.drain()
+        await worker.stop()  # before the port is closed: liveness is answered until the end
     lines.flush()
+
+
+@asynccontextmanager
+async def _told_of(
+    worker: Worker, settings: Settings, sockets: Sequence[socket.socket]
+) -> AsyncIterator[None]:
+    """Serve the worker's metrics and readiness on these sockets while the block runs."""
+    if not sockets:
+        yield
+        return
+    with extra("server", "METRICS_PORT"):
+        from service.edge.server import serving_metrics  # noqa: PLC0415 - only the extra has uvicorn
+    app = metrics_app()
+    attach(app, worker)
+    async with serving_metrics(app, settings, sockets):
+        yield

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -14,20 +16,21 @@ from service.bootstrap.store import migrate_at, open_database, store_address, st
 from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.deliveries import Deliveries
-from service.jobs import Jobs
+from service.figures import read_figures
+from service.jobs import Jobs, watch_event_loop
 from service.metrics import Metrics
+from service.readiness import Readiness
+from service.services import Worker, polling_of
 from service.settings import Settings
+from service.shared_look import SharedLook
 
 
 @asynccontextmanager
 async def working(
-    settings: Settings, changes: Changes, log: FilteringBoundLogger
-) -> AsyncIterator[list[str]]:
-    """Run the subscriptions while the block runs, which is given their names.
-
-    Then finish what is in hand, or hand it back.
-    """
-    settings, metrics = checked(settings), Metrics()
+    settings: Settings, changes: Changes, metrics: Metrics, log: FilteringBoundLogger
+) -> AsyncIterator[Worker]:
+    """Run the subscriptions while the block runs. Then finish what is in hand, or hand it back."""
+    settings = checked(settings)
     async with AsyncExitStack() as stack:
         jobs = Jobs(metrics, log)
         dsn = await stack.enter_async_context(store_address(settings, jobs))
@@ -44,5 +47,24 @@ async def working(
         jobs.start("newest change", newest.watch)
         deliveries = Deliveries(targets, store, newest, metrics, log)
         deliveries.start(jobs)
-        stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
-        yield [subscription.name for subscription, _ in targets]
+        stop = partial(deliveries.stop, settings.shutdown_seconds)
+        stack.push_async_callback(stop)
+        jobs.start("event loop", lambda: watch_event_loop(metrics.event_loop_lag))
+        metrics.watch_pool(lambda: database.size, lambda: database.in_use)
+        silence_after = timedelta(seconds=settings.silence_after)
+        polling = polling_of(settings, store)
+        yield Worker(
+            subscriptions=[subscription.name for subscription, _ in targets],
+            readiness=Readiness(
+                schema=store.schema,
+                keys_loaded=None,
+                clerk_answers=lambda: clerk.answers,
+                silent_users=lambda: store.watch.silent_users(silence_after),
+                failing_jobs=lambda: frozenset(jobs.failing),
+                polling=polling,
+                went_back=store.history.unrepaired,
+            ),
+            metrics=metrics,
+            figures=SharedLook(partial(read_figures, store, metrics, polling, silence_after)),
+            stop=stop,
+        )

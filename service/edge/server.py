@@ -124,6 +124,15 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
+@asynccontextmanager
+async def serving_metrics(
+    metrics: FastAPI, settings: Settings, sockets: Sequence[socket.socket]
+) -> AsyncIterator[None]:
+    """Serve METRICS_PORT while the block runs, beside work that serves nothing else."""
+    async with _serving(_metrics_config(metrics, settings), sockets):
+        yield
+
+
 class _Beside(uvicorn.Server):
     """A second server of this process, which leaves the signals to the first."""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from domain.errors import StorageUnavailable
 from service.routes.plain import PlainRoute
-from service.services import services_of
+from service.services import observed_of
 
 alive = APIRouter(tags=["health"], route_class=PlainRoute)
 """The route for load balancers and containers' health checks, always on the public port."""
@@ -55,7 +55,7 @@ async def healthz(_: Request) -> Response:
 @inside.api_route("/readyz", methods=_READING, include_in_schema=False)
 async def readyz(request: Request) -> Response:
     """503 while draining, or without store, schema or keys. An outage of Clerk only degrades."""
-    report = await services_of(request.app).readiness.report()
+    report = await observed_of(request.app).readiness.report()
     return JSONResponse(report.as_document(), status_code=200 if report.ready else 503)
 
 
@@ -66,13 +66,13 @@ async def readyz(request: Request) -> Response:
     summary="Prometheus metrics",
 )
 async def metrics(request: Request) -> Response:
-    services = services_of(request.app)
+    process = observed_of(request.app)
     try:
         async with asyncio.timeout(1):
-            await services.figures()
+            await process.figures()
     except (StorageUnavailable, TimeoutError):
-        services.metrics.store_silent()
-    return Response(services.metrics.exposition(), media_type=PROMETHEUS)
+        process.metrics.store_silent()
+    return Response(process.metrics.exposition(), media_type=PROMETHEUS)
 
 
 HEALTH_PATHS = frozenset(

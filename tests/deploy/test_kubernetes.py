@@ -39,6 +39,7 @@ def settings_of(file: Path) -> dict[str, Any]:
 
 SETTINGS = settings_of(FOLDER / "base" / "settings.env")
 DEPLOYMENT = manifest("deployment")
+WORKER = manifest("worker")
 POD: Manifest = DEPLOYMENT["spec"]["template"]["spec"]
 [CONTAINER] = POD["containers"]
 
@@ -46,10 +47,14 @@ POD: Manifest = DEPLOYMENT["spec"]["template"]["spec"]
 @pytest.fixture(scope="module")
 def built() -> dict[str, Manifest]:
     """What `kubectl apply -k` would apply, by kind."""
-    command = ["kubectl", "kustomize", str(FOLDER)]
+    return {one["kind"]: one for one in kustomized(FOLDER)}
+
+
+def kustomized(folder: Path) -> list[Manifest]:
+    command = ["kubectl", "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    return {one["kind"]: one for one in yaml.safe_load_all(done.stdout)}
+    return list(yaml.safe_load_all(done.stdout))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -87,6 +92,24 @@ def test_the_parts_find_each_other(built: dict[str, Manifest]) -> None:
     assert settings["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
 
 
+@needs_kubectl
+def test_a_worker_has_the_settings_of_the_service_and_none_of_its_traffic(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
+    chosen = tmp_path / "kustomization.yaml"
+    chosen.write_text(chosen.read_text().replace("# - worker", "- worker"))
+    built = {(one["kind"], one["metadata"]["name"]): one for one in kustomized(tmp_path)}
+    for one in built.values():
+        kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
+    server = built["Deployment", "clerk-user-sync"]["spec"]["template"]
+    worker = built["Deployment", "clerk-user-sync-worker"]["spec"]["template"]
+    [of_the_server], [of_the_worker] = (one["spec"]["containers"] for one in (server, worker))
+    assert of_the_worker["envFrom"] == of_the_server["envFrom"]
+    labels = worker["metadata"]["labels"].items()
+    policy = built["NetworkPolicy", "clerk-user-sync"]["spec"]["podSelector"]["matchLabels"]
+    assert policy.items() <= labels
+    assert not built["Service", "clerk-user-sync"]["spec"]["selector"].items() <= labels
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [("replicas", "two"), ("replica", 2), ("template", "none")],
@@ -113,8 +136,15 @@ def test_every_port_and_probe_is_answered() -> None:
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         asked = CONTAINER[probe]["httpGet"]
         assert asked["path"] in served[asked["port"]], probe
-    annotations = DEPLOYMENT["spec"]["template"]["metadata"]["annotations"]
-    assert annotations["prometheus.io/port"] == str(settings.metrics_port)
+    for one in (DEPLOYMENT, WORKER):
+        annotations = one["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["prometheus.io/port"] == str(settings.metrics_port)
+    [worker] = WORKER["spec"]["template"]["spec"]["containers"]
+    assert worker["ports"] == [{"name": "metrics", "containerPort": settings.metrics_port}]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        asked = worker[probe]["httpGet"]
+        assert asked["port"] == "metrics"
+        assert asked["path"] in served["metrics"], probe
     [http, metrics] = manifest("network-policy")["spec"]["ingress"]
     assert [http["ports"][0]["port"], metrics["ports"][0]["port"]] == [*ports.values()]
 
@@ -122,6 +152,8 @@ def test_every_port_and_probe_is_answered() -> None:
 def test_there_is_time_to_drain() -> None:
     needed = int(SETTINGS["drain_seconds"]) + int(SETTINGS["shutdown_seconds"])
     assert POD["terminationGracePeriodSeconds"] > needed
+    of_the_worker = WORKER["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert of_the_worker > int(SETTINGS["shutdown_seconds"])
     probe = CONTAINER["readinessProbe"]
     noticed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
     assert noticed < int(SETTINGS["drain_seconds"])
@@ -135,7 +167,7 @@ def test_two_replicas_are_in_different_zones() -> None:
 
 
 def test_no_pod_has_rights_that_it_does_not_need() -> None:
-    for one in (DEPLOYMENT, manifest("migrate")):
+    for one in (DEPLOYMENT, WORKER, manifest("migrate")):
         pod = one["spec"]["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True

@@ -51,6 +51,13 @@ def test_the_exit_code_says_what_healthz_says(status: int, exit_code: int) -> No
         assert check(port).returncode == exit_code
 
 
+def test_a_worker_is_asked_on_its_only_port() -> None:
+    with reserved_port() as nobody, answering(200) as port, answering(503) as ill:
+        assert check(nobody.number, METRICS_PORT=str(port)).returncode == 0
+        assert check(nobody.number, METRICS_PORT=str(ill)).returncode == 1
+        assert check(ill, METRICS_PORT=str(port)).returncode == 1
+
+
 @pytest.mark.parametrize(
     "host", ["::", "::0", "0:0:0:0:0:0:0:0", "[::1]", "0.0.0.0", "127.0.0.1", "localhost"]
 )

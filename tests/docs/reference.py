@@ -66,6 +66,7 @@ def metrics() -> list[Row]:
     """The metrics of an application with a log and without a store."""
     every = Metrics()
     every.watch_log(LogWriter(None, str))
+    every.watch_keys(lambda: 0)
     rows: list[Row] = []
     for collector in every._registry._collector_to_names:
         labels = ", ".join(f"`{label}`" for label in getattr(collector, "_labelnames", ()))

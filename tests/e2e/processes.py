@@ -31,13 +31,18 @@ PATIENCE = 60.0
 class ServiceProcess:
     """One `python -m service`. It runs in `directory`, where there is no `.env`.
 
-    `module` is another module that starts the same service.
+    `module` is another module that starts the same service, `command` another of its commands.
     """
 
     def __init__(
-        self, environment: Mapping[str, str], directory: Path, module: str = "service"
+        self,
+        environment: Mapping[str, str],
+        directory: Path,
+        module: str = "service",
+        command: str = "serve",
     ) -> None:
         self._module = module
+        self._command = command
         self._reserved = reserved_port()
         self.port = self._reserved.number
         self.probed = environment.get("METRICS_PORT", str(self.port))
@@ -61,7 +66,7 @@ class ServiceProcess:
         """Start the process. A restarted process has the same port."""
         with self._stdout.open("ab") as stdout, self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module],
+                [sys.executable, "-m", self._module, self._command],
                 cwd=self._directory,
                 env=self._environment,
                 stdout=stdout,
