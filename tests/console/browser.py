@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 from axe_playwright_python.async_playwright import Axe
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,9 +27,10 @@ from starlette.types import Receive, Scope, Send
 from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from service.app import create_app
 from tests.console.visitors import OPERATOR, TOKENS
-from tests.e2e.processes import PATIENCE
+from tests.e2e.processes import PATIENCE, eventually
 from tests.running import WEBHOOKS, settings_for
 from tests.service.listening import listening
+from tests.service.tables import Sql
 
 CHROMIUM = (
     os.environ.get("TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -36,6 +38,17 @@ CHROMIUM = (
 """Where a Chromium is installed; None where there is none."""
 
 WITHOUT_CHROMIUM = "no Chromium is installed: apt install chromium, or set TEST_CHROMIUM to one"
+
+IN_A_BROWSER = [
+    pytest.mark.skipif(CHROMIUM is None, reason=WITHOUT_CHROMIUM),
+    pytest.mark.timeout(300),
+]
+"""The marks of every test in a browser."""
+
+SCREENS: dict[str, dict[str, Any]] = {
+    "wide": {"viewport": {"width": 1280, "height": 860}},
+    "narrow": {"viewport": {"width": 390, "height": 800}},
+}
 
 FLAGS = (
     "--no-sandbox",
@@ -230,3 +243,23 @@ def _note_failure(complaints: list[str], request: Any) -> None:
 def _note_elsewhere(elsewhere: list[str], url: str, origin: str) -> None:
     if not url.startswith(f"{origin}/"):
         elsewhere.append(url)
+
+
+async def arrived(sql: Sql, user_id: str) -> None:
+    async def there() -> bool:
+        found = await sql.fetchval("select count(*) from users where clerk_id = $1", user_id)
+        return bool(found)
+
+    await eventually(there, 20)
+
+
+async def settled(browser: Browsing) -> None:
+    """What a page asks for once it is shown has come."""
+    await browser.page.wait_for_selector(".waiting", state="detached", timeout=15_000)
+
+
+async def begin_and_end(browser: Browsing, path: str) -> None:
+    """A long action, confirmed and watched to its end."""
+    await browser.open(path)
+    await browser.confirm()
+    await browser.page.wait_for_selector("progress", state="detached", timeout=20_000)

@@ -1,41 +1,19 @@
 """What an operator does, what comes of it, and what the audit trail says."""
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from adapters.postgres.database import Database
-from adapters.postgres.exclusive import PostgresExclusive
-from domain.user import UserId
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.jobs import OPERATOR_LOCK
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
+from tests.console.operator_actions import run, trail
 from tests.console.visitors import Visitor, proof_in
 from tests.e2e.processes import eventually
 from tests.running import Service
 from tests.service.tables import Sql, journal, stored_user
-
-TRAIL = (
-    "select who, action, target, result from operator_actions where action <> 'sign in' order by id"
-)
-
-
-async def trail(sql: Sql) -> list[tuple[Any, ...]]:
-    return [tuple(row) for row in await sql.fetch(TRAIL)]
-
-
-async def ended(sql: Sql) -> bool:
-    return bool(await sql.fetchval("select bool_and(result is not null) from operator_actions"))
-
-
-async def run(operator: Visitor, sql: Sql, path: str, **changes: str) -> None:
-    """Confirm a long action, and wait until it has ended."""
-    assert (await operator.confirm(path, **changes)).status_code == 303
-    await eventually(lambda: ended(sql))
 
 
 async def test_sync_now_brings_in_a_user_we_never_saw(
@@ -167,101 +145,6 @@ async def test_a_group_in_quarantine_is_replayed_and_no_other(
     assert result == "1 created, 1 quarantined"
 
 
-@pytest.fixture
-async def spoiled(own_clerk: ClerkEmulator, own_operator: Visitor, sql: Sql) -> list[str]:
-    """Three users: of the first the row is spoiled, the second is missing, the third deleted."""
-    ids = [own_clerk.create_user(email_address=[f"{n}@example.com"])["id"] for n in range(3)]
-    for user_id in ids:
-        await own_operator.confirm(f"/users/{user_id}/sync")
-    await sql.execute("update users set observed_at = observed_at - interval '1 h'")
-    await sql.execute("update users set email = 'spoiled@example.com' where clerk_id = $1", ids[0])
-    await sql.execute("delete from users where clerk_id = $1", ids[1])
-    own_clerk.delete_user(ids[2])
-    await sql.execute("delete from operator_actions")
-    return ids
-
-
-async def test_a_drift_check_finds_and_changes_nothing(
-    own_operator: Visitor, sql: Sql, spoiled: list[str]
-) -> None:
-    before = [dict(row) for row in await sql.fetch("select * from users order by clerk_id")]
-    await run(own_operator, sql, "/drift/check")
-    assert before == [dict(row) for row in await sql.fetch("select * from users order by clerk_id")]
-    page = (await own_operator.get("/drift")).text
-    assert all(user_id in page for user_id in spoiled)
-    assert await trail(sql) == [("operator token", "drift check", None, "2 compared, 3 differ")]
-    assert "3 users differed from Clerk" in (await own_operator.get()).text
-
-
-async def test_a_repair_makes_the_table_right(
-    own_operator: Visitor, sql: Sql, spoiled: list[str]
-) -> None:
-    await run(own_operator, sql, "/drift/check")
-    await run(own_operator, sql, "/drift/repair")
-    assert (await stored_user(sql, spoiled[0]))["email"] == "0@example.com"
-    assert (await stored_user(sql, spoiled[1]))["email"] == "1@example.com"
-    assert (await stored_user(sql, spoiled[2]))["deleted_at"] is not None
-    assert (await trail(sql))[-1][3] == "3 differed, 0 left"
-    await sql.execute(
-        "insert into sync_journal (svix_id, source, outcome) values ('m', 'webhook', 'unchanged')"
-    )
-    assert "In agreement with Clerk" in (await own_operator.get()).text
-
-
-async def test_the_brake_holds_and_is_let_off_by_number(
-    own_operator: Visitor, sql: Sql, spoiled: list[str]
-) -> None:
-    await run(own_operator, sql, "/drift/check")
-    await run(own_operator, sql, "/drift/repair", allowed="0")
-    assert (await stored_user(sql, spoiled[2]))["deleted_at"] is None
-    assert (await trail(sql))[-1][3] == "3 differed, 1 left, 1 held back by the limit"
-    await run(own_operator, sql, "/drift/repair", allowed="1")
-    assert (await stored_user(sql, spoiled[2]))["deleted_at"] is not None
-
-
-async def test_nothing_is_repaired_unseen(own_operator: Visitor, sql: Sql) -> None:
-    assert (await own_operator.get("/drift/repair")).status_code == 409
-    assert await trail(sql) == []
-
-
-@pytest.mark.parametrize("allowed", ["-1", "many", "1e3", "9" * 30])
-async def test_the_brake_takes_numbers_only(own_operator: Visitor, sql: Sql, allowed: str) -> None:
-    await run(own_operator, sql, "/drift/check")
-    answer = await own_operator.confirm("/drift/repair", allowed=allowed)
-    assert answer.status_code == 400
-
-
-async def test_beside_another_run_nothing_begins(
-    own_operator: Visitor, store_url: str, sql: Sql
-) -> None:
-    async with PostgresExclusive(store_url).hold(OPERATOR_LOCK, "reconcile 7@elsewhere"):
-        answer = await own_operator.confirm("/drift/check")
-    assert (answer.status_code, "reconcile 7@elsewhere is under way" in answer.text) == (409, True)
-    assert await trail(sql) == []
-
-
-async def test_a_run_that_fails_says_so(
-    own_operator: Visitor, own_clerk: ClerkEmulator, sql: Sql
-) -> None:
-    own_clerk.keys.rotate("ins_another")
-    await run(own_operator, sql, "/drift/check")
-    assert (await trail(sql))[0][3].startswith(
-        "failed: CLERK_SECRET_KEY belongs to another Clerk instance"
-    )
-    page = (await own_operator.get("/drift")).text
-    assert "Failed: CLERK_SECRET_KEY belongs to another Clerk instance" in page
-
-
-async def test_a_run_that_ended_with_its_process_is_told_as_such(
-    own_operator: Visitor, sql: Sql
-) -> None:
-    await sql.execute(
-        "insert into operator_actions (who, action, detail) values ('x', 'drift check', $1)",
-        json.dumps({"compared": 7, "drifts": [], "last_word": "2026-01-01T00:00:00+00:00"}),
-    )
-    assert "its process has ended" in (await own_operator.get("/drift")).text
-
-
 async def test_a_row_is_on_the_trail_before_anything_is_done(
     own_operator: Visitor, own_clerk: ClerkEmulator, sql: Sql
 ) -> None:
@@ -279,15 +162,6 @@ async def test_a_row_is_on_the_trail_before_anything_is_done(
     own_clerk.faults.clear()
     assert (await posting).status_code == 303
     assert (await trail(sql))[0][3] == "created"
-
-
-async def test_no_personal_data_is_on_the_trail(
-    own_operator: Visitor, sql: Sql, spoiled: list[str]
-) -> None:
-    await run(own_operator, sql, "/drift/check")
-    rows = [dict(row) for row in await sql.fetch("select * from operator_actions")]
-    assert UserId(spoiled[0]) in json.dumps(rows, default=str)
-    assert "example.com" not in json.dumps(rows, default=str)
 
 
 AHEAD = """

@@ -8,21 +8,15 @@ import pytest
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from tests.console.browser import (
-    CHROMIUM,
-    WITHOUT_CHROMIUM,
+    IN_A_BROWSER,
+    SCREENS,
     browsing,
     listening_console,
 )
 from tests.console.subscribed import Subscribed
 from tests.console.visitors import READER
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason=WITHOUT_CHROMIUM),
-    pytest.mark.timeout(300),
-]
-
-WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
-NARROW: dict[str, Any] = {"viewport": {"width": 390, "height": 800}}
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ async def address(
 async def test_an_operator_puts_a_subscription_right_by_hand(
     address: str, subscribed: Subscribed
 ) -> None:
-    async with browsing(address, **WIDE) as browser:
+    async with browsing(address, **SCREENS["wide"]) as browser:
         page = browser.page
         await browser.sign_in()
         await page.click("nav >> text=Subscriptions")
@@ -67,7 +61,7 @@ async def test_an_operator_puts_a_subscription_right_by_hand(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("screen", SCREENS.values(), ids=SCREENS)
 async def test_every_page_of_subscriptions_is_fit_for_everybody(
     address: str, subscribed: Subscribed, scheme: str, screen: dict[str, Any]
 ) -> None:
@@ -96,7 +90,7 @@ async def test_every_page_of_subscriptions_is_fit_for_everybody(
 
 @pytest.mark.slow
 async def test_a_reader_finds_no_action(address: str) -> None:
-    async with browsing(address, **WIDE) as browser:
+    async with browsing(address, **SCREENS["wide"]) as browser:
         await browser.sign_in(READER)
         for path in ("/subscriptions", "/subscriptions/mail", "/subscriptions/crm"):
             await browser.open(path)
