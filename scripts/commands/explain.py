@@ -1,6 +1,7 @@
 """`explain`: show one user's history, and compare our record with Clerk's."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -9,11 +10,13 @@ import typer
 
 from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, TimelineEvent, beside, standing, timeline
-from domain.subscriptions import made_of
+from domain.finished import Ending
 from domain.user import LocalUser, User, UserId, parse_user_id
+from domain.words import count_of
 from scripts.commands.command import AsJson, Command, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import written
+from service.changes_of import ChangeRow, changes_of
 
 TIMEOUT = 15.0
 """Seconds for Clerk's answer."""
@@ -49,7 +52,10 @@ async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
     run.screen.line(f"{user_id}, our id {record.id}" if isinstance(record, LocalUser) else user_id)
     for event in events:
         _show_event(run, event)
-    await _show_changes(run, user_id)
+    changes = await changes_of(run.operations.store, user_id)
+    for row in changes.rows:
+        _show_change(run, row)
+    _show_endings(run, changes.endings)
     run.screen.line(f"Now: {standing(record)}")
     run.screen.record({"user": user_id, "standing": standing(record)})
     for comparison in beside(record, clerks) if live else ():
@@ -57,29 +63,41 @@ async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
     return ExitCode.OK
 
 
-async def _show_changes(run: Run, user_id: UserId) -> None:
-    """Each change of the user, and what every subscription made of it."""
-    store = run.operations.store
-    changes = await store.changes.history(user_id)
-    standings = await store.desk.standings() if changes else ()
-    asides = await store.desk.aside_of(user_id) if changes else {}
-    for change in changes:
-        fields = f" {', '.join(change.changed)}" if change.changed else ""
-        number = f" {change.position}" if change.position else ""
-        run.screen.line(
-            f"{_time(change.recorded_at)}  change{number}: {change.kind}{fields} by {change.source}"
-        )
-        made = {one.name: made_of(change, one, asides.get(one.name, ())) for one in standings}
-        for name, words in made.items():
-            run.screen.line(f"    {name}: {words}")
+def _show_change(run: Run, row: ChangeRow) -> None:
+    """A change, and what every subscription made of it."""
+    change = row.change
+    fields = f" {', '.join(change.changed)}" if change.changed else ""
+    number = f" {change.position}" if change.position else ""
+    run.screen.line(
+        f"{_time(change.recorded_at)}  change{number}: {change.kind}{fields} by {change.source}"
+    )
+    for name, words in row.made.items():
+        run.screen.line(f"    {name}: {words}")
+    run.screen.record(
+        {
+            "change": change.kind,
+            "position": change.position,
+            "changed": change.changed,
+            "source": change.source,
+            "recorded_at": change.recorded_at,
+            "subscriptions": row.made,
+        }
+    )
+
+
+def _show_endings(run: Run, endings: Sequence[Ending]) -> None:
+    """Which subscriptions have finished with a deleted user."""
+    if endings:
+        run.screen.line("Finished with this user:")
+    for one in endings:
+        left = f", {count_of(one.left, 'change')} left" if one.left else ""
+        run.screen.line(f"    {one.subscription}: {one.state}{left}; the deletion: {one.deletion}")
         run.screen.record(
             {
-                "change": change.kind,
-                "position": change.position,
-                "changed": change.changed,
-                "source": change.source,
-                "recorded_at": change.recorded_at,
-                "subscriptions": made,
+                "subscription": one.subscription,
+                "state": one.state,
+                "deletion": one.deletion,
+                "left": one.left,
             }
         )
 

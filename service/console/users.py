@@ -11,8 +11,8 @@ from domain.explain import Comparison, beside
 from domain.journal import JournalQuery
 from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
 from domain.user import DeletedUser, LocalUser, Outcome, UserId, UserState, parse_user_id
+from service.changes_of import changes_of
 from service.console.answers import ConsoleRoute, Refused
-from service.console.changes_of import changes_of
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
 from service.console.rendering import sentence
 from service.console.visit import Acting, Posted, Reading, Visit
@@ -22,6 +22,9 @@ actions = APIRouter(route_class=ConsoleRoute)
 
 PATIENCE = 10.0
 """Seconds to wait for Clerk's answer."""
+
+CHANGES_SHOWN = 50
+"""Changes on the page of one user."""
 
 SYNC = "sync now"
 TRUST = "trust clerk"
@@ -64,6 +67,7 @@ async def user(visit: Reading, user_id: str) -> Response:
     record = await visit.room.store.users.get(checked)
     rows = await visit.room.store.reads.find_users(checked)
     story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked))
+    changes = await changes_of(visit.room.store, checked)
     return visit.page(
         "user.html",
         active="users",
@@ -73,7 +77,8 @@ async def user(visit: Reading, user_id: str) -> Response:
         their_requests=_their_requests(record),
         rows=_fields(beside(record, None)),
         story=story,
-        changes=await changes_of(visit.room.store, checked),
+        changes=changes,
+        newest=changes.rows[: -CHANGES_SHOWN - 1 : -1],
         actions=await visit.room.store.audit.about(checked),
     )
 

@@ -14,6 +14,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
 from tests.commands.arrivals import Sql, happened, quarantined
 from tests.commands.commands import Operator
+from tests.console.subscribed import ERROR, Subscribed
 from tests.people import at, deleted, new_id, user
 
 
@@ -159,3 +160,26 @@ async def test_an_unknown_user_is_said_to_be_one(
 async def test_a_user_that_is_nowhere_is_reported(operator: Operator) -> None:
     ended = await operator.run("explain", "user_nobody", "--live")
     assert (ended.code, "here or at Clerk" in ended.said) == (65, True)
+
+
+async def test_a_deleted_user_comes_with_a_report_of_who_has_finished(
+    operator: Operator, database: Database
+) -> None:
+    subscribed = Subscribed(database)
+    await subscribed.prepare()
+    bob = (await operator.run("explain", subscribed.bob, "--json")).records
+    told = {one["subscription"]: one for one in bob if "subscription" in one}
+    assert {name: (one["state"], one["left"]) for name, one in told.items()} == {
+        "crm": ("not finished", 2),
+        "mail": ("not finished", 1),
+        "purge": ("finished", 0),
+    }
+    said = (await operator.run("explain", subscribed.bob)).said
+    assert "Finished with this user: crm: not finished, 2 changes left" in said
+    assert f"the deletion: to be tried again after 2 failures: {ERROR}" in said
+    assert "purge: finished; the deletion: delivered" in said
+    assert (
+        "mail: not told; the deletion: given up"
+        in (await operator.run("explain", subscribed.cyd)).said
+    )
+    assert "Finished with" not in (await operator.run("explain", subscribed.ada)).said

@@ -314,13 +314,22 @@ async def test_a_user_cannot_get_in(scene: Scene) -> None:
 
 
 async def test_a_user_asks_to_be_forgotten(scene: Scene, sql: Sql) -> None:
+    changes = Changes()
+    purged: list[str] = []
+
+    @changes.on("deleted", name="files", begin="oldest")
+    async def purge(change: Change, user: LocalUser | None) -> None:
+        purged.append(change.clerk_id)
+
     user_id = await scene.known(email_address=["ada@example.com"])
     page = scene.runbook("forget-a-user", SOMEBODY="ada@example.com", USER_ID=user_id)
     assert user_id in await page.next()
     scene.webhooks_come(they_come=False)
     scene.clerk.delete_user(user_id)
-    await page.next()
-    await page.next()
+    async with user_sync(FastAPI(), settings_for(scene.clerk, scene.store), changes=changes):
+        await page.next()
+        await page.next()
+        await eventually(lambda: purged == [user_id])
     await page.next()
     assert await sql.fetchval("select count(*) from users where email is not null") == 0
     assert await sql.fetchval("select count(*) from sync_journal where body is not null") == 0

@@ -1,4 +1,4 @@
-"""The changes of one user, and what every subscription made of each."""
+"""The changes of one user, what every subscription made of each, and who has finished with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,6 @@ from domain.finished import Ending, endings
 from domain.subscriptions import made_of
 from domain.user import UserId
 from service.services import Store
-
-SHOWN = 50
-"""Changes on the page of one user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +20,9 @@ class ChangeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangesOf:
-    """The newest changes of a user of `total`. A deleted user has `endings`."""
+    """The changes of a user that are kept, oldest first. A deleted user has `endings`."""
 
     rows: Sequence[ChangeRow]
-    total: int
     endings: Sequence[Ending]
 
 
@@ -40,6 +36,6 @@ async def changes_of(store: Store, user_id: UserId) -> ChangesOf:
             change=change,
             made={one.name: made_of(change, one, asides.get(one.name, ())) for one in standings},
         )
-        for change in reversed(changes[-SHOWN:])
+        for change in changes
     ]
-    return ChangesOf(rows=rows, total=len(changes), endings=endings(changes, standings, asides))
+    return ChangesOf(rows=rows, endings=endings(changes, standings, asides))
