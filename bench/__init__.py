@@ -7,7 +7,8 @@ works.py         the kinds of requests
 arrivals.py      the requests, byte for byte
 client.py        the client, in its own process
 store.py         one durable Postgres, with the same rows in a database for each service
-rounds.py        rounds in which the services take turns
+rounds.py        rounds in which the services take turns; a disturbed turn is repeated
+processes.py     CPU and memory of the service and the store;  interpreter.py  how Python was built
 pages.py         pages of 500 users written to the store, compared with COPY
 first_request.py the time of a first request, less Clerk's
 growth.py        the same with more rows;  curve.py  its picture

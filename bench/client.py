@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
 
 import httptools
@@ -31,48 +32,75 @@ class Spec:
 
 @dataclass(kw_only=True)
 class Answers:
-    """The answers after the warm-up: latencies in milliseconds, and the number of each status."""
+    """The answers after the warm-up: latencies in milliseconds, and the number of each status.
+
+    `in_all` counts those of the warm-up too.
+    """
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
+    in_all: int = 0
     seconds: float = 0.0
     ran_out: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """When the warm-up ends and when the turn ends, by `perf_counter`.
+
+    A connection waits until it is due, and is due `pause` seconds later for its next request.
+    """
+
+    begin: float
+    end: float
+    pause: float
+
+
 class Connection(asyncio.Protocol):
-    """Send one request after the other, until the end of the run."""
+    """Send one request after the other, until the end of the run. The first one is due at `due`."""
 
     def __init__(
-        self, requests: Iterator[bytes], answers: Answers, begin: float, end: float
+        self, requests: Iterator[bytes], answers: Answers, times: Times, due: float
     ) -> None:
         self._requests = requests
         self._answers = answers
-        self._begin, self._end = begin, end
+        self._times = times
+        self._due = due
         self._sent = 0.0
-        self.done = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self.done = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._ask()
+        self._wait()
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
         now = time.perf_counter()
-        if now >= self._begin:
+        self._answers.in_all += 1
+        if now >= self._times.begin:
             self._answers.latencies.append((now - self._sent) * 1000)
             self._answers.statuses[self._parser.get_status_code()] += 1
-        self._ask()
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_exception(exc or ConnectionResetError("closed by the contestant"))
 
+    def _wait(self) -> None:
+        wait = self._due - time.perf_counter()
+        self._due += self._times.pause
+        if wait > 0:
+            self._loop.call_later(wait, self._ask)
+        else:
+            self._ask()
+
     def _ask(self) -> None:
         request = next(self._requests, None)
         self._sent = time.perf_counter()
-        if request is None or self._sent >= self._end:
+        if request is None or self._sent >= self._times.end:
             self._answers.ran_out |= request is None
             self.done.set_result(None)
             self._transport.close()
@@ -82,24 +110,28 @@ class Connection(asyncio.Protocol):
 
 
 async def ask(spec: Spec) -> Answers:
-    """Every connection has one request in flight."""
+    """Every connection has at most one request in flight."""
     load = spec.load
-    most = int((load.warm_up + load.seconds) * MOST_A_SECOND)
+    a_second = load.a_second or MOST_A_SECOND
+    # Each connection takes one more at the start and one at the end, which it does not send.
+    most = int((load.warm_up + load.seconds) * a_second) + 2 * load.connections
     requests = arrivals(spec.work, spec.world, most)
     answers = Answers()
-    begin = time.perf_counter() + load.warm_up
-    end = begin + load.seconds
-    loop = asyncio.get_running_loop()
+    start = time.perf_counter()
+    begin = start + load.warm_up
+    times = Times(begin=begin, end=begin + load.seconds, pause=load.pause)
+    # In turn, so that the requests of all connections together are evenly spread.
+    dues = [start + load.pause * n / load.connections for n in range(load.connections)]
     connected = await asyncio.gather(
         *(
-            loop.create_connection(
-                lambda: Connection(requests, answers, begin, end), "127.0.0.1", spec.port
+            asyncio.get_running_loop().create_connection(
+                partial(Connection, requests, answers, times, due), "127.0.0.1", spec.port
             )
-            for _ in range(load.connections)
+            for due in dues
         )
     )
     await asyncio.gather(*(connection.done for _, connection in connected))
-    answers.seconds = min(time.perf_counter(), end) - begin
+    answers.seconds = min(time.perf_counter(), times.end) - begin
     return answers
 
 

@@ -16,7 +16,8 @@ from rich.table import Table
 
 from bench.contestants import OURS, Running, running
 from bench.growth import STRIDE, signed_in_everywhere
-from bench.rounds import Course, memory, turn
+from bench.processes import memory
+from bench.rounds import Course, turn
 from bench.store import durable_store
 from bench.works import Load, Work
 from scripts.clerk_emulator import EmulatorConfig, running_emulator

@@ -1,75 +1,73 @@
-"""The table as bars: requests per second, one group for each work."""
+"""The tables as bars: CPU per request of server and store, one group for each kind of turn."""
 
 from collections.abc import Sequence
 from html import escape
-from statistics import median
 
-from bench.report import ratio
-from bench.rounds import Turn
-from bench.works import Work
+from bench.report import Rounds, cpu, middle, of_one_kind, rate, ratio, server_cpu
 
-WIDTH, BAR, GAP, HEAD, LABELS, FIGURES = 760, 20, 6, 40, 110, 170
+WIDTH, BAR, GAP, HEAD, LABELS, FIGURES = 760, 20, 6, 40, 110, 250
 
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #57606a } .title { font-weight: 600; fill: #24292f }
-.bar { fill: #8c959f } .ours { fill: #0969da } svg { background: #fff }
+.server { fill: #8c959f } .store { fill: #d0d7de } .ours.server { fill: #0969da }
+.ours.store { fill: #80b8f0 } svg { background: #fff }
 @media (prefers-color-scheme: dark) {
-  text { fill: #8b949e } .title { fill: #e6edf3 } .bar { fill: #484f58 } .ours { fill: #388bfd }
+  text { fill: #8b949e } .title { fill: #e6edf3 } .server { fill: #6e7681 }
+  .store { fill: #30363d } .ours.server { fill: #388bfd } .ours.store { fill: #1f4b8a }
   svg { background: #0d1117 }
 }
 """
 
 
-def picture(rounds: Sequence[list[Turn]], reference: str) -> str:
-    """An SVG without external parts."""
+def picture(rounds: Rounds, reference: str) -> str:
+    """An SVG without external parts. Empty if the system does not tell the CPU."""
     groups, top = [], 0
-    for work in dict.fromkeys(turn.work for turn in rounds[0]):
-        drawn, height = _group(rounds, work, reference, top)
+    for kind, turns in of_one_kind(rounds).items():
+        drawn, height = _group(kind, turns, reference, top)
         groups.append(drawn)
         top += height
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" '
-        f'height="{top}" role="img" aria-label="Requests per second beside others">'
+        f'height="{top}" role="img" aria-label="CPU per request beside others">'
         f"<style>{STYLE}</style>{''.join(groups)}</svg>\n"
     )
 
 
-def _group(rounds: Sequence[list[Turn]], work: Work, reference: str, top: int) -> tuple[str, int]:
-    rates = {turn.contestant: _rate(rounds, turn) for turn in rounds[0] if turn.work == work}
-    fastest = sorted(rates, key=rates.__getitem__, reverse=True)
-    title = f'<text class="title" x="0" y="{top + 24}">{escape(f"{work}: {work.request}")}</text>'
+def _group(kind: str, rounds: Rounds, reference: str, top: int) -> tuple[str, int]:
+    names = [turn.contestant for turn in rounds[0]]
+    costs = {name: middle(rounds, cpu, name) or 0.0 for name in names}
+    cheapest = sorted(costs, key=costs.__getitem__)
+    scale = (WIDTH - LABELS - FIGURES) / (max(costs.values()) or 1.0)
+    title = f"{kind}: µs of CPU, server and store"
+    head = f'<text class="title" x="0" y="{top + 24}">{escape(title)}</text>'
     bars = [
         _bar(
             name,
-            kind="bar ours" if name == reference else "bar",
-            length=max(1.0, rates[name] / rates[fastest[0]] * (WIDTH - LABELS - FIGURES)),
-            figure=f"{rates[name]:,.0f}/s{_beside(rounds, work, reference, name)}",
+            kind=" ours" if name == reference else "",
+            lengths=[(middle(rounds, server_cpu, name) or 0.0) * scale, costs[name] * scale],
+            figure=_figure(rounds, reference, name),
             top=top + HEAD + place * (BAR + GAP),
         )
-        for place, name in enumerate(fastest)
+        for place, name in enumerate(cheapest)
     ]
-    return title + "".join(bars), HEAD + len(bars) * (BAR + GAP) + 10
+    return head + "".join(bars), HEAD + len(bars) * (BAR + GAP) + 10
 
 
-def _beside(rounds: Sequence[list[Turn]], work: Work, reference: str, name: str) -> str:
-    if name == reference:
-        return ""
-    return f"   {reference} x {ratio(rounds, work, reference, name).middle:.2f}"
+def _figure(rounds: Rounds, reference: str, name: str) -> str:
+    words = f"{middle(rounds, cpu, name) or 0.0:,.0f} µs"
+    if name != reference and (found := ratio(rounds, cpu, name, reference)):
+        words += f" = {found.middle:.2f} x {reference}"
+    return f"{words}; {middle(rounds, rate, name) or 0.0:,.0f}/s"
 
 
-def _bar(name: str, *, kind: str, length: float, figure: str, top: int) -> str:
+def _bar(name: str, *, kind: str, lengths: Sequence[float], figure: str, top: int) -> str:
+    """The whole length in the store's colour, and the server's part of it above."""
+    server, both = lengths
     base = top + BAR - 5
+    at = f'x="{LABELS}" y="{top}" height="{BAR}"'
     return (
         f'<text x="0" y="{base}">{escape(name)}</text>'
-        f'<rect class="{kind}" x="{LABELS}" y="{top}" width="{length:.0f}" height="{BAR}" rx="3"/>'
-        f'<text x="{LABELS + length + 8:.0f}" y="{base}">{escape(figure)}</text>'
-    )
-
-
-def _rate(rounds: Sequence[list[Turn]], like: Turn) -> float:
-    return median(
-        turn.per_second
-        for turns in rounds
-        for turn in turns
-        if (turn.work, turn.contestant) == (like.work, like.contestant)
+        f'<rect class="store{kind}" {at} width="{max(1.0, both):.0f}"/>'
+        f'<rect class="server{kind}" {at} width="{server:.0f}"/>'
+        f'<text x="{LABELS + both + 8:.0f}" y="{base}">{escape(figure)}</text>'
     )

@@ -45,6 +45,11 @@ class Store:
     def __init__(self, server: EmbeddedPostgres) -> None:
         self._server = server
 
+    @property
+    def pid(self) -> int:
+        """The server's first process, the parent of one for each connection."""
+        return self._server.postmaster_pid
+
     def url(self, name: str) -> str:
         return self._server.url(name)
 

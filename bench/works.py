@@ -24,9 +24,24 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """The load. `users` are in the store before; `seconds` counts after the warm-up."""
+    """The load. `users` are in the store before; `seconds` counts after the warm-up.
+
+    Each connection asks again as soon as it is answered; or all of them together ask `a_second`
+    times in a second, however long the answers take.
+    """
 
     users: int = 10_000
     connections: int = 32
     seconds: float = 3.0
     warm_up: float = 0.5
+    a_second: int | None = None
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two requests of one connection."""
+        return 0.0 if self.a_second is None else self.connections / self.a_second
+
+    def __str__(self) -> str:
+        if self.a_second is None:
+            return f"{self.connections} connections"
+        return f"{self.a_second} requests a second"

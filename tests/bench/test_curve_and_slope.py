@@ -8,7 +8,7 @@ from bench.curve import curve, height
 from bench.growth import costs
 from bench.memory import Sample, slope
 from bench.rounds import Turn
-from bench.works import Work
+from bench.works import Load, Work
 
 
 def test_the_slope_is_in_megabytes_per_hundred_thousand_requests() -> None:
@@ -39,9 +39,12 @@ def _turn(contestant: str, per_second: float) -> Turn:
     return Turn(
         contestant=contestant,
         work=Work.KNOWN_USER,
+        load=Load(),
         per_second=per_second,
         p50=1.0,
         p99=2.0,
-        cpu=None,
+        server_cpu=None,
+        store_cpu=None,
         memory=None,
+        disturbance=None,
     )
