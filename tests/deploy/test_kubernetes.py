@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from service.app import create_app, metrics_app
 from service.settings import Settings
 from tests.docs.reference import ROOT
-from tests.service.test_settings import GOOD
+from tests.service.given_settings import GOOD
 
 Manifest: TypeAlias = dict[str, Any]
 

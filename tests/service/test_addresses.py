@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tests.service.test_settings import GOOD, mistakes_of, settings
+from tests.service.given_settings import GOOD, mistakes_of, settings
 
 ORIGINS = {
     "http://localhost:3000": "http://localhost:3000",

@@ -22,14 +22,7 @@ from tests.people import new_id
 from tests.running import Service, bearer, svix_headers
 from tests.service.canaries import CANARY, found
 from tests.service.tables import Sql, everything_stored
-from tests.service.test_privacy import (
-    DSN,
-    PERSON,
-    STORIES,
-    Watched,
-    a_fault_of_ours,
-    event,
-)
+from tests.service.watched import DSN, PERSON, STORIES, Watched, a_fault_of_ours, event
 
 CONSOLE_TOKEN = "reader-" + "7f3c" * 10
 OPERATOR_TOKEN = "operator-" + "a91e" * 10

@@ -8,8 +8,13 @@ from pydantic import ValidationError
 from service.bootstrap.settings import read_settings
 from service.dotenv import read_dotenv
 from service.mistakes import mistakes
-from tests.service.test_settings import GOOD, SECRET_KEY
-from tests.service.test_settings_of_commands import run
+from tests.service.given_settings import (
+    GOOD,
+    PUBLISHABLE_KEY,
+    SECRET_KEY,
+    WEBHOOK_SECRET,
+    run,
+)
 
 LINES = "".join(f"{name.upper()}={value}\n" for name, value in GOOD.items())
 
@@ -56,3 +61,38 @@ def test_the_service_and_migrate_say_so_and_exit_with_78(
 def test_a_directory_of_that_name_is_no_file(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
     assert read_settings(_env_file=tmp_path / ".env", **GOOD).port == 8000
+
+
+FILES = {
+    "plain": "{name}={value}\n",
+    "with Windows line ends": "{name}={value}\r\n",
+    "quoted": '{name}="{value}"\n',
+    "quoted simply": "{name}='{value}'\n",
+    "exported": "export {name}={value}\n",
+    "spaced": "{name} = {value}\n",
+    "commented": "{name}={value} # from the dashboard\n",
+}
+
+
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "with a byte order mark"])
+def test_a_dotenv_file_may_be_written_in_many_ways(tmp_path: Path, form: str, mark: bytes) -> None:
+    lines = [FILES[form].format(name=name.upper(), value=value) for name, value in GOOD.items()]
+    file = tmp_path / ".env"
+    file.write_bytes(mark + "".join([*lines, "DATABASE_URL=\n", "UNKNOWN=1\n"]).encode())
+    told = read_settings(_env_file=file)
+    assert told.clerk_secret_key.get_secret_value() == SECRET_KEY
+    assert told.clerk_publishable_key == PUBLISHABLE_KEY
+    assert told.clerk_webhook_signing_secret[0].get_secret_value() == WEBHOOK_SECRET
+    assert told.database_url is None
+
+
+def test_a_wrong_dotenv_file_is_told_by_name_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    wrong = [f"{name.upper()}=canary" for name in GOOD]
+    file.write_text("\n".join([*wrong, "DATABASE_URL=postgresql://u:canary/x@h"]))
+    with pytest.raises(ValidationError) as caught:
+        read_settings(_env_file=file)
+    told = "\n".join(mistakes(caught.value))
+    assert "DATABASE_URL" in told
+    assert "canary" not in told

@@ -15,7 +15,7 @@ from service.bootstrap.settings import read_settings
 from service.edge.listening import CannotListen, listening_sockets
 from service.mistakes import mistakes
 from service.settings import PREFIX, Settings
-from tests.service.test_settings_of_commands import ENVIRONMENT, run
+from tests.service.given_settings import ENVIRONMENT, run
 
 NAMES = sorted(name.upper() for name in Settings.model_fields)
 CANARY = "cAnArY"

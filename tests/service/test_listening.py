@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.edge.listening import CannotListen, listening_sockets
-from tests.service.test_settings_of_commands import ENVIRONMENT, run
+from tests.service.given_settings import ENVIRONMENT, run
 
 
 def addresses(host: str) -> list[str]:

@@ -5,54 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
-from service.bootstrap.settings import read_settings
-from service.mistakes import mistakes
 from service.settings import Settings
-
-ROOT = Path(__file__).parents[2]
-
-SECRET_KEY = "sk_test_canaryCanaryCanary"
-PUBLISHABLE_KEY = "pk_test_Y2xlcmsuaW5zcGlyZWQucHVtYS03NC5sY2wuZGV2JA"
-WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-OTHER_WEBHOOK_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\nY2FuYXJ5\n-----END PRIVATE KEY-----\n"
-PUBLIC_KEY = (
-    generate_private_key(65537, 2048)
-    .public_key()
-    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    .decode()
+from tests.service.given_settings import (
+    CERTIFICATE,
+    EC_KEY,
+    GOOD,
+    OTHER_WEBHOOK_SECRET,
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    PUBLISHABLE_KEY,
+    ROOT,
+    SECRET_KEY,
+    WEBHOOK_SECRET,
+    mistakes_of,
+    settings,
+    whsec,
 )
-CERTIFICATE = (Path(__file__).parents[1] / "data" / "authority.pem").read_text()
-EC_KEY = (
-    ec.generate_private_key(ec.SECP256R1())
-    .public_key()
-    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    .decode()
-)
-GOOD = {
-    "clerk_secret_key": SECRET_KEY,
-    "clerk_publishable_key": PUBLISHABLE_KEY,
-    "clerk_webhook_signing_secret": WEBHOOK_SECRET,
-}
-
-
-def settings(**given: Any) -> Settings:
-    return read_settings(_env_file=None, **{**GOOD, **given})
-
-
-def mistakes_of(**given: Any) -> list[str]:
-    with pytest.raises(ValidationError) as caught:
-        read_settings(_env_file=None, **given)
-    return mistakes(caught.value)
-
-
-def whsec(size: int) -> str:
-    return f"whsec_{base64.b64encode(b'k' * size).decode()}"
 
 
 def test_what_is_missing_is_told_at_once() -> None:
@@ -291,41 +261,6 @@ def test_shown_they_keep_their_secrets(show: Any) -> None:
     )
     for secret in ("canary", SECRET_KEY, WEBHOOK_SECRET, PUBLIC_KEY.splitlines()[1]):
         assert secret not in shown
-
-
-FILES = {
-    "plain": "{name}={value}\n",
-    "with Windows line ends": "{name}={value}\r\n",
-    "quoted": '{name}="{value}"\n',
-    "quoted simply": "{name}='{value}'\n",
-    "exported": "export {name}={value}\n",
-    "spaced": "{name} = {value}\n",
-    "commented": "{name}={value} # from the dashboard\n",
-}
-
-
-@pytest.mark.parametrize("form", FILES)
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["", "with a byte order mark"])
-def test_a_dotenv_file_may_be_written_in_many_ways(tmp_path: Path, form: str, mark: bytes) -> None:
-    lines = [FILES[form].format(name=name.upper(), value=value) for name, value in GOOD.items()]
-    file = tmp_path / ".env"
-    file.write_bytes(mark + "".join([*lines, "DATABASE_URL=\n", "UNKNOWN=1\n"]).encode())
-    told = read_settings(_env_file=file)
-    assert told.clerk_secret_key.get_secret_value() == SECRET_KEY
-    assert told.clerk_publishable_key == PUBLISHABLE_KEY
-    assert told.clerk_webhook_signing_secret[0].get_secret_value() == WEBHOOK_SECRET
-    assert told.database_url is None
-
-
-def test_a_wrong_dotenv_file_is_told_by_name_and_never_shown(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
-    wrong = [f"{name.upper()}=canary" for name in GOOD]
-    file.write_text("\n".join([*wrong, "DATABASE_URL=postgresql://u:canary/x@h"]))
-    with pytest.raises(ValidationError) as caught:
-        read_settings(_env_file=file)
-    told = "\n".join(mistakes(caught.value))
-    assert "DATABASE_URL" in told
-    assert "canary" not in told
 
 
 def test_the_example_file_names_every_setting() -> None:

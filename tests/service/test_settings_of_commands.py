@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -17,29 +13,7 @@ from domain.errors import StorageUnavailable
 from service.bootstrap.settings import read_settings
 from service.bootstrap.store import migrate_store
 from tests.postgres_server import temporary_database
-from tests.service.test_settings import (
-    GOOD,
-    ROOT,
-    settings,
-)
-
-Ended: TypeAlias = "subprocess.CompletedProcess[str]"
-
-
-def run(*arguments: str, cwd: Path, **environment: str) -> Ended:
-    """`python -m service` in an environment without other variables."""
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        cwd=cwd,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-
-
-ENVIRONMENT = {name.upper(): value for name, value in GOOD.items()}
+from tests.service.given_settings import ENVIRONMENT, GOOD, Ended, run, settings
 
 
 @pytest.fixture(scope="module")
