@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, settings
@@ -20,6 +19,7 @@ from scripts.clerk_emulator.sessions import new_signing_key
 from tests import figures
 from tests.postgres_server import (
     PostgresServer,
+    Sql,
     TemporaryStore,
     start_postgres_server,
     temporary_database,
@@ -211,7 +211,7 @@ async def database(store_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def sql(_store: TemporaryStore) -> "AsyncIterator[asyncpg.Connection[Any]]":
+async def sql(_store: TemporaryStore) -> AsyncIterator[Sql]:
     """A plain connection, for looking at the tables without our own code."""
     async with _store.sql() as connection:
         yield connection

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -19,6 +19,9 @@ from adapters.postgres.tables import Table
 
 if TYPE_CHECKING:
     from testcontainers.community.postgres import PostgresContainer
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
+"""A connection of the test's own, beside those of the service."""
 
 _LABEL = "clerk-user-sync.tests"
 EMPTY = "; ".join(f"delete from {table.name}" for table in reversed(Table.metadata.sorted_tables))
@@ -143,10 +146,10 @@ class TemporaryStore:
         return count
 
     @asynccontextmanager
-    async def sql(self) -> "AsyncIterator[asyncpg.Connection[Any]]":
+    async def sql(self) -> AsyncIterator[Sql]:
         """The kept connection. Its session settings are reset afterwards."""
         async with self._pool.acquire() as connection:
-            yield cast("asyncpg.Connection[Any]", connection)
+            yield cast("Sql", connection)
 
 
 @asynccontextmanager

@@ -1,8 +1,7 @@
 """Deliveries that arrived some time ago, and their journal entries."""
 
-from typing import Any, TypeAlias
-
-import asyncpg
+import json
+from typing import Any
 
 from adapters.clerk.translate.delivery import read_delivery
 from adapters.postgres.database import Database
@@ -11,8 +10,7 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.sync_user import FollowedDelivery, UnreadableDelivery
 from domain.user import Source, UserId
 from tests.adapters.clerk.payloads import ADA, SENT_AT, webhook_bytes
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql
 
 
 async def happened(database: Database, name: str, *, svix_id: str = "msg_1") -> None:
@@ -45,3 +43,15 @@ async def quarantined(
 async def entries(sql: Sql) -> list[dict[str, Any]]:
     """The whole journal, oldest first."""
     return [dict(entry) for entry in await sql.fetch("select * from sync_journal order by id")]
+
+
+def line(name: str = "user.created", **changes: Any) -> bytes:
+    fields = {
+        "svix_id": f"msg_{name.replace('.', '_')}",
+        "event_type": name,
+        "occurred_at": "2025-10-09T11:40:00Z",
+        "received_at": "2025-10-09T11:40:00Z",
+        "body": webhook_bytes(name).decode(),
+        **changes,
+    }
+    return json.dumps(fields).encode() + b"\n"

@@ -5,8 +5,6 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
 from domain.backfill import Backfill
 from domain.drift import Findings
 from domain.ports import UserRepository, UserTable
@@ -17,6 +15,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from service import services
 from service.services import Operations
 from tests.e2e.truth import differences
+from tests.postgres_server import Sql
 
 
 class TableInTheMiddle(UserTable):
@@ -95,13 +94,13 @@ def ids_of(clerk: ClerkEmulator) -> list[str]:
     return [user.id for user in clerk.users]
 
 
-async def drift(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]") -> dict[str, Any]:
+async def drift(clerk: ClerkEmulator, sql: Sql) -> dict[str, Any]:
     """All differences between both sides, found without our own code."""
     here = {row["clerk_id"] for row in await sql.fetch("select clerk_id from users")}
     return await differences(clerk, sql, here | set(ids_of(clerk)))
 
 
-async def contents(sql: "asyncpg.Connection[Any]") -> list[Any]:
+async def contents(sql: Sql) -> list[Any]:
     """Every row with all columns, except the time at which the same contents were last seen."""
     return [
         {name: value for name, value in row.items() if name != "observed_at"}
@@ -109,7 +108,7 @@ async def contents(sql: "asyncpg.Connection[Any]") -> list[Any]:
     ]
 
 
-async def versions(sql: "asyncpg.Connection[Any]") -> set[Any]:
+async def versions(sql: Sql) -> set[Any]:
     """The transaction that wrote each row, which shows every write."""
     return set(map(tuple, await sql.fetch("select clerk_id, xmin from users")))
 
@@ -122,7 +121,7 @@ CORRUPTIONS = (
 )
 
 
-async def spoil(clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", count: int) -> None:
+async def spoil(clerk: ClerkEmulator, sql: Sql, count: int) -> None:
     """Half of `count` rows are lost; of the others a fifth are stale, a fifth corrupted.
 
     And some are deleted at Clerk: a fifth, but few enough for the brake.

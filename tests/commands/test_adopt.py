@@ -6,8 +6,8 @@ import pytest
 
 from domain.adoption import Verdict
 from scripts.clerk_emulator import ClerkEmulator
-from tests.commands.arrivals import Sql
 from tests.commands.commands import Operator
+from tests.postgres_server import Sql
 
 LINKED = ("by_external_id", "by_address", "linked_before")
 

@@ -4,7 +4,6 @@ import signal
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from domain.backfill import CHECKPOINT
@@ -25,6 +24,7 @@ from tests.commands.scenes import (
 )
 from tests.commands.terminal import Terminal, ended
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 
 USERS = 1203
 PAGES = 3
@@ -52,7 +52,7 @@ class EndsAfter(UsersInTheMiddle):
 
 
 async def test_every_user_comes_in_as_clerk_has_them(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(USERS)
     assert await run_backfill(available) == ["created"] * USERS
@@ -60,7 +60,7 @@ async def test_every_user_comes_in_as_clerk_has_them(
 
 
 async def test_a_second_run_changes_nothing(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(USERS)
     await run_backfill(available)
@@ -74,7 +74,7 @@ async def test_a_second_run_changes_nothing(
 async def test_a_run_that_was_ended_is_taken_up_where_it_stopped(
     clerk: ClerkEmulator,
     available: Operations,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     pages: int,
     committed: bool,
 ) -> None:
@@ -95,7 +95,7 @@ async def test_after_a_complete_run_the_next_begins_with_the_first_user(
 
 
 async def test_a_run_resumed_at_a_deleted_user_starts_over(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(USERS)
     gone = ids_of(clerk)[499]
@@ -115,7 +115,7 @@ async def test_a_restart_forgets_where_the_last_run_stopped(
 
 
 async def test_a_clerk_without_cursors_is_read_all_the_same(
-    available: Operations, clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]"
+    available: Operations, clerk: ClerkEmulator, sql: Sql
 ) -> None:
     clerk.create_users(USERS)
     clerk.config = replace(clerk.config, starting_after=False)
@@ -124,7 +124,7 @@ async def test_a_clerk_without_cursors_is_read_all_the_same(
 
 
 async def test_a_preview_says_what_would_happen_and_writes_nothing(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(2)
     await run_backfill(available)
@@ -157,7 +157,7 @@ async def test_the_next_page_is_fetched_while_one_is_written(
 
 
 async def test_a_page_older_than_the_row_does_not_overwrite_it(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(3)
     updated, deleted, created = ids_of(clerk)
@@ -185,7 +185,7 @@ async def test_a_page_older_than_the_row_does_not_overwrite_it(
 
 
 async def test_with_calls_refused_it_waits_and_finishes(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(USERS)
     clerk.faults.add(
@@ -197,7 +197,7 @@ async def test_with_calls_refused_it_waits_and_finishes(
 
 
 async def test_a_user_the_store_refuses_does_not_keep_the_others_out(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(3)
     refused = ids_of(clerk)[1]
@@ -211,7 +211,7 @@ async def test_a_user_the_store_refuses_does_not_keep_the_others_out(
 
 
 async def test_nothing_is_read_of_another_instance(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(3)
     with pytest.raises(WrongInstance):
@@ -222,7 +222,7 @@ async def test_nothing_is_read_of_another_instance(
 
 
 async def test_ctrl_c_saves_and_ends_with_130(
-    clerk: ClerkEmulator, terminal: Terminal, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, terminal: Terminal, sql: Sql
 ) -> None:
     """Clerk holds the third page back, so that the run cannot end before."""
     clerk.create_users(USERS)
@@ -240,7 +240,7 @@ async def test_ctrl_c_saves_and_ends_with_130(
     assert await sql.fetchval("select cursor from sync_checkpoints where name = $1", CHECKPOINT)
 
 
-async def some_page_is_written(sql: "asyncpg.Connection[Any]") -> None:
+async def some_page_is_written(sql: Sql) -> None:
     async def is_written() -> bool:
         return bool(
             await sql.fetchval("select cursor from sync_checkpoints where name = $1", CHECKPOINT)

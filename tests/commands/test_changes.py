@@ -13,9 +13,9 @@ from domain.changes import Kind
 from domain.finding import State
 from domain.subscription_health import changes as judged
 from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
-from tests.commands.arrivals import Sql
 from tests.commands.commands import Operator
 from tests.people import at, deleted, new_id, observed, user
+from tests.postgres_server import Sql
 
 MAIL = Subscription(name="mail", begin="oldest")
 

@@ -3,9 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.exclusive import PostgresExclusive
@@ -16,7 +14,7 @@ from service.jobs import OPERATOR_LOCK, holder
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
 from tests.commands.terminal import ROOT, Terminal
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 
 COMMANDS = ["backfill", "reconcile", "journal", "file", "export", "explain", "retain", "erase"]
 ARGUMENTS = {"file": ["-"], "explain": ["user_1"], "erase": ["user_1"]}
@@ -91,7 +89,7 @@ CURSORS = "select name from sync_checkpoints where name <> 'store.mark'"
 
 
 async def test_a_dry_run_of_reconcile_writes_not_even_how_far_it_came(
-    clerk: ClerkEmulator, operator: Operator, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, operator: Operator, sql: Sql
 ) -> None:
     clerk.create_users(1)
     await operator.run("backfill")

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from scripts.commands.command import ASKED_ABOVE
 from tests.commands.arrivals import entries
 from tests.commands.commands import Operator
 from tests.commands.terminal import ROOT
+from tests.postgres_server import Sql
 
 DELIVERIES = """
 insert into sync_journal (svix_id, event_type, source, outcome)
@@ -31,14 +31,14 @@ def lines(number: int) -> bytes:
 
 
 @pytest.fixture
-async def many(sql: "asyncpg.Connection[Any]") -> int:
+async def many(sql: Sql) -> int:
     """More than are replayed without consent; without bodies, so that it is fast."""
     await sql.execute(DELIVERIES, ASKED_ABOVE + 1)
     return ASKED_ABOVE + 1
 
 
 async def test_without_a_terminal_many_are_refused_with_64_and_words(
-    operator: Operator, many: int, sql: "asyncpg.Connection[Any]"
+    operator: Operator, many: int, sql: Sql
 ) -> None:
     before = await entries(sql)
     ended = await operator.run("journal")

@@ -14,10 +14,10 @@ from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.program import program
 from scripts.replay_webhooks import command_line
-from tests.commands.arrivals import Sql, happened, quarantined
+from tests.commands.arrivals import happened, quarantined
 from tests.commands.commands import Operator
 from tests.people import at
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from typing import Any
 
 import asyncpg
 import pytest
@@ -11,6 +10,7 @@ from adapters.postgres.exclusive import PostgresExclusive
 from domain.errors import StorageUnavailable
 from tests.adapters.postgres.faults import every_session_with
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 
 HOLDING = """
 select pid from pg_locks where locktype = 'advisory' and granted
@@ -25,7 +25,7 @@ def exclusive(store_url: str) -> PostgresExclusive:
 
 
 async def test_it_is_held_by_a_transaction_that_holds_no_vacuum_back(
-    exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]"
+    exclusive: PostgresExclusive, sql: Sql
 ) -> None:
     async with exclusive.hold("a test's", "me"):
         (held,) = await sql.fetch(f"select state, backend_xid, backend_xmin {OF_THE_HOLDER}")
@@ -33,7 +33,7 @@ async def test_it_is_held_by_a_transaction_that_holds_no_vacuum_back(
 
 
 async def test_a_server_impatient_with_idle_transactions_lets_it_last(
-    exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]", store_url: str
+    exclusive: PostgresExclusive, sql: Sql, store_url: str
 ) -> None:
     """Hold the lock longer than the idle timeout, which ends another session."""
     async with every_session_with(sql, "idle_in_transaction_session_timeout", "2s"):
@@ -44,7 +44,7 @@ async def test_a_server_impatient_with_idle_transactions_lets_it_last(
 
 
 async def test_a_run_whose_lock_is_lost_ends_and_says_so(
-    exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]"
+    exclusive: PostgresExclusive, sql: Sql
 ) -> None:
     async def run() -> None:
         async with exclusive.hold("a test's", "me"):
@@ -58,7 +58,7 @@ async def test_a_run_whose_lock_is_lost_ends_and_says_so(
 
 
 async def test_a_run_cancelled_while_it_releases_the_lock_leaves_no_session(
-    exclusive: PostgresExclusive, sql: "asyncpg.Connection[Any]"
+    exclusive: PostgresExclusive, sql: Sql
 ) -> None:
     async def run() -> None:
         async with exclusive.hold("a test's", "me"):

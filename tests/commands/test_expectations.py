@@ -2,9 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
@@ -13,10 +11,11 @@ from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.commands.screen import written
 from tests.adapters.clerk.payloads import ADA
-from tests.commands.arrivals import Sql, happened
+from tests.commands.arrivals import happened
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
 from tests.people import at
+from tests.postgres_server import Sql
 
 WRITES = ("backfill", "reconcile --repair", "journal", "file -", "retain", f"erase {ADA}")
 
@@ -109,7 +108,7 @@ async def test_export_overwrites_only_by_force(
     assert (empty.stat().st_mode & 0o777, empty.read_text()) == (0o600, kept.read_text())
 
 
-async def trail(sql: "asyncpg.Connection[Any]") -> list[tuple[str, str, str | None, str | None]]:
+async def trail(sql: Sql) -> list[tuple[str, str, str | None, str | None]]:
     rows = await sql.fetch("select who, action, target, result from operator_actions order by id")
     return [tuple(row) for row in rows]
 

@@ -12,10 +12,11 @@ from domain.user import Source
 from domain.words import span
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
-from tests.commands.arrivals import Sql, happened, quarantined
+from tests.commands.arrivals import happened, quarantined
 from tests.commands.commands import Operator
 from tests.console.subscribed import ERROR, Subscribed
 from tests.people import at, deleted, new_id, user
+from tests.postgres_server import Sql
 
 
 def entry(outcome: str, **fields: Any) -> JournalEntry:

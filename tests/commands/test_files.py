@@ -11,21 +11,10 @@ import pytest
 
 from adapters.postgres.database import Database
 from scripts.commands.files import standard_output
-from tests.adapters.clerk.payloads import ADA, webhook_bytes
-from tests.commands.arrivals import Sql, entries, happened, quarantined
+from tests.adapters.clerk.payloads import ADA
+from tests.commands.arrivals import entries, happened, line, quarantined
 from tests.commands.commands import Operator
-
-
-def line(name: str = "user.created", **changes: Any) -> bytes:
-    fields = {
-        "svix_id": f"msg_{name.replace('.', '_')}",
-        "event_type": name,
-        "occurred_at": "2025-10-09T11:40:00Z",
-        "received_at": "2025-10-09T11:40:00Z",
-        "body": webhook_bytes(name).decode(),
-        **changes,
-    }
-    return json.dumps(fields).encode() + b"\n"
+from tests.postgres_server import Sql
 
 
 async def test_a_file_is_applied_and_journaled_as_a_replay(

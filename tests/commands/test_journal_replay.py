@@ -5,9 +5,10 @@ import pytest
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes
-from tests.commands.arrivals import Sql, entries, happened, quarantined
+from tests.commands.arrivals import entries, happened, quarantined
 from tests.commands.commands import Operator
 from tests.commands.elsewhere import listening_service
+from tests.postgres_server import Sql
 
 
 async def test_a_quarantined_delivery_leaves_quarantine_as_what_it_did(

@@ -4,7 +4,6 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 import pytest
@@ -13,11 +12,11 @@ from domain.backfill import CHECKPOINT
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.services import Operations
-from tests.commands.arrivals import Sql
 from tests.commands.scenes import drift, ids_of, run_backfill, spoil
 from tests.commands.terminal import Terminal, ended
 from tests.e2e.locks import somebody_waits
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -87,7 +86,7 @@ class Killing:
 @asynccontextmanager
 async def in_hand(url: str, statement: str, key: str) -> AsyncIterator[None]:
     """Lock that row during the block, and roll back at the end."""
-    other: asyncpg.Connection[Any] = await asyncpg.connect(url)
+    other: Sql = await asyncpg.connect(url)
     transaction = other.transaction()
     await transaction.start()
     await other.execute(statement, key)

@@ -12,11 +12,11 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.plans import FaultPlan
-from tests.commands.arrivals import Sql
 from tests.commands.scenes import drift, ids_of, spoil
 from tests.commands.terminal import Ended, Terminal
+from tests.e2e.people import People
 from tests.e2e.processes import ServiceProcess, environment_for, running_process
-from tests.e2e.test_misfortune import People
+from tests.postgres_server import Sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

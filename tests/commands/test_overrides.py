@@ -9,7 +9,8 @@ from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from tests.commands.arrivals import quarantined
 from tests.commands.commands import Operator
-from tests.service.tables import Sql, stored_user
+from tests.postgres_server import Sql
+from tests.service.tables import stored_user
 
 AHEAD = """
 update users set clerk_updated_at = clerk_updated_at + interval '1 year', last_name = 'wrong'

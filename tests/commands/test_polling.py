@@ -22,12 +22,13 @@ from service.jobs import OPERATOR_LOCK, Jobs
 from service.log import line_logger
 from service.metrics import Metrics
 from service.services import Operations
-from tests.commands.arrivals import Sql, happened
+from tests.commands.arrivals import happened
 from tests.commands.commands import Operator
 from tests.commands.scenes import drift, ids_of, reconcile_of, run_backfill
 from tests.e2e.processes import eventually
 from tests.fakes.exclusive import InMemoryExclusive
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import REFUSED, running_service
 from tests.simulation.scene import WEBHOOKS, Scene, scene
 from tests.simulation.virtual_time import in_virtual_time, live_through, true_time

@@ -3,21 +3,18 @@
 from collections import Counter
 from typing import Any
 
-import asyncpg
 import pytest
 
 from domain.compact_ids import CompactIds
 from domain.drift import Drift, DriftKind
-from domain.errors import WrongInstance
-from domain.reconcile import ROWS_AT_ONCE, WATERMARK, Brake
+from domain.reconcile import WATERMARK
 from domain.sync_user import SyncResult, SyncUser
-from domain.user import DeletedUser, Source, UserId
+from domain.user import Source, UserId
 from scripts.clerk_emulator import ClerkEmulator
 from service.services import Operations
 from tests.commands.scenes import (
     TableInTheMiddle,
     UsersInTheMiddle,
-    backfill_of,
     contents,
     drift,
     ids_of,
@@ -26,11 +23,11 @@ from tests.commands.scenes import (
     spoil,
     versions,
 )
-from tests.people import at
+from tests.postgres_server import Sql
 
 
 async def test_one_backfill_and_one_full_repair_end_in_zero_drift(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(800)
     await run_backfill(available)
@@ -42,7 +39,7 @@ async def test_one_backfill_and_one_full_repair_end_in_zero_drift(
 
 
 async def test_one_full_repair_alone_ends_in_zero_drift(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(200)
     await run_backfill(available)
@@ -58,7 +55,7 @@ async def test_one_full_repair_alone_ends_in_zero_drift(
 
 
 async def test_a_second_repair_finds_and_changes_nothing(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(200)
     await spoil(clerk, sql, 200)
@@ -69,7 +66,7 @@ async def test_a_second_repair_finds_and_changes_nothing(
 
 
 async def test_without_repair_it_reports_and_writes_nothing(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(200)
     await run_backfill(available)
@@ -81,7 +78,7 @@ async def test_without_repair_it_reports_and_writes_nothing(
 
 
 async def test_drift_is_reported_with_the_names_of_the_fields(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(3)
     await run_backfill(available)
@@ -99,7 +96,7 @@ async def test_drift_is_reported_with_the_names_of_the_fields(
 
 
 async def test_a_row_ahead_of_clerk_is_reported_and_left(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(1)
     await run_backfill(available)
@@ -110,7 +107,7 @@ async def test_a_row_ahead_of_clerk_is_reported_and_left(
 
 @pytest.mark.parametrize("seen", ["0 s", "1 hour"])
 async def test_a_row_corrupted_in_the_second_it_was_seen_in_or_seen_too_late_is_repaired(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]", seen: str
+    clerk: ClerkEmulator, available: Operations, sql: Sql, seen: str
 ) -> None:
     clerk.create_users(3)
     await run_backfill(available)
@@ -124,7 +121,7 @@ async def test_a_row_corrupted_in_the_second_it_was_seen_in_or_seen_too_late_is_
 
 
 async def test_a_later_observation_during_a_repair_is_kept(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(1)
     await run_backfill(available)
@@ -141,19 +138,6 @@ async def test_a_later_observation_during_a_repair_is_kept(
 
     await reconcile_of(available, users=Updates(available.store.users), repair=True).full()
     assert await drift(clerk, sql) == {}
-
-
-async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_kept(
-    clerk: ClerkEmulator, available: Operations
-) -> None:
-    clerk.create_users(2)
-    await run_backfill(available)
-    user_id = UserId(ids_of(clerk)[0])
-    tombstone = DeletedUser(clerk_id=user_id, deleted_at=at(0))
-    await available.store.users.sync(SyncUser(change=tombstone, source=Source.WEBHOOK))
-    findings = await reconcile_of(available, repair=True).full()
-    assert (findings.found, findings.left) == ({DriftKind.TOMBSTONED: 1}, 1)
-    assert await available.store.users.get(user_id) == tombstone
 
 
 async def test_a_row_updated_after_its_page_was_read_is_not_drift(
@@ -175,123 +159,8 @@ async def test_a_row_updated_after_its_page_was_read_is_not_drift(
     assert findings.found == {}
 
 
-async def test_a_user_created_after_the_list_was_read_is_not_taken_for_deleted(
-    clerk: ClerkEmulator, available: Operations
-) -> None:
-    clerk.create_users(1)
-    await run_backfill(available)
-
-    class Creates(TableInTheMiddle):
-        created: UserId | None = None
-
-        async def live_ids(self, **page: Any) -> Any:
-            if page["limit"] == ROWS_AT_ONCE and self.created is None:
-                self.created = UserId(clerk.create_user(email_address=["a@example.com"])["id"])
-                user = await available.clerk.bulk.fetch(self.created)
-                assert user is not None
-                await available.store.users.sync(SyncUser(change=user, source=Source.WEBHOOK))
-            return await super().live_ids(**page)
-
-    findings = await reconcile_of(
-        available, user_table=Creates(available.store.user_table), repair=True
-    ).full()
-    assert findings.found == {}
-
-
-async def test_a_user_deleted_during_a_repair_stays_deleted(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
-) -> None:
-    clerk.create_users(2)
-    user_id = UserId(ids_of(clerk)[0])
-
-    class Deletes(UsersInTheMiddle):
-        async def sync_many(self, commands: Any) -> list[SyncResult | None]:
-            if user_id in ids_of(clerk):
-                clerk.delete_user(user_id)
-                gone = DeletedUser(clerk_id=user_id, deleted_at=at(0))
-                await self.sync(SyncUser(change=gone, source=Source.WEBHOOK))
-            return await super().sync_many(commands)
-
-    repair = reconcile_of(available, users=Deletes(available.store.users), repair=True)
-    findings = await repair.full()
-    assert findings.outcomes == {"gone": 1, "created": 1}
-    assert await drift(clerk, sql) == {}
-
-
-async def test_a_key_that_knows_none_of_our_users_writes_nothing(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
-) -> None:
-    clerk.create_users(3)
-    await run_backfill(available)
-    for user_id in ids_of(clerk):
-        clerk.delete_user(user_id)
-    clerk.create_users(3)
-    before = await contents(sql)
-    with pytest.raises(WrongInstance):
-        await reconcile_of(available, instance_id=None, repair=True).full()
-    with pytest.raises(WrongInstance):
-        await backfill_of(available, instance_id=None).run(lambda _outcomes, _left_out: None)
-    assert await contents(sql) == before
-
-
-async def test_an_instance_other_than_the_configured_one_deletes_no_user(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
-) -> None:
-    clerk.create_users(3)
-    await run_backfill(available)
-    clerk.delete_user(ids_of(clerk)[0])
-    with pytest.raises(WrongInstance):
-        await reconcile_of(available, repair=True, instance_id="ins_another").full()
-    assert await tombstones(sql) == 0
-
-
-async def test_the_instance_named_may_have_lost_all_its_users(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
-) -> None:
-    clerk.create_users(3)
-    await run_backfill(available)
-    for user_id in ids_of(clerk):
-        clerk.delete_user(user_id)
-    ours = reconcile_of(available, repair=True, instance_id=clerk.config.instance_id)
-    assert (await ours.full()).repaired == {DriftKind.DELETED: 3}
-    assert await tombstones(sql) == 3
-
-
-@pytest.mark.parametrize(("deleted", "held_back"), [(2, 0), (3, 3)])
-async def test_the_brake_holds_back_more_deletions_than_are_plausible(
-    clerk: ClerkEmulator,
-    available: Operations,
-    sql: "asyncpg.Connection[Any]",
-    deleted: int,
-    held_back: int,
-) -> None:
-    clerk.create_users(5)
-    await run_backfill(available)
-    for user_id in ids_of(clerk)[:deleted]:
-        clerk.delete_user(user_id)
-    findings = await reconcile_of(available, repair=True, brake=Brake(rows=2)).full()
-    assert findings.found == {DriftKind.DELETED: deleted}
-    assert findings.held_back == held_back
-    assert await tombstones(sql) == deleted - held_back
-
-
-@pytest.mark.parametrize(
-    ("brake", "live", "limit"),
-    [
-        (Brake(), 100, 50),
-        (Brake(), 100_000, 1000),
-        (Brake(allowed=7), 100_000, 7),
-        (Brake(allowed=0), 100, 0),
-    ],
-)
-def test_the_brake_defaults_to_fifty_rows_or_one_percent(
-    brake: Brake, live: int, limit: int
-) -> None:
-    assert brake.limit(live) == limit
-
-
 async def test_the_incremental_run_asks_only_for_what_was_updated_since(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(1203)
     await reconcile_of(available, repair=True).recent()
@@ -307,7 +176,7 @@ async def test_the_incremental_run_asks_only_for_what_was_updated_since(
 
 
 async def test_a_full_repair_of_an_empty_table_counts_as_a_backfill_and_welcomes_nobody(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     for sources in (["backfill"], ["backfill", "reconcile"]):
         clerk.create_user(email_address=[f"{len(sources)}@example.com"])
@@ -350,18 +219,8 @@ async def test_a_run_that_is_to_remember_nothing_leaves_nothing(
     assert await available.store.checkpoints.load(WATERMARK) is None
 
 
-async def test_a_user_that_became_unreadable_is_not_deleted(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
-) -> None:
-    clerk.create_users(2)
-    await run_backfill(available)
-    clerk.edit_user(ids_of(clerk)[0], first_name="\x00")
-    findings = await reconcile_of(available, repair=True).full()
-    assert (findings.found, await tombstones(sql)) == ({}, 0)
-
-
 async def test_repairs_are_journaled_as_reconcile(
-    clerk: ClerkEmulator, available: Operations, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, available: Operations, sql: Sql
 ) -> None:
     clerk.create_users(2)
     await run_backfill(available)
@@ -381,8 +240,3 @@ def test_compact_ids_know_what_was_put_in() -> None:
     for number in range(0, 1000, 2):
         ids.add(f"user_{number}")
     assert [f"user_{number}" in ids for number in range(1000)] == [True, False] * 500
-
-
-async def tombstones(sql: "asyncpg.Connection[Any]") -> int:
-    count: int = await sql.fetchval("select count(*) from users where deleted_at is not null")
-    return count

@@ -4,9 +4,6 @@ import asyncio
 import json
 from datetime import timedelta
 from io import StringIO
-from typing import Any
-
-import asyncpg
 
 from domain.ports import Exclusive
 from domain.reconcile import LAST_FULL
@@ -19,6 +16,7 @@ from service.services import Operations
 from tests.commands.scenes import drift, ids_of, run_backfill
 from tests.e2e.processes import eventually
 from tests.fakes.exclusive import InMemoryExclusive
+from tests.postgres_server import Sql
 from tests.running import running_service
 from tests.simulation.scene import Scene, scene
 from tests.simulation.virtual_time import in_virtual_time
@@ -28,7 +26,7 @@ async def test_the_service_repairs_the_table_and_says_what_it_found(
     clerk: ClerkEmulator,
     available: Operations,
     store_url: str,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
 ) -> None:
     clerk.create_users(5)
     await run_backfill(available)
@@ -98,7 +96,7 @@ async def test_while_an_operator_runs_a_command_the_service_does_not() -> None:
 
 
 async def test_a_run_that_failed_is_tried_again(
-    clerk: ClerkEmulator, store_url: str, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, store_url: str, sql: Sql
 ) -> None:
     clerk.create_users(3)
     clerk.faults.add(ApiFault(kind=FaultKind.REDIRECT, times=1))

@@ -17,8 +17,9 @@ from domain.retention import BATCH, Forgotten, Retain, RetentionPeriods
 from service.jobs import RETENTION_LOCK, retain_by_the_hour
 from service.log import line_logger
 from tests.adapters.clerk.payloads import ADA
-from tests.commands.arrivals import Sql, entries, happened, quarantined
+from tests.commands.arrivals import entries, happened, quarantined
 from tests.commands.commands import Operator
+from tests.postgres_server import Sql
 
 PERIODS = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
 

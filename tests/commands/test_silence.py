@@ -9,7 +9,8 @@ from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
-from tests.commands.arrivals import Sql, happened
+from tests.commands.arrivals import happened
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
 
 LONG_AGO = "update sync_journal set received_at = now() - interval '20 minutes'"

@@ -6,19 +6,18 @@ from asyncio.subprocess import Process
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
-from tests.commands.arrivals import happened, quarantined
+from tests.commands.arrivals import happened, line, quarantined
 from tests.commands.scenes import ids_of, run_backfill
 from tests.commands.terminal import Ended, Terminal, ended
-from tests.commands.test_files import line
 from tests.e2e.locks import row_locked, somebody_waits
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +42,7 @@ async def stopped(process: Process) -> Ended:
 
 
 async def test_a_stopped_replay_of_the_journal_shows_its_counts_and_can_be_repeated(
-    terminal: Terminal, database: Database, sql: "asyncpg.Connection[Any]", store_url: str
+    terminal: Terminal, database: Database, sql: Sql, store_url: str
 ) -> None:
     await happened(database, "user.created")
     await quarantined(database, OTHER, svix_id="msg_other")
@@ -63,7 +62,7 @@ async def test_a_stopped_replay_of_the_journal_shows_its_counts_and_can_be_repea
 async def test_a_stopped_replay_of_a_file_shows_its_counts_and_can_be_repeated(
     terminal: Terminal,
     database: Database,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     store_url: str,
     tmp_path: Path,
 ) -> None:
@@ -82,9 +81,7 @@ async def test_a_stopped_replay_of_a_file_shows_its_counts_and_can_be_repeated(
     assert await sql.fetchval(NAME_OF_ADA) == "Augusta Ada"
 
 
-async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(
-    terminal: Terminal, sql: "asyncpg.Connection[Any]"
-) -> None:
+async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(terminal: Terminal, sql: Sql) -> None:
     process = await terminal.start("file", "-", "--json")
     assert process.stdin is not None
     process.stdin.write(line())
@@ -102,7 +99,7 @@ async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(
 
 
 async def test_a_stopped_repair_says_that_it_starts_over(
-    clerk: ClerkEmulator, terminal: Terminal, available: Any, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, terminal: Terminal, available: Any, sql: Sql
 ) -> None:
     clerk.create_users(501)
     await run_backfill(available)

@@ -28,9 +28,9 @@ from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from service.app import create_app
 from tests.console.visitors import OPERATOR, TOKENS
 from tests.e2e.processes import PATIENCE, eventually
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, settings_for
 from tests.service.listening import listening
-from tests.service.tables import Sql
 
 CHROMIUM = (
     os.environ.get("TEST_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -19,9 +19,8 @@ from tests.console.browser import (
 from tests.console.hostile import HOSTILE
 from tests.console.signed_in import GRANTS
 from tests.console.visitors import OPERATOR, READER, TOKENS, Visitor, visitor_of
-from tests.postgres_server import TemporaryStore
+from tests.postgres_server import Sql, TemporaryStore
 from tests.running import Service, running_service
-from tests.service.tables import Sql
 
 
 @pytest.fixture(scope="session")

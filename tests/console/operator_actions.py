@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.console.visitors import Visitor
 from tests.e2e.processes import eventually
-from tests.service.tables import Sql
+from tests.postgres_server import Sql
 
 TRAIL = (
     "select who, action, target, result from operator_actions where action <> 'sign in' order by id"

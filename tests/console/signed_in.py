@@ -7,8 +7,8 @@ from typing import Any
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
 from tests.console.visitors import Visitor, visitor_of
+from tests.postgres_server import Sql
 from tests.running import Service
-from tests.service.tables import Sql
 
 ORGANISATION = "org_2abc"
 GRANTS: dict[str, Any] = {

@@ -12,8 +12,9 @@ from tests.commands.arrivals import quarantined
 from tests.console.operator_actions import run, trail
 from tests.console.visitors import Visitor, proof_in
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 from tests.running import Service
-from tests.service.tables import Sql, journal, stored_user
+from tests.service.tables import journal, stored_user
 
 
 async def test_sync_now_brings_in_a_user_we_never_saw(

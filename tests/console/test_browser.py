@@ -18,7 +18,7 @@ from tests.console.browser import (
 )
 from tests.console.hostile import HOSTILE
 from tests.console.visitors import OPERATOR, READER
-from tests.service.tables import Sql
+from tests.postgres_server import Sql
 
 pytestmark = IN_A_BROWSER
 

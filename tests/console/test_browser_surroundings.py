@@ -16,7 +16,7 @@ from tests.console.browser import (
     settled,
 )
 from tests.console.visitors import READER
-from tests.service.tables import Sql
+from tests.postgres_server import Sql
 
 pytestmark = IN_A_BROWSER
 

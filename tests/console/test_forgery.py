@@ -4,8 +4,8 @@ import pytest
 
 from tests.adapters.clerk.payloads import ADA
 from tests.console.visitors import OPERATOR, Visitor, proof_in, visitor_of
+from tests.postgres_server import Sql
 from tests.running import Service
-from tests.service.tables import Sql
 
 PATH = f"/users/{ADA}/sync"
 FORM = "application/x-www-form-urlencoded"

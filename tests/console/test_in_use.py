@@ -11,8 +11,8 @@ from tests.adapters.clerk.payloads import ADA, webhook_bytes, with_data
 from tests.commands.arrivals import quarantined
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
-from tests.service.tables import Sql
 
 CONFIRMATIONS = (
     "/drift/check",

@@ -10,8 +10,8 @@ from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
 from tests.console.entries import FILL, entries_of
 from tests.console.visitors import Visitor
+from tests.postgres_server import Sql
 from tests.running import Service
-from tests.service.tables import Sql
 
 _OLDER = re.compile(r'href="([^"]+)" rel="next"')
 

@@ -17,8 +17,8 @@ from tests.commands.arrivals import quarantined
 from tests.console.entries import FILL
 from tests.console.hostile import HOSTILE
 from tests.console.visitors import COOKIE, OPERATOR, TOKENS, Visitor, visitor_of
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
-from tests.service.tables import Sql
 
 PAGES = ("", "/deliveries", "/users", "/subscriptions", "/drift", "/quarantine", "/audit")
 

@@ -15,8 +15,8 @@ from service.console.routes import FOR_ANYBODY, FOR_OPERATORS, FOR_READERS
 from service.services import services_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.console.visitors import COOKIE, OPERATOR, READER, TOKENS, Visitor, visitor_of
+from tests.postgres_server import Sql
 from tests.running import Service, bearer, problem, running_service
-from tests.service.tables import Sql
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 

@@ -10,7 +10,8 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.jobs import OPERATOR_LOCK
 from tests.console.operator_actions import run, trail
 from tests.console.visitors import Visitor
-from tests.service.tables import Sql, stored_user
+from tests.postgres_server import Sql
+from tests.service.tables import stored_user
 
 
 @pytest.fixture

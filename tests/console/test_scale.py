@@ -10,7 +10,7 @@ import pytest
 from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.database import Database
 from tests.console.visitors import Visitor
-from tests.service.tables import Sql
+from tests.postgres_server import Sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -12,8 +12,8 @@ from service.console.rendering import SHOWN_OF_A_BODY, indented, value, visible
 from tests.adapters.clerk.payloads import ADA, webhook_bytes, with_data
 from tests.commands.arrivals import quarantined
 from tests.console.visitors import Visitor
+from tests.postgres_server import Sql
 from tests.running import Service
-from tests.service.tables import Sql
 
 MOST_BYTES = 1024 * 1024
 MOST_SECONDS = 2.0

@@ -8,8 +8,8 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.console.access import Limit, network_of
 from tests.console.signed_in import TRAIL, trail
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
-from tests.service.tables import Sql
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from service.console.sign_ins import CONFIRM_EVERY, UNCONFIRMED_FOR
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.console.signed_in import GRANTS, ORGANISATION, signed_in, trail
 from tests.console.visitors import COOKIE, OPERATOR, READER, TOKENS, Visitor, proof_in, visitor_of
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
-from tests.service.tables import Sql
 
 ADMIN = {"o": {"id": ORGANISATION, "rol": "admin"}}
 AGES = "update console_sessions set confirmed_at = confirmed_at - $1::interval"

@@ -7,7 +7,7 @@ import pytest
 from adapters.postgres.database import Database
 from tests.console.subscribed import ERROR, Subscribed
 from tests.console.visitors import Visitor
-from tests.service.tables import Sql
+from tests.postgres_server import Sql
 
 LAST_ACTION = """
 select who, action, target, result from operator_actions where action like 'changes %'

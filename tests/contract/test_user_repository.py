@@ -1,49 +1,21 @@
 """What every `UserRepository` must do. Runs on the one in memory and on a real Postgres."""
 
-import asyncio
-import re
 from itertools import permutations
 from secrets import token_urlsafe
 
 import pytest
 
-from domain.journal import JournalQuery
-from domain.sync_user import SVIX_ID, SyncUser, UnreadableDelivery, apart
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,
-    DeletedUser,
     EmailAddress,
-    LocalUser,
     Outcome,
     Source,
     User,
-    UserChange,
-    UserId,
 )
 from tests.contract.conftest import Store
-from tests.people import at, deleted, delivered, new_id, observed, outcomes_of, user
-
-
-async def outcomes(store: Store, *changes: UserChange) -> list[str]:
-    return [(await store.users.sync(observed(change))).outcome.value for change in changes]
-
-
-async def live(store: Store, user_id: UserId) -> LocalUser:
-    record = await store.users.get(user_id)
-    assert isinstance(record, LocalUser)
-    return record
-
-
-def history(user_id: UserId) -> list[SyncUser]:
-    """The observations of one user, and a fetch of an early state that arrives at any time."""
-    return [
-        delivered(user(user_id, updated=1, email="created@example.com")),
-        delivered(user(user_id, updated=2, email="first@example.com")),
-        delivered(user(user_id, updated=3, email="second@example.com")),
-        delivered(deleted(user_id, when=4)),
-        observed(user(user_id, updated=2, seen=2.5, email="first@example.com")),
-    ]
+from tests.contract.records import live, outcomes
+from tests.people import at, deleted, new_id, observed, user
 
 
 async def test_an_unknown_user_is_none(store: Store) -> None:
@@ -210,208 +182,6 @@ async def test_seeing_the_same_contents_later_still_settles_a_tie(store: Store) 
         await outcomes(store, *(seen[place] for place in order))
         ends.add((await live(store, user_id)).email)
     assert ends == {"a@x.io"}
-
-
-async def test_every_order_of_events_ends_the_same(store: Store) -> None:
-    async def life(order: tuple[int, ...]) -> tuple[object, list[Outcome]]:
-        user_id = new_id()
-        commands = history(user_id)
-        said = [(await store.users.sync(commands[place])).outcome for place in order]
-        record = await store.users.get(user_id)
-        assert isinstance(record, DeletedUser)
-        return record.deleted_at, said
-
-    ends = await asyncio.gather(*(life(order) for order in permutations(range(5))))
-    assert {when for when, _ in ends} == {at(4)}
-    for _, said in ends:
-        # Once it is deleted, nothing is ever applied again.
-        after = said[said.index(Outcome.DELETED) + 1 :]
-        assert set(after) <= {Outcome.GONE}
-
-
-async def test_every_order_without_a_deletion_ends_with_the_newest(store: Store) -> None:
-    async def life(order: tuple[int, ...]) -> str | None:
-        user_id = new_id()
-        commands = [command for command in history(user_id) if isinstance(command.change, User)]
-        for place in order:
-            await store.users.sync(commands[place])
-        return (await live(store, user_id)).email
-
-    ends = await asyncio.gather(*(life(order) for order in permutations(range(4))))
-    assert set(ends) == {"second@example.com"}
-
-
-async def test_many_first_sights_at_once_leave_one_row_and_one_creation(store: Store) -> None:
-    user_id = new_id()
-    results = await asyncio.gather(
-        *(store.users.sync(observed(user(user_id, updated=1))) for _ in range(40))
-    )
-    said = outcomes_of(results)
-    assert said.count(Outcome.CREATED) == 1
-    assert said.count(Outcome.UNCHANGED) == 39
-
-
-async def test_a_page_answers_in_its_own_order(store: Store) -> None:
-    known, fresh, gone = sorted(new_id() for _ in range(3))
-    await outcomes(store, user(known, updated=5), deleted(gone))
-    page: list[UserChange] = [
-        user(gone),
-        user(known, updated=6),
-        user(fresh),
-        user(known, updated=4),
-    ]
-    results = await store.users.sync_many([observed(change, Source.BACKFILL) for change in page])
-    assert outcomes_of(results) == ["gone", "updated", "created", "stale"]
-
-
-async def test_a_page_may_hold_one_user_many_times_and_a_deletion(store: Store) -> None:
-    user_id = new_id()
-    page: list[UserChange] = [
-        user(user_id, updated=1),
-        user(user_id, updated=2),
-        deleted(user_id),
-        user(user_id),
-    ]
-    results = await store.users.sync_many([observed(change) for change in page])
-    assert outcomes_of(results) == ["created", "updated", "deleted", "gone"]
-
-
-@pytest.mark.parametrize("again", [False, True], ids=["each once", "one of them again"])
-async def test_a_long_page_answers_in_its_own_order(store: Store, *, again: bool) -> None:
-    people = [new_id() for _ in range(250)]
-    await outcomes(store, *(user(one) for one in people[::3]), *map(deleted, people[1::3]))
-    page: list[UserChange] = [user(one, updated=1) for one in people]
-    if again:
-        page.append(user(people[2], updated=2))
-    results = await store.users.sync_many([observed(change, Source.BACKFILL) for change in page])
-    expected = ["updated", "gone", "created"] * 84
-    assert outcomes_of(results) == [*expected[:250], *(["updated"] if again else [])]
-    assert [(await live(store, one)).clerk_updated_at for one in people[::3]] == [at(1)] * 84
-
-
-async def test_an_empty_page_is_nothing(store: Store) -> None:
-    assert await store.users.sync_many([]) == []
-
-
-async def test_a_redelivery_counts_up_and_is_applied_again(store: Store) -> None:
-    command = delivered(user(new_id()))
-    first = await store.users.sync(command)
-    second = await store.users.sync(command)
-    assert (first.outcome, first.deliveries) == (Outcome.CREATED, 1)
-    assert (second.outcome, second.deliveries) == (Outcome.UNCHANGED, 2)
-
-
-async def test_another_body_under_the_same_svix_id_is_noticed(store: Store) -> None:
-    user_id = new_id()
-    first = await store.users.sync(delivered(user(user_id), svix_id="msg_same", body=b'{"a":1}'))
-    other = delivered(user(user_id, updated=2), svix_id="msg_same", body=b'{"a":2}')
-    assert not first.conflicting
-    assert (await store.users.sync(other)).conflicting
-
-
-async def svix_ids(store: Store, user_id: UserId) -> list[tuple[str | None, str, int]]:
-    return [
-        (one.svix_id, one.outcome, one.deliveries) for one in await store.journal.history(user_id)
-    ]
-
-
-async def test_another_delivery_under_the_same_svix_id_has_its_own_entry(store: Store) -> None:
-    ada, grace = new_id(), new_id()
-    await store.users.sync(delivered(user(ada), svix_id="msg_same", body=b'{"a":1}'))
-    other = delivered(user(grace), svix_id="msg_same", body=b'{"g":1}')
-    for _ in range(2):
-        await store.users.sync(other)
-    assert await svix_ids(store, ada) == [("msg_same", "created", 3)]
-    assert await svix_ids(store, grace) == [(apart("msg_same", b'{"g":1}'), "created", 2)]
-
-
-async def test_a_deletion_under_a_used_svix_id_has_its_own_entry(store: Store) -> None:
-    ada = new_id()
-    await store.users.sync(delivered(user(ada), svix_id="msg_same", body=b'{"a":1}'))
-    await store.users.sync(delivered(deleted(ada), svix_id="msg_same", body=b'{"d":1}'))
-    assert isinstance(await store.users.get(ada), DeletedUser)
-    assert [(one, outcome) for one, outcome, _ in await svix_ids(store, ada)] == [
-        ("msg_same", "created"),
-        (apart("msg_same", b'{"d":1}'), "deleted"),
-    ]
-
-
-async def test_a_deletion_under_the_svix_id_of_an_erased_body_has_its_own_entry(
-    store: Store,
-) -> None:
-    ada, grace = new_id(), new_id()
-    for event in (
-        delivered(deleted(ada), svix_id="msg_same", body=b'{"d":1}'),
-        delivered(deleted(grace), svix_id="msg_same", body=b'{"d":2}'),
-    ):
-        await store.users.sync(event)
-    assert [one for one, *_ in await svix_ids(store, grace)] == [apart("msg_same", b'{"d":2}')]
-
-
-@pytest.mark.parametrize("svix_id", ["msg_same", "m" * 128])
-async def test_poison_under_a_used_svix_id_is_kept_with_its_bytes(
-    store: Store, svix_id: str
-) -> None:
-    ada = new_id()
-    await store.users.sync(delivered(user(ada), svix_id=svix_id, body=b'{"a":1}'))
-    poisons = [
-        UnreadableDelivery(svix_id=svix_id, body=body, reason="not_json") for body in (b"?", b"!")
-    ]
-    for poison in (*poisons, *poisons):
-        await store.journal.quarantine(poison)
-    assert await svix_ids(store, ada) == [(svix_id, "created", 1)]
-    kept = [one async for one in store.journal.deliveries(JournalQuery(error="not_json"))]
-    assert [(one.body, one.deliveries) for one in kept] == [(b"?", 2), (b"!", 2)]
-    assert all(re.fullmatch(SVIX_ID, one.svix_id or "") for one in kept)
-
-
-@pytest.mark.parametrize("reason", ["not_json", "updated_at_absurd"])
-async def test_quarantine_holds_a_delivery_once_however_often_it_comes(
-    store: Store, reason: str
-) -> None:
-    poison = UnreadableDelivery(svix_id=f"msg_{reason}", body=b"\xff\x00", reason=reason)
-    await store.journal.quarantine(poison)
-    await store.journal.quarantine(poison)
-    assert await store.journal.quarantined() == 1
-
-
-async def test_a_delivery_leaves_quarantine_when_it_is_applied(store: Store) -> None:
-    user_id = new_id()
-    await store.journal.quarantine(
-        UnreadableDelivery(svix_id="msg_fixed", body=b"{}", reason="bug", clerk_id=user_id)
-    )
-    result = await store.users.sync(delivered(user(user_id), svix_id="msg_fixed"))
-    assert (result.outcome, result.deliveries) == (Outcome.CREATED, 2)
-    assert await store.journal.quarantined() == 0
-
-
-async def test_a_change_names_its_source(store: Store) -> None:
-    user_id = new_id()
-    await store.users.sync(observed(user(user_id, updated=1), Source.JIT))
-    await store.users.sync(observed(user(user_id, updated=2), Source.RECONCILE))
-    assert (await live(store, user_id)).synced_by is Source.RECONCILE
-
-
-async def test_of_what_comes_without_a_delivery_only_changes_are_journaled(store: Store) -> None:
-    user_id = new_id()
-    said = await outcomes(
-        store,
-        user(user_id, updated=1),
-        user(user_id, updated=3),
-        user(user_id, updated=3),
-        user(user_id, updated=2),
-        deleted(user_id),
-        deleted(user_id),
-        user(user_id, updated=4),
-    )
-    assert said == ["created", "updated", "unchanged", "stale", "deleted", "unchanged", "gone"]
-    entries = await store.journal.history(user_id)
-    assert [entry.outcome for entry in entries] == ["created", "updated", "deleted"]
-
-
-async def test_what_comes_without_a_delivery_counts_none(store: Store) -> None:
-    result = await store.users.sync(observed(user(new_id())))
-    assert (result.deliveries, result.conflicting) == (0, False)
 
 
 async def test_an_external_id_may_be_longer_than_an_index_entry(store: Store) -> None:

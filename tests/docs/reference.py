@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import asyncpg
-
 from domain.errors import SyncError
 from scripts.commands.exit_codes import ExitCode
 from scripts.program import ENTRIES
@@ -16,6 +14,7 @@ from service.errors import status_of
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.settings import Settings
+from tests.postgres_server import Sql
 
 Row: TypeAlias = tuple[str, ...]
 """The cells that the code knows. An additional cell on the page is written by a person."""
@@ -118,7 +117,7 @@ def codes() -> list[Row]:
     return [(f"`{code}`", status) for code, status in sorted(found | named | _FRAMEWORKS)]
 
 
-async def tables(sql: "asyncpg.Connection[Any]") -> list[Row]:
+async def tables(sql: Sql) -> list[Row]:
     """Every column of ours in a database at head."""
     columns = await sql.fetch(_COLUMNS)
     return [

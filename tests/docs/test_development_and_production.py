@@ -1,7 +1,6 @@
 """docs/guides/development-and-production.md, with two instances of an emulated Clerk."""
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -10,9 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.docs.guides import blocks, commands, run
-from tests.postgres_server import temporary_database
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql, temporary_database
 
 GUIDE = "development-and-production.md"
 (MOVE,) = blocks(GUIDE, "sql")

@@ -1,7 +1,6 @@
 """docs/guides/existing-database.md as a team would follow it, in a fresh database."""
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -10,9 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.docs.guides import blocks, commands, run
-from tests.postgres_server import temporary_database
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql, temporary_database
 
 GUIDE = "existing-database.md"
 MADE, GRANTED, READ, OF_A_USER, AS_A_KEY, BY_HAND, GONE = blocks(GUIDE, "sql")

@@ -1,8 +1,5 @@
 """No setting, metric, exit code, table or HTTP answer that is not on its page of docs/reference/."""
 
-from typing import Any
-
-import asyncpg
 import pytest
 
 from service.metrics import PREFIX
@@ -17,6 +14,7 @@ from tests.docs.reference import (
     settings,
     tables,
 )
+from tests.postgres_server import Sql
 
 KNOWN = {
     "metrics": (metrics, 4),
@@ -34,7 +32,7 @@ def test_the_page_has_everything_that_the_code_has_and_nothing_else(page: str) -
     assert not found, "\n".join(["", *found])
 
 
-async def test_the_page_of_the_tables_has_every_column(sql: "asyncpg.Connection[Any]") -> None:
+async def test_the_page_of_the_tables_has_every_column(sql: Sql) -> None:
     found = faults(Page("tables"), await tables(sql), columns=4)
     assert not found, "\n".join(["", *found])
 

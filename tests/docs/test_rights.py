@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -22,10 +21,8 @@ from tests.adapters.clerk.payloads import ADA, INSTANCE, webhook_bytes
 from tests.commands.commands import Operator
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
 from tests.people import new_id
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 from tests.running import running_service
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "rights.md"
 ONCE, AFTER_MIGRATE, FOR_A_HOST = re.findall(r"(?s)```sql\n(.*?)```", GUIDE.read_text())

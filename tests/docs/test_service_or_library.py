@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.clerk.payloads import INSTANCE, envelope, webhook_bytes
-from tests.commands.arrivals import Sql
 from tests.docs.guides import blocks
+from tests.postgres_server import Sql
 from tests.running import bearer, client_of, running_service
 
 GUIDE = "service-or-library.md"

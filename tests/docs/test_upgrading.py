@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -15,7 +14,7 @@ from adapters.postgres.servers import Servers
 from scripts.clerk_emulator import EmulatorConfig, running_emulator
 from tests.docs.runbooks import GUIDES, Runbook
 from tests.people import new_id
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ async def test_the_rows_of_release_1_0_are_filled_in(
         environment = {**clerk.config.environment(), "DATABASE_URL": url}
         page = Runbook("upgrading", environment, tmp_path, GUIDES)
         ada = clerk.create_user(email_address=["ada@example.com", "lovelace@example.com"])
-        sql: asyncpg.Connection[Any] = await asyncpg.connect(url)
+        sql: Sql = await asyncpg.connect(url)
         await migrate(url)
         await _run(Servers(url), partial(upgrade.step_back, revision="0006"))
         await sql.execute(

@@ -1,6 +1,7 @@
 """Processes that deliver changes, in virtual time and over a store in memory."""
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -170,3 +171,83 @@ class Worker:
             await self._behaviour(delivery)
         self._world.arrived.append(delivery)
         self._world.at.append(asyncio.get_running_loop().time())
+
+
+class History:
+    """Handlers fail, hang and are slow; processes die, stop and start; the store goes away."""
+
+    def __init__(self, seed: int) -> None:
+        self._fate = random.Random(seed)
+        self._world = World()
+        self._versions = {new_id(): 0 for _ in range(6)}
+        self._started = 0
+        self._workers = [self._start(), self._start()]
+        self._gone: list[Worker] = []
+
+    async def live(self, rounds: int) -> None:
+        for _ in range(rounds):
+            await self._users_change()
+            await asyncio.sleep(self._fate.random() * self._fate.choice([0.1, 0.1, 3]))
+            await self._something_befalls(self._fate.randrange(2))
+
+    async def heal(self) -> None:
+        for worker in self._workers:
+            worker.store.is_away = None
+        for _ in range(8):
+            await asyncio.sleep(60)
+            await self._world.subscriptions.retry("mail")
+        await asyncio.sleep(60)
+        for worker in [*self._workers, *self._gone]:
+            await worker.end()
+
+    async def judge(self) -> None:
+        seen = self._world.of_each_user()
+        for one in self._versions:
+            changes = await self._world.log.history(one)
+            assert seen.get(one, []) == [change.position for change in changes]
+        [standing] = await self._world.subscriptions.standings()
+        assert (standing.waiting, standing.parked) == (0, 0)
+        assert standing.position == len(self._world.changes())
+
+    def _start(self) -> Worker:
+        self._started += 1
+        worker = Worker(
+            self._world,
+            holder=f"process {self._started}",
+            behaviour=self._behave,
+            deadline=5,
+            pauses=(0.2, 1, 5),
+        )
+        worker.store.latency = lambda: self._fate.random() * 0.1
+        return worker
+
+    async def _behave(self, _: Delivery) -> None:
+        match self._fate.randrange(8):
+            case 0:
+                raise ValueError
+            case 1:
+                await asyncio.sleep(60)
+            case 2:
+                await asyncio.sleep(self._fate.random() * 4)
+
+    async def _users_change(self) -> None:
+        for _ in range(self._fate.randrange(4)):
+            one = self._fate.choice(list(self._versions))
+            self._versions[one] += 1
+            await self._world.live(one, self._versions[one])
+
+    async def _something_befalls(self, place: int) -> None:
+        worker = self._workers[place]
+        match self._fate.randrange(20):
+            case 0:
+                worker.kill()
+                self._gone.append(worker)
+                self._workers[place] = self._start()
+            case 1:
+                worker.store.is_away = None
+                await worker.end(grace=self._fate.random())
+                self._workers[place] = self._start()
+            case 2:
+                worker.store.is_away = StorageUnavailable()
+            case 3:
+                worker.store.is_away = None

@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import asyncpg
+
+from tests.postgres_server import Sql
 
 
 @asynccontextmanager
 async def row_locked(url: str, user_id: str) -> AsyncIterator[None]:
     """Lock this user's row during the block."""
-    outsider: asyncpg.Connection[Any] = await asyncpg.connect(url)
+    outsider: Sql = await asyncpg.connect(url)
     try:
         async with outsider.transaction():
             locked = await outsider.fetch(
@@ -22,7 +23,7 @@ async def row_locked(url: str, user_id: str) -> AsyncIterator[None]:
         await outsider.close()
 
 
-async def waiting_for_locks(sql: "asyncpg.Connection[Any]", *, outsiders: bool = False) -> int:
+async def waiting_for_locks(sql: Sql, *, outsiders: bool = False) -> int:
     """How many sessions of the services wait for a lock; with `outsiders`, of any client."""
     waiting: int = await sql.fetchval(
         """
@@ -35,6 +36,6 @@ async def waiting_for_locks(sql: "asyncpg.Connection[Any]", *, outsiders: bool =
     return waiting
 
 
-async def somebody_waits(sql: "asyncpg.Connection[Any]") -> bool:
+async def somebody_waits(sql: Sql) -> bool:
     """Whether a session of the services waits for a lock."""
     return await waiting_for_locks(sql) > 0

@@ -1,9 +1,7 @@
 """A bulk import at Clerk: thousands of deliveries at once."""
 
 from collections.abc import Callable
-from typing import Any
 
-import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
@@ -11,6 +9,7 @@ from tests.e2e.load import Fate, Load
 from tests.e2e.messages import sign_up
 from tests.e2e.processes import ServiceProcess
 from tests.e2e.truth import differences, unrecorded
+from tests.postgres_server import Sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -23,7 +22,7 @@ SVIX_WAITS = 15.0
 async def test_of_five_thousand_deliveries_at_once_none_is_lost(
     clerk: ClerkEmulator,
     service: ServiceProcess,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     record_property: Callable[[str, object], None],
 ) -> None:
     messages = [sign_up(clerk) for _ in range(EVENTS)]

@@ -11,9 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
 
-import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
@@ -24,8 +22,8 @@ from tests.e2e.change_handlers import EFFECTS
 from tests.e2e.pooler import pgbouncer, pooled
 from tests.e2e.processes import ROOT, environment_for
 from tests.people import deleted, delivered, new_id, observed, user
+from tests.postgres_server import Sql
 
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 UNLUCKY = UserId("user_unlucky")
 
 

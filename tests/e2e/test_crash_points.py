@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -22,9 +21,9 @@ from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulat
 from tests.e2e.messages import Message, deletion, sign_up, update
 from tests.e2e.processes import ROOT, environment_for, eventually
 from tests.e2e.truth import differences, states_of_sessions
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
 
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 EVERY_STEP = range(1, 1000)
 SOME_STEPS = range(40, 80, 6)
 NEVER = 0

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -13,7 +12,7 @@ from tests.e2e.load import Fate, Load
 from tests.e2e.messages import lives_of_users, sign_up
 from tests.e2e.processes import environment_for, eventually, running_process
 from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
-from tests.postgres_server import container, docker_answers, with_database
+from tests.postgres_server import Sql, container, docker_answers, with_database
 
 ROOM = 24
 """MiB, of which an empty database takes eight."""
@@ -58,7 +57,7 @@ async def test_a_full_disk_is_503_until_there_is_space_again(
     await sql.close()
 
 
-async def fill(sql: "asyncpg.Connection[Any]") -> None:
+async def fill(sql: Sql) -> None:
     """Fill the disk completely."""
     await sql.execute("create table filling (nothing text)")
     for rows in (1000, 100, 1):
@@ -66,7 +65,7 @@ async def fill(sql: "asyncpg.Connection[Any]") -> None:
             await fill_on(sql, rows)
 
 
-async def fill_on(sql: "asyncpg.Connection[Any]", rows: int) -> None:
+async def fill_on(sql: Sql, rows: int) -> None:
     """So many rows of two kilobytes at a time, until there is no room for that many."""
     while True:
         await sql.execute(

@@ -1,9 +1,7 @@
 """First requests that arrive before the webhook, on two replicas at once."""
 
 import asyncio
-from typing import Any
 
-import asyncpg
 import httpx
 
 from scripts.clerk_emulator import ClerkEmulator
@@ -11,12 +9,13 @@ from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.e2e.crowd import ask_all
 from tests.e2e.messages import deletion, sign_up
 from tests.e2e.processes import ServiceProcess, eventually
+from tests.postgres_server import Sql
 
 REQUESTS = 100
 
 
 async def test_many_first_requests_of_one_user_cost_one_call_to_clerk_per_process_and_make_one_row(
-    clerk: ClerkEmulator, services: list[ServiceProcess], sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, services: list[ServiceProcess], sql: Sql
 ) -> None:
     user_id = clerk.create_user(email_address=["first@example.com"])["id"]
     token = clerk.session_token(user_id)
@@ -29,7 +28,7 @@ async def test_many_first_requests_of_one_user_cost_one_call_to_clerk_per_proces
 
 
 async def test_a_deletion_that_lands_during_a_fetch_wins(
-    clerk: ClerkEmulator, services: list[ServiceProcess], sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, services: list[ServiceProcess], sql: Sql
 ) -> None:
     asked, told = services
     arrival = sign_up(clerk)

@@ -6,9 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -19,6 +17,7 @@ from service.services import backfill_of
 from tests.e2e.messages import Message, deletion, sign_up, update
 from tests.e2e.processes import ServiceProcess, environment_for, running_processes
 from tests.e2e.truth import differences
+from tests.postgres_server import Sql
 from tests.running import settings_for
 
 Record = Callable[[str, object], None]
@@ -46,7 +45,7 @@ async def four_services(
 
 
 async def test_one_delivery_a_hundred_times_at_two_replicas_is_applied_once(
-    clerk: ClerkEmulator, services: list[ServiceProcess], sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, services: list[ServiceProcess], sql: Sql
 ) -> None:
     message = sign_up(clerk)
     answers = await asyncio.gather(
@@ -63,7 +62,7 @@ async def test_one_delivery_a_hundred_times_at_two_replicas_is_applied_once(
 async def test_a_deletion_wins_every_race(
     clerk: ClerkEmulator,
     services: list[ServiceProcess],
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     record_property: Record,
 ) -> None:
     """First requests, webhooks and their repetitions, at two replicas."""
@@ -79,7 +78,7 @@ async def test_a_deletion_wins_at_four_replicas_that_reconcile_during_a_backfill
     clerk: ClerkEmulator,
     four_services: list[ServiceProcess],
     store: str,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     record_property: Record,
 ) -> None:
     before = await sql.fetchval(DEADLOCKS)
@@ -160,9 +159,7 @@ async def backfill_for_ever(clerk: ClerkEmulator, store: str) -> None:
             await backfill.run(lambda _outcomes, _left_out: None)
 
 
-async def assert_all_are_gone(
-    clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", ended: Ended, deadlocks: int
-) -> None:
+async def assert_all_are_gone(clerk: ClerkEmulator, sql: Sql, ended: Ended, deadlocks: int) -> None:
     """Check that each user is a tombstone without bodies, without deadlocks, and that all answers
     are ours.
     """

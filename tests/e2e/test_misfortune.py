@@ -5,18 +5,17 @@ come, change and go meanwhile.
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from typing import Any
-from uuid import UUID
+from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.plans import FaultPlan
+from tests.e2e.people import People
 from tests.e2e.processes import ServiceProcess
 from tests.e2e.truth import differences
+from tests.postgres_server import Sql
 
 STEPS = 120
 PAUSE = 0.005
@@ -28,45 +27,6 @@ FAULTS = [
     ApiFault(kind=FaultKind.ERROR, status=500, times=3),
     ApiFault(kind=FaultKind.TRUNCATED, times=3),
 ]
-
-
-class People:
-    """Create, change and delete users at Clerk, at random. Some may exist already."""
-
-    def __init__(
-        self, clerk: ClerkEmulator, chance: random.Random, present: Iterable[str] = ()
-    ) -> None:
-        self._clerk = clerk
-        self._chance = chance
-        self._steps = [self._come, self._come, *[self._change] * 4, self._turn, self._go]
-        self._present = list(present)
-        self.ids = list(present)
-
-    def step(self) -> None:
-        """Change one of them."""
-        self._chance.choice(self._steps if self._present else [self._come])()
-
-    def _come(self) -> None:
-        address = f"{UUID(int=self._chance.getrandbits(128)).hex}@example.com"
-        user_id = self._clerk.create_user(email_address=[address])["id"]
-        self._present.append(user_id)
-        self.ids.append(user_id)
-
-    def _change(self) -> None:
-        number = self._chance.randrange(1000)
-        self._clerk.update_user(self._somebody(), first_name=f"Ada {number}", last_name=None)
-
-    def _turn(self) -> None:
-        """Ban or unban the user."""
-        self._clerk.edit_user(self._somebody(), banned=self._chance.random() < 0.5)
-
-    def _go(self) -> None:
-        user_id = self._somebody()
-        self._present.remove(user_id)
-        self._clerk.delete_user(user_id)
-
-    def _somebody(self) -> str:
-        return self._chance.choice(self._present)
 
 
 @pytest.fixture
@@ -96,7 +56,7 @@ async def unlucky_clerk(
 async def test_two_replicas_agree_with_clerk_after_all_faults_end(
     unlucky_clerk: ClerkEmulator,
     services: list[ServiceProcess],
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     seed: int,
 ) -> None:
     clerk, chance = unlucky_clerk, random.Random(seed)

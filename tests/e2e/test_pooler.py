@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -16,11 +15,9 @@ from tests.e2e.messages import lives_of_users
 from tests.e2e.pooler import SERVER_CONNECTIONS, pgbouncer, pooled
 from tests.e2e.processes import ROOT, ServiceProcess, environment_for, running_processes
 from tests.e2e.truth import assert_redelivery_settles_all, differences, states_of_sessions
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 
 pytestmark = pytest.mark.slow
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -14,12 +12,13 @@ from tests.e2e.locks import row_locked, waiting_for_locks
 from tests.e2e.messages import lives_of_users, sign_up, update
 from tests.e2e.processes import environment_for, eventually, running_process
 from tests.e2e.truth import assert_redelivery_settles_all, differences, unrecorded
+from tests.postgres_server import Sql
 
 
 async def test_a_killed_service_has_lost_nothing_it_acknowledged(
     clerk: ClerkEmulator,
     store: str,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     tmp_path: Path,
 ) -> None:
     """One of its deliveries waits for a locked row, so it is certainly in flight."""
@@ -44,5 +43,5 @@ async def test_a_killed_service_has_lost_nothing_it_acknowledged(
         assert await differences(clerk, sql, [arrival.user_id]) == {}
 
 
-async def is_at_work(sql: "asyncpg.Connection[Any]") -> bool:
+async def is_at_work(sql: Sql) -> bool:
     return await waiting_for_locks(sql) == 1

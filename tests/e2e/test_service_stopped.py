@@ -5,9 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
@@ -16,6 +14,7 @@ from tests.e2e.locks import row_locked, waiting_for_locks
 from tests.e2e.messages import lives_of_users, sign_up, update
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
 from tests.e2e.truth import unrecorded
+from tests.postgres_server import Sql
 
 DRAIN = 3.0
 """Seconds, in which a probe must see 503 and requests must be served."""
@@ -49,7 +48,7 @@ async def test_a_stopping_service_is_unready_first_then_finishes_its_work_and_ex
     clerk: ClerkEmulator,
     service: ServiceProcess,
     store: str,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
 ) -> None:
     slow = sign_up(clerk)
     await service.deliver(slow)
@@ -84,5 +83,5 @@ async def takes_no_more(service: ServiceProcess) -> bool:
     return await service.status("/healthz") is None
 
 
-async def waits_for_a_lock(sql: "asyncpg.Connection[Any]") -> bool:
+async def waits_for_a_lock(sql: Sql) -> bool:
     return await waiting_for_locks(sql) == 1

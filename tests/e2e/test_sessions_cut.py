@@ -1,24 +1,23 @@
 """Postgres stays up, and ends the service's sessions or refuses writes."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
-import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.load import Fate, Load
 from tests.e2e.messages import lives_of_users, sign_up
 from tests.e2e.processes import ServiceProcess
+from tests.e2e.sessions import end_sessions, read_only
 from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
+from tests.postgres_server import Sql
 
 ROUNDS = 5
 POOL_SIZE = 10
 
 
 async def test_sessions_ended_under_load_cost_hardly_an_answer_and_no_acknowledged_delivery(
-    clerk: ClerkEmulator, service: ServiceProcess, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, service: ServiceProcess, sql: Sql
 ) -> None:
     """A busy machine may refuse some more, because opening sessions takes longer."""
     ended, before = 0, len(service.log())
@@ -38,7 +37,7 @@ async def test_sessions_ended_under_load_cost_hardly_an_answer_and_no_acknowledg
 
 @pytest.mark.usefixtures("ended_afterwards")
 async def test_a_read_only_store_still_serves_known_users_and_is_written_to_once_it_may_be(
-    clerk: ClerkEmulator, service: ServiceProcess, sql: "asyncpg.Connection[Any]"
+    clerk: ClerkEmulator, service: ServiceProcess, sql: Sql
 ) -> None:
     """As after a failover: the sessions outlive the primary's right to write."""
     known, late = sign_up(clerk), sign_up(clerk)
@@ -56,32 +55,8 @@ async def test_a_read_only_store_still_serves_known_users_and_is_written_to_once
     assert answers[-1] == 204, "each refusal costs one of the sessions that may not write"
 
 
-@asynccontextmanager
-async def read_only(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
-    """Make every new session on this database read-only; there are no old ones."""
-    database = await sql.fetchval("select quote_ident(current_database())")
-    await sql.execute(f"alter database {database} set default_transaction_read_only = on")
-    try:
-        await end_sessions(sql)
-        yield
-    finally:
-        await sql.execute("set default_transaction_read_only = off")
-        await sql.execute(f"alter database {database} reset default_transaction_read_only")
-
-
 @pytest.fixture
-async def ended_afterwards(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
+async def ended_afterwards(sql: Sql) -> AsyncIterator[None]:
     """End the read-only sessions before the next test."""
     yield
     await end_sessions(sql)
-
-
-async def end_sessions(sql: "asyncpg.Connection[Any]") -> int:
-    """End every session of the services on this database; how many there were."""
-    ended: int = await sql.fetchval(
-        """
-        select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity
-        where datname = current_database() and application_name = 'clerk-user-sync'
-        """
-    )
-    return ended

@@ -5,12 +5,11 @@ import statistics
 import time
 from collections.abc import Callable
 
-import orjson
 import pytest
-from jwt.utils import base64url_decode, base64url_encode
 
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from tests.adapters.clerk.tokens import under_kid
 from tests.e2e.conftest import Rotation
 from tests.e2e.crowd import Answer, ask_all
 from tests.e2e.messages import sign_up
@@ -88,10 +87,3 @@ def median(answers: list[Answer]) -> float:
 async def cooldown_is_over(service: ServiceProcess) -> None:
     """The keys were fetched when the service started, and then not again."""
     await asyncio.sleep(service.ready_since + COOLDOWN - time.monotonic())
-
-
-def under_kid(token: str, kid: str) -> str:
-    """The same token, as if another key had signed it."""
-    header, rest = token.split(".", 1)
-    renamed = orjson.loads(base64url_decode(header)) | {"kid": kid}
-    return f"{base64url_encode(orjson.dumps(renamed)).decode()}.{rest}"

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import httpx
@@ -23,12 +22,12 @@ from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from scripts.clerk_emulator.deliveries import DeliveryStatus
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.plans import FaultPlan
+from tests.e2e.people import People
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
 from tests.e2e.proxy import Proxy, proxied
-from tests.e2e.test_misfortune import People
-from tests.e2e.test_sessions_cut import end_sessions, read_only
+from tests.e2e.sessions import end_sessions, read_only
 from tests.e2e.truth import differences, states_of_sessions, unrecorded
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 from tests.running import svix_headers
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "3"))
@@ -105,7 +104,7 @@ class World:
     clerk: ClerkEmulator
     service: ServiceProcess
     network: Proxy
-    sql: "asyncpg.Connection[Any]"
+    sql: Sql
 
 
 @pytest.fixture

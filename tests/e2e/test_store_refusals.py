@@ -1,9 +1,7 @@
 """The store answers with errors: the answers to senders and callers, and the recovery."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -11,6 +9,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.postgres.faults import refusing
 from tests.e2e.messages import Message, deletion, sign_up, update
 from tests.e2e.truth import differences, unrecorded
+from tests.postgres_server import Sql
 from tests.running import Service, problem, running_service
 
 REFUSALS = {
@@ -36,7 +35,7 @@ async def in_process(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Serv
 
 @pytest.mark.parametrize("sqlstate", REFUSALS.values(), ids=REFUSALS)
 async def test_a_refusal_of_the_store_is_503_with_retry_after_until_it_is_over(
-    sqlstate: str, clerk: ClerkEmulator, in_process: Service, sql: "asyncpg.Connection[Any]"
+    sqlstate: str, clerk: ClerkEmulator, in_process: Service, sql: Sql
 ) -> None:
     known, stranger = sign_up(clerk), sign_up(clerk)
     assert (await deliver(in_process, known)).status_code == 204
@@ -59,7 +58,7 @@ async def test_a_refusal_of_the_store_is_503_with_retry_after_until_it_is_over(
 
 @pytest.mark.parametrize("sqlstate", ["53100", "40P01"], ids=["disk full", "deadlock"])
 async def test_what_cannot_be_read_is_not_acknowledged_while_it_cannot_be_quarantined(
-    sqlstate: str, in_process: Service, sql: "asyncpg.Connection[Any]"
+    sqlstate: str, in_process: Service, sql: Sql
 ) -> None:
     svix_id = f"msg_unreadable_{sqlstate}"
     async with refusing(sql, sqlstate, table="sync_journal"):

@@ -16,7 +16,7 @@ from tests.e2e.messages import deletion, lives_of_users, sign_up, update
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
 from tests.e2e.proxy import Proxy, proxied
 from tests.e2e.truth import assert_redelivery_settles_all, states_of_sessions
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 
 POOL_SIZE = 2
 WAIT = 2.0
@@ -36,7 +36,7 @@ async def own_store(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def own_sql(own_store: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
+async def own_sql(own_store: str) -> AsyncIterator[Sql]:
     """The URL without the proxy."""
     connection = await asyncpg.connect(own_store)
     yield connection
@@ -83,7 +83,7 @@ async def test_a_locked_row_holds_up_its_own_user_and_only_until_the_deadline(
     clerk: ClerkEmulator,
     service: ServiceProcess,
     own_store: str,
-    own_sql: "asyncpg.Connection[Any]",
+    own_sql: Sql,
 ) -> None:
     locked, other = await known_user(clerk, service), await known_user(clerk, service)
     async with row_locked(own_store, locked):
@@ -104,7 +104,7 @@ async def test_an_exhausted_pool_refuses_in_time_and_serves_again_when_it_can(
     clerk: ClerkEmulator,
     service: ServiceProcess,
     own_store: str,
-    own_sql: "asyncpg.Connection[Any]",
+    own_sql: Sql,
 ) -> None:
     first, second = await known_user(clerk, service), await known_user(clerk, service)
     async with row_locked(own_store, first), row_locked(own_store, second):
@@ -129,7 +129,7 @@ async def test_a_dead_network_is_answered_in_time_and_leaves_nothing_behind(
     service: ServiceProcess,
     network: Proxy,
     own_store: str,
-    own_sql: "asyncpg.Connection[Any]",
+    own_sql: Sql,
 ) -> None:
     """In the middle of a transaction neither a cancellation nor a rollback arrives."""
     leaving, known = await known_user(clerk, service), await known_user(clerk, service)
@@ -159,7 +159,7 @@ async def test_connections_cut_under_load_lose_and_repeat_nothing(
     clerk: ClerkEmulator,
     service: ServiceProcess,
     network: Proxy,
-    own_sql: "asyncpg.Connection[Any]",
+    own_sql: Sql,
 ) -> None:
     async with Load(service, lives_of_users(clerk)) as load:
         for _ in range(5):
@@ -194,7 +194,7 @@ async def test_a_network_that_hardly_works_is_answered_in_time_and_well_when_it_
     clerk: ClerkEmulator,
     service: ServiceProcess,
     network: Proxy,
-    own_sql: "asyncpg.Connection[Any]",
+    own_sql: Sql,
 ) -> None:
     async with Load(service, lives_of_users(clerk), senders=8) as load:
         await load.acknowledged(20)
@@ -210,10 +210,10 @@ async def test_a_network_that_hardly_works_is_answered_in_time_and_well_when_it_
     await eventually(lambda: no_session_is_left_over(own_sql), BACK_WITHIN)
 
 
-async def so_many_wait(sql: "asyncpg.Connection[Any]", number: int) -> bool:
+async def so_many_wait(sql: Sql, number: int) -> bool:
     return await waiting_for_locks(sql) == number
 
 
-async def no_session_is_left_over(sql: "asyncpg.Connection[Any]") -> bool:
+async def no_session_is_left_over(sql: Sql) -> bool:
     sessions = await states_of_sessions(sql)
     return len(sessions) <= POOL_SIZE and set(sessions) == {"idle"}

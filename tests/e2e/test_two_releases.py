@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -19,7 +18,7 @@ from tests.e2e.load import Load
 from tests.e2e.messages import lives_of_users, sign_up
 from tests.e2e.processes import ROOT, ServiceProcess, environment_for, running_process
 from tests.e2e.truth import differences
-from tests.postgres_server import temporary_database
+from tests.postgres_server import Sql, temporary_database
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +73,7 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def sql(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+async def sql(url: str) -> AsyncIterator[Sql]:
     connection = await asyncpg.connect(url)
     yield connection
     await connection.close()
@@ -122,7 +121,7 @@ class Deployment:
                 yield service, readiness
                 over.set()
 
-    async def assert_redelivery_settles_all(self, sql: "asyncpg.Connection[Any]") -> None:
+    async def assert_redelivery_settles_all(self, sql: Sql) -> None:
         """To this release, as Svix's replay does."""
         messages = {one.message for load in self.loads for one in load.attempts}
         async with (
@@ -163,7 +162,7 @@ async def deployment(clerk: ClerkEmulator, url: str, tmp_path: Path) -> Deployme
 
 
 async def test_release_1_0_and_this_one_serve_side_by_side(
-    deployment: Deployment, release_1_0: Path, sql: "asyncpg.Connection[Any]"
+    deployment: Deployment, release_1_0: Path, sql: Sql
 ) -> None:
     """Forth and back. 1.0 says that it is not ready on a newer schema, though it serves."""
     await deployment.migrate(release_1_0)
@@ -182,7 +181,7 @@ async def test_release_1_0_and_this_one_serve_side_by_side(
 
 
 async def test_this_release_and_the_next_serve_side_by_side_and_stay_ready(
-    deployment: Deployment, next_release: Path, sql: "asyncpg.Connection[Any]"
+    deployment: Deployment, next_release: Path, sql: Sql
 ) -> None:
     """Forth and back: the next release migrates and is rolled back, and this one starts anew."""
     await deployment.migrate(ROOT)

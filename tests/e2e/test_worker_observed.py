@@ -3,9 +3,7 @@
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -15,6 +13,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.change_handlers import EFFECTS
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, reserved_port
 from tests.people import delivered, new_id, user
+from tests.postgres_server import Sql
 
 DELIVERED = 'clerk_user_sync_change_attempts_total{outcome="delivered",subscription="steady"} 1.0'
 
@@ -33,7 +32,7 @@ async def slow(change, user):
 
 
 @pytest.fixture
-async def sql_effects(sql: "asyncpg.Connection[Any]") -> AsyncIterator[None]:
+async def sql_effects(sql: Sql) -> AsyncIterator[None]:
     await sql.execute(EFFECTS)
     yield
     await sql.execute("drop table effects")

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import orjson
 
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.user import Identification, User
 from tests.e2e.load import Fate, Load
+from tests.postgres_server import Sql
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = """
@@ -19,9 +19,7 @@ _COLUMNS = """
 """
 
 
-async def differences(
-    clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]", user_ids: Iterable[str]
-) -> dict[str, Any]:
+async def differences(clerk: ClerkEmulator, sql: Sql, user_ids: Iterable[str]) -> dict[str, Any]:
     """The users whose row differs from Clerk, with both contents.
 
     A user who is not at Clerk must be a tombstone. A second row for a user is a difference.
@@ -40,7 +38,7 @@ async def differences(
     }
 
 
-async def unrecorded(sql: "asyncpg.Connection[Any]", svix_ids: Iterable[str]) -> set[str]:
+async def unrecorded(sql: Sql, svix_ids: Iterable[str]) -> set[str]:
     """The svix ids without a journal entry, or whose entry names a user without a row."""
     found = await sql.fetch(
         "select svix_id from sync_journal join users using (clerk_id) where svix_id = any ($1)",
@@ -49,9 +47,7 @@ async def unrecorded(sql: "asyncpg.Connection[Any]", svix_ids: Iterable[str]) ->
     return set(svix_ids) - {row["svix_id"] for row in found}
 
 
-async def assert_redelivery_settles_all(
-    load: Load, clerk: ClerkEmulator, sql: "asyncpg.Connection[Any]"
-) -> None:
+async def assert_redelivery_settles_all(load: Load, clerk: ClerkEmulator, sql: Sql) -> None:
     """Redeliver every message: each has one entry, each user one row, and they agree with Clerk."""
     again = await load.redeliver()
     assert {one.status for one in again.attempts} <= {204, 503}
@@ -64,7 +60,7 @@ async def assert_redelivery_settles_all(
     assert await differences(clerk, sql, load.user_ids) == {}
 
 
-async def states_of_sessions(sql: "asyncpg.Connection[Any]") -> list[str]:
+async def states_of_sessions(sql: Sql) -> list[str]:
     """The state of each session of the services on this database."""
     rows = await sql.fetch(
         """

@@ -1,11 +1,9 @@
 """What is in the tables, without our own code."""
 
 import json
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql
 
 
 async def stored_user(sql: Sql, clerk_id: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import UNAUTHORIZED, WEBHOOKS, Service, bearer, problem, running_service
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 
 PROTECTED = ["/v1/me", "/v1/session"]
 HEALTH = ["/healthz", "/readyz"]

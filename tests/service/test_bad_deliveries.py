@@ -8,6 +8,7 @@ import pytest
 from tests.adapters.clerk.payloads import (
     with_data,
 )
+from tests.postgres_server import Sql
 from tests.running import REFUSED, WEBHOOKS, Service, problem, signature, svix_headers
 from tests.service.bad_deliveries import (
     BODY,
@@ -20,7 +21,7 @@ from tests.service.bad_deliveries import (
     post,
     signed,
 )
-from tests.service.tables import Sql, count_rows, journal
+from tests.service.tables import count_rows, journal
 
 
 @pytest.mark.parametrize("cause", MALFORMED)

@@ -19,9 +19,10 @@ from tests.adapters.clerk.payloads import ADA
 from tests.commands.commands import Operator
 from tests.e2e.processes import ServiceProcess, environment_for, eventually
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import Service, bearer, svix_headers
 from tests.service.canaries import CANARY, found
-from tests.service.tables import Sql, everything_stored
+from tests.service.tables import everything_stored
 from tests.service.watched import DSN, PERSON, STORIES, Watched, a_fault_of_ours, event
 
 CONSOLE_TOKEN = "reader-" + "7f3c" * 10

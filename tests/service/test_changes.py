@@ -17,8 +17,8 @@ from service.auth import CurrentUser
 from service.changes import Changes
 from service.deliveries import load_handlers
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.postgres_server import Sql
 from tests.running import Service, client_of, settings_for
-from tests.service.tables import Sql
 
 changes = Changes()
 """For `load_handlers`."""

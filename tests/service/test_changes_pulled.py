@@ -17,6 +17,7 @@ from service.services import services_of
 from service.settings import Settings
 from tests.adapters.clerk.payloads import ADA
 from tests.people import deleted, new_id, observed, user
+from tests.postgres_server import Sql
 from tests.running import (
     UNAUTHORIZED,
     Service,
@@ -26,7 +27,6 @@ from tests.running import (
     settings_for,
 )
 from tests.service.listening import listening
-from tests.service.tables import Sql
 
 TOKEN = "a token of another service, which is long enough"
 PATH = "/v1/changes"

@@ -13,10 +13,11 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.edge.account import Edge
 from service.edge.budget import FEWEST_CONNECTIONS, MOST_CONNECTIONS, Budget
 from tests.e2e.processes import ServiceProcess, environment_for, eventually
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, problem
 from tests.service.peers import HALF, KIBIBYTE, MEBIBYTE, Peer, assert_healthy, peers, served_within
 from tests.service.served import BODY, KEPT, head, told
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 
 
 async def test_the_connections_that_are_idle_longest_make_room(clerk: ClerkEmulator) -> None:

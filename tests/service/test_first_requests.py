@@ -3,17 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 
 async def test_a_first_request_that_beats_its_webhook_is_served(

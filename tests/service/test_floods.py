@@ -14,11 +14,12 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
+from tests.postgres_server import Sql
 from tests.running import Service, bearer, client_of, running_service, settings_for, svix_headers
 from tests.service.bad_deliveries import BODY, KINDS, MALFORMED, TOUCHED, post, signed
 from tests.service.listening import Listening, listening
 from tests.service.served import Served
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 from tests.service.tokens import BAD_TOKENS
 
 POOL = 4

@@ -6,9 +6,10 @@ import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
+from tests.postgres_server import Sql
 from tests.running import REFUSED, UNAUTHORIZED, WEBHOOKS, problem, svix_headers
 from tests.service.served import BODY, Served, chunked, head, is_alive, told
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 
 GARBAGE = {
     "a greeting": b"HELO service\r\n\r\n",

@@ -4,10 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -20,9 +19,8 @@ from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.services import Services, reconcile_of, services_of
 from tests.adapters.clerk.payloads import MISSING, envelope
 from tests.commands.commands import Operator
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """Both instances post to the same endpoint."""

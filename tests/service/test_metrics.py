@@ -15,8 +15,8 @@ from service.errors import STATUSES
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
 from tests.e2e.processes import eventually
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, Service, bearer, running_service, svix_headers
-from tests.service.tables import Sql
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.people import new_id
-from tests.postgres_server import TemporaryStore
+from tests.postgres_server import Sql, TemporaryStore
 from tests.running import (
     REFUSED,
     UNAUTHORIZED,
@@ -21,7 +21,7 @@ from tests.running import (
     settings_for,
 )
 from tests.service import example_app
-from tests.service.tables import Sql, journal, stored_user
+from tests.service.tables import journal, stored_user
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, client_of, settings_for, svix_headers
 from tests.service.listening import listening
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")

@@ -15,11 +15,10 @@ from tests.adapters.clerk.payloads import (
     webhook_bytes,
     with_data,
 )
+from tests.postgres_server import Sql
 from tests.running import REFUSED, WEBHOOKS, Service
-from tests.service.tables import Sql, count_rows, journal, stored_user
-from tests.service.test_bad_deliveries import (
-    BODY,
-)
+from tests.service.bad_deliveries import BODY
+from tests.service.tables import count_rows, journal, stored_user
 
 
 def raw_data(**members: str) -> bytes:

@@ -13,8 +13,9 @@ import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA
+from tests.postgres_server import Sql
 from tests.service.canaries import CANARY, found
-from tests.service.tables import Sql, everything_stored
+from tests.service.tables import everything_stored
 from tests.service.watched import DSN, PERSON, STORIES, Watched, an_outage, event, watched, webhooks
 
 

@@ -12,8 +12,9 @@ from tests.adapters.clerk.payloads import (
     ADA,
     webhook_bytes,
 )
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, Service, running_service, svix_headers
-from tests.service.tables import Sql, count_rows, journal, stored_user
+from tests.service.tables import count_rows, journal, stored_user
 
 
 async def test_the_same_delivery_again_only_counts_up(service: Service, sql: Sql) -> None:

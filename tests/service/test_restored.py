@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
 from uuid import uuid4
 
 import asyncpg
@@ -19,10 +18,8 @@ from domain.history import notice
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
-from tests.postgres_server import temporary_database, with_database
+from tests.postgres_server import Sql, temporary_database, with_database
 from tests.running import Service, running_service
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 
 @pytest.fixture

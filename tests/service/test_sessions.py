@@ -10,8 +10,9 @@ from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes, with_data
 from tests.adapters.clerk.tokens import rs256
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import Service, bearer, problem, running_service
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 from tests.service.tokens import (
     BAD_TOKENS,
     Maker,

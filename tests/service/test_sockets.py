@@ -10,6 +10,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from tests.adapters.clerk.payloads import ADA
 from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
 from tests.running import UNAUTHORIZED, WEBHOOKS, problem, settings_for
 from tests.service.listening import listening
 from tests.service.served import (
@@ -24,7 +25,7 @@ from tests.service.served import (
     told,
     webhooks_handled,
 )
-from tests.service.tables import Sql, count_rows
+from tests.service.tables import count_rows
 
 
 class TestBody:

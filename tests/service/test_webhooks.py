@@ -18,8 +18,9 @@ from tests.adapters.clerk.payloads import (
     with_data,
 )
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, Service, problem, running_service, svix_headers
-from tests.service.tables import Sql, count_rows, everything_stored, journal, stored_user
+from tests.service.tables import count_rows, everything_stored, journal, stored_user
 
 NOBODY: dict[str, Any] = {
     "email": None,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequenc
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import orjson
@@ -22,10 +22,9 @@ from domain.ports import Checkpoints, UserRepository, UserTable
 from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import KEPT_FIELDS, DeletedUser, LocalUser, UserChange, UserId
 from tests.fakes.store import InMemoryStore
-from tests.postgres_server import EMPTY
+from tests.postgres_server import EMPTY, Sql
 
 Answer = TypeVar("Answer")
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 Row = Mapping[str, Any]
 """The columns of `users` that are compared with Clerk."""
 

@@ -14,8 +14,7 @@ from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.sessions import new_signing_key
 from service.jobs import keep_signing_keys
 from service.log import line_logger
-from tests.adapters.clerk.tokens import jwk
-from tests.e2e.test_signing_keys import under_kid
+from tests.adapters.clerk.tokens import jwk, under_kid
 from tests.simulation.instance import INSTANCE, signing_key
 from tests.simulation.scene import Scene, scene
 from tests.simulation.virtual_time import in_virtual_time

@@ -9,11 +9,13 @@ from itertools import product
 from typing import Any
 
 import jwt
+import orjson
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
+from jwt.utils import base64url_decode, base64url_encode
 
 from tests.adapters.clerk.payloads import DATA, INSTANCE, changed
 
@@ -90,3 +92,10 @@ def jwk(key: RSAPrivateKey | RSAPublicKey, kid: Any = INSTANCE, **changes: Any) 
     fields = json.loads(RSAAlgorithm.to_jwk(public))
     basic = {"kty": "RSA", "use": "sig", "alg": "RS256", "n": fields["n"], "e": fields["e"]}
     return changed({**basic, "kid": kid}, **changes)
+
+
+def under_kid(token: str, kid: str) -> str:
+    """The same token, as if another key had signed it."""
+    header, rest = token.split(".", 1)
+    renamed = orjson.loads(base64url_decode(header)) | {"kid": kid}
+    return f"{base64url_encode(orjson.dumps(renamed)).decode()}.{rest}"

@@ -2,9 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
-
-import asyncpg
 
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
@@ -13,8 +10,7 @@ from domain.sync_user import SyncUser
 from domain.user import DeletedUser, EmailAddress, Source, User, UserChange, UserId
 from tests.fakes.adoption import HostRow, InMemoryAdoption
 from tests.people import at, user
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql
 
 TABLE = HostTable(name="accounts", email="email", verified="verified")
 

@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.adapters.postgres.accounts import Sql
+from tests.postgres_server import Sql
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from adapters.postgres.adoption import PostgresAdoption
 from adapters.postgres.database import Database
 from domain.adoption import HostTable, Verdict
 from domain.user import User
-from tests.adapters.postgres.accounts import TABLE, Sql, given_, insert, links, person, sync
+from tests.adapters.postgres.accounts import TABLE, given_, insert, links, person, sync
 from tests.fakes.adoption import HostRow, InMemoryAdoption
 from tests.people import at
+from tests.postgres_server import Sql
 
 ADDRESSES = ("ada@example.com", "ADA@example.com", " ada@example.com\t", "grace@example.com", "")
 

@@ -9,8 +9,9 @@ from adapters.postgres.adoption import PostgresAdoption
 from adapters.postgres.database import Database
 from domain.adoption import HostTable, UnfitTable, Verdict
 from domain.errors import StorageUnavailable
-from tests.adapters.postgres.accounts import TABLE, Sql, given_, links, person, sync
+from tests.adapters.postgres.accounts import TABLE, given_, links, person, sync
 from tests.fakes.adoption import HostRow
+from tests.postgres_server import Sql
 
 
 @pytest.mark.parametrize("kind", ["int", "bigint", "uuid", "text"])

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.database import Database, PoolLimits
@@ -19,6 +18,7 @@ from tests.e2e.processes import eventually
 from tests.e2e.proxy import Proxy, proxied
 from tests.e2e.truth import states_of_sessions
 from tests.people import deleted, delivered, new_id, user
+from tests.postgres_server import Sql
 
 SHORT = PoolLimits(size=2, wait=0.4, connect=0.4, deadline=0.8, grace=0.4)
 LONGEST = SHORT.deadline + SHORT.grace + 5.0
@@ -71,7 +71,7 @@ async def assert_unavailable_in_time(*works: Awaitable[Any]) -> None:
     assert time.monotonic() - began < LONGEST
 
 
-async def nothing_is_left(sql: "asyncpg.Connection[Any]") -> None:
+async def nothing_is_left(sql: Sql) -> None:
     async def idle() -> bool:
         states = await states_of_sessions(sql)
         return len(states) <= SHORT.size and set(states) <= {"idle"}
@@ -82,13 +82,13 @@ async def nothing_is_left(sql: "asyncpg.Connection[Any]") -> None:
 SLEEP = "select pg_sleep(3)"
 
 
-async def somebody_sleeps(sql: "asyncpg.Connection[Any]") -> bool:
+async def somebody_sleeps(sql: Sql) -> bool:
     query = "select exists (select from pg_stat_activity where query = $1 and state = 'active')"
     return bool(await sql.fetchval(query, SLEEP))
 
 
 async def test_a_locked_row_is_waited_for_until_the_deadline(
-    users: PostgresUserRepository, known: UserId, store_url: str, sql: "asyncpg.Connection[Any]"
+    users: PostgresUserRepository, known: UserId, store_url: str, sql: Sql
 ) -> None:
     async with row_locked(store_url, known):
         await assert_unavailable_in_time(
@@ -113,7 +113,7 @@ async def test_a_network_that_died_in_mid_transaction_is_given_up(
     known: UserId,
     network: Proxy,
     store_url: str,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
 ) -> None:
     async with row_locked(store_url, known):
         leaving = asyncio.create_task(users.sync(delivered(deleted(known))))
@@ -128,7 +128,7 @@ async def test_a_network_that_died_in_mid_transaction_is_given_up(
 
 
 async def test_a_network_that_drips_is_given_up(
-    users: PostgresUserRepository, known: UserId, network: Proxy, sql: "asyncpg.Connection[Any]"
+    users: PostgresUserRepository, known: UserId, network: Proxy, sql: Sql
 ) -> None:
     network.piece, network.delay = 1, 0.02
     await assert_unavailable_in_time(users.get(known), users.sync(delivered(deleted(known))))
@@ -151,7 +151,7 @@ async def test_a_connection_reset_in_mid_answer_is_made_up_for(
 
 
 async def test_a_cancelled_caller_on_a_dead_network_sees_the_cancellation(
-    network: Proxy, sql: "asyncpg.Connection[Any]"
+    network: Proxy, sql: Sql
 ) -> None:
     """As by Ctrl-C: the server never confirms that the statement was cancelled."""
     database = Database(network.url, SLEEPY)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -25,9 +24,7 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.schema import Standing
 from domain.user import DeletedUser, LocalUser
 from tests.people import deleted, delivered, new_id, user
-from tests.postgres_server import temporary_database
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql, temporary_database
 
 ROOT = Path(__file__).parents[3]
 

@@ -2,9 +2,8 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
@@ -13,8 +12,7 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.sync_user import UnreadableDelivery
 from domain.user import Source, UserId
 from tests.people import at, deleted, delivered, new_id, observed, user
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql
 
 
 @pytest.fixture

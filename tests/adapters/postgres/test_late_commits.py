@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.changes import PostgresChangeLog
@@ -13,6 +11,7 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.changes import Change
 from domain.user import UserId
 from tests.people import deleted, new_id, observed, user
+from tests.postgres_server import Sql
 
 HOLD = """
 create function hold() returns trigger language plpgsql as $$
@@ -32,7 +31,7 @@ HELD, FREE = 6, 40
 class ById:
     """The naive reader: it remembers the greatest id that it has seen."""
 
-    def __init__(self, sql: "asyncpg.Connection[Any]") -> None:
+    def __init__(self, sql: Sql) -> None:
         self._sql = sql
         self._cursor = 0
         self.seen: list[str] = []
@@ -63,7 +62,7 @@ class ByPosition:
 
 
 async def read_amid_writers_that_commit_late(
-    database: Database, sql: "asyncpg.Connection[Any]", read: Callable[[], Awaitable[None]]
+    database: Database, sql: Sql, read: Callable[[], Awaitable[None]]
 ) -> set[UserId]:
     """Call `read` while some writers are between their id and their commit, and again afterwards."""
     held = [UserId(f"user_held{number}") for number in range(HELD)]
@@ -87,25 +86,21 @@ async def read_amid_writers_that_commit_late(
     return {*held, *free}
 
 
-async def _stands_still(sql: "asyncpg.Connection[Any]", number: int) -> None:
+async def _stands_still(sql: Sql, number: int) -> None:
     waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
     async with asyncio.timeout(30):
         while await sql.fetchval(waiting) < number:
             await asyncio.sleep(0.005)
 
 
-async def test_a_reader_by_position_misses_no_late_commit(
-    database: Database, sql: "asyncpg.Connection[Any]"
-) -> None:
+async def test_a_reader_by_position_misses_no_late_commit(database: Database, sql: Sql) -> None:
     reader = ByPosition(PostgresChangeLog(database))
     everybody = await read_amid_writers_that_commit_late(database, sql, reader.read)
     assert sorted(reader.seen) == sorted(everybody)
     assert [one.position for one in reader.changes] == list(range(1, HELD + FREE + 1))
 
 
-async def test_a_reader_by_id_misses_them(
-    database: Database, sql: "asyncpg.Connection[Any]"
-) -> None:
+async def test_a_reader_by_id_misses_them(database: Database, sql: Sql) -> None:
     """The reason for positions. If this test fails, the test above proves nothing."""
     reader = ById(sql)
     everybody = await read_amid_writers_that_commit_late(database, sql, reader.read)

@@ -1,9 +1,8 @@
 """The statement equals the pure function, on any history, one by one or in batches."""
 
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,8 +22,8 @@ from domain.user import (
 )
 from tests.histories import changes
 from tests.people import new_id, observed, outcomes_of, user
+from tests.postgres_server import Sql
 
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 real_store = settings(
     max_examples=150,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -4,15 +4,13 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
-import asyncpg
 import pytest
 
 from tests.adapters.postgres.racer import DELIVERED_AT
 from tests.people import at
+from tests.postgres_server import Sql
 
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 WEBHOOKS = 3
 
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"

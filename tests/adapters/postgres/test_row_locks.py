@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import pytest
@@ -14,8 +14,8 @@ from domain.user import UserChange, UserId
 from tests.e2e.locks import row_locked, somebody_waits
 from tests.e2e.processes import eventually
 from tests.people import deleted, new_id, observed, outcomes_of, user
+from tests.postgres_server import Sql
 
-Sql: TypeAlias = "asyncpg.Connection[Any]"
 TOMBSTONE = "insert into users (clerk_id, deleted_at, synced_by) values ($1, now(), 'jit')"
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import pytest
@@ -22,9 +22,7 @@ from domain.errors import SchemaRefused
 from domain.schema import SchemaState, Standing
 from domain.user import LocalUser
 from tests.people import delivered, new_id, user
-from tests.postgres_server import temporary_database
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql, temporary_database
 
 HOST_USERS = "create table users (id bigint primary key, clerk_id text, email text)"
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,7 +12,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.servers import Servers
 from domain.errors import StorageUnavailable
 from tests.e2e.processes import eventually
-from tests.postgres_server import with_database
+from tests.postgres_server import Sql, with_database
 
 
 class SilentHost:
@@ -81,7 +80,7 @@ async def test_a_caller_too_impatient_for_two_silent_hosts_finds_the_third_in_a_
 
 
 async def test_of_several_servers_only_one_that_may_be_written_to_will_do(
-    store_url: str, sql: "asyncpg.Connection[Any]"
+    store_url: str, sql: Sql
 ) -> None:
     database = store_url.rpartition("/")[2]
     await sql.execute(f'alter database "{database}" set default_transaction_read_only = on')

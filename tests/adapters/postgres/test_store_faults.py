@@ -12,10 +12,11 @@ from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable, Unstorable
 from domain.user import LocalUser
-from tests.adapters.postgres.faults import Sql, every_session_with, refusals, refusing
+from tests.adapters.postgres.faults import every_session_with, refusals, refusing
 from tests.e2e.locks import row_locked, waiting_for_locks
 from tests.e2e.processes import eventually
 from tests.people import deleted, delivered, new_id, observed, outcomes_of, user
+from tests.postgres_server import Sql
 
 PATIENT = PoolLimits(size=4, wait=30, connect=30, deadline=60)
 """Long timeouts of ours, so that the store's timeouts apply."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import asyncpg
 import pytest
 
 from adapters.postgres.columns import USER_COLUMNS
@@ -10,6 +9,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from domain.user import DIGEST_FORMAT, EmailAddress, LocalUser, User
 from tests.people import BASE, new_id, observed, outcomes_of, user
+from tests.postgres_server import Sql
 
 COLUMNS_OF_1_0 = (
     "clerk_created_at",
@@ -77,7 +77,7 @@ async def test_a_newer_version_of_the_older_release_is_kept(
 
 
 async def test_rows_of_release_1_0_are_updated_once(
-    users: PostgresUserRepository, sql: "asyncpg.Connection[Any]"
+    users: PostgresUserRepository, sql: Sql
 ) -> None:
     """Their digests are 16 random bytes without a format, and their new columns are null."""
     people = [user(new_id(), updated=1, email=f"{number}@x.io") for number in range(MANY)]
@@ -94,7 +94,7 @@ async def test_rows_of_release_1_0_are_updated_once(
 
 
 async def test_a_deletion_by_release_1_0_empties_columns_that_it_does_not_know(
-    users: PostgresUserRepository, sql: "asyncpg.Connection[Any]"
+    users: PostgresUserRepository, sql: Sql
 ) -> None:
     address = EmailAddress(address="ada@x.io", verified=True, primary=True)
     ada = user(new_id(), updated=1, email_addresses=(address,), last_sign_in_at=BASE)

@@ -1,5 +1,6 @@
 """A receiver of pushed messages, on a port of this machine."""
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,3 +40,7 @@ async def receiving(host: str = "127.0.0.1") -> AsyncIterator[Receiver]:
         yield receiver
     finally:
         await runner.cleanup()
+
+
+OLD, NEW, OTHER = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2, 3))
+BODY = '{"type": "user.created", "data": {"name": "Zoë"}}'.encode()

@@ -1,7 +1,6 @@
 """Messages reach their receiver only, with signatures that it can verify."""
 
 import asyncio
-import base64
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,10 +14,7 @@ import time_machine
 from adapters.push.address import check_endpoint
 from adapters.push.endpoint import PushEndpoint, push_client
 from domain.errors import NotTaken, ReceiverGone
-from tests.adapters.push.receiver import Receiver, receiving
-
-OLD, NEW, OTHER = (f"whsec_{base64.b64encode(bytes([n]) * 32).decode()}" for n in (1, 2, 3))
-BODY = '{"type": "user.created", "data": {"name": "Zoë"}}'.encode()
+from tests.adapters.push.receiver import BODY, NEW, OLD, OTHER, Receiver, receiving
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from adapters.push.address import is_public
 from adapters.push.endpoint import PushEndpoint, push_client
 from adapters.push.reachable import PublicAddresses
 from domain.errors import NotTaken
-from tests.adapters.push.receiver import receiving
-from tests.adapters.push.test_endpoint import BODY, NEW
+from tests.adapters.push.receiver import BODY, NEW, receiving
 
 
 class Names(AbstractResolver):

@@ -1,0 +1,153 @@
+"""What every store of subscriptions must do with changes that are set aside."""
+
+import asyncio
+from datetime import timedelta
+
+from domain.subscriptions import AsideState
+from tests.contract.conftest import Store
+from tests.contract.subscribed import THEM, US, arrive, aside, due, held, kept, save, standing
+from tests.people import new_id
+
+
+async def test_a_user_with_a_change_set_aside_is_held(store: Store) -> None:
+    ada, bob = new_id(), new_id()
+    await arrive(store, ada, bob)
+    await held(store)
+    await store.changes.number()
+    await save(store, 1, aside=[aside(1, ada)])
+    await arrive(store, ada, bob, version=2)
+    await store.changes.number()
+    page = await store.subscriptions.read("mail", 1, 10)
+    assert [one.position for one in page.changes] == [2, 3, 4]
+    assert page.held == {ada}
+
+
+async def test_what_is_set_aside_is_due_after_its_pause_but_for_users_in_hand(
+    store: Store,
+) -> None:
+    ada, bob, eve = new_id(), new_id(), new_id()
+    await arrive(store, ada, bob, eve)
+    await held(store)
+    await store.changes.number()
+    await save(store, 3, aside=[aside(1, ada), aside(2, bob, pause=60), aside(3, eve)])
+    assert await due(store) == [1, 3]
+    assert await due(store, ada) == [3]
+    assert (await store.subscriptions.due("mail", [], 1)).waiting == 3
+
+
+async def test_what_is_parked_is_not_due_until_it_is_retried(store: Store) -> None:
+    ada, bob = new_id(), new_id()
+    await arrive(store, ada, bob)
+    await held(store)
+    await store.changes.number()
+    parked = [aside(1, ada, AsideState.PARKED), aside(2, bob, AsideState.PARKED)]
+    await save(store, 2, aside=parked)
+    assert await due(store) == []
+    assert (await standing(store)).parked == 2
+    assert await store.desk.retry("mail", 1) == 1
+    assert await due(store) == [1]
+    assert await store.desk.retry("mail") == 1
+    assert await due(store) == [1, 2]
+    assert await kept(store) == [(1, "waiting", 0), (2, "waiting", 0)]
+
+
+async def test_when_it_is_resolved_the_users_next_change_that_was_read_takes_its_place(
+    store: Store,
+) -> None:
+    ada = new_id()
+    for version in (1, 2, 3):
+        await arrive(store, ada, version=version)
+    await held(store)
+    await store.changes.number()
+    await save(store, 2, aside=[aside(1, ada)])
+    await save(store, 2, resolved=[aside(1, ada)])
+    assert await kept(store) == [(2, "waiting", 0)]
+    assert await due(store) == [2]
+    await save(store, 2, resolved=[aside(2, ada)])
+    assert await kept(store) == []  # the third was not read yet
+    assert (await store.subscriptions.read("mail", 2, 10)).held == frozenset()
+
+
+async def test_set_aside_and_resolved_in_one_save(store: Store) -> None:
+    ada = new_id()
+    await arrive(store, ada)
+    await arrive(store, ada, version=2)
+    await held(store)
+    await store.changes.number()
+    await save(store, 2, aside=[aside(1, ada)], resolved=[aside(1, ada)])
+    assert await kept(store) == [(2, "waiting", 0)]
+
+
+async def test_a_save_that_is_repeated_changes_nothing(store: Store) -> None:
+    """The answer to the first may have been lost with the connection."""
+    ada = new_id()
+    await arrive(store, ada)
+    await arrive(store, ada, version=2)
+    await held(store)
+    await store.changes.number()
+    await save(store, 2, aside=[aside(1, ada)])
+    for _ in range(2):
+        await save(store, 2, given_up=[aside(1, ada)])
+    assert await kept(store) == [(2, "waiting", 0), (1, "given_up", 1)]
+
+
+async def test_an_operators_skip_is_due_at_once_and_stands_though_the_attempt_in_hand_fails(
+    store: Store,
+) -> None:
+    ada = new_id()
+    await arrive(store, ada)
+    await held(store)
+    await store.changes.number()
+    await save(store, 1, aside=[aside(1, ada, pause=60)])
+    assert await store.desk.skip("mail", 1) == 1
+    await save(store, 1, aside=[aside(1, ada, attempts=2)])
+    assert await kept(store) == [(1, "skipping", 2)]
+    assert await due(store) == [1]
+
+
+async def test_what_is_given_up_is_noted_holds_nobody_and_is_never_due(store: Store) -> None:
+    ada = new_id()
+    await arrive(store, ada)
+    await held(store)
+    await store.changes.number()
+    await save(store, 1, aside=[aside(1, ada)])
+    await save(store, 1, given_up=[aside(1, ada)])
+    await arrive(store, ada, version=2)
+    await store.changes.number()
+    assert (await store.subscriptions.read("mail", 1, 10)).held == frozenset()
+    assert await due(store) == []
+    now = await standing(store)
+    assert (now.waiting, now.parked, now.given_up) == (0, 0, 1)
+    assert [one.state for one in (await store.desk.aside_of(ada))["mail"]] == [AsideState.GIVEN_UP]
+    assert await store.desk.retry("mail") == await store.desk.skip("mail", 1) == 0
+
+
+async def test_what_is_set_aside_does_not_expire_nor_what_waits_for_it(store: Store) -> None:
+    ada, bob = new_id(), new_id()
+    await arrive(store, bob, ada)
+    await arrive(store, bob, ada, version=2)
+    await arrive(store, bob, version=3)
+    await held(store)
+    await store.changes.number()
+    await save(store, 5, aside=[aside(2, ada, AsideState.PARKED)])
+    assert await store.changes.expire(timedelta(seconds=-60), 100) == 2
+    assert [one.position for one in await store.changes.history(ada)] == [2, 4]
+    assert [one.position for one in await store.changes.history(bob)] == [5]
+
+
+async def test_how_long_every_attempt_failed_is_known_until_one_is_delivered(store: Store) -> None:
+    await held(store)
+    first = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    await asyncio.sleep(0.05)
+    second = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    assert first is not None
+    assert second is not None
+    assert first < 0.05 <= second
+    assert await store.subscriptions.note_attempts("mail", US, delivered=True) is None
+    again = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    assert again is not None
+    assert again < 0.05
+    assert await store.subscriptions.note_attempts("mail", THEM, delivered=True) is None
+    kept = await store.subscriptions.note_attempts("mail", US, delivered=False)
+    assert kept is not None
+    assert kept > 0

@@ -1,0 +1,25 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from scripts.clerk_emulator import (
+    ClerkEmulator,
+    EmulatorConfig,
+    running_emulator,
+)
+from tests.docs.scene import Scene, serving
+
+
+@pytest.fixture
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    config = EmulatorConfig(rate_limit=None, time_scale=0.001)
+    async with running_emulator(config, signing_key=signing_key) as clerk:
+        yield clerk
+
+
+@pytest.fixture
+async def scene(clerk: ClerkEmulator, store_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with serving(clerk, store_url, tmp_path) as scene:
+        yield scene
