@@ -29,6 +29,7 @@ class Change:
     `user_id` is our own id of the user, `clerk_id` Clerk's; both stay valid after a deletion.
     `changed` names the fields of `User` that differ, only for `updated`. `occurred_at` is on
     Clerk's clock, `recorded_at` on the store's. `position` is 0 until a reader has numbered it.
+    `traceparent` continues the trace of the request that brought it, if that one is recorded.
     """
 
     clerk_id: UserId
@@ -39,6 +40,7 @@ class Change:
     occurred_at: datetime
     recorded_at: datetime
     position: int
+    traceparent: str | None = None
 
 
 class Difference(NamedTuple):

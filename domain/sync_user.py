@@ -44,11 +44,15 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncUser:
-    """The command: one observation of one user, and the delivery that brought it, if any."""
+    """The command: one observation of one user, and the delivery that brought it, if any.
+
+    `traceparent` is the place in a trace, as of W3C Trace Context; None unless it is recorded.
+    """
 
     change: UserChange
     source: Source
     delivery: DeliveryRecord | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

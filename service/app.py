@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.bootstrap import bootstrap
 from service.bootstrap.settings import read_settings
+from service.bootstrap.tracing import traces_of
 from service.changes import Changes
 from service.edge.canonical_log import CanonicalLog
 from service.errors import answer_everything, answer_sync_errors, internal_error
@@ -55,8 +56,7 @@ def create_app(
     metrics = Metrics()
     if isinstance(lines, LogWriter):
         metrics.watch_log(lines)
-    if traces is None and settings.traces_share:
-        traces = _traces(settings.traces_share)
+    traces = traces or traces_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -112,18 +112,6 @@ def _parts(settings: Settings) -> list[APIRouter]:
     if settings.metrics_port is None:
         parts.append(health.inside)
     return parts
-
-
-def _traces(share: float) -> "Traces":
-    # Imported only if it is used: the import takes as long as the rest of a start.
-    with extra("otel", "TRACES_SHARE"):
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-            OTLPSpanExporter,
-        )
-
-        from service.traces import Traces  # noqa: PLC0415
-
-    return Traces(share, OTLPSpanExporter())
 
 
 def metrics_app(app: FastAPI | None = None) -> FastAPI:

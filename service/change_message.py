@@ -10,7 +10,7 @@ from domain.subscriptions import Delivery
 from domain.user import LocalUser
 from service.json import plain_values
 
-_CHANGE = tuple(field.name for field in fields(Change))
+_CHANGE = tuple(field.name for field in fields(Change) if field.name != "traceparent")
 _RECORD = tuple(field.name for field in fields(LocalUser))
 
 

@@ -23,20 +23,21 @@ WRITE_BACK = Subscription(
 )
 
 
-def pushed(post: Callable[[str, bytes], Awaitable[None]]) -> Target:
-    """`post` is given the message's id and its body."""
+def pushed(post: Callable[[str, bytes, str | None], Awaitable[None]]) -> Target:
+    """`post` is given the message's id, its body and its place in a trace."""
 
     async def push(delivery: Delivery) -> None:
-        await post(delivery.key, message(delivery))
+        await post(delivery.key, message(delivery), delivery.change.traceparent)
 
     return push
 
 
-def published(publish: Callable[[str, str, bytes], Awaitable[None]]) -> Target:
-    """`publish` is given the message's id, the user's key and the body."""
+def published(publish: Callable[[str, str, bytes, str | None], Awaitable[None]]) -> Target:
+    """`publish` is given the message's id, the user's key, the body and its place in a trace."""
 
     async def to_broker(delivery: Delivery) -> None:
-        await publish(delivery.key, delivery.change.clerk_id, message(delivery))
+        change = delivery.change
+        await publish(delivery.key, change.clerk_id, message(delivery), change.traceparent)
 
     return to_broker
 

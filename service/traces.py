@@ -1,4 +1,7 @@
-"""Traces: one from a delivery, or a request, to its commit. Off unless `TRACES_SHARE` is set.
+"""Traces: one from a delivery, or a request, to its commit and to whoever handles the change. Off
+unless `TRACES_SHARE` is set.
+
+The change is stored with its place in the trace, so another process can continue it, days later.
 
 Spans hold names, statuses, outcomes and the ids of deliveries and requests: nothing of a user, no
 text of an error. Where they go is said by OpenTelemetry's own variables, such as
@@ -7,7 +10,7 @@ text of an error. Where they go is said by OpenTelemetry's own variables, such a
 
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -21,6 +24,9 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from domain.ports import UserRepository
+from domain.subscriptions import Delivery, Subscription, Target
+from domain.sync_user import SyncResult, SyncUser
 from service.log import facts_of
 from service.services import Store
 
@@ -79,15 +85,52 @@ class Traces:
 
     def of_store(self, store: Store) -> Store:
         """`store`, whose answers to a request are spans."""
+        users = self._around(self._stamping(store.users), "store", "get", "sync")
         return replace(
             store,
-            users=self._around(store.users, "store", "get", "sync"),
+            users=users,
             journal=self._around(store.journal, "store", "quarantine"),
         )
 
     def of_clerk(self, identity_provider: Traced) -> Traced:
         """`identity_provider`, whose answers to a request are spans."""
         return self._around(identity_provider, "clerk", "fetch")
+
+    def of_targets(
+        self, targets: Sequence[tuple[Subscription, Target]]
+    ) -> Sequence[tuple[Subscription, Target]]:
+        """`targets`, each of whose deliveries continues the trace that brought the change."""
+        return [(subscription, self._continuing(target)) for subscription, target in targets]
+
+    def _continuing(self, target: Target) -> Target:
+        async def traced(delivery: Delivery) -> None:
+            parent = (delivery.change.traceparent or "").encode()
+            if not _SAMPLED.fullmatch(parent):
+                await target(delivery)
+                return
+            with self._span("change.deliver", _context_of(parent), SpanKind.CONSUMER) as span:
+                change = replace(delivery.change, traceparent=_traceparent())
+                span.set_attributes(
+                    {
+                        "subscription": delivery.subscription,
+                        "kind": change.kind,
+                        "position": change.position,
+                        "attempt": delivery.attempt,
+                    }
+                )
+                await target(replace(delivery, change=change))
+
+        return traced
+
+    def _stamping(self, users: UserRepository) -> UserRepository:
+        """`users`, which stores with each change its place in the trace that is recorded."""
+
+        async def sync(command: SyncUser) -> SyncResult:
+            if get_current_span().is_recording():
+                command = replace(command, traceparent=_traceparent())
+            return await users.sync(command)
+
+        return cast("UserRepository", _Around(users, {"sync": sync}))
 
     def _around(self, inner: Traced, part: str, *calls: str) -> Traced:
         """`inner`, each of whose `calls` is a span while the request's is recorded."""
@@ -141,6 +184,13 @@ class _Around:
 def _parent_of(scope: Scope) -> bytes:
     found = [value for name, value in scope.get("headers", ()) if name == b"traceparent"]
     return found[0] if len(found) == 1 else b""
+
+
+def _traceparent() -> str:
+    """The place of the current span, for another process to continue."""
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier["traceparent"]
 
 
 def _context_of(unverified_parent: bytes) -> Context:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from service.app import metrics_app
+from service.bootstrap.tracing import traces_of
 from service.bootstrap.work import working
 from service.changes import Changes
 from service.deliveries import load_handlers
@@ -50,12 +51,13 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
     log = line_logger(settings.log_level, settings.log_format, lines)
     metrics = Metrics()
     metrics.watch_log(lines)
+    traces = traces_of(settings)
     stopped = asyncio.Event()
     for name in _STOPS:
         if (number := getattr(signal, name, None)) is not None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
-        working(settings, changes, metrics, log) as worker,
+        working(settings, changes, metrics, log, traces) as worker,
         _told_of(worker, settings, sockets),
     ):
         log.info("working", subscriptions=[*worker.subscriptions])
@@ -63,6 +65,8 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
         log.info("stopping")
         worker.readiness.drain()
         await worker.stop()  # before the port is closed: liveness is answered until the end
+    if traces is not None:
+        await asyncio.to_thread(traces.close)
     lines.flush()
 
 

@@ -5,7 +5,7 @@ a receiver recognizes a repetition, and the key of its user, by which a broker c
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -59,12 +59,15 @@ class BrokerPublisher:
         self._starting = asyncio.Lock()
         self._is_started = False
 
-    async def publish(self, message_id: str, key: str, body: bytes) -> None:
+    async def publish(
+        self, message_id: str, key: str, body: bytes, traceparent: str | None = None
+    ) -> None:
         """Returns once the broker has the message. Raises `NotTaken`."""
+        trace = {} if traceparent is None else {"traceparent": traceparent}
         try:
             async with asyncio.timeout(self._seconds):
                 await self._start()
-                await self._broker.send(message_id, key, body)
+                await self._broker.send(message_id, key, body, trace)
         except Exception as error:  # the brokers' libraries share no class of errors
             raise NotTaken(type(error).__name__) from error
 
@@ -77,7 +80,9 @@ class BrokerPublisher:
 
 class _Broker(Protocol):
     async def start(self) -> None: ...
-    async def send(self, message_id: str, key: str, body: bytes) -> None: ...
+    async def send(
+        self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]
+    ) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -101,11 +106,11 @@ class _Nats:
         await self._broker.start()
         self._streams = self._client.jetstream()
 
-    async def send(self, message_id: str, key: str, body: bytes) -> None:
+    async def send(self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]) -> None:
         subject = f"{self._topic}.{key}"
         if self._stream is None:
             self._stream = await self._streams.find_stream_name_by_subject(subject)
-        headers = {"Nats-Msg-Id": message_id, "content-type": JSON}
+        headers = {"Nats-Msg-Id": message_id, "content-type": JSON, **trace}
         await self._broker.publish(
             body, subject, headers=headers, stream=self._stream, timeout=TIMEOUT
         )
@@ -142,7 +147,7 @@ class _Rabbit:
         await self._broker.start()
         await self._broker.declare_exchange(self._exchange)
 
-    async def send(self, message_id: str, key: str, body: bytes) -> None:
+    async def send(self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]) -> None:
         await self._broker.publish(
             body,
             exchange=self._exchange,
@@ -151,6 +156,7 @@ class _Rabbit:
             persist=True,
             message_id=message_id,
             content_type=JSON,
+            headers={**trace},
         )
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 NUMBERED_AT_ONCE = 10_000
 """Changes that one transaction numbers, so that none is long."""
 
-CHANGE = "clerk_id, user_id, kind, changed, source, occurred_at, recorded_at, position"
+CHANGE = "clerk_id, user_id, kind, changed, source, occurred_at, recorded_at, position, traceparent"
 
 UNNUMBERED = """
 select

@@ -49,6 +49,7 @@ class ChangeRow(Table, table=True):
     occurred_at: datetime = time_column(required=True)
     recorded_at: datetime = time_column(now=True)
     position: int | None = Field(default=None, sa_type=BigInteger)
+    traceparent: str | None = text_column()
 
 
 class SubscriptionRow(Table, table=True):

@@ -68,4 +68,5 @@ def change_of(row: asyncpg.Record) -> Change:
         occurred_at=row["occurred_at"],
         recorded_at=row["recorded_at"],
         position=row["position"] or 0,
+        traceparent=row["traceparent"],
     )

@@ -7,6 +7,8 @@ trip. If another writer inserted a user's row between our snapshot and our inser
 is skipped: it has no result and no trace, and the caller sends it again.
 """
 
+from collections.abc import Mapping
+
 from adapters.postgres.columns import USER_COLUMNS
 from domain.user import ACTIVITY_FIELDS, CONTENT_FIELDS
 
@@ -27,12 +29,17 @@ BATCH_COLUMNS = {
 }
 """The columns of one observation, in the order of the statement's parameters."""
 
+TRACED_COLUMNS = {**BATCH_COLUMNS, "traceparent": "text"}
+"""The same, where one of the observations is of a request that is traced."""
+
+
 # Only our own column names are ever put into a statement's text; every value is a parameter.
 # In a subselect the planner does not see how long an array is: it makes one generic plan instead of
 # a plan for every batch, which would cost more than the work. Its hash joins suit all lengths.
-_PARAMETERS = ", ".join(
-    f"(select ${n}::{kind}[])" for n, kind in enumerate(BATCH_COLUMNS.values(), 1)
-)
+def _parameters(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"(select ${n}::{kind}[])" for n, kind in enumerate(columns.values(), 1))
+
+
 _IDS = "any ((select $1::text[])::text[])"
 
 # The version of an observation and of a row, in the order of `domain.user.join`. A digest of 16
@@ -72,11 +79,12 @@ _LEAVING_QUARANTINE = ",\n        ".join(
 )
 
 
-def _sync(locking: str, is_insertable: str) -> str:
+def _sync(locking: str, is_insertable: str, columns: Mapping[str, str] = BATCH_COLUMNS) -> str:
+    trace = ", traceparent" if "traceparent" in columns else ""
     return f"""
 with batch as (
-    select * from unnest({_PARAMETERS})
-        with ordinality as batch ({", ".join(BATCH_COLUMNS)}, ordinal)
+    select * from unnest({_parameters(columns)})
+        with ordinality as batch ({", ".join(columns)}, ordinal)
 ),
 stored as materialized (
     select
@@ -145,10 +153,10 @@ settled as (
     where not is_new or inserted.id is not null
 ),
 recorded as (
-    insert into our.user_changes (clerk_id, user_id, kind, changed, source, occurred_at)
+    insert into our.user_changes (clerk_id, user_id, kind, changed, source, occurred_at{trace})
     select
         clerk_id, user_id, outcome, coalesce(changed, '{{}}'), source,
-        coalesce(deleted_at, clerk_updated_at)
+        coalesce(deleted_at, clerk_updated_at){trace}
     from settled
     where outcome in ('created', 'deleted') or outcome = 'updated' and changed <> '{{}}'
 ),
@@ -187,17 +195,26 @@ left join journaled on journaled.svix_id = settled.svix_id
 """  # noqa: S608
 
 
-SYNC = _sync("for no key update", "is_new")
-"""Waits for rows that another writer has locked."""
-
-SYNC_UNLOCKED = _sync(
+_WAITING = ("for no key update", "is_new")
+_UNLOCKED = (
     "for no key update skip locked",
     "is_new and not exists (select from our.users where users.clerk_id = decided.clerk_id)",
 )
+
+SYNC = _sync(*_WAITING)
+"""Waits for rows that another writer has locked."""
+
+SYNC_UNLOCKED = _sync(*_UNLOCKED)
 """Skips rows that another writer has locked: those observations have no result.
 
 A locked row looks new in `decided`. It must not be inserted: the insert would wait for the lock.
 """
+
+WITH_TRACES = {
+    SYNC: _sync(*_WAITING, TRACED_COLUMNS),
+    SYNC_UNLOCKED: _sync(*_UNLOCKED, TRACED_COLUMNS),
+}
+"""The same with `TRACED_COLUMNS`, so that what is not traced costs nothing more."""
 
 _READING = ", ".join(
     name if column.empty is None else f"coalesce({name}, {column.empty}) as {name}"

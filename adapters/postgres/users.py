@@ -21,6 +21,7 @@ from adapters.postgres.statements import (
     LOCK_USERS,
     SYNC,
     SYNC_UNLOCKED,
+    WITH_TRACES,
     WITHDRAW_VERSION,
 )
 from domain.errors import Unstorable
@@ -190,7 +191,12 @@ async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[
 async def _send(
     session: Session, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
-    records = await session.fetch(statement, *_columns_of(commands))
+    columns: list[Sequence[Any] | None] = [*_columns_of(commands)]
+    traces = [command.traceparent for command in commands]
+    if any(traces):
+        statement = WITH_TRACES[statement]
+        columns.append(traces)
+    records = await session.fetch(statement, *columns)
     return {
         record["ordinal"] - 1: SyncResult(
             outcome=Outcome(record["outcome"]),

@@ -61,16 +61,19 @@ class PushEndpoint:
         self._url = url
         self._signers = [Webhook(secret) for secret in secrets]
 
-    async def post(self, message_id: str, body: bytes) -> None:
+    async def post(self, message_id: str, body: bytes, traceparent: str | None = None) -> None:
         """Returns once it is answered with 2xx. Raises `NotTaken`, or `ReceiverGone` for 410.
 
         `message_id` is the same for each attempt, and the timestamp and signature are not.
         """
+        headers = self._signed(message_id, body)
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         try:
             async with self._client.post(
                 self._url,
                 data=body,
-                headers=self._signed(message_id, body),
+                headers=headers,
                 allow_redirects=False,
             ) as answer:
                 await answer.content.read(_MOST_READ)

@@ -17,6 +17,7 @@ from domain.subscriptions import SetAside, SubscriptionStanding
 from domain.words import count_of, span
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
+from service.change_message import change_document
 
 SHOWN_AT_ONCE = 1000
 ASKED_EVERY = 0.5
@@ -241,7 +242,7 @@ def _show_change(run: Run, change: Change) -> None:
         f"{change.position:>8}  {change.recorded_at.isoformat(timespec='milliseconds')}  "
         f"{change.clerk_id} {change.kind}{fields} by {change.source}"
     )
-    run.screen.record({name: getattr(change, name) for name in Change.__slots__})
+    run.screen.record(change_document(change))
 
 
 def _show_aside(run: Run, name: str, aside: SetAside) -> None:

@@ -132,6 +132,8 @@ async def bootstrap(
             *(changes.targets if changes else ()),
             *await targets_of(stack, settings, clerk.writer),
         ]
+        if traces is not None:
+            targets = [*traces.of_targets(targets)]
         deliveries = Deliveries(targets, store, newest, metrics, log)
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)

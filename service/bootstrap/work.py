@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
@@ -24,10 +25,17 @@ from service.services import Worker, polling_of
 from service.settings import Settings
 from service.shared_look import SharedLook
 
+if TYPE_CHECKING:
+    from service.traces import Traces
+
 
 @asynccontextmanager
 async def working(
-    settings: Settings, changes: Changes, metrics: Metrics, log: FilteringBoundLogger
+    settings: Settings,
+    changes: Changes,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
+    traces: "Traces | None" = None,
 ) -> AsyncIterator[Worker]:
     """Run the subscriptions while the block runs. Then finish what is in hand, or hand it back."""
     settings = checked(settings)
@@ -43,6 +51,8 @@ async def working(
             stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, report=metrics.clerk_call
         )
         targets = [*changes.targets, *await targets_of(stack, settings, clerk)]
+        if traces is not None:
+            targets = [*traces.of_targets(targets)]
         newest = NewestPosition(store.changes)
         jobs.start("newest change", newest.watch)
         deliveries = Deliveries(targets, store, newest, metrics, log)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -190,3 +191,16 @@ async def test_no_value_of_a_user_is_in_a_change(store: Store) -> None:
     await store.users.sync(observed(ada))
     await store.users.sync(observed(user(ada.clerk_id, updated=2, email="secret@y.io")))
     assert "secret" not in repr(await store.changes.history(ada.clerk_id))
+
+
+async def test_the_place_in_a_trace_is_kept_with_each_change_that_has_one(store: Store) -> None:
+    ada, bob = new_id(), new_id()
+    place = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    first = replace(delivered(user(ada, updated=1)), traceparent=place)
+    await store.users.sync_many([first, delivered(user(bob, updated=1))])
+    await store.users.sync(delivered(user(ada, updated=2, email="new@x.io")))
+    assert [one.traceparent for one in await store.changes.history(ada)] == [place, None]
+    assert {one.clerk_id: one.traceparent for one in (await numbered(store))[:2]} == {
+        ada: place,
+        bob: None,
+    }

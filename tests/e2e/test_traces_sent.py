@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
 
 from scripts.clerk_emulator import ClerkEmulator
+from tests.e2e.change_handlers import EFFECTS
 from tests.e2e.messages import sign_up
-from tests.e2e.processes import environment_for, running_process
+from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
+
+Sql: TypeAlias = "asyncpg.Connection[Any]"
 
 
 @contextmanager
@@ -48,6 +54,39 @@ async def test_spans_are_sent_at_the_latest_when_it_stops(
     told = b"".join(body for _, body in sent)
     assert b"POST /webhooks/clerk" in told
     assert b"store.sync" in told
+    assert b"@example.com" not in told
+
+
+async def test_a_worker_sends_the_rest_of_the_trace(
+    clerk: ClerkEmulator, store: str, sql: Sql, tmp_path: Path
+) -> None:
+    await sql.execute(EFFECTS)
+    with collector() as (address, sent):
+        tracing = {"TRACES_SHARE": "1", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
+        handlers = {"CHANGE_HANDLERS": "tests.e2e.change_handlers:changes", "EFFECTS_URL": store}
+        environment = environment_for(clerk, store, **tracing)
+        async with running_process(environment, tmp_path) as service:
+            assert (await service.deliver(sign_up(clerk))).status_code == 204
+            service.send_signal(signal.SIGTERM)
+            assert await service.ended() == 0
+        begun = b"".join(body for _, body in sent)
+        sent.clear()
+        worker = ServiceProcess({**environment, **handlers}, tmp_path, command="work")
+        try:
+            worker.spawn()
+            count = "select count(*) > 0 from effects where subscription = 'steady'"
+            await eventually(lambda: sql.fetchval(count))
+            worker.send_signal(signal.SIGTERM)
+            assert await worker.ended() == 0
+        finally:
+            await worker.close()
+    place = await sql.fetchval("select traceparent from user_changes")
+    await sql.execute("drop table effects")
+    trace = bytes.fromhex(place.split("-")[1])
+    told = b"".join(body for _, body in sent)
+    assert b"change.deliver" in told
+    assert trace in begun
+    assert trace in told
     assert b"@example.com" not in told
 
 

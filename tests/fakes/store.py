@@ -171,6 +171,7 @@ class InMemoryStore(UserRepository, UserTable, Journal):
                 else observed.deleted_at,
                 recorded_at=datetime.now(UTC),
                 position=0,
+                traceparent=command.traceparent,
             )
         )
 

@@ -32,7 +32,7 @@ async def test_nats_keeps_a_message_once_however_often_it_is_published(tmp_path:
         await stream.add_stream(name="changes", subjects=["users.>"])
         for _ in range(3):
             await publisher.publish("nats:7", "user_1", BODY)
-        await publisher.publish("nats:8", "user_2", BODY)
+        await publisher.publish("nats:8", "user_2", BODY, "00-0af7-b7ad-01")
         state = await stream.stream_info("changes")
         assert state.state.messages == 2
         message = await stream.get_msg("changes", 1)
@@ -40,6 +40,10 @@ async def test_nats_keeps_a_message_once_however_often_it_is_published(tmp_path:
         assert message.headers is not None
         assert message.headers["Nats-Msg-Id"] == "nats:7"
         assert message.headers["content-type"] == "application/json"
+        assert "traceparent" not in message.headers
+        message = await stream.get_msg("changes", 2)
+        assert message.headers is not None
+        assert message.headers["traceparent"] == "00-0af7-b7ad-01"
         await client.close()
 
 
@@ -62,10 +66,11 @@ async def test_rabbitmq_routes_by_user_and_refuses_what_no_queue_takes(tmp_path:
         channel = await connection.channel()
         queue = await channel.declare_queue("mails", durable=True)
         await queue.bind("users", routing_key="user_1")
-        await publisher.publish("rabbit:7", "user_1", BODY)
+        await publisher.publish("rabbit:7", "user_1", BODY, "00-0af7-b7ad-01")
         message = await queue.get(timeout=5)
         assert message is not None
         assert (message.body, message.message_id) == (BODY, "rabbit:7")
+        assert message.headers["traceparent"] == "00-0af7-b7ad-01"
         assert message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT
         await connection.close()
 
