@@ -53,7 +53,7 @@ async def service_of(
 
 
 async def becomes(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until, "it never came to that"
         await asyncio.sleep(0.01)
