@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -15,8 +16,10 @@ from xdist.scheduler import LoadFileScheduling
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.migrate import migrate
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from scripts.clerk_emulator.sessions import new_signing_key
 from tests import figures
+from tests.adapters.clerk.payloads import INSTANCE
 from tests.postgres_server import (
     PostgresServer,
     Sql,
@@ -133,6 +136,30 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 def signing_key() -> RSAPrivateKey:
     """One key for every emulated Clerk: generating a key takes longer than most tests."""
     return new_signing_key()
+
+
+@pytest.fixture(scope="session")
+async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    """The Clerk instance that the recorded payloads come from."""
+    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
+    async with running_emulator(config, signing_key=signing_key) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    """The same, of the test's own: without users."""
+    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
+    async with running_emulator(config, signing_key=signing_key) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def seed() -> int:
+    """It is shown if the test fails."""
+    seed = secrets.randbelow(2**32)
+    print(f"SEED={seed}")
+    return seed
 
 
 @pytest.fixture(scope="session")

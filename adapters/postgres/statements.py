@@ -250,29 +250,30 @@ ERASE_BODIES = """
 update our.sync_journal set body = null where clerk_id = any ($1::text[]) and body is not null
 """
 
-QUARANTINE = """
+# The body of a delivery; null if its user is deleted.
+_KEPT_BODY = """case when not exists (
+        select from our.users where clerk_id = $3 and deleted_at is not null
+    ) then {}::bytea end"""
+
+QUARANTINE = f"""
 insert into our.sync_journal (
     svix_id, event_type, clerk_id, source, occurred_at, outcome, error, body)
 select $1, $2, $3, $4, $5, 'quarantined', $6,
-    case when not exists (
-        select from our.users where clerk_id = $3 and deleted_at is not null
-    ) then $7::bytea end
+    {_KEPT_BODY.format("$7")}
 on conflict (svix_id) do update set
     deliveries = sync_journal.deliveries + 1,
     last_received_at = now()
 where sync_journal.outcome = 'quarantined'
     and coalesce(sync_journal.body = $7::bytea, sync_journal.clerk_id is not distinct from $3)
 returning id
-"""
+"""  # noqa: S608
 """Returns nothing if the entry with that svix id is another delivery's."""
 
-JOURNAL_APART = """
+JOURNAL_APART = f"""
 insert into our.sync_journal (
     svix_id, event_type, clerk_id, source, occurred_at, outcome, clerk_updated_at, body)
 select $1, $2, $3, $4, $5, $6, $7,
-    case when not exists (
-        select from our.users where clerk_id = $3 and deleted_at is not null
-    ) then $8::bytea end
+    {_KEPT_BODY.format("$8")}
 on conflict (svix_id) do update set
     deliveries = sync_journal.deliveries + 1,
     last_received_at = now()

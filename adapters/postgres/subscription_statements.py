@@ -178,19 +178,21 @@ select {ASIDE}, extract(epoch from due_at - clock_timestamp())::float8 as pause
 from our.user_changes_set_aside where clerk_id = $1 order by subscription, position
 """  # noqa: S608
 
-RETRY = """
+# One change that is set aside, or every parked one.
+_CHOSEN = """where subscription = $1 and state <> 'given_up'
+    and (position = $2 or $2::bigint is null and state = 'parked')"""
+
+RETRY = f"""
 update our.user_changes_set_aside
 set state = 'waiting', attempts = 0, due_at = clock_timestamp()
-where subscription = $1 and state <> 'given_up'
-    and (position = $2 or $2::bigint is null and state = 'parked')
-"""
+{_CHOSEN}
+"""  # noqa: S608
 
-SKIP = """
+SKIP = f"""
 update our.user_changes_set_aside
 set state = 'skipping', due_at = clock_timestamp()
-where subscription = $1 and state <> 'given_up'
-    and (position = $2 or $2::bigint is null and state = 'parked')
-"""
+{_CHOSEN}
+"""  # noqa: S608
 
 # Without a holder, whoever delivers now finds at the next save that it no longer holds it.
 REWIND = """

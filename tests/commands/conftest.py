@@ -5,10 +5,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.postgres.migrate import migrate
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from service.bootstrap import operations
 from service.services import Operations
 from tests.adapters.clerk.payloads import INSTANCE
@@ -16,14 +15,6 @@ from tests.commands.commands import Operator
 from tests.commands.terminal import Terminal
 from tests.postgres_server import temporary_database
 from tests.running import settings_for
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """A new Clerk instance without users."""
-    config = EmulatorConfig(rate_limit=None)
-    async with running_emulator(config, signing_key=signing_key) as clerk:
-        yield clerk
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,6 @@ when (new.clerk_updated_at < old.clerk_updated_at or old.deleted_at < new.delete
 execute function going_back()
 """
 UNWATCH = "drop function if exists going_back cascade"
-
-
-@pytest.fixture
-def seed() -> int:
-    seed = secrets.randbelow(2**32)
-    print(f"SEED={seed}")
-    return seed
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ import asyncio
 import os
 import re
 import shutil
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,16 +14,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from fastapi import FastAPI
 from playwright.async_api import BrowserContext, Page, async_playwright
 from starlette.types import Receive, Scope, Send
 
 from scripts.clerk_emulator import ClerkEmulator, Endpoint
 from service.app import create_app
+from tests.adapters.clerk.certificates import self_signed_context
 from tests.console.visitors import OPERATOR, TOKENS
 from tests.e2e.processes import PATIENCE, eventually
 from tests.postgres_server import Sql
@@ -154,8 +150,7 @@ async def behind_tls(address: str, folder: Path) -> AsyncIterator[str]:
     it is told otherwise. It adds no header.
     """
     inner = urlsplit(address)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_certificate(folder))
+    context = self_signed_context(generate_private_key(65537, 2048), folder)
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, there = await asyncio.open_connection(inner.hostname, inner.port)
@@ -177,32 +172,6 @@ async def behind_tls(address: str, folder: Path) -> AsyncIterator[str]:
     server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
     async with server:
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}{inner.path}"
-
-
-def _certificate(folder: Path) -> Path:
-    """A key and a certificate for this machine, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file = folder / "certificate.pem"
-    file.write_bytes(pem + certificate.public_bytes(serialization.Encoding.PEM))
-    return file
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
-from tests.adapters.clerk.payloads import INSTANCE
 from tests.commands.arrivals import quarantined
 from tests.console.browser import (
     SCREENS,
@@ -21,13 +20,6 @@ from tests.console.signed_in import GRANTS
 from tests.console.visitors import OPERATOR, READER, TOKENS, Visitor, visitor_of
 from tests.postgres_server import Sql, TemporaryStore
 from tests.running import Service, running_service
-
-
-@pytest.fixture(scope="session")
-async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as emulator:
-        yield emulator
 
 
 @pytest.fixture(scope="module")

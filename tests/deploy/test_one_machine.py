@@ -12,13 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from dotenv import dotenv_values
 
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
 from service.settings import Settings
-from tests.adapters.clerk.payloads import INSTANCE, webhook_bytes
+from tests.adapters.clerk.payloads import webhook_bytes
 from tests.docs.reference import ROOT
 from tests.e2e.processes import eventually, reserved_port
 from tests.running import settings_for, svix_headers
@@ -56,13 +55,6 @@ def test_the_service_comes_after_the_migration_and_nothing_but_caddy_faces_the_w
     assert public == {"caddy"}
     assert SERVICES["postgres"]["networks"] == ["back"]
     assert SERVICES["caddy"]["networks"] == ["front"]
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as clerk:
-        yield clerk
 
 
 @pytest.fixture

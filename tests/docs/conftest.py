@@ -9,12 +9,13 @@ from scripts.clerk_emulator import (
     EmulatorConfig,
     running_emulator,
 )
+from tests.adapters.clerk.payloads import INSTANCE
 from tests.docs.scene import Scene, serving
 
 
 @pytest.fixture
 async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    config = EmulatorConfig(rate_limit=None, time_scale=0.001)
+    config = EmulatorConfig(rate_limit=None, time_scale=0.001, instance_id=INSTANCE)
     async with running_emulator(config, signing_key=signing_key) as clerk:
         yield clerk
 

@@ -2,25 +2,24 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from domain.user import LocalUser, UserId
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from scripts.program import ENTRIES
 from service import app as service_app
 from service import surface
-from tests.adapters.clerk.payloads import ADA, INSTANCE, webhook_bytes
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.people import deleted, delivered, new_id, observed, user
 from tests.running import Service, client_of, settings_for
+from tests.service.tables import every_change_is_settled
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "changes.md").read_text()
 HANDLERS, HOST, CREDITS = re.findall(r"(?s)```python\n(.*?)```", GUIDE)
@@ -38,7 +37,7 @@ Sql = asyncpg.Connection
 class World:
     """What the handlers of the guide act upon."""
 
-    def __init__(self, sql: "Sql[Any]") -> None:
+    def __init__(self, sql: Sql) -> None:
         self.mails: list[tuple[str, str]] = []
         self.addresses: dict[str, str] = {}
         self.purged: list[Any] = []
@@ -63,17 +62,9 @@ class World:
 
 
 @pytest.fixture
-async def clean(sql: "Sql[Any]") -> Any:
+async def clean(sql: Sql) -> Any:
     yield
     await sql.execute(UNDO)
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    async with running_emulator(
-        EmulatorConfig(instance_id=INSTANCE), signing_key=signing_key
-    ) as clerk:
-        yield clerk
 
 
 def as_in_the_repository(code: str) -> str:
@@ -81,21 +72,10 @@ def as_in_the_repository(code: str) -> str:
     return code.replace("from clerk_user_sync import", "from service.surface import")
 
 
-async def settled(sql: "Sql[Any]") -> None:
-    query = """
-        select not exists (select from user_changes where position is null) and not exists (
-            select from user_change_subscriptions
-            where position < (select max(position) from user_changes))
-    """
-    async with asyncio.timeout(60):
-        while not await sql.fetchval(query):
-            await asyncio.sleep(0.05)
-
-
 async def test_the_handlers_do_what_the_guide_says(
     clerk: ClerkEmulator,
     store_url: str,
-    sql: "Sql[Any]",
+    sql: Sql,
     clean: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,15 +96,15 @@ async def test_the_handlers_do_what_the_guide_says(
                 await asyncio.sleep(0.05)
         for _ in range(2):
             await service.deliver(webhook_bytes("user.created"))
-        await settled(sql)
+        await every_change_is_settled(sql)
         store = names["app"].state.user_sync.store
         record = await store.users.get(ADA)
         assert isinstance(record, LocalUser)
         moved = user(UserId(ADA), updated=10**9, email="new@example.com")
         await store.users.sync(observed(moved))
-        await settled(sql)
+        await every_change_is_settled(sql)
         await store.users.sync(observed(deleted(UserId(ADA))))
-        await settled(sql)
+        await every_change_is_settled(sql)
     assert world.mails == [(record.email, "welcome-mail:1")]
     assert world.addresses == {str(record.id): "new@example.com"}
     assert world.purged == [record.id]
@@ -135,7 +115,7 @@ async def test_the_handlers_do_what_the_guide_says(
 
 
 async def test_the_trigger_keeps_a_workspace_with_each_user_whatever_path_it_takes(
-    database: Database, sql: "Sql[Any]", clean: None
+    database: Database, sql: Sql, clean: None
 ) -> None:
     del clean
     await sql.execute(TRIGGERS)
@@ -150,7 +130,7 @@ async def test_the_trigger_keeps_a_workspace_with_each_user_whatever_path_it_tak
 
 
 async def test_a_trigger_that_raises_keeps_the_user_out_too(
-    database: Database, sql: "Sql[Any]", clean: None
+    database: Database, sql: Sql, clean: None
 ) -> None:
     del clean
     await sql.execute(TRIGGERS)

@@ -5,22 +5,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from tests.docs.guides import blocks, commands, run
 from tests.postgres_server import Sql, temporary_database
 
 GUIDE = "existing-database.md"
 MADE, GRANTED, READ, OF_A_USER, AS_A_KEY, BY_HAND, GONE = blocks(GUIDE, "sql")
 SIDE_BY_SIDE, LOOK, LINK = (commands(block) for block in blocks(GUIDE, "console"))
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    config = EmulatorConfig(rate_limit=None)
-    async with running_emulator(config, signing_key=signing_key) as clerk:
-        yield clerk
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.postgres.database import Database
 from adapters.postgres.migrate import migrate
 from adapters.postgres.schema import schema_state
 from domain.errors import StorageUnavailable
 from domain.schema import Standing
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, INSTANCE, webhook_bytes
 from tests.commands.commands import Operator
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
@@ -70,13 +69,6 @@ async def roles(postgres_url: str) -> AsyncIterator[Roles]:
     admin: Sql = await asyncpg.connect(postgres_url)
     await admin.execute(roles.named(f"drop role {', '.join(PASSWORDS)}"))
     await admin.close()
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as clerk:
-        yield clerk
 
 
 async def test_the_whole_product_works_without_the_right_to_change_a_table(

@@ -1,14 +1,12 @@
 """docs/guides/service-or-library.md: its application beside a service, on one store."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
-from tests.adapters.clerk.payloads import INSTANCE, envelope, webhook_bytes
+from scripts.clerk_emulator import ClerkEmulator
+from tests.adapters.clerk.payloads import envelope, webhook_bytes
 from tests.docs.guides import blocks
 from tests.postgres_server import Sql
 from tests.running import bearer, client_of, running_service
@@ -16,13 +14,6 @@ from tests.running import bearer, client_of, running_service
 GUIDE = "service-or-library.md"
 (APP,) = blocks(GUIDE, "python")
 (BY_CLERK_ID,) = blocks(GUIDE, "sql")
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as clerk:
-        yield clerk
 
 
 def application() -> ModuleType:

@@ -4,7 +4,6 @@ come, change and go meanwhile.
 
 import asyncio
 import random
-import secrets
 from collections.abc import AsyncIterator
 
 import pytest
@@ -27,13 +26,6 @@ FAULTS = [
     ApiFault(kind=FaultKind.ERROR, status=500, times=3),
     ApiFault(kind=FaultKind.TRUNCATED, times=3),
 ]
-
-
-@pytest.fixture
-def seed() -> int:
-    seed = secrets.randbelow(2**32)
-    print(f"SEED={seed}")
-    return seed
 
 
 @pytest.fixture

@@ -1,23 +1,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from service.app import create_app
-from tests.adapters.clerk.payloads import INSTANCE
 from tests.postgres_server import TemporaryStore
 from tests.running import Service, running_service, settings_for
 from tests.service.listening import listening
 from tests.service.served import Served
-
-
-@pytest.fixture(scope="session")
-async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """The Clerk instance that the recorded payloads come from."""
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as emulator:
-        yield emulator
 
 
 @pytest.fixture(scope="module")

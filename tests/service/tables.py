@@ -1,5 +1,6 @@
 """What is in the tables, without our own code."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -34,3 +35,15 @@ async def everything_stored(sql: Sql) -> str:
     ]
     assert rows
     return "\n".join(rows)
+
+
+async def every_change_is_settled(sql: Sql) -> None:
+    """Every subscription has come to the newest change."""
+    query = """
+        select not exists (select from user_changes where position is null) and not exists (
+            select from user_change_subscriptions
+            where position < (select max(position) from user_changes))
+    """
+    async with asyncio.timeout(60):
+        while not await sql.fetchval(query):
+            await asyncio.sleep(0.02)

@@ -19,6 +19,7 @@ from service.deliveries import load_handlers
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.postgres_server import Sql
 from tests.running import Service, client_of, settings_for
+from tests.service.tables import every_change_is_settled
 
 changes = Changes()
 """For `load_handlers`."""
@@ -80,18 +81,6 @@ async def begun(sql: Sql, *, number: int = 3) -> None:
             await asyncio.sleep(0.02)
 
 
-async def settled(sql: Sql) -> None:
-    """Every subscription has come to the newest change."""
-    query = """
-        select not exists (select from user_changes where position is null) and not exists (
-            select from user_change_subscriptions
-            where position < (select max(position) from user_changes))
-    """
-    async with asyncio.timeout(30):
-        while not await sql.fetchval(query):
-            await asyncio.sleep(0.02)
-
-
 async def test_each_handler_is_called_once_whichever_path_comes_first_and_however_often(
     clerk: ClerkEmulator, store_url: str, sql: Sql
 ) -> None:
@@ -100,12 +89,12 @@ async def test_each_handler_is_called_once_whichever_path_comes_first_and_howeve
         await begun(sql)
         for svix_id in ("msg_1", "msg_2", "msg_1"):
             await service.deliver(webhook_bytes("user.created"), svix_id=svix_id)
-        await settled(sql)
+        await every_change_is_settled(sql)
         assert len(shop.mails) == 1
         assert shop.workspaces == {ADA}
         for _ in range(2):
             await service.deliver(webhook_bytes("user.deleted"))
-        await settled(sql)
+        await every_change_is_settled(sql)
     assert (len(shop.mails), shop.workspaces, shop.new_addresses) == (1, set(), [])
 
 
@@ -122,7 +111,7 @@ async def test_who_was_there_before_is_not_welcomed_and_a_backfill_welcomes_nobo
         await begun(sql)
         await sql.execute(insert, "user_backfilled", "backfill")
         await sql.execute(insert, "user_new", "jit")
-        await settled(sql)
+        await every_change_is_settled(sql)
     assert shop.mails == [None]
 
 
@@ -133,7 +122,7 @@ async def test_metrics_tell_how_the_subscriptions_stand(
     async with open_for_business(shop, clerk, store_url) as service:
         await begun(sql)
         await service.deliver(webhook_bytes("user.created"))
-        await settled(sql)
+        await every_change_is_settled(sql)
         told = {
             "attempts": await service.metric(
                 "change_attempts_total",

@@ -8,26 +8,17 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.embedded_postgres.binaries import find_binaries
 from adapters.postgres.database import Database
 from adapters.postgres.history import COPIED, OLDER, RECOVERED, PostgresHistory
 from adapters.postgres.migrate import migrate
 from domain.history import notice
-from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
+from scripts.clerk_emulator import ClerkEmulator
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
 from tests.postgres_server import Sql, temporary_database, with_database
 from tests.running import Service, running_service
-
-
-@pytest.fixture
-async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """A Clerk instance of the test's own, without users."""
-    config = EmulatorConfig(rate_limit=None)
-    async with running_emulator(config, signing_key=signing_key) as emulator:
-        yield emulator
 
 
 @pytest.fixture

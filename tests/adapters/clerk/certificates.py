@@ -33,13 +33,13 @@ async def untrusted_server(key: RSAPrivateKey, directory: Path) -> AsyncIterator
         untrusted.heard += await reader.read(1)
         writer.close()
 
-    server = await asyncio.start_server(listen, HOST, 0, ssl=_context(key, directory))
+    server = await asyncio.start_server(listen, HOST, 0, ssl=self_signed_context(key, directory))
     untrusted.url = f"https://{HOST}:{server.sockets[0].getsockname()[1]}"
     yield untrusted
     server.close()
 
 
-def _context(key: RSAPrivateKey, directory: Path) -> ssl.SSLContext:
+def self_signed_context(key: RSAPrivateKey, directory: Path) -> ssl.SSLContext:
     pem = directory / "self-signed.pem"
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pem.write_bytes(private + _self_signed(key).public_bytes(Encoding.PEM))

@@ -1,8 +1,10 @@
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
-from tests.postgres_server import Sql
+from tests.people import new_id
+from tests.postgres_server import Sql, temporary_database
 
 
 @pytest.fixture
@@ -13,3 +15,18 @@ async def accounts(sql: Sql) -> AsyncIterator[Sql]:
     )
     yield sql
     await sql.execute("drop table accounts")
+
+
+@pytest.fixture
+async def url(postgres_url: str) -> AsyncIterator[str]:
+    """A database without tables."""
+    async with temporary_database(postgres_url, f"own_{new_id()}") as url:
+        yield url
+
+
+@pytest.fixture
+async def host(url: str) -> AsyncIterator[Sql]:
+    """A connection of the host application."""
+    connection: Sql = await asyncpg.connect(url)
+    yield connection
+    await connection.close()

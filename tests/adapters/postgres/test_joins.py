@@ -4,11 +4,9 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import pytest
 from sqlalchemy import Column, ForeignKey, MetaData, Table, Text, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -24,22 +22,9 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.schema import Standing
 from domain.user import DeletedUser, LocalUser
 from tests.people import deleted, delivered, new_id, user
-from tests.postgres_server import Sql, temporary_database
+from tests.postgres_server import Sql
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-async def url(postgres_url: str) -> AsyncIterator[str]:
-    async with temporary_database(postgres_url, f"joins_{new_id()}") as url:
-        yield url
-
-
-@pytest.fixture
-async def host(url: str) -> AsyncIterator[Sql]:
-    connection: Sql = await asyncpg.connect(url)
-    yield connection
-    await connection.close()
 
 
 async def test_the_view_has_only_users_that_are_not_deleted(url: str, host: Sql) -> None:

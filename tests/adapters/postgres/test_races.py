@@ -1,7 +1,6 @@
 """Several processes write the same users at the same time."""
 
 import asyncio
-import secrets
 import sys
 from collections.abc import Callable
 
@@ -36,16 +35,15 @@ async def racer(url: str, seed: int, trials: int) -> tuple[int, str]:
     ],
 )
 @pytest.mark.timeout(600)
-async def test_processes_that_race_leave_one_tombstone_each_no_body_and_no_deadlock(
+async def test_processes_that_race_leave_one_tombstone_each_no_body_and_no_deadlock(  # noqa: PLR0917
     store_url: str,
     sql: Sql,
     processes: int,
     trials: int,
+    seed: int,
     record_property: Callable[[str, object], None],
 ) -> None:
     before = await sql.fetchval(DEADLOCKS)
-    seed = secrets.randbelow(2**32)
-    print(f"SEED={seed}")
     ends = await asyncio.gather(
         *(racer(store_url, seed + number, trials) for number in range(processes))
     )

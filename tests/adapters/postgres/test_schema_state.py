@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,7 @@ from domain.errors import SchemaRefused
 from domain.schema import SchemaState, Standing
 from domain.user import LocalUser
 from tests.people import delivered, new_id, user
-from tests.postgres_server import Sql, temporary_database
+from tests.postgres_server import Sql
 
 HOST_USERS = "create table users (id bigint primary key, clerk_id text, email text)"
 
@@ -31,20 +30,6 @@ OUTSIDE_A_BODY = r";\n(?=(?:[^$]*\$\$[^$]*\$\$)*[^$]*$)"
 
 LAST_IN_HOST_TABLE = "0008"
 """The newest revision that a release kept in `alembic_version`."""
-
-
-@pytest.fixture
-async def url(postgres_url: str) -> AsyncIterator[str]:
-    async with temporary_database(postgres_url, f"coexist_{new_id()}") as url:
-        yield url
-
-
-@pytest.fixture
-async def host(url: str) -> AsyncIterator[Sql]:
-    """A connection of the host application."""
-    connection: Sql = await asyncpg.connect(url)
-    yield connection
-    await connection.close()
 
 
 async def state_of(url: str, schema: str | None = None) -> SchemaState:
