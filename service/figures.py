@@ -19,6 +19,7 @@ async def read_figures(
     metrics.store_told(
         quarantined=await store.journal.quarantined(),
         silent_users=0 if polling else await silent(silence_after),
+        went_back=await store.history.unrepaired() is not None,
         last_delivery_at=await store.watch.last_delivery_at(),
         last_poll_at=await polling.last_at() if polling else None,
     )

@@ -108,6 +108,10 @@ class Metrics:
         self._store_answers = self._gauge(
             "store_answers", "1 if the store answered this scrape, else 0."
         )
+        self._went_back = self._gauge(
+            "store_went_back",
+            "1 if the store went back and no full repair has ended since, else 0.",
+        )
         self._pool_size = self._gauge("store_pool_connections", "Open connections.")
         self._pool_in_use = self._gauge("store_pool_connections_in_use", "Connections in use.")
         self._quarantine = self._gauge("quarantine_size", "Deliveries in quarantine.")
@@ -186,6 +190,7 @@ class Metrics:
         *,
         quarantined: int,
         silent_users: int,
+        went_back: bool,
         last_delivery_at: datetime | None,
         last_poll_at: datetime | None = None,
     ) -> None:
@@ -193,6 +198,7 @@ class Metrics:
         self._store_answers.set(1)
         self._quarantine.set(quarantined)
         self._silence.set(silent_users)
+        self._went_back.set(went_back)
         if last_delivery_at is not None:
             self._delivered(last_delivery_at.timestamp())
         if last_poll_at is not None:

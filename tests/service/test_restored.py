@@ -90,9 +90,11 @@ async def test_yesterdays_dump_in_a_new_database(
         assert (found["history"]["state"], COPIED in found["history"]["words"]) == ("bad", True)
         async with running_service(clerk, url) as service:
             await becomes_degraded(service)
+            assert await service.metric("store_went_back") == 1
             repaired = await operator.run("reconcile", "--full", "--repair")
             assert repaired.code == 0, repaired.said
             assert "history" not in await service.degraded()
+            assert await service.metric("store_went_back") == 0
         found = {one["about"]: one for one in (await operator.run("doctor", "--json")).records}
         assert found["history"]["state"] == "ok"
         connection = await asyncpg.connect(url)
