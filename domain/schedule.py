@@ -68,7 +68,12 @@ class Schedule:
 
     @property
     def in_hand(self) -> list[UserId]:
-        return list(self._turns)
+        """The users with a turn, or with one that has ended and is not saved yet.
+
+        What the store has set aside for them is out of date.
+        """
+        ended = (*self._aside.values(), *self._resolved, *self._given_up)
+        return [*{*self._turns, *(aside.clerk_id for aside in ended)}]
 
     def add(self, page: Page) -> list[Turn]:
         """Add the changes of the next page."""

@@ -203,11 +203,21 @@ class History:
     async def judge(self) -> None:
         seen = self._world.of_each_user()
         for one in self._versions:
-            changes = await self._world.log.history(one)
-            assert seen.get(one, []) == [change.position for change in changes]
+            positions = [change.position for change in await self._world.log.history(one)]
+            assert seen.get(one, []) == positions
+            self._judge_order(one, positions)
         [standing] = await self._world.subscriptions.standings()
         assert (standing.waiting, standing.parked) == (0, 0)
         assert standing.position == len(self._world.changes())
+
+    def _judge_order(self, one: UserId, positions: list[int]) -> None:
+        """After a repetition the later ones come again too, so none is more than one ahead."""
+        last = -1
+        for delivery in self._world.arrived:
+            if delivery.change.clerk_id == one:
+                place = positions.index(delivery.change.position)
+                assert place <= last + 1
+                last = place
 
     def _start(self) -> Worker:
         self._started += 1

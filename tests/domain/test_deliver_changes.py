@@ -116,9 +116,35 @@ async def test_a_failure_is_tried_again_after_growing_pauses_and_holds_up_its_us
     await worker.end()
     assert world.positions == [2, 4, 1, 3]
     failures = [error for position, error, _ in worker.report.attempts if position == 1]
-    assert failures[0] == "ValueError at test_deliver_changes.py:23"
+    assert failures[0] == "ValueError at test_deliver_changes.py:20"
     assert len(failures) == 5  # at 0, 1, 6, 36 and 156 s, more or less
     assert world.arrived[2].attempt == 5
+
+
+@in_virtual_time
+async def test_what_fails_is_delivered_once_though_the_try_ends_while_progress_is_saved() -> None:
+    """What the store has set aside is out of date then, and must not be begun again."""
+    world = World()
+    people = await world.create(50)
+
+    async def second_try_works(delivery: Delivery) -> None:
+        await asyncio.sleep(random.random() / 3)
+        if delivery.attempt == 1:
+            raise ValueError
+
+    worker = Worker(world, behaviour=second_try_works, pauses=(0.01,) * 3)
+    worker.store.latency = lambda: 0.1
+    for version in (2, 3):
+        await asyncio.sleep(0.7)
+        for one in people:
+            await world.live(one, version)
+    await asyncio.sleep(120)
+    await worker.end()
+    assert sorted(world.positions) == list(range(1, 151))
+    assert all(found == sorted(found) for found in world.of_each_user().values())
+    assert {delivery.attempt for delivery in world.arrived} == {2}
+    [standing] = await world.subscriptions.standings()
+    assert (standing.position, standing.waiting) == (150, 0)
 
 
 @in_virtual_time

@@ -198,6 +198,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
 
     def _put(self, row: Row, one: SetAside) -> None:
         row.aside[one.position] = one
+        active = [other.clerk_id for other in _active(row)]
+        assert len(active) == len(set(active)), "a user has two changes set aside"
         row.due_at[one.position] = _now() + one.pause
 
     def _change(self, position: int) -> Change:
