@@ -4,10 +4,10 @@ import asyncio
 from contextlib import suppress
 
 from domain.delivering import Delivering, LeaseLost
+from domain.delivery_parts import DeliveryParts
 from domain.errors import FellBehind, StorageUnavailable
 from domain.pausing import Paused
 from domain.subscriptions import Subscription, Target
-from domain.surroundings import Surroundings
 
 _AFTER_FALLING_BEHIND = 60.0
 
@@ -15,10 +15,10 @@ _AFTER_FALLING_BEHIND = 60.0
 class DeliverChanges:
     """Delivers one subscription until `stop`, whenever no other process holds it."""
 
-    def __init__(self, subscription: Subscription, target: Target, around: Surroundings) -> None:
+    def __init__(self, subscription: Subscription, target: Target, parts: DeliveryParts) -> None:
         self._subscription = subscription
         self._target = target
-        self._around = around
+        self._parts = parts
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
@@ -39,35 +39,35 @@ class DeliverChanges:
         await self._ended.wait()
 
     async def _hold_and_deliver(self) -> None:
-        around, name = self._around, self._subscription.name
-        pause = around.limits.look
+        parts, name = self._parts, self._subscription.name
+        pause = parts.limits.look
         with suppress(StorageUnavailable):
-            await around.store.declare(self._subscription)
+            await parts.store.declare(self._subscription)
             began = asyncio.get_running_loop().time()
-            position = await around.store.take(name, around.holder, around.limits.lease)
+            position = await parts.store.take(name, parts.holder, parts.limits.lease)
             if position is not None:
-                pause = await self._deliver(position, began + around.limits.lease)
+                pause = await self._deliver(position, began + parts.limits.lease)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._stopping.wait()
 
     async def _deliver(self, position: int, held_until: float) -> float:
         """Deliver as long as we hold the subscription. Returns the pause before the next try."""
-        around, name = self._around, self._subscription.name
-        delivering = Delivering(self._subscription, self._target, around, position, held_until)
-        around.report.held(name, is_held=True)
+        parts, name = self._parts, self._subscription.name
+        delivering = Delivering(self._subscription, self._target, parts, position, held_until)
+        parts.report.held(name, is_held=True)
         try:
             await delivering.until(self._stopping, lambda: self._grace)
         except LeaseLost:
-            return around.limits.look
+            return parts.limits.look
         except FellBehind:
-            around.report.fell_behind(name)
+            parts.report.fell_behind(name)
             return _AFTER_FALLING_BEHIND
         except Paused as reason:
-            around.report.paused(name, str(reason))
-            return around.limits.look
+            parts.report.paused(name, str(reason))
+            return parts.limits.look
         finally:
-            around.report.held(name, is_held=False)
+            parts.report.held(name, is_held=False)
             with suppress(StorageUnavailable):
-                await around.store.release(name, around.holder)
+                await parts.store.release(name, parts.holder)
         return 0.0

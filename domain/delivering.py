@@ -9,11 +9,11 @@ from typing import Any
 
 from domain.cancelling import cancel_all
 from domain.changes import Kind
+from domain.delivery_parts import DeliveryParts
 from domain.errors import StorageUnavailable
 from domain.pausing import Paused, PauseWatch
 from domain.schedule import Schedule, Turn
 from domain.subscriptions import Delivery, Subscription, Target
-from domain.surroundings import Surroundings
 from domain.user import LocalUser
 
 
@@ -31,20 +31,20 @@ class Delivering:
         self,
         subscription: Subscription,
         target: Target,
-        around: Surroundings,
+        parts: DeliveryParts,
         position: int,
         held_until: float,
     ) -> None:
         self._subscription = subscription
         self._target = target
-        self._around = around
-        self._limits = around.limits
+        self._parts = parts
+        self._limits = parts.limits
         self._held_until = held_until
         self._renewed_at = -1.0
         self._saved_position = position
         self._schedule = Schedule(position, subscription.wants)
         self._ready: asyncio.Queue[Turn] = asyncio.Queue()
-        self._pause_watch = PauseWatch(subscription, around)
+        self._pause_watch = PauseWatch(subscription, parts)
         self._started: dict[Turn, float] = {}
         self._waiting = 0
         self._turns = asyncio.Lock()
@@ -90,10 +90,10 @@ class Delivering:
         position = -1  # the first page is read at once: the log may have gone on without us
         while True:
             await self._room.wait()
-            await self._around.newest.beyond(position)
+            await self._parts.newest.beyond(position)
             try:
                 async with self._turns:
-                    page = await self._around.store.read(name, schedule.read, self._limits.page)
+                    page = await self._parts.store.read(name, schedule.read, self._limits.page)
                     self._hand_out(schedule.add(page))
                 position = schedule.read
             except StorageUnavailable:
@@ -121,9 +121,9 @@ class Delivering:
             began = self._clock()
             if not is_news and began < self._renewed_at + self._limits.renew:
                 return
-            name, holder = self._subscription.name, self._around.holder
+            name, holder = self._subscription.name, self._parts.holder
             try:
-                is_held = await self._around.store.save(name, holder, progress, self._limits.lease)
+                is_held = await self._parts.store.save(name, holder, progress, self._limits.lease)
             except StorageUnavailable:
                 self._schedule.not_saved(progress)
                 self._check_lease()
@@ -140,7 +140,7 @@ class Delivering:
         schedule, name = self._schedule, self._subscription.name
         async with self._turns:
             room = self._limits.page - self._ready.qsize()
-            due = await self._around.store.due(name, schedule.in_hand, max(room, 1))
+            due = await self._parts.store.due(name, schedule.in_hand, max(room, 1))
             self._waiting = due.waiting
             self._hand_out(schedule.add_due(due.changes))
             self._look_for_room()
@@ -173,7 +173,7 @@ class Delivering:
         error = await self._deliver(delivery)
         pause = self._pause_after(turn.failures) if error else None
         is_parked = error is not None and pause is None
-        self._around.report.attempted(delivery, error, self._clock() - began, parked=is_parked)
+        self._parts.report.attempted(delivery, error, self._clock() - began, parked=is_parked)
         if error is None:
             self._hand_out(self._schedule.delivered(turn))
         else:
@@ -203,7 +203,7 @@ class Delivering:
         change = delivery.change
         if change.kind is Kind.DELETED:
             return delivery
-        record = await self._around.users.get(change.clerk_id)
+        record = await self._parts.users.get(change.clerk_id)
         return Delivery(
             subscription=delivery.subscription,
             change=change,

@@ -5,9 +5,9 @@ A paused subscription reads and attempts nothing, and keeps its position, until 
 
 from datetime import timedelta
 
+from domain.delivery_parts import DeliveryParts
 from domain.errors import ReceiverGone, StorageUnavailable
 from domain.subscriptions import Subscription
-from domain.surroundings import Surroundings
 from domain.words import span
 
 FIVE_DAYS = timedelta(days=5).total_seconds()
@@ -41,9 +41,9 @@ def reason_to_pause(
 class PauseWatch:
     """Keeps in the store how long every attempt of a subscription has failed, and pauses it."""
 
-    def __init__(self, subscription: Subscription, around: Surroundings) -> None:
+    def __init__(self, subscription: Subscription, parts: DeliveryParts) -> None:
         self._subscription = subscription
-        self._around = around
+        self._parts = parts
         self._delivered = False
         self._failed = False
         self._is_gone = False
@@ -68,7 +68,7 @@ class PauseWatch:
         self._delivered = self._failed = self._is_gone = False
         if not failed and not (delivered and self._may_be_failing):
             return
-        store, name, holder = self._around.store, self._subscription.name, self._around.holder
+        store, name, holder = self._parts.store, self._subscription.name, self._parts.holder
         try:
             failing_for = await store.note_attempts(name, holder, delivered=delivered)
         except StorageUnavailable:

@@ -10,9 +10,9 @@ from uuid import uuid4
 from structlog.typing import FilteringBoundLogger
 
 from domain.deliver_changes import DeliverChanges
+from domain.delivery_parts import DeliveryLimits, DeliveryParts, DeliveryReport
 from domain.newest_position import NewestPosition
 from domain.subscriptions import Delivery, Subscription, Target
-from domain.surroundings import DeliveryLimits, DeliveryReport, Surroundings
 from service.changes import Changes
 from service.jobs import Jobs
 from service.metrics import Metrics
@@ -34,7 +34,7 @@ class Deliveries:
         names = [subscription.name for subscription, _ in targets]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two subscriptions are named {', '.join(sorted(twice))}")
-        around = Surroundings(
+        parts = DeliveryParts(
             store=store.subscriptions,
             users=store.users,
             newest=newest,
@@ -43,7 +43,7 @@ class Deliveries:
             limits=DeliveryLimits(),
         )
         self._running = {
-            subscription.name: DeliverChanges(subscription, target, around)
+            subscription.name: DeliverChanges(subscription, target, parts)
             for subscription, target in targets
         }
 

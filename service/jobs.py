@@ -118,7 +118,7 @@ async def retain_by_the_hour(
                 forgotten = await retain()
             if forgotten.bodies or forgotten.entries or forgotten.changes:
                 log.info(
-                    "journal_retained",
+                    "expired_rows_deleted",
                     bodies=forgotten.bodies,
                     entries=forgotten.entries,
                     changes=forgotten.changes,

@@ -204,7 +204,7 @@ async def test_the_service_forgets_by_itself_and_logs_how_much(
     log = line_logger("info", "json", lines)
     await lived_through(counting, PostgresExclusive(store_url), log)
     assert await kept(sql) == [("31", False)]
-    assert lines.getvalue().count("journal_retained") == 1
+    assert lines.getvalue().count("expired_rows_deleted") == 1
     assert '"bodies":1,"entries":1' in lines.getvalue()
 
 

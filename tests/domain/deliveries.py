@@ -9,10 +9,10 @@ from typing import Any
 
 from domain.changes import Change
 from domain.deliver_changes import DeliverChanges
+from domain.delivery_parts import DeliveryLimits, DeliveryParts
 from domain.errors import StorageUnavailable
 from domain.newest_position import NewestPosition
 from domain.subscriptions import Delivery, Subscription
-from domain.surroundings import DeliveryLimits, Surroundings
 from domain.user import UserId
 from tests.fakes.changes import InMemoryChangeLog
 from tests.fakes.store import InMemoryStore
@@ -136,7 +136,7 @@ class Worker:
         self.store = _Mortal(world.subscriptions)
         self.users = _Mortal(world.store)
         newest = NewestPosition(world.log)
-        self.around = Surroundings(
+        self.parts = DeliveryParts(
             store=self.store,
             users=self.users,
             newest=newest,
@@ -145,7 +145,7 @@ class Worker:
             limits=limits or DeliveryLimits(),
         )
         declared = Subscription(**{"name": "mail", "begin": "oldest", **subscription})
-        self.deliver = DeliverChanges(declared, self._arrive, self.around)
+        self.deliver = DeliverChanges(declared, self._arrive, self.parts)
         self._tasks = [asyncio.create_task(newest.watch()), asyncio.create_task(self.deliver())]
 
     def kill(self) -> None:

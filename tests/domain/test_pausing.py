@@ -127,7 +127,7 @@ async def test_a_success_counts_though_the_store_was_away_when_it_was_to_be_note
     await one_change_a_day(world, 1)
     row = world.subscriptions.rows["mail"]
     assert row.failing_since is not None
-    watch = PauseWatch(Subscription(name="mail", pause_after=DAY), worker.around)
+    watch = PauseWatch(Subscription(name="mail", pause_after=DAY), worker.parts)
     watch.note(None)
     worker.store.is_away = StorageUnavailable()
     with pytest.raises(StorageUnavailable):

@@ -1,4 +1,4 @@
-"""The parts that all subscriptions of a process share: store, records, limits and the report."""
+"""What all subscriptions of a process share: the store, the records, the limits and the report."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,7 +54,7 @@ class DeliveryReport(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class DeliveryParts:
     """The parts that all subscriptions of a process share. `holder` is unique to the process."""
 
     store: SubscriptionStore
