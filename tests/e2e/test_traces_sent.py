@@ -6,16 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import asyncpg
 
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.change_handlers import EFFECTS
 from tests.e2e.messages import sign_up
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
-
-Sql: TypeAlias = "asyncpg.Connection[Any]"
+from tests.postgres_server import Sql
 
 
 @contextmanager

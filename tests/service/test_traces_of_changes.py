@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -24,8 +23,9 @@ from service.metrics import Metrics
 from service.traces import Traces
 from tests.adapters.push.receiver import receiving
 from tests.people import new_id
+from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, settings_for, svix_headers
-from tests.service.test_traces import NOT_RECORDED, RECORDED, TRACE, Traced, tracing
+from tests.service.traced import NOT_RECORDED, RECORDED, TRACE, Traced, tracing
 
 SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 
@@ -130,7 +130,7 @@ async def test_a_push_carries_the_trace_of_the_delivery(
 async def test_what_is_not_recorded_leaves_no_trace_in_the_store(
     clerk: ClerkEmulator,
     store_url: str,
-    sql: "asyncpg.Connection[Any]",
+    sql: Sql,
     headers: dict[str, str],
 ) -> None:
     handled = Handled()
