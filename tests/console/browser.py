@@ -114,10 +114,11 @@ class Browsing:
 
 @asynccontextmanager
 async def listening_console(
-    clerk: ClerkEmulator, store_url: str, prefix: str = ""
+    clerk: ClerkEmulator, store_url: str, prefix: str = "", **overrides: Any
 ) -> AsyncIterator[str]:
     """The console's address. Clerk's webhooks come in by the front door."""
-    settings = settings_for(clerk, store_url, clerk_rate_limit=10_000, root_path=prefix, **TOKENS)
+    given = {"clerk_rate_limit": 10_000, "root_path": prefix, **TOKENS, **overrides}
+    settings = settings_for(clerk, store_url, **given)
     app = create_app(settings)
     served: Any = Stripping(app, prefix) if prefix else app
     async with listening(served, settings) as there:
