@@ -69,6 +69,8 @@ class FoundUser:
     first_name: str | None
     last_name: str | None
     external_id: str | None
+    banned: bool
+    locked: bool
     deleted_at: datetime | None
     created_at: datetime
     last_synced_at: datetime
@@ -77,9 +79,9 @@ class FoundUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Estimates of how many rows there are, from the store's statistics. None before the first.
+    """How many rows there are, tombstones included: estimates, and None before the first.
 
-    `any_entries` and `any_users` (live ones) are exact.
+    `users` is exact below 1,000, and `any_entries` and `any_users` (live ones) always.
     """
 
     users: int | None

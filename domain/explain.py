@@ -36,6 +36,11 @@ class Comparison:
     def same(self) -> bool:
         return bool(self.ours == self.clerks)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither side has anything. A "no" is something."""
+        return not any(one or one is False for one in (self.ours, self.clerks))
+
 
 def timeline(entries: Iterable[JournalEntry]) -> list[TimelineEvent]:
     """The history in the order in which we saw it."""

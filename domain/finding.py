@@ -29,6 +29,7 @@ class Place(StrEnum):
     QUARANTINE = "quarantine"
     DRIFT = "drift"
     SILENCE = "silence"
+    SUBSCRIPTIONS = "subscriptions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

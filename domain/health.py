@@ -214,7 +214,9 @@ def users(at_clerk: int) -> Finding:
 
 
 def drift(sweep: Sweep | None) -> Finding:
-    left = sweep.left if sweep else 0
+    if sweep is None:
+        return ok("drift", "never compared in full yet")
+    left = sweep.left
     if not left:
         return ok("drift", "the last comparison left no difference")
     return warn(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from domain.finding import Finding, bad, ok, warn
+from domain.finding import Finding, Place, bad, command, ok, warn
 from domain.subscriptions import SubscriptionStanding
 from domain.words import count_of, span
 
@@ -13,20 +13,27 @@ BEHIND_FOR_LONG = timedelta(minutes=5)
 
 def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
     """How the subscriptions stand; of several troubles the worst."""
+    place = Place.SUBSCRIPTIONS
     for one in standings:
         if one.fell_behind:
             words = f"the subscription {one.name} fell behind: its next changes are no longer kept"
-            advice = f"run: clerk-user-sync changes rewind {one.name} --to oldest (or now)"
-            return bad("changes", words, advice)
+            again = command(f"changes rewind {one.name} --to oldest")
+            return bad(
+                "changes",
+                words,
+                f"start over, from the oldest or from now; run: {again}",
+                place=place,
+            )
     for one in standings:
         if one.paused_at is not None:
             words = f"the subscription {one.name} is paused: {one.paused_because}"
-            advice = f"mend its receiver, then run: clerk-user-sync changes resume {one.name}"
-            return bad("changes", words, advice)
+            advice = f"mend its receiver, then run: {command(f'changes resume {one.name}')}"
+            return bad("changes", words, advice, place=place)
     if parked := sum(one.parked for one in standings):
         names = ", ".join(one.name for one in standings if one.parked)
         words = f"{count_of(parked, 'change')} could not be delivered: {names}"
-        return warn("changes", words, "run: clerk-user-sync changes list, then retry or skip")
+        advice = f"try them again or give them up; to see them, run: {command('changes list')}"
+        return warn("changes", words, advice, place)
     for one in standings:
         late = timedelta(seconds=one.behind_seconds)
         if late > BEHIND_FOR_LONG:
@@ -34,6 +41,6 @@ def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
             words = (
                 f"the subscription {one.name} {runs}: {one.behind:,} changes behind, {span(late)}"
             )
-            return warn("changes", words, "look at the process that runs it")
+            return warn("changes", words, "look at the process that runs it", place)
     words = f"{count_of(len(standings), 'subscription')} to changes, none in trouble"
     return ok("changes", words)

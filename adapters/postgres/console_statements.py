@@ -61,8 +61,8 @@ order by 2 desc, 1
 """  # noqa: S608
 
 _FOUND_USER = """
-select id, clerk_id, email, first_name, last_name, external_id, deleted_at, created_at,
-    last_synced_at, synced_by
+select id, clerk_id, email, first_name, last_name, external_id, banned, locked, deleted_at,
+    created_at, last_synced_at, synced_by
 from our.users
 """
 
@@ -88,7 +88,8 @@ USERS_LIKE = f"select * from ({_LIKE}) as found order by email, clerk_id limit $
 NEWEST_USERS = f"{_FOUND_USER} order by created_at desc limit $1"
 
 NAMES_OF = """
-select clerk_id, coalesce(nullif(concat_ws(' ', first_name, last_name), ''), email) as name
+select clerk_id,
+    coalesce(nullif(trim(concat_ws(' ', first_name, last_name)), ''), email) as name
 from our.users
 where clerk_id = any ($1::text[])
 """
@@ -99,8 +100,10 @@ select clerk_id from our.users where clerk_id = any ($1::text[]) and last_synced
 
 SIZES = """
 select
-    (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.users'))
-        as users,
+    coalesce(
+        (select nullif(count(*), 1000) from (select from our.users limit 1000) as looked_at),
+        (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.users'))
+    ) as users,
     (select nullif(reltuples, -1)::bigint from pg_class where oid = to_regclass('our.sync_journal'))
         as entries,
     (select max(id) from our.sync_journal) is not null as any_entries,

@@ -7,6 +7,7 @@ sign_in.py     signing in and out, and the static files
 sign_ins.py    the sign-ins in the store, and what ends them
 overview.py    how things stand; charts.py computes its charts
 deliveries.py  what arrived, and one delivery
+door.py        what a user meets at our door, why, and what to do
 users.py       one user beside Clerk's answer, and "sync now"
 drift.py       the comparison with Clerk, and the repair
 replay.py      the quarantine, and replays

@@ -41,6 +41,9 @@ AT = "/console"
 ONE_ROUTE = SimpleNamespace(path=AT)
 """The route in the metrics: one series for all pages."""
 
+SECTIONS = ("deliveries", "users", "subscriptions", "drift", "quarantine", "audit")
+"""The parts of the console, in the order of its navigation, by the first word of their paths."""
+
 VISITOR = "console_visitor"
 """Where a request's state keeps the visitor: the page of a refusal shows their name too."""
 
@@ -163,12 +166,21 @@ def _within_the_console(request: Request) -> str:
 
 def _message(request: Request, refused: Refused) -> Response:
     note(request.scope, outcome="console_refused")
+    back = _page_above(request)
     facts = {
         "base": base_of(request),
         "title": refused.title,
         "words": refused.words,
         "visitor": getattr(request.state, VISITOR, None),
-        "active": "",
+        "active": back.partition("/")[0],
+        "back": back,
     }
     page = room_of(request).render("message.html", facts)
     return HTMLResponse(page, refused.status)
+
+
+def _page_above(request: Request) -> str:
+    """The page from which one came to this one, as a path within the console."""
+    path = _within_the_console(request).partition("?")[0]
+    above = path.rpartition("/")[0]
+    return above if above.partition("/")[0] in SECTIONS else ""

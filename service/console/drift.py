@@ -53,16 +53,18 @@ async def drift(visit: Reading) -> Response:
         await store.checkpoints.load(LAST_FULL),
         await store.audit.last_of(CHECK, REPAIR),
     )
+    sweep = await load_sweep(store.checkpoints)
     ids = [one["clerk_id"] for one in run.detail.get("drifts", ())] if run else []
     return visit.page(
         "drift.html",
         active="drift",
         kinds=KINDS,
-        sweep=await load_sweep(store.checkpoints),
+        sweep=sweep,
         last_full=datetime.fromisoformat(last_full) if last_full else None,
         run=run,
         names=await store.reads.names_of(ids),
         changed=await store.reads.changed_since(ids, run.started_at) if run else frozenset(),
+        may_repair=sweep is not None and _is_fresh(sweep),
     )
 
 
@@ -195,10 +197,14 @@ async def _total(room: Room) -> int | None:
 async def _fresh_sweep(room: Room) -> Sweep:
     """Raises `Refused` without a recent comparison."""
     sweep = await load_sweep(room.store.checkpoints)
-    if sweep is None or datetime.now(UTC) - sweep.ended_at > FRESH:
+    if sweep is None or not _is_fresh(sweep):
         words = "A repair is confirmed by the findings of a check within the last hour. Run one."
         raise Refused(409, "Check first", words)
     return sweep
+
+
+def _is_fresh(sweep: Sweep) -> bool:
+    return datetime.now(UTC) - sweep.ended_at <= FRESH
 
 
 def _allowed(text: str) -> int | None:

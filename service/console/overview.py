@@ -12,6 +12,7 @@ from domain.console import Activity, Sizes
 from domain.drift import Sweep
 from domain.errors import IdentityProviderUnavailable
 from domain.finding import Finding
+from domain.subscription_health import changes
 from domain.summary import sentence, troubles
 from service.console.answers import ConsoleRoute
 from service.console.charts import OUTCOMES, bar_chart, line_chart
@@ -91,7 +92,11 @@ async def look(room: Room, now: datetime) -> Seen:
     store = room.store
     sweep, sizes = await sweep_by_now(room), await store.reads.sizes()
     last_at = await store.watch.last_delivery_at()
-    found = [health.quarantine(await store.journal.quarantined()), health.drift(sweep)]
+    found = [
+        health.quarantine(await store.journal.quarantined()),
+        health.drift(sweep),
+        changes(await store.desk.standings()),
+    ]
     if sizes.any_entries:
         expected = room.services.polling is None
         found.append(health.last_delivery(last_at, now, expected=expected))

@@ -39,6 +39,8 @@ _DRAWN_AS_NOTHING = re.compile(
     "\U000e0100-\U000e01ef]|(?<![\u2000-\ufdff\U00010000-\U0010ffff])[\ufe0e\ufe0f]"
 )
 
+_NUMBER_AND_UNIT = re.compile("(?<=[0-9]) (?=(?:ms|s|min|h|d)\\b)")
+
 _REASONS: Mapping[str, str] = {
     "not_json": "its body is not JSON",
     "not_an_object": "a value is not an object where Clerk documents one",
@@ -78,6 +80,7 @@ class Templates:
             because=because,
             block=block,
             clock=clock,
+            event=event,
             exact=exact,
             iso=datetime.isoformat,
             moment=datetime.fromisoformat,
@@ -85,6 +88,7 @@ class Templates:
             sentence=sentence,
             source=source,
             span=span,
+            unbroken=unbroken,
             unchanged=escape,
             value=value,
             why=why,
@@ -124,6 +128,18 @@ def sentence(text: str) -> str:
 def source(came_by: Source | str) -> str:
     """How an observation came to us."""
     return "just in time" if came_by == Source.JIT else str(came_by)
+
+
+def event(entry: JournalEntry) -> str:
+    """What an entry is of, in a word or two."""
+    if entry.event_type:
+        return entry.event_type[:80]
+    return "unreadable event" if entry.svix_id else "observation"
+
+
+def unbroken(text: str) -> Markup:
+    """Text in which a line does not end between a number and its unit."""
+    return Markup(_NUMBER_AND_UNIT.sub("\u00a0", escape(visible(text))))  # noqa: S704 (escaped)
 
 
 def visible(text: str) -> str:

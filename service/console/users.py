@@ -10,10 +10,11 @@ from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, beside
 from domain.journal import JournalQuery
 from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
-from domain.user import DeletedUser, LocalUser, Outcome, UserId, UserState, parse_user_id
+from domain.user import LocalUser, Outcome, UserId, parse_user_id
 from service.changes_of import changes_of
 from service.console.answers import ConsoleRoute, Refused
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
+from service.console.door import door_of, name_of
 from service.console.rendering import sentence
 from service.console.visit import Acting, Posted, Reading, Visit
 
@@ -25,6 +26,9 @@ PATIENCE = 10.0
 
 CHANGES_SHOWN = 50
 """Changes on the page of one user."""
+
+SHOWN = 12
+"""Deliveries on the page of one user; a link leads to the others."""
 
 SYNC = "sync now"
 TRUST = "trust clerk"
@@ -66,7 +70,7 @@ async def user(visit: Reading, user_id: str) -> Response:
     checked = _checked_id(user_id)
     record = await visit.room.store.users.get(checked)
     rows = await visit.room.store.reads.find_users(checked)
-    story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked))
+    story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked, limit=SHOWN))
     changes = await changes_of(visit.room.store, checked)
     return visit.page(
         "user.html",
@@ -74,7 +78,8 @@ async def user(visit: Reading, user_id: str) -> Response:
         user_id=checked,
         record=record,
         row=rows[0] if rows else None,
-        their_requests=_their_requests(record),
+        door=door_of(record),
+        name=name_of(record),
         rows=_fields(beside(record, None)),
         story=story,
         changes=changes,
@@ -116,6 +121,7 @@ async def confirm_sync(visit: Acting, user_id: str) -> Response:
         active="users",
         title="Sync now",
         about=checked,
+        name=name_of(plan.ours or plan.clerks),
         words=EFFECTS[plan.expected],
         fields={"confirmed": plan.expected},
         changes=_changes(plan),
@@ -152,6 +158,7 @@ async def confirm_trust(visit: Acting, user_id: str) -> Response:
         active="users",
         title="Trust Clerk",
         about=checked,
+        name=name_of(plan.ours),
         words="The version of our row is newer than Clerk's own, so no sync overwrites it. Its "
         "version will be withdrawn, and the row overwritten with what Clerk has.",
         fields={"confirmed": plan.ours.clerk_updated_at.isoformat()},
@@ -197,17 +204,6 @@ def _changes(plan: SyncPlan) -> list[Comparison]:
     if plan.expected not in (Outcome.CREATED, Outcome.UPDATED):
         return []
     return [row for row in _fields(beside(plan.ours, plan.clerks)) if not row.same]
-
-
-def _their_requests(record: UserState) -> str:
-    """How requests of this user are answered. See `domain.resolve_user`."""
-    if record is None:
-        return "Their first request asks Clerk, and creates their row."
-    if isinstance(record, DeletedUser):
-        return "Their requests are refused: 401 user_deleted."
-    if record.banned:
-        return "Their requests are refused: 403 user_banned."
-    return "Their requests are served."
 
 
 async def _planned(visit: Visit, user_id: UserId) -> SyncPlan:

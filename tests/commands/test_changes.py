@@ -10,7 +10,7 @@ from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.change_log import Progress
 from domain.changes import Kind
-from domain.finding import State
+from domain.finding import State, command
 from domain.subscription_health import changes as judged
 from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
 from tests.commands.commands import Operator
@@ -148,7 +148,7 @@ async def test_a_paused_subscription_is_named_with_the_way_out_and_resumed(
         "bad",
         "the subscription mail is paused: every attempt failed for 5 d",
     )
-    assert "clerk-user-sync changes resume mail" in found["advice"]
+    assert command("changes resume mail") in found["advice"]
     await operator.run("changes", "resume", "mail", "--dry-run")
     assert (await scene.store.standings())[0].paused_at is not None
     ended = await operator.run("changes", "resume", "mail")

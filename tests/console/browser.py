@@ -56,8 +56,6 @@ FLAGS = (
 
 LOOPBACK = ip_address("127.0.0.1")
 
-GRAVE = ("serious", "critical")
-
 
 @dataclass
 class Browsing:
@@ -84,14 +82,13 @@ class Browsing:
     async def text(self) -> str:
         return await self.page.inner_text("main")
 
-    async def grave_findings(self) -> list[str]:
-        """What axe-core finds serious or critical here."""
+    async def findings(self) -> list[str]:
+        """What axe-core finds wrong here, however small."""
         results = await Axe().run(self.page)
         violations: list[dict[str, Any]] = results.response["violations"]
         return [
             f"{self.page.url}: {one['id']}: {[node['html'][:120] for node in one['nodes']][:3]}"
             for one in violations
-            if one["impact"] in GRAVE
         ]
 
     async def broken_ids(self) -> list[str]:

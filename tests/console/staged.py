@@ -1,6 +1,5 @@
 """A console with something to see on every page: people, deliveries, and what went wrong."""
 
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -9,6 +8,7 @@ import orjson
 
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.config import new_id
 from tests.console.hostile import HOSTILE
 from tests.console.subscribed import Subscribed
 from tests.e2e.processes import eventually
@@ -90,15 +90,23 @@ async def staged(
     return pages
 
 
+async def busy(clerk: ClerkEmulator, sql: Any, people: int) -> list[str]:
+    """People who signed up, and an hour of their deliveries. Their ids."""
+    ids = [_signed_up(clerk, *one) for one in PEOPLE[:people]]
+    others = range(people - len(ids))
+    ids += [_signed_up(clerk, "User", f"{n}", f"user{n:04}@example.com") for n in others]
+    await _arrived(sql, len(ids))
+    await sql.execute(SPREAD)
+    await sql.execute(FILL, min(len(ids), 40))
+    return ids
+
+
 async def _filled(
     clerk: ClerkEmulator, address: str, database: Database, sql: Any, people: int
 ) -> dict[str, str]:
-    ids = [_signed_up(clerk, *one) for one in PEOPLE[:people]]
-    for number in range(people - len(ids)):
-        ids.append(_signed_up(clerk, "User", f"{number}", f"user{number:04}@example.com"))
-    await _arrived(sql, len(ids))
-    for number, name in enumerate(HOSTILE.values() if people > len(PEOPLE) else ()):
-        ids.append(_signed_up(clerk, name, name, f"hostile{number}@example.com"))
+    ids = await busy(clerk, sql, people)
+    names = HOSTILE.values() if people > len(PEOPLE) else ()
+    ids += [_signed_up(clerk, one, one, f"hostile{n}@example.com") for n, one in enumerate(names)]
     ada, grace, prandtl, zoe = ids[:4]
     gone = _signed_up(clerk, "Gone", "Away", "gone@example.com")
     await _arrived(sql, len(ids) + 1)
@@ -108,22 +116,15 @@ async def _filled(
     clerk.delete_user(gone)
     await eventually(lambda: _is_there(sql, "deleted_at is not null", 1), 60)
     await eventually(lambda: _is_there(sql, "banned", 1), 60)
-    await sql.execute(SPREAD)
-    await sql.execute(FILL, min(len(ids), 40))
     subscribed = Subscribed(database)
     await subscribed.prepare()
     await _send_what_nobody_can_read(clerk, address)
-    # Ada: Clerk has a newer name. Zoë: our row is newer than Clerk's own.
-    later = timedelta(hours=1)
+    await fall_behind(sql, ada)
+    # Zoë: our row is newer than Clerk's own.
     await sql.execute(
-        "update users set last_name = 'Augusta', clerk_updated_at = clerk_updated_at - $2::interval,"
-        " observed_at = observed_at - $2::interval where clerk_id = $1",
-        *(ada, later),
-    )
-    await sql.execute(
-        "update users set username = 'zoe', clerk_updated_at = clerk_updated_at + $2::interval"
+        "update users set username = 'zoe', clerk_updated_at = clerk_updated_at + interval '1 h'"
         " where clerk_id = $1",
-        *(zoe, later),
+        zoe,
     )
     entry = await sql.fetchval("select max(id) from sync_journal where outcome = 'updated'")
     poison = await sql.fetchval("select max(id) from sync_journal where outcome = 'quarantined'")
@@ -154,9 +155,21 @@ async def _filled(
         "subscription": "/subscriptions/mail",
         "subscription paused": "/subscriptions/crm",
         "subscription content": "/subscriptions/purge",
+        "confirm trying again": "/subscriptions/mail/retry",
+        "confirm resuming": "/subscriptions/crm/resume",
         "confirm giving up": "/subscriptions/mail/skip",
         "confirm starting over": "/subscriptions/mail/rewind?to=oldest",
     }
+
+
+async def fall_behind(sql: Any, user_id: str) -> None:
+    """Our row is older than Clerk's, and says something else."""
+    await sql.execute(
+        "update users set last_name = 'Augusta', banned = true,"
+        " clerk_updated_at = clerk_updated_at - interval '1 h',"
+        " observed_at = observed_at - interval '1 h' where clerk_id = $1",
+        user_id,
+    )
 
 
 def _signed_up(clerk: ClerkEmulator, first: str, last: str, email: str) -> str:
@@ -177,5 +190,6 @@ async def _send_what_nobody_can_read(clerk: ClerkEmulator, address: str) -> None
     secret = clerk.config.webhook_secrets[0]
     async with httpx.AsyncClient(trust_env=False) as http:
         for body in (*UNREADABLE, UNREADABLE[0]):
-            answer = await http.post(address, content=body, headers=svix_headers(secret, body))
+            headers = svix_headers(secret, body, svix_id=new_id("msg"))
+            answer = await http.post(address, content=body, headers=headers)
             assert answer.status_code < 300, orjson.loads(answer.content)

@@ -75,7 +75,7 @@ async def test_every_page_is_fit_for_everybody(
         for name, path in lively.items():
             await browser.open(path)
             await settled(browser)
-            findings += await browser.grave_findings()
+            findings += await browser.findings()
             too_wide += [name] if await browser.is_wider_than_the_screen() else []
             broken += await browser.broken_ids()
         assert findings == []
@@ -92,7 +92,7 @@ async def test_a_refusal_is_fit_for_everybody_too(address: str, scheme: str) -> 
         findings = []
         for path in ("/nothing/like/that", "/deliveries/999", "/users/nobody", "/drift/check"):
             await browser.open(path)
-            findings += await browser.grave_findings()
+            findings += await browser.findings()
             assert not await browser.is_wider_than_the_screen()
         assert (findings, browser.elsewhere) == ([], [])
 

@@ -96,23 +96,6 @@ async def test_our_own_row_is_shown_before_clerk_has_answered(
     assert "ada@example.com" in (await reader.get(f"/users/{ADA}")).text
 
 
-@pytest.mark.parametrize(
-    ("events", "words"),
-    [
-        ([], "Their first request asks Clerk"),
-        (["user.created"], "Their requests are served."),
-        (["user.updated.banned"], "Their requests are refused: 403 user_banned."),
-        (["user.created", "user.deleted"], "Their requests are refused: 401 user_deleted."),
-    ],
-)
-async def test_a_page_says_whether_they_get_in(
-    service: Service, reader: Visitor, events: list[str], words: str
-) -> None:
-    for event in events:
-        await service.deliver(webhook_bytes(event))
-    assert words in (await reader.get(f"/users/{ADA}")).text
-
-
 @pytest.mark.parametrize("reason", get_args(Reason))
 async def test_a_reason_is_told_in_words(
     reader: Visitor, database: Database, sql: Sql, reason: str

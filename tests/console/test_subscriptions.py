@@ -47,6 +47,18 @@ async def test_the_list_says_how_each_stands(reader: Visitor, subscribed: Subscr
     assert "purge running deleted; not from backfill none 0 0 0 41@shop purge" in text
 
 
+async def test_the_overview_tells_of_a_subscription_in_trouble(
+    reader: Visitor, subscribed: Subscribed
+) -> None:
+    assert subscribed.ada
+    page = (await reader.get()).text
+    text = words_of(page)
+    assert text.startswith("The subscription crm is paused: the receiver answered 410 Gone")
+    assert 'data-copy="python -m scripts.replay_webhooks changes resume crm"' in page
+    assert '<a href="/console/subscriptions">To the subscriptions</a>' in page
+    assert "More: docs/operating/a-subscription-is-stuck.md" in text
+
+
 async def test_a_subscription_shows_what_it_has_set_aside_with_the_users_name(
     reader: Visitor, subscribed: Subscribed
 ) -> None:

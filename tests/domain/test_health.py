@@ -99,7 +99,7 @@ def test_the_worst_comes_first() -> None:
 
 def test_every_trouble_says_what_to_do_and_where() -> None:
     wrong = troubles(found(quarantined=1, silent_users=1, sweep=sweep(left=1)))
-    assert {trouble.place for trouble in wrong} == set(Place)
+    assert {trouble.place for trouble in wrong} == set(Place) - {Place.SUBSCRIPTIONS}
     assert all(trouble.advice for trouble in wrong)
 
 
@@ -112,3 +112,8 @@ def test_what_keeps_the_service_from_serving_is_unready_and_nothing_else() -> No
         store="x", schema=Standing.BEHIND, keys=False, clerk="x", quarantined=1, silent_users=1
     )
     assert {one.about for one in wrong if one.unready} == {"store", "schema", "signing_keys"}
+
+
+def test_no_comparison_is_not_called_one_that_found_nothing() -> None:
+    assert health.drift(None).words == "never compared in full yet"
+    assert health.drift(sweep()).words == "the last comparison left no difference"
