@@ -57,6 +57,12 @@ class OfOneInstance(UserRepository):
         self._require_no_contradiction()
         return await self._users.sync(command)
 
+    async def sync_and_get(
+        self, command: SyncUser
+    ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
+        self._require_no_contradiction()
+        return await self._users.sync_and_get(command)
+
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         self._require_no_contradiction()
         return await self._users.sync_many(commands)

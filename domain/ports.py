@@ -24,6 +24,12 @@ class UserRepository(Protocol):
         """
         ...
 
+    async def sync_and_get(
+        self, command: SyncUser
+    ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
+        """The same, and the record as it is then. An adapter may need one statement for both."""
+        return await self.sync(command), await self.get(command.change.clerk_id)
+
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
         """Give a live row the least version there is, if its `clerk_updated_at` is `version`.
 

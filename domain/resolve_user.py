@@ -98,9 +98,10 @@ class ResolveUser:
         user = await self._identity_provider.fetch(user_id)
         if user is None:
             return await self._absent_at_clerk(user_id)
-        result = await self._users.sync(SyncUser(change=user, source=Source.JIT))
+        command = SyncUser(change=user, source=Source.JIT)
+        result, record = await self._users.sync_and_get(command)
         self._report(result.outcome)
-        return await self._users.get(user_id)
+        return record
 
     async def _absent_at_clerk(self, user_id: UserId) -> LocalRecord:
         """A webhook may have arrived during the fetch: look up the record again before refusing."""

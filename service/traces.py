@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from domain.ports import UserRepository
 from domain.subscriptions import Delivery, Subscription, Target
 from domain.sync_user import SyncResult, SyncUser
+from domain.user import DeletedUser, LocalUser
 from service.log import facts_of
 from service.services import Store
 
@@ -85,7 +86,7 @@ class Traces:
 
     def of_store(self, store: Store) -> Store:
         """`store`, whose answers to a request are spans."""
-        users = self._around(self._stamping(store.users), "store", "get", "sync")
+        users = self._around(self._stamping(store.users), "store", "get", "sync", "sync_and_get")
         return replace(
             store,
             users=users,
@@ -125,12 +126,19 @@ class Traces:
     def _stamping(self, users: UserRepository) -> UserRepository:
         """`users`, which stores with each change its place in the trace that is recorded."""
 
-        async def sync(command: SyncUser) -> SyncResult:
-            if get_current_span().is_recording():
-                command = replace(command, traceparent=_traceparent())
-            return await users.sync(command)
+        def stamped(command: SyncUser) -> SyncUser:
+            recorded = get_current_span().is_recording()
+            return replace(command, traceparent=_traceparent()) if recorded else command
 
-        return cast("UserRepository", _Around(users, {"sync": sync}))
+        async def sync(command: SyncUser) -> SyncResult:
+            return await users.sync(stamped(command))
+
+        async def sync_and_get(
+            command: SyncUser,
+        ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
+            return await users.sync_and_get(stamped(command))
+
+        return cast("UserRepository", _Around(users, {"sync": sync, "sync_and_get": sync_and_get}))
 
     def _around(self, inner: Traced, part: str, *calls: str) -> Traced:
         """`inner`, each of whose `calls` is a span while the request's is recorded."""

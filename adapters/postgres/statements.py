@@ -220,10 +220,12 @@ _READING = ", ".join(
     name if column.empty is None else f"coalesce({name}, {column.empty}) as {name}"
     for name, column in USER_COLUMNS.items()
 )
+RECORD = f"""id, clerk_id, clerk_updated_at, observed_at, deleted_at,
+    created_at, last_synced_at, synced_by, {_READING}"""
+"""A row of `users` as it is read."""
 
 GET_MANY = f"""
-select id, clerk_id, clerk_updated_at, observed_at, deleted_at,
-    created_at, last_synced_at, synced_by, {_READING}
+select {RECORD}
 from our.users
 where clerk_id = {_IDS}
 """  # noqa: S608

@@ -4,14 +4,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
-
-import asyncpg
-import orjson
+from typing import Any
 
 from adapters.postgres.batching import Batching
-from adapters.postgres.columns import JSON_COLUMNS
+from adapters.postgres.create_statement import CREATE, OBSERVED
 from adapters.postgres.database import Database
+from adapters.postgres.rows import LocalRecord, columns_of, local_record, row_of
 from adapters.postgres.session import Session
 from adapters.postgres.statements import (
     ERASE_BODIES,
@@ -27,25 +25,10 @@ from adapters.postgres.statements import (
 from domain.errors import Unstorable
 from domain.ports import UserRepository, UserTable
 from domain.sync_user import DeliveryRecord, SyncResult, SyncUser, apart
-from domain.user import (
-    KEPT_FIELDS,
-    LEAST_VERSION,
-    DeletedUser,
-    EmailAddress,
-    LocalUser,
-    Outcome,
-    Source,
-    UserChange,
-    UserId,
-)
-
-LocalRecord: TypeAlias = LocalUser | DeletedUser
+from domain.user import LEAST_VERSION, DeletedUser, Outcome, UserId
 
 WORTH_HALVING = 100
 """From this many commands on, they are sent in two statements at the same time."""
-
-_NOTHING = (None,) * len(KEPT_FIELDS)
-_JSON = tuple(KEPT_FIELDS.index(name) for name in JSON_COLUMNS)
 
 
 class PostgresUserRepository(UserRepository, UserTable):
@@ -73,6 +56,14 @@ class PostgresUserRepository(UserRepository, UserTable):
             await self._journal_apart(command, command.delivery, result.outcome)
         return result
 
+    async def sync_and_get(self, command: SyncUser) -> tuple[SyncResult, LocalRecord | None]:
+        if command.delivery is None and not isinstance(command.change, DeletedUser):
+            given = (*row_of(command)[:OBSERVED], command.traceparent)
+            created = await self._database.run(lambda session: session.fetchrow(CREATE, *given))
+            if created is not None:
+                return SyncResult(outcome=Outcome.CREATED), local_record(created)
+        return await self.sync(command), await self.get(command.change.clerk_id)
+
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
         given = (user_id, version, LEAST_VERSION)
         found = await self._database.run(lambda session: session.fetchval(WITHDRAW_VERSION, *given))
@@ -93,7 +84,7 @@ class PostgresUserRepository(UserRepository, UserTable):
         self, user_ids: Sequence[UserId], since: float | None = None
     ) -> Mapping[UserId, LocalRecord]:
         records = await self._database.run(lambda session: session.fetch(GET_MANY, user_ids), since)
-        return {record["clerk_id"]: _local_record(record) for record in records}
+        return {record["clerk_id"]: local_record(record) for record in records}
 
     async def live_ids(self, *, after: UserId | None, limit: int) -> Sequence[UserId]:
         records = await self._database.run(
@@ -191,7 +182,7 @@ async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[
 async def _send(
     session: Session, statement: str, commands: Sequence[SyncUser]
 ) -> dict[int, SyncResult]:
-    columns: list[Sequence[Any] | None] = [*_columns_of(commands)]
+    columns: list[Sequence[Any] | None] = [*columns_of(commands)]
     traces = [command.traceparent for command in commands]
     if any(traces):
         statement = WITH_TRACES[statement]
@@ -205,51 +196,6 @@ async def _send(
         )
         for record in records
     }
-
-
-def _columns_of(commands: Sequence[SyncUser]) -> list[tuple[Any, ...] | None]:
-    """The values of a batch, column by column, in the order of `BATCH_COLUMNS`.
-
-    A column of nulls only is None: it need not be sent. Raises `Unstorable`.
-    """
-    columns = zip(*map(_row, commands), strict=True)
-    return [None if values.count(None) == len(values) else values for values in columns]
-
-
-def _row(command: SyncUser) -> tuple[Any, ...]:
-    delivery = command.delivery
-    arrival = (
-        (delivery.svix_id, delivery.event_type, delivery.occurred_at, delivery.body)
-        if delivery
-        else (None, None, None, None)
-    )
-    return (command.change.clerk_id, *_state(command.change), command.source.value, *arrival)
-
-
-def _state(change: UserChange) -> tuple[Any, ...]:
-    if isinstance(change, DeletedUser):
-        return (None, None, None, change.deleted_at, *_NOTHING)
-    kept = [getattr(change, name) for name in KEPT_FIELDS]
-    try:
-        for index in _JSON:
-            kept[index] = orjson.dumps(kept[index]).decode()
-    except orjson.JSONEncodeError as error:
-        raise Unstorable("metadata that is not JSON") from error
-    return (change.clerk_updated_at, change.observed_at, change.digest, None, *kept)
-
-
-def _local_record(record: asyncpg.Record) -> LocalRecord:
-    columns = dict(record)
-    deleted_at = columns.pop("deleted_at")
-    if deleted_at is not None:
-        return DeletedUser(clerk_id=columns["clerk_id"], deleted_at=deleted_at)
-    columns["public_metadata"] = orjson.loads(columns["public_metadata"])
-    addresses = orjson.loads(columns["email_addresses"])
-    columns["email_addresses"] = tuple(EmailAddress(**address) for address in addresses)
-    columns["synced_by"] = Source(columns["synced_by"])
-    user = object.__new__(LocalUser)
-    vars(user).update(columns)  # `__init__` would take ten times as long
-    return user
 
 
 def keys_of(command: SyncUser) -> list[str]:

@@ -74,7 +74,7 @@ async def test_a_first_request_creates_the_user() -> None:
     record = await scene.resolve(user_id)
     assert (record.email, record.synced_by) == ("grace@example.com", Source.JIT)
     assert scene.reported == ["created"]
-    assert scene.store.looks == 2
+    assert scene.store.looks == 1
 
 
 @pytest.mark.parametrize(

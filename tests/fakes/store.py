@@ -72,6 +72,12 @@ class InMemoryStore(UserRepository, UserTable, Journal):
         self._record(command, outcome, stored)
         return self._journal(command, outcome)
 
+    async def sync_and_get(
+        self, command: SyncUser
+    ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
+        result = await self.sync(command)
+        return result, _local(self.rows[command.change.clerk_id])
+
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
         await asyncio.sleep(0)
         row = self.rows.get(user_id)

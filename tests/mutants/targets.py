@@ -41,6 +41,11 @@ TARGETS = {
         ),
         sql=True,
     ),
+    "create_statement": Target(
+        "adapters.postgres.create_statement",
+        (f"{_POSTGRES}/test_first_requests.py", f"{_POSTGRES}/test_laws.py"),
+        sql=True,
+    ),
     "webhooks": Target(
         "adapters.clerk.prove.webhooks",
         (f"{_CLERK}/test_webhooks.py", f"{_CLERK}/test_webhook_signatures.py"),

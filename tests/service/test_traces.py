@@ -39,7 +39,7 @@ async def test_a_first_request_is_one_trace_with_the_call_to_clerk(
         headers = bearer(clerk.session_token(user["id"])) | RECORDED
         assert (await here.service.http.get("/v1/me", headers=headers)).status_code == 200
         spans = here.spans()
-    assert set(spans) == {"GET /v1/me", "store.get", "clerk.fetch", "store.sync"}
+    assert set(spans) == {"GET /v1/me", "store.get", "clerk.fetch", "store.sync_and_get"}
     assert {f"{span.context.trace_id:032x}" for span in spans.values() if span.context} == {TRACE}
     told = json.dumps([json.loads(span.to_json()) for span in spans.values()])
     for secret in (user["id"], "Canary", "@example.com", clerk.config.secret_key):

@@ -108,6 +108,11 @@ class PostgresStore:
     async def sync(self, command: SyncUser) -> SyncResult:
         return self._now(self._users.sync(command))
 
+    async def sync_and_get(
+        self, command: SyncUser
+    ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
+        return self._now(self._users.sync_and_get(command))
+
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         return self._now(self._users.sync_many(commands))
 

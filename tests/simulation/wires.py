@@ -99,6 +99,13 @@ class StoreWire:
         self._note(command, result)
         return result
 
+    async def sync_and_get(
+        self, command: SyncUser
+    ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
+        result, record = await self._write(lambda: self._store.sync_and_get(command))
+        self._note(command, result)
+        return result, record
+
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         results = await self._write(lambda: self._store.sync_many(commands))
         for command, result in zip(commands, results, strict=True):

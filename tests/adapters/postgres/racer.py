@@ -30,7 +30,7 @@ async def race(url: str, seed: int, trials: int) -> None:
         commands = life(number)
         chance.shuffle(commands)
         async with places:
-            await asyncio.gather(*map(users.sync, commands))
+            await asyncio.gather(*(sent(users, command) for command in commands))
 
     async def backfill() -> None:
         for start in range(0, trials, PAGE):
@@ -40,6 +40,14 @@ async def race(url: str, seed: int, trials: int) -> None:
 
     await asyncio.gather(backfill(), backfill(), *map(trial, range(trials)))
     await database.close()
+
+
+async def sent(users: PostgresUserRepository, command: SyncUser) -> None:
+    """As a request, a webhook or a reconcile sends it."""
+    if command.source is Source.JIT:
+        await users.sync_and_get(command)
+    else:
+        await users.sync(command)
 
 
 def life(number: int) -> list[SyncUser]:

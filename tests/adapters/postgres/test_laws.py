@@ -49,14 +49,19 @@ def users(database: Database) -> PostgresUserRepository:
 
 
 @real_store
-@given(drawn=st.lists(changes(UserId("user_x")), min_size=1, max_size=8))
+@given(drawn=st.lists(st.tuples(st.booleans(), changes(UserId("user_x"))), min_size=1, max_size=8))
 async def test_the_statement_equals_the_join(
-    users: PostgresUserRepository, drawn: list[UserChange]
+    users: PostgresUserRepository, drawn: list[tuple[bool, UserChange]]
 ) -> None:
     user_id = new_id()
     stored: UserState = None
-    for change in [renamed(change, user_id) for change in drawn]:
-        result = await users.sync(observed(change))
+    for and_get, one in drawn:
+        change = renamed(one, user_id)
+        if and_get:
+            result, record = await users.sync_and_get(observed(change))
+            assert record == await users.get(user_id)
+        else:
+            result = await users.sync(observed(change))
         assert result.outcome == outcome_of(stored, change)
         stored = join(stored, change)
         assert as_observed(await users.get(user_id)) == stored
