@@ -3,12 +3,25 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from domain.change_log import ChangeLog, SubscriptionDesk
 from domain.finding import Finding, Place, bad, command, ok, warn
 from domain.subscriptions import SubscriptionStanding
 from domain.words import count_of, span
 
 BEHIND_FOR_LONG = timedelta(minutes=5)
 """A subscription whose next change is older than this is behind."""
+
+
+async def standings_now(log: ChangeLog, desk: SubscriptionDesk) -> Sequence[SubscriptionStanding]:
+    """Every subscription. Changes that no process has read are numbered first: otherwise a
+    subscription that no process runs would not be behind.
+
+    Raises `StorageUnavailable`.
+    """
+    if standings := await desk.standings():
+        await log.number()
+        standings = await desk.standings()
+    return standings
 
 
 def changes(standings: Sequence[SubscriptionStanding]) -> Finding:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from domain.drift import load_sweep
 from domain.polling import Polling
+from domain.subscription_health import standings_now
 from service.metrics import Metrics
 from service.services import Store
 
@@ -14,7 +15,7 @@ async def read_figures(
     """Raises `StorageUnavailable`."""
     if sweep := await load_sweep(store.checkpoints):
         metrics.last_sweep(sweep)
-    metrics.subscriptions(await store.desk.standings())
+    metrics.subscriptions(await standings_now(store.changes, store.desk))
     silent = store.watch.silent_users
     metrics.store_told(
         quarantined=await store.journal.quarantined(),

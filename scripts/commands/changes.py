@@ -13,6 +13,7 @@ from rich.table import Table
 from domain.change_log import LogEnds, NotKept
 from domain.changes import Change
 from domain.errors import FellBehind
+from domain.subscription_health import standings_now
 from domain.subscriptions import SetAside, SubscriptionStanding
 from domain.words import count_of, span
 from scripts.commands.command import AsJson, Command, DryRun, Run
@@ -152,7 +153,7 @@ async def _list(run: Run, *, name: str | None) -> ExitCode:
         for aside in await desk.set_aside(name, SHOWN_AT_ONCE):
             _show_aside(run, name, aside)
         return ExitCode.OK
-    standings = await desk.standings()
+    standings = await standings_now(run.operations.store.changes, desk)
     for one in standings:
         run.screen.record(_as_record(one))
     run.screen.wide_table(_table(standings))

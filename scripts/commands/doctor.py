@@ -16,7 +16,7 @@ from domain.errors import IdentityProviderUnavailable, SecretKeyRefused, Storage
 from domain.finding import Finding, State
 from domain.history import StoreHistory
 from domain.instance import recall
-from domain.subscription_health import changes
+from domain.subscription_health import changes, standings_now
 from scripts.commands.command import AsJson
 from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
@@ -96,7 +96,7 @@ async def _of_webhooks(settings: Settings, available: Operations) -> list[Findin
         health.webhooks(silent, expected=expected),
         *([await polling.look()] if polling else []),
         health.drift(await load_sweep(store.checkpoints)),
-        changes(await store.desk.standings()),
+        changes(await standings_now(store.changes, store.desk)),
     ]
 
 

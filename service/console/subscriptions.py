@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from domain.change_log import LogEnds
 from domain.changes import Kind
+from domain.subscription_health import standings_now
 from domain.subscriptions import (
     USUAL_SOURCES,
     AsideState,
@@ -37,7 +38,7 @@ async def subscriptions(visit: Reading) -> Response:
     return visit.page(
         "subscriptions.html",
         active="subscriptions",
-        standings=await visit.room.store.desk.standings(),
+        standings=await standings_now(visit.room.store.changes, visit.room.store.desk),
         state=state,
         wanted=wanted,
     )

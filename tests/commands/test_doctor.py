@@ -112,7 +112,7 @@ async def test_a_key_that_clerk_refuses_is_bad(healthy: Operator) -> None:
 
 
 async def test_a_key_of_another_instance_is_bad(operator: Operator) -> None:
-    assert (await states(operator))["instance"] == "bad"
+    assert (await states(operator, CLERK_INSTANCE_ID="ins_another"))["instance"] == "bad"
 
 
 async def test_clerk_being_down_is_a_warning(healthy: Operator, clerk: ClerkEmulator) -> None:

@@ -18,7 +18,7 @@ from service.changes import Changes
 from service.deliveries import load_handlers
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.postgres_server import Sql
-from tests.running import Service, client_of, settings_for
+from tests.running import Service, client_of, running_service, settings_for
 from tests.service.tables import every_change_is_settled
 
 changes = Changes()
@@ -113,6 +113,20 @@ async def test_who_was_there_before_is_not_welcomed_and_a_backfill_welcomes_nobo
         await sql.execute(insert, "user_new", "jit")
         await every_change_is_settled(sql)
     assert shop.mails == [None]
+
+
+async def test_a_subscription_that_no_process_runs_is_behind(
+    clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    async with open_for_business(Shop(), clerk, store_url):
+        await begun(sql)
+    async with running_service(clerk, store_url) as service:
+        assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
+        await sql.execute("update user_changes set recorded_at = now() - interval '1 hour'")
+        behind = await service.metric("subscription_behind_changes", subscription="address")
+        seconds = await service.metric("subscription_behind_seconds", subscription="address")
+    assert behind == 1
+    assert seconds > 3599
 
 
 async def test_metrics_tell_how_the_subscriptions_stand(
