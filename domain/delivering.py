@@ -43,7 +43,7 @@ class Delivering:
         self._renewed_at = -1.0
         self._saved_position = position
         self._schedule = Schedule(position, subscription.wants)
-        self._ready: asyncio.Queue[Turn] = asyncio.Queue()
+        self._ready: asyncio.PriorityQueue[tuple[int, Turn]] = asyncio.PriorityQueue()
         self._pause_watch = PauseWatch(subscription, parts)
         self._started: dict[Turn, float] = {}
         self._waiting = 0
@@ -147,7 +147,7 @@ class Delivering:
 
     async def _work(self) -> None:
         while True:
-            turn = await self._ready.get()
+            _, turn = await self._ready.get()
             if self._stopped:
                 self._schedule.handed_back(turn)
                 continue
@@ -224,8 +224,11 @@ class Delivering:
                 self._schedule.set_aside(turn)
 
     def _hand_out(self, turns: Sequence[Turn]) -> None:
+        """The earliest position first: what is open holds back the position that is saved, and all
+        that is delivered beyond it is repeated after a crash.
+        """
         for turn in turns:
-            self._ready.put_nowait(turn)
+            self._ready.put_nowait((turn.position, turn))
 
     def _note_progress(self) -> None:
         self._moved.set()

@@ -29,6 +29,29 @@ async def test_another_process_takes_over_within_seconds_of_a_death() -> None:
 
 
 @in_virtual_time
+async def test_a_death_amid_a_backlog_repeats_what_was_in_hand_and_no_more() -> None:
+    world = World()
+    for _ in range(150):
+        [one] = await world.create(1)
+        await world.live(one, 2)
+
+    async def slowly(_: Delivery) -> None:
+        await asyncio.sleep(0.1)
+
+    dying = Worker(world, holder="first", behaviour=slowly, at_once=4)
+    await asyncio.sleep(4)
+    dying.kill()
+    died_after = len(world.positions)
+    heir = Worker(world, holder="second", behaviour=slowly, at_once=4)
+    await asyncio.sleep(30)
+    assert set(world.positions) == set(range(1, 301))
+    assert 100 < died_after < 200
+    assert len(world.positions) <= 300 + 4 + 4 * 3  # in hand, and delivered since the last save
+    await heir.end()
+    await dying.end()
+
+
+@in_virtual_time
 async def test_who_stops_finishes_what_is_in_hand_and_another_takes_over_at_once() -> None:
     world = World()
     await world.create(3)
