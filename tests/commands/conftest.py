@@ -5,9 +5,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.postgres.migrate import migrate
-from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from service.bootstrap import operations
 from service.services import Operations
 from tests.adapters.clerk.payloads import INSTANCE
@@ -15,6 +16,13 @@ from tests.commands.commands import Operator
 from tests.commands.terminal import Terminal
 from tests.postgres_server import temporary_database
 from tests.running import settings_for
+
+
+@pytest.fixture
+async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
+    """A new Clerk instance without users, whose id is not the one in `operator`'s settings."""
+    async with running_emulator(EmulatorConfig(rate_limit=None), signing_key=signing_key) as clerk:
+        yield clerk
 
 
 @pytest.fixture
