@@ -1,4 +1,4 @@
-"""What is true about users, and the one rule that keeps it true.
+"""The users, the rule that orders their versions, and the use cases.
 
 Everything we learn about a user is an observation. The stored state becomes the greater of the
 stored state and the observed one, so observations may come twice, late, out of order or all at

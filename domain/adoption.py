@@ -15,7 +15,7 @@ from typing import Protocol
 
 
 class Verdict(StrEnum):
-    """What became of a row, or of a user. The first two are links that can be made."""
+    """The verdict on a row, or on a user. The first two are links that can be made."""
 
     BY_EXTERNAL_ID = "by_external_id"
     BY_ADDRESS = "by_address"

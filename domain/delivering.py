@@ -224,8 +224,8 @@ class Delivering:
                 self._schedule.set_aside(turn)
 
     def _hand_out(self, turns: Sequence[Turn]) -> None:
-        """The earliest position first: what is open holds back the position that is saved, and all
-        that is delivered beyond it is repeated after a crash.
+        """The earliest position first. The saved position stays before a change that is not
+        settled, and changes delivered after it are repeated after a crash.
         """
         for turn in turns:
             self._ready.put_nowait((turn.position, turn))

@@ -134,7 +134,7 @@ class NotTaken(SyncError):
 
 
 class ReceiverGone(NotTaken):
-    """A receiver of changes asks to be sent no more: it answered 410 Gone."""
+    """A receiver of changes asks for no more of them: it answered 410 Gone."""
 
     code = "receiver_gone"
     words = "the receiver wants no more messages"

@@ -38,7 +38,7 @@ class Comparison:
 
     @property
     def is_empty(self) -> bool:
-        """Whether neither side has anything. A "no" is something."""
+        """Whether both sides are empty. False counts as a value."""
         return not any(one or one is False for one in (self.ours, self.clerks))
 
 

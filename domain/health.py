@@ -21,7 +21,7 @@ QUIET_FOR_LONG = timedelta(days=1)
 
 POLLS_MISSED = 3
 A_POLLS_LENGTH = timedelta(minutes=1)
-"""So many polls may fail, or one of them take so long, before polling is called broken."""
+"""Polling counts as broken if no poll has ended for that many intervals and the length of one."""
 
 
 def store(error: str | None) -> Finding:

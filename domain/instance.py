@@ -2,7 +2,7 @@
 
 Rows of two instances never mix: with the key of another instance all our rows would look deleted
 and all its users would be new. So the instance is pinned in the store: by CLERK_INSTANCE_ID, or by
-what the secret key's own instance is called when it is first asked.
+the instance of the secret key, when Clerk is first asked.
 """
 
 import re
@@ -147,7 +147,7 @@ async def _learn_from_clerk(
     try:
         found = await require_same_instance(identity_provider, user_table, checkpoints, None)
     except WrongInstance as error:
-        # Without a pin it may be that the users we know are all deleted: nothing is proven then.
+        # Without a pin, the users we know may all be deleted at Clerk: then this proves nothing.
         instance.contradiction = str(error) if instance.id is not None else None
     else:
         instance.id, instance.contradiction = found, None

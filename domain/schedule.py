@@ -154,7 +154,7 @@ class Schedule:
         return progress
 
     def not_saved(self, progress: Progress) -> None:
-        """Take the progress back, for the next call of `progress`."""
+        """Keep the progress for the next call of `progress`."""
         older = {aside.position: aside for aside in progress.aside}
         self._aside = {**older, **self._aside}
         self._resolved = [*progress.resolved, *self._resolved]

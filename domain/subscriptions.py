@@ -149,7 +149,7 @@ class SubscriptionStanding:
 
 
 def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[SetAside]) -> str:
-    """What a subscription made of a change, in words. `asides` are those of the change's user."""
+    """What became of a change, in words. `asides` are those of the change's user."""
     if change not in standing.wants:
         return "not wanted"
     if change.position == 0:

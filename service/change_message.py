@@ -1,4 +1,4 @@
-"""A change as other services are told of it: pushed, published, or pulled over HTTP."""
+"""A change in the form in which other services get it: pushed, published, or pulled over HTTP."""
 
 from dataclasses import fields
 from typing import Any
@@ -29,7 +29,7 @@ def message(delivery: Delivery) -> bytes:
 
 
 def change_document(change: Change) -> dict[str, Any]:
-    """Ids, names of fields, source and times; no value. The same wherever changes are told."""
+    """Ids, names of fields, source and times; no value. The same in every message."""
     return {name: getattr(change, name) for name in _CHANGE}
 
 

@@ -1,4 +1,4 @@
-"""The changes of one user, what every subscription made of each, and who has finished with them."""
+"""The changes of one user, what became of each, and which subscriptions have finished."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

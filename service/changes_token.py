@@ -1,4 +1,4 @@
-"""Who may read the changes of all users: the holders of CHANGES_TOKEN."""
+"""The check of CHANGES_TOKEN, which a reader of the changes of all users needs."""
 
 import hmac
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ def _host() -> str:
 
 
 def _setting(name: str) -> str:
-    """The service does not mind how a name is written either."""
+    """The names are read in either case, as the service does."""
     given = {key.upper(): value for key, value in os.environ.items()}
     return given.get(f"CLERK_USER_SYNC_{name}") or given.get(name) or ""
 

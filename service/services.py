@@ -147,7 +147,7 @@ def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
 
 
 class Observed(Protocol):
-    """What `/readyz` and `/metrics` tell of a process, a service or a worker."""
+    """What `/readyz` and `/metrics` show of a process, which is a service or a worker."""
 
     @property
     def readiness(self) -> Readiness: ...

@@ -1,4 +1,4 @@
-"""One look at the store for many callers: all of them cost no more than one."""
+"""One look at the store for many callers at once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

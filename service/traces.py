@@ -1,10 +1,10 @@
-"""Traces: one from a delivery, or a request, to its commit and to whoever handles the change. Off
-unless `TRACES_SHARE` is set.
+"""Traces: one from a delivery, or a request, to its commit and on to the handling of the change.
+Off unless `TRACES_SHARE` is set.
 
 The change is stored with its place in the trace, so another process can continue it, days later.
 
-Spans hold names, statuses, outcomes and the ids of deliveries and requests: nothing of a user, no
-text of an error. Where they go is said by OpenTelemetry's own variables, such as
+Spans hold names, statuses, outcomes and the ids of deliveries and requests: no data of a user, and
+no text of an error. They are sent where OpenTelemetry's own variables say, such as
 `OTEL_EXPORTER_OTLP_ENDPOINT`.
 """
 
@@ -32,10 +32,10 @@ from service.log import facts_of
 from service.services import Store
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Any other is `_OTHER`: a caller may send any word."""
+"""Any other method is `_OTHER`: a caller may send any word."""
 
 _TOLD = ("request_id", "svix_id", "outcome")
-"""Of the facts of a request's log line."""
+"""The facts of a request's log line that its span has too."""
 
 _SAMPLED = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf]")
 """A `traceparent` whose sender records the trace (W3C Trace Context §3.2)."""
@@ -48,8 +48,8 @@ Traced = TypeVar("Traced")
 class Traces:
     """Records a share of the requests, and each one whose caller records it.
 
-    Spans that come faster than they can be sent are dropped, so that a caller who asks for all of
-    them holds up nobody.
+    Spans that come faster than they can be sent are dropped, so that a caller who asks for every
+    trace delays no request.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Traces:
     def _span(
         self, name: str, context: Context | None = None, kind: SpanKind = SpanKind.INTERNAL
     ) -> Iterator[Span]:
-        # The text of an exception may hold anything, so its type alone is told.
+        # The text of an exception may hold personal data, so only its type is recorded.
         with self._tracer.start_as_current_span(
             name, context, kind, record_exception=False, set_status_on_exception=False
         ) as span:

@@ -1,4 +1,4 @@
-"""A Clerk instance of the test's own, and how an application comes to use it."""
+"""A Clerk instance of the test's own, and how an application is connected to it."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -88,7 +88,7 @@ def clerk_id_of(user: UserLike) -> str:
 def settings_for(
     config: EmulatorConfig, database_url: str, database_schema: str | None = None, **more: Any
 ) -> Settings:
-    """Settings for an emulated Clerk. Neither the environment nor a `.env` has a say in them."""
+    """Settings for an emulated Clerk. Neither the environment nor a `.env` is read."""
     of_clerk = {name.lower(): value for name, value in config.environment().items()}
     return _GivenAlone(
         database_url=database_url,

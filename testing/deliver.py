@@ -59,7 +59,7 @@ class _Webhooks:
     def _message(
         self, event_type: str, user: UserLike | None, changes: Mapping[str, Any]
     ) -> Message:
-        """The newest of this type; what it tells of happens now if it has not happened yet."""
+        """The newest message of this type. If there is none, the change is made at Clerk now."""
         clerk = self._clerk
         if event_type not in FOLLOWED_EVENTS:
             raise ValueError(f"{event_type!r} is none of {', '.join(FOLLOWED_EVENTS)}")

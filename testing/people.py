@@ -1,4 +1,4 @@
-"""Users who are there: in the store, or merely as an argument of a route."""
+"""Users for tests: in the store, or only as an argument of a route."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from testing.clerk import EmulatedClerk
 
 
 class SyncedUser:
-    """Makes a user at Clerk and in the store, by way of the webhook that tells of them.
+    """Makes a user at Clerk and in the store, with a webhook.
 
     It needs neither the application nor an event loop: the store is reached from another thread.
     """

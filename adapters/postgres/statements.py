@@ -214,7 +214,7 @@ WITH_TRACES = {
     SYNC: _sync(*_WAITING, TRACED_COLUMNS),
     SYNC_UNLOCKED: _sync(*_UNLOCKED, TRACED_COLUMNS),
 }
-"""The same with `TRACED_COLUMNS`, so that what is not traced costs nothing more."""
+"""The same with `TRACED_COLUMNS`: a batch without a trace sends no column for it."""
 
 _READING = ", ".join(
     name if column.empty is None else f"coalesce({name}, {column.empty}) as {name}"

@@ -2,7 +2,7 @@
 
 from adapters.postgres.change_statements import CHANGE
 
-# What a subscription is handed is the same in all processes; the last one to start says it.
+# All processes use the same kinds, sources and fields: those of the process that started last.
 DECLARE = """
 insert into our.user_change_subscriptions (name, position, begins_after, kinds, sources, fields)
 select $1, begins.after, begins.after, $2, $3, $4
@@ -105,8 +105,8 @@ set state = case when user_changes_set_aside.state = 'skipping' then 'skipping'
     attempts = excluded.attempts, due_at = excluded.due_at, error = excluded.error
 """
 
-# The user's next change up to what was read takes the place of the one that is resolved. It was
-# passed by while that one stood there.
+# The user's next change that was already read is set aside in place of the resolved one. It was
+# skipped while that one was set aside.
 RESOLVE = """
 with resolved as materialized (
     select aside.subscription, aside.position, (
@@ -194,7 +194,7 @@ set state = 'skipping', due_at = clock_timestamp()
 {_CHOSEN}
 """  # noqa: S608
 
-# Without a holder, whoever delivers now finds at the next save that it no longer holds it.
+# The process that delivers now finds at its next save that it no longer holds the subscription.
 REWIND = """
 update our.user_change_subscriptions
 set position = $2, begins_after = least(begins_after, $2), moved_at = clock_timestamp(),

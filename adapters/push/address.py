@@ -1,4 +1,4 @@
-"""Which endpoints may be posted to: none in our own network, unless the settings allow it."""
+"""The addresses that endpoints may have: public ones, unless the settings allow private ones."""
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit

@@ -29,7 +29,7 @@ async def push_client(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """The connections of all endpoints. No cookies are kept, and no answer is unpacked.
 
-    Behind a `proxy` it is the proxy that finds the host, and decides where it may connect to.
+    Behind a `proxy`, the proxy resolves the host and decides which addresses are allowed.
     """
     is_guarded = not allow_private and proxy is None
     connector = aiohttp.TCPConnector(
@@ -50,7 +50,7 @@ async def push_client(
 
 
 class PushEndpoint:
-    """Posts signed messages. It follows no redirect: another host has not asked for them."""
+    """Posts signed messages. It follows no redirect, so that no other host receives them."""
 
     def __init__(self, client: aiohttp.ClientSession, url: str, secrets: Sequence[str]) -> None:
         """Each message is signed with every secret, so that a secret can be replaced.

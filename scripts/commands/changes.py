@@ -80,19 +80,19 @@ def rewind(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a subscription go on from another place, back or ahead."""
+    """Continue a subscription at another position, earlier or later."""
     command = _acting("rewind", name, {"to": to}, dry_run=dry_run, as_json=as_json)
     command(partial(_rewind, name=name, to=to))
 
 
 def resume(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Let a subscription that is paused go on from its position."""
+    """Resume a paused subscription at its position."""
     command = _acting("resume", name, {}, dry_run=dry_run, as_json=as_json)
     command(partial(_resume, name=name))
 
 
 def remove(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Forget a subscription that no process runs any more, and what it has set aside."""
+    """Delete a subscription that no process runs any more, and the changes it has set aside."""
     command = _acting("remove", name, {}, dry_run=dry_run, as_json=as_json)
     command(partial(_remove, name=name))
 

@@ -64,7 +64,7 @@ async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
 
 
 def _show_change(run: Run, row: ChangeRow) -> None:
-    """A change, and what every subscription made of it."""
+    """A change, and what became of it in every subscription."""
     change = row.change
     fields = f" {', '.join(change.changed)}" if change.changed else ""
     number = f" {change.position}" if change.position else ""

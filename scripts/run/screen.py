@@ -29,7 +29,7 @@ def story_table(steps: Iterable[Step]) -> Table:
 def show_addresses(
     console: Console, service: str, clerk: str, secret_key: str, console_token: str
 ) -> None:
-    """Where everything is. The token is not in the console's address: browsers keep a history."""
+    """The addresses. The token is not in the console's address: browsers keep a history."""
     console.print(
         f"\n[bold]Service[/]         {service}   (health: {service}/readyz, "
         f"metrics: {service}/metrics)\n"

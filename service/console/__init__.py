@@ -1,13 +1,13 @@
 """The console: Clerk's answer beside our row, what arrived and why, and the actions that repair.
 
 routes.py      one router for all of it, and the permission that each part needs
-visit.py       a request by a person who is let in: permission, forms, the audit trail
+visit.py       a request by a person who may use the console: permission, forms, the audit trail
 access.py      permissions by the settings, and the limit on failed sign-ins
 sign_in.py     signing in and out, and the static files
 sign_ins.py    the sign-ins in the store, and what ends them
-overview.py    how things stand; charts.py computes its charts
+overview.py    the state in one sentence, with figures; charts.py computes its charts
 deliveries.py  what arrived, and one delivery
-door.py        what a user meets at our door, why, and what to do
+door.py        how a user's requests are answered, why, and what to do
 users.py       one user beside Clerk's answer, and "sync now"
 drift.py       the comparison with Clerk, and the repair
 replay.py      the quarantine, and replays

@@ -26,7 +26,8 @@ FAILURES_ON_THE_TRAIL = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """A person who is let in. `name` is for the audit trail; `user_id` is set for a Clerk user.
+    """A person who may use the console. `name` is for the audit trail; `user_id` is set for a Clerk
+    user.
 
     `form_proof` is known only to pages that were shown in this sign-in.
     """
@@ -46,7 +47,7 @@ class Right:
 
 
 class Access:
-    """The grounds on which the settings let people in.
+    """The grounds for a sign-in that the settings name.
 
     A ground is `token:` and a fingerprint, a Clerk user id, or a role as `org_…:role`.
     """

@@ -28,6 +28,6 @@ async def audit(visit: Reading, request: Request) -> Response:
 
 @pages.get("/{path:path}")
 async def unknown(visit: Reading, path: str) -> Response:
-    """Only a person who is let in learns which paths exist."""
+    """Only a person who has signed in learns which paths exist."""
     del visit, path
     raise Refused(404, "There is no such page", "The address may be cut short.")

@@ -1,4 +1,4 @@
-"""What a user meets at our door now, why, and what to do about it."""
+"""How a user's requests are answered now, why, and what to do about it."""
 
 from dataclasses import dataclass
 

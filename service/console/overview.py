@@ -1,4 +1,4 @@
-"""How things stand, in a sentence, with the figures behind it."""
+"""The overview: the state in one sentence, and the figures behind it."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Sign-ins. Each is kept in the store, so that its end is the end everywhere.
+"""Sign-ins at the console. They are kept in the store, so that they end on every replica at once.
 
 A sign-in ends with its ground: the token or list in the settings, the user, their Clerk session,
 their role, or the Clerk session in the same browser. All of it is checked at each request. Clerk is

@@ -1,4 +1,4 @@
-"""Subscriptions to changes: how each stands, what it has set aside, and what to do about it."""
+"""Subscriptions to changes: their state, the changes they set aside, and the actions on them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -153,7 +153,7 @@ async def start_over(visit: Acting, form: Posted, name: str) -> Response:
 
 
 def state(one: SubscriptionStanding) -> str:
-    """The worst that is true of a subscription, in a word or two."""
+    """The worst trouble of a subscription, in a word or two."""
     if one.fell_behind:
         return "fell behind"
     if one.paused_at is not None:

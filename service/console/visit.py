@@ -1,6 +1,6 @@
-"""A request by a person who is let in: their permission, their forms, and their audit trail.
+"""A request by a person who may use the console: permission, forms and audit trail.
 
-Permission depends on the person alone: no path, no method and no Host makes a difference.
+Permission depends only on the person, and not on the path, the method or the Host.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ PAGE_SIZE = 500
 """Clerk's maximum."""
 
 FIRST_PAGE = 50
-"""The first page of the last updated: mostly few were updated since the last walk."""
+"""The size of the first page of the last updated: in most walks, few users were updated."""
 
 OVERLAP = 25
 """How many users a page of the last updated has in common with the page before it."""
@@ -59,10 +59,10 @@ class Position:
 class NewestFirst:
     """A walk by offset in the order of the last update, while users are updated and deleted.
 
-    An updated user moves to the front, so others are shown twice and nobody is missed but those
-    updated meanwhile, whom the next walk finds. A deleted one lets all behind it move forward, and
-    the next page would begin behind users that were never shown. So the pages overlap: while a page
-    shows somebody of the page before it, nobody was missed between the two.
+    An updated user moves to the front. So other users are shown twice, and only users that are
+    updated meanwhile are missed: the next walk finds them. When a user is deleted, all users behind
+    it move forward, and the next page would skip some. So the pages overlap: if a page has a user
+    of the page before it, no user was skipped between the two.
     """
 
     def __init__(self) -> None:
@@ -76,12 +76,12 @@ class NewestFirst:
         return PAGE_SIZE if self.offset else FIRST_PAGE
 
     def is_new(self, user_id: UserId | None) -> bool:
-        """Whether the page before did not show them."""
+        """Whether the user was not on the page before."""
         return user_id not in self._shown
 
     def advance(self, size: int, ids: Sequence[UserId]) -> None:
-        """Past a page of `size` users. Raises `IdentityProviderUnavailable` when it is no news, or
-        when users may have been missed; the walk is then worth beginning anew.
+        """Past a page of `size` users. Raises `IdentityProviderUnavailable` if the page has no new
+        user, or if users may have been missed. Then begin the walk again.
         """
         if self.offset and not set(ids) & set(self._shown):
             raise IdentityProviderUnavailable("too many users were deleted during the walk")

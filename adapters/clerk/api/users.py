@@ -24,7 +24,7 @@ from domain.user import User, UserId, parse_user_id
 _SESSION_ID = re.compile(r"sess_[A-Za-z0-9]{1,120}")
 
 _UNCOUNTED, _UNCOUNTED_SHARE = 10, 0.01
-"""Users that a walk may lack, for some are created while it ends: the greater of both."""
+"""A walk may lack so many users, or that share of all: some are created while it ends."""
 
 _REFUSED = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
 
@@ -72,8 +72,9 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         """All users, page by page. Unreadable users are listed in `left_out`.
 
-        A short page need not be the last one: a proxy may cap `limit`. So a walk that ends is held
-        against Clerk's count of users. Also raises `IdentityProviderUnavailable` if it falls short.
+        A short page need not be the last one: a proxy may cap `limit`. So the number of users is
+        compared with Clerk's count when a walk ends. Also raises `IdentityProviderUnavailable` if
+        it falls short.
         """
         position = Position(cursor=starting_after)
         is_whole, shown = starting_after is None, None
