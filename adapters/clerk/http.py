@@ -3,14 +3,17 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Self
 
 import httpx
 
 # A compressed response cannot be limited: one read of a few kilobytes can become gigabytes.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "clerk-user-sync"}
+
+_TIMEOUTS = httpx.Timeout(30.0, connect=5.0).as_dict()
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -45,8 +48,27 @@ class Answer:
         return max(0.0, (until - (self.date or datetime.now(UTC))).total_seconds())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpClient:
+    """Sends requests by a transport of httpx, below `base_url` and with `headers`.
+
+    httpx's own client would look for cookies, credentials and redirects at each request.
+    Leaving it closes the transport.
+    """
+
+    transport: httpx.AsyncBaseTransport
+    base_url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.transport.aclose()
+
+
 async def bounded_request(
-    client: httpx.AsyncClient,
+    client: HttpClient,
     url: str,
     *,
     method: str = "GET",
@@ -60,15 +82,22 @@ async def bounded_request(
     Raises `TimeoutError`, `httpx.HTTPError` or `UnusableAnswer`.
     """
     clock = asyncio.get_running_loop().time
+    request = httpx.Request(
+        method,
+        client.base_url + url,
+        params=params or None,
+        json=json,
+        headers={**client.headers, **_HEADERS},
+        extensions={"timeout": _TIMEOUTS},
+    )
     started = clock()
-    # httpx's timeouts restart with every byte that arrives, so they do not end a slow response.
-    async with (
-        asyncio.timeout(seconds),
-        client.stream(
-            method, url, params=params, json=json, headers=_HEADERS, follow_redirects=False
-        ) as response,
-    ):
-        body = await _body(response, max_bytes)
+    # A transport's timeouts restart with every byte, so they do not end a slow response.
+    async with asyncio.timeout(seconds):
+        response = await client.transport.handle_async_request(request)
+        try:
+            body = await _body(response, max_bytes)
+        finally:
+            await response.aclose()
     return Answer(
         status=response.status_code,
         headers=response.headers,

@@ -6,6 +6,7 @@ proxy for this machine's own addresses, and does not support networks in `NO_PRO
 
 import re
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -76,6 +77,17 @@ def read_authorities(file: str | None, directory: str | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=file, capath=None if file else directory)
     return context
+
+
+def transport_to(verify: ssl.SSLContext, proxy: str | None = None) -> httpx.AsyncBaseTransport:
+    """Connections that trust `verify`, by a proxy if there is one. The environment is not read."""
+    limits = httpx.Limits(max_connections=32, max_keepalive_connections=16)
+    if proxy is None:
+        with suppress(ModuleNotFoundError):  # aiohttp, of the extra `push`
+            from adapters.clerk.direct import DirectTransport  # noqa: PLC0415
+
+            return DirectTransport(verify, limits)
+    return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits, trust_env=False)
 
 
 def _names(entry: str, host: str, port: int) -> bool:

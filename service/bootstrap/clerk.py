@@ -8,7 +8,8 @@ import httpx
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
 from adapters.clerk.api.client import clerk_client, default_rate
 from adapters.clerk.api.users import ClerkIdentityProvider
-from adapters.clerk.network import Proxies, read_authorities
+from adapters.clerk.http import HttpClient
+from adapters.clerk.network import Proxies, read_authorities, transport_to
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
@@ -54,8 +55,8 @@ async def signing_keys(
 ) -> SigningKeys:
     if settings.clerk_jwt_key is not None:
         return PinnedKey(settings.clerk_jwt_key.get_secret_value())
-    client = await stack.enter_async_context(http_client(settings, settings.jwks_url, transport))
-    keys = JwksKeys(client, settings.jwks_url)
+    to_keys = HttpClient(transport=transport or _network(settings, settings.jwks_url))
+    keys = JwksKeys(await stack.enter_async_context(to_keys), settings.jwks_url)
     stack.push_async_callback(keys.close)
     return keys
 
@@ -74,9 +75,7 @@ async def identity_provider(
     client = clerk_client(
         secret_key,
         settings.clerk_api_url,
-        verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
-        proxy=None if transport else proxy_for(settings, settings.clerk_api_url),
-        transport=transport,
+        transport or _network(settings, settings.clerk_api_url),
     )
     return ClerkIdentityProvider(
         await stack.enter_async_context(client),
@@ -86,15 +85,20 @@ async def identity_provider(
     )
 
 
-def http_client(settings: Settings, url: str, transport: Transport = None) -> httpx.AsyncClient:
+def http_client(settings: Settings, url: str) -> httpx.AsyncClient:
     """A client for this address only, because its proxy depends on it. The caller closes it."""
     return httpx.AsyncClient(
         follow_redirects=False,
         verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
-        proxy=None if transport else proxy_for(settings, url),
-        transport=transport,
+        proxy=proxy_for(settings, url),
         trust_env=False,
     )
+
+
+def _network(settings: Settings, url: str) -> httpx.AsyncBaseTransport:
+    """Connections for this address only, because its proxy depends on it."""
+    authorities = read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir)
+    return transport_to(authorities, proxy_for(settings, url))
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:

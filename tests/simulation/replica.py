@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from adapters.clerk.api.client import clerk_client
 from adapters.clerk.api.users import ClerkIdentityProvider
+from adapters.clerk.http import HttpClient
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
@@ -83,7 +84,7 @@ class Replica:
             max_rate=self._max_rate,
             clock=clock,
         )
-        keys = JwksKeys(httpx.AsyncClient(transport=self._wire), config.jwks_url, clock=clock)
+        keys = JwksKeys(HttpClient(transport=self._wire), config.jwks_url, clock=clock)
         store: Any = self._store
         return Services(
             store=Store(

@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 
+from adapters.clerk.http import HttpClient
 from adapters.clerk.prove.signing_keys import JwksKeys
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.clerk_emulator.sessions import new_signing_key
@@ -209,7 +210,7 @@ def far_future(here: Scene) -> int:
 async def test_a_replica_that_sees_no_token_for_a_day_still_has_keys() -> None:
     async with scene() as here:
         keys = JwksKeys(
-            httpx.AsyncClient(transport=httpx.ASGITransport(here.clerk.app)),
+            HttpClient(transport=httpx.ASGITransport(here.clerk.app)),
             here.clerk.config.jwks_url,
             clock=asyncio.get_running_loop().time,
         )

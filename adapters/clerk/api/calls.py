@@ -22,7 +22,7 @@ from tenacity import (
 )
 
 from adapters.clerk.api.circuit import CircuitBreaker
-from adapters.clerk.http import Answer, UnusableAnswer, bounded_request
+from adapters.clerk.http import Answer, HttpClient, UnusableAnswer, bounded_request
 from domain.errors import IdentityProviderUnavailable, SecretKeyRefused
 
 Report = Callable[[str, str], None]
@@ -85,7 +85,7 @@ class ClerkCalls:
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: HttpClient,
         *,
         max_rate: float,
         report: Report,

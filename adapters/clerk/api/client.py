@@ -1,8 +1,9 @@
 """The HTTP client for Clerk's Backend API, and the rate that Clerk's quota allows."""
 
-import ssl
-
 import httpx
+
+from adapters.clerk.http import HttpClient
+from adapters.clerk.network import read_authorities, transport_to
 
 API_VERSION = "2026-05-12"
 
@@ -12,32 +13,20 @@ PRODUCTION_RATE = 900
 
 
 def clerk_client(
-    secret_key: str,
-    api_url: str,
-    *,
-    verify: ssl.SSLContext | bool = True,
-    proxy: str | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> httpx.AsyncClient:
+    secret_key: str, api_url: str, transport: httpx.AsyncBaseTransport | None = None
+) -> HttpClient:
     """A client for Clerk's Backend API at `api_url` (without `/v1`). The caller closes it.
 
-    `verify` holds the certificate authorities to trust; True reads the default ones. `proxy` is the
-    address of a proxy; the environment is not read. `transport` replaces the network, for tests.
+    `transport` is by default one that trusts Mozilla's authorities, without a proxy.
     """
-    return httpx.AsyncClient(
+    return HttpClient(
+        transport=transport or transport_to(read_authorities(None, None)),
         base_url=f"{api_url.rstrip('/')}/v1",
         headers={
             "Authorization": f"Bearer {secret_key}",
             "Clerk-API-Version": API_VERSION,
             "Accept": "application/json",
         },
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=32, max_keepalive_connections=16),
-        timeout=httpx.Timeout(30.0, connect=5.0),
-        verify=verify,
-        proxy=proxy,
-        transport=transport,
-        trust_env=False,
     )
 
 

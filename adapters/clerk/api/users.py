@@ -13,7 +13,7 @@ import httpx
 from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkCalls, ClerkLimits, Report
 from adapters.clerk.api.client import DEVELOPMENT_RATE
 from adapters.clerk.api.paging import PAGE_SIZE, NewestFirst, Position
-from adapters.clerk.http import Answer
+from adapters.clerk.http import Answer, HttpClient
 from adapters.clerk.translate.json import Unreadable, read_json
 from adapters.clerk.translate.user import read_user
 from domain.console import ClerkSessions
@@ -38,7 +38,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: HttpClient,
         *,
         max_rate: float = DEVELOPMENT_RATE,
         limits: ClerkLimits = REQUEST_LIMITS,

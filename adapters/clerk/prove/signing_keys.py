@@ -14,7 +14,7 @@ from typing import Protocol
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from adapters.clerk.http import UnusableAnswer, bounded_request
+from adapters.clerk.http import HttpClient, UnusableAnswer, bounded_request
 from adapters.clerk.prove.key_set import read_key_set, read_pem
 from adapters.clerk.translate.json import Unreadable
 from domain.cancelling import cancel_all
@@ -118,7 +118,7 @@ class JwksKeys(SigningKeys):
 
     def __init__(
         self,
-        client: httpx.AsyncClient,
+        client: HttpClient,
         url: str,
         *,
         fresh_for: float = 300.0,

@@ -6,6 +6,8 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
 from adapters.clerk.api.client import clerk_client
+from adapters.clerk.direct import DirectTransport
+from adapters.clerk.http import HttpClient
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys
 from tests.adapters.clerk.clock import Clock
@@ -21,9 +23,12 @@ async def server() -> AsyncIterator[HttpServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-async def client(server: HttpServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with clerk_client("sk_test_secret", server.url) as client:
+@pytest.fixture(scope="session", params=["aiohttp", "httpx"])
+async def client(server: HttpServer, request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
+    """With aiohttp, and as where it is not installed or there is a proxy."""
+    transport = None if request.param == "aiohttp" else httpx.AsyncHTTPTransport(trust_env=False)
+    async with clerk_client("sk_test_secret", server.url, transport) as client:
+        assert isinstance(client.transport, DirectTransport) == (transport is None)
         yield client
 
 
@@ -71,7 +76,7 @@ def deadline() -> float:
 @pytest.fixture
 async def keys(
     clerk: HttpServer,
-    client: httpx.AsyncClient,
+    client: HttpClient,
     clock: Clock,
     deadline: float,
     private_key: RSAPrivateKey,
@@ -86,7 +91,7 @@ async def keys(
 
 @pytest.fixture
 async def unloaded(
-    clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, deadline: float
+    clerk: HttpServer, client: HttpClient, clock: Clock, deadline: float
 ) -> AsyncIterator[JwksKeys]:
     keys = jwks(clerk, client, clock, deadline)
     yield keys

@@ -1,8 +1,8 @@
 """Signing keys that are read from a server in place of Clerk, for tests."""
 
-import httpx
 import pytest
 
+from adapters.clerk.http import HttpClient
 from adapters.clerk.prove.signing_keys import JwksKeys
 from domain.errors import InvalidSession
 from tests.adapters.clerk.clock import Clock
@@ -29,9 +29,9 @@ OUTAGES = [
 waits_a_second = pytest.mark.parametrize("deadline", [1.0])
 
 
-def jwks(clerk: HttpServer, client: httpx.AsyncClient, clock: Clock, deadline: float) -> JwksKeys:
+def jwks(clerk: HttpServer, client: HttpClient, clock: Clock, deadline: float) -> JwksKeys:
     url = f"{clerk.url}/.well-known/jwks.json"
-    return JwksKeys(client, url, deadline=deadline, clock=clock)
+    return JwksKeys(HttpClient(transport=client.transport), url, deadline=deadline, clock=clock)
 
 
 async def is_asked(clerk: HttpServer) -> None:

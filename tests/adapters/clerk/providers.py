@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import httpx
-
 from adapters.clerk.api.calls import BULK_LIMITS, ClerkLimits
 from adapters.clerk.api.users import ClerkIdentityProvider
+from adapters.clerk.http import HttpClient
 from domain.user import UserId
 from tests.adapters.clerk.http_server import Reply
 from tests.adapters.clerk.payloads import ADA, api_bytes
@@ -34,7 +33,7 @@ def asking_to_wait(retry_after: str) -> Reply:
 
 
 def provider(
-    client: httpx.AsyncClient,
+    client: HttpClient,
     *,
     limits: ClerkLimits = LIMITS,
     max_rate: float = 900,

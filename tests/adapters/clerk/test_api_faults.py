@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.clerk.api.client import clerk_client
+from adapters.clerk.http import HttpClient
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
 from tests.adapters.clerk.certificates import untrusted_server
@@ -32,7 +32,7 @@ from tests.adapters.clerk.providers import (
 from tests.e2e.processes import reserved_port
 
 
-async def unavailable(client: httpx.AsyncClient) -> IdentityProviderUnavailable:
+async def unavailable(client: HttpClient) -> IdentityProviderUnavailable:
     with pytest.raises(IdentityProviderUnavailable) as caught:
         await provider(client).fetch(USER_ID)
     return caught.value
@@ -43,7 +43,7 @@ class TestRetries:
         "trouble", [BROKEN, DOWN, LIMITED, Reply(status=502), Reply(status=504)]
     )
     async def test_bring_the_user_when_trouble_passes(
-        self, clerk: HttpServer, client: httpx.AsyncClient, trouble: Reply
+        self, clerk: HttpServer, client: HttpClient, trouble: Reply
     ) -> None:
         quick = replace(trouble, headers={"Retry-After": "0"})
         clerk.replies(quick, then=FOUND)
@@ -54,7 +54,7 @@ class TestRetries:
         "trouble", [BROKEN, DOWN, Reply(silent=True), Reply(body=b"x", length=9)]
     )
     async def test_end_after_three_tries(
-        self, clerk: HttpServer, client: httpx.AsyncClient, trouble: Reply
+        self, clerk: HttpServer, client: HttpClient, trouble: Reply
     ) -> None:
         clerk.reply = trouble
         limits = IMPATIENT if trouble.silent else LIMITS
@@ -66,7 +66,7 @@ class TestRetries:
         "answer", [BAD_KEY, NOT_FOUND, Reply(status=400), Reply(status=422), Reply(body=b"x")]
     )
     async def test_are_not_made_when_another_answer_is_not_to_be_expected(
-        self, clerk: HttpServer, client: httpx.AsyncClient, answer: Reply
+        self, clerk: HttpServer, client: HttpClient, answer: Reply
     ) -> None:
         clerk.reply = answer
         with suppress(IdentityProviderUnavailable):
@@ -97,16 +97,14 @@ class TestRetries:
 
 
 class TestRetryAfter:
-    async def test_that_fits_is_waited_for(
-        self, clerk: HttpServer, client: httpx.AsyncClient
-    ) -> None:
+    async def test_that_fits_is_waited_for(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.replies(asking_to_wait("1"), then=FOUND)
         started = time.monotonic()
         assert await provider(client).fetch(USER_ID)
         assert time.monotonic() - started >= 1.0
 
     async def test_that_is_a_date_is_waited_for(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         now = datetime.now(UTC)
         headers = {"Date": http_date(now), "Retry-After": http_date(now + timedelta(seconds=1))}
@@ -116,7 +114,7 @@ class TestRetryAfter:
         assert time.monotonic() - started >= 1.0
 
     async def test_that_does_not_fit_ends_it_at_once_and_is_passed_on(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = asking_to_wait("86400")
         started = time.monotonic()
@@ -125,13 +123,13 @@ class TestRetryAfter:
         assert len(clerk.asked) == 1
 
     async def test_that_makes_no_sense_is_a_second(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.replies(asking_to_wait("soon"), then=FOUND)
         assert await provider(client).fetch(USER_ID)
         assert len(clerk.asked) == 2
 
-    async def test_holds_for_everybody(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    async def test_holds_for_everybody(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.replies(asking_to_wait("30"), then=FOUND)
         users = provider(client, clock=Clock())
         for user_id in (USER_ID, UserId("user_another")):
@@ -143,16 +141,14 @@ class TestRetryAfter:
 
 class TestSize:
     async def test_beyond_the_limit_is_not_read_to_the_end(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = Reply(body=b" " * 100_000_000)
         await unavailable(client)
         assert len(clerk.asked) == 1
         assert clerk.sent < 20_000_000
 
-    async def test_up_to_the_limit_is_read(
-        self, clerk: HttpServer, client: httpx.AsyncClient
-    ) -> None:
+    async def test_up_to_the_limit_is_read(self, clerk: HttpServer, client: HttpClient) -> None:
         padding = b" " * (LIMITS.max_bytes - len(FOUND.body))
         clerk.reply = Reply(body=FOUND.body + padding)
         assert await provider(client).fetch(USER_ID)
@@ -161,7 +157,7 @@ class TestSize:
 
     @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip"])
     async def test_of_what_is_compressed_is_never_found_out(
-        self, clerk: HttpServer, client: httpx.AsyncClient, encoding: str
+        self, clerk: HttpServer, client: HttpClient, encoding: str
     ) -> None:
         bomb = gzip.compress(b" " * 10_000_000)
         clerk.reply = Reply(body=bomb, headers={"Content-Encoding": encoding})
@@ -171,7 +167,7 @@ class TestSize:
 class TestRedirect:
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
     async def test_is_not_followed(
-        self, clerk: HttpServer, client: httpx.AsyncClient, status: int
+        self, clerk: HttpServer, client: HttpClient, status: int
     ) -> None:
         async with HttpServer().running() as elsewhere:
             elsewhere.reply = FOUND

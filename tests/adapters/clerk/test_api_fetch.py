@@ -4,11 +4,11 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from adapters.clerk.api.client import clerk_client, default_rate
 from adapters.clerk.api.users import ClerkIdentityProvider
+from adapters.clerk.http import HttpClient
 from adapters.clerk.translate.user import read_user
 from domain.errors import IdentityProviderUnavailable
 from domain.user import User, UserId
@@ -29,33 +29,29 @@ from tests.adapters.clerk.providers import (
 USER = json.loads(api_bytes("get_user_200"))
 
 
-async def fetched(clerk: HttpServer, client: httpx.AsyncClient, reply: Reply) -> User | None:
+async def fetched(clerk: HttpServer, client: HttpClient, reply: Reply) -> User | None:
     clerk.reply = reply
     return await provider(client).fetch(USER_ID)
 
 
-async def unavailable(clerk: HttpServer, client: httpx.AsyncClient, reply: Reply) -> bool:
+async def unavailable(clerk: HttpServer, client: HttpClient, reply: Reply) -> bool:
     with pytest.raises(IdentityProviderUnavailable):
         await fetched(clerk, client, reply)
     return True
 
 
-async def test_a_user_is_translated_as_in_a_webhook(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
+async def test_a_user_is_translated_as_in_a_webhook(clerk: HttpServer, client: HttpClient) -> None:
     user = await fetched(clerk, client, FOUND)
     assert user is not None
     assert user.digest == read_user(USER, observed_at=None, not_after=None).digest
     assert user.clerk_updated_at == ms(USER["updated_at"])
 
 
-async def test_a_user_clerk_does_not_know_is_none(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
+async def test_a_user_clerk_does_not_know_is_none(clerk: HttpServer, client: HttpClient) -> None:
     assert await fetched(clerk, client, NOT_FOUND) is None
 
 
-async def test_the_request_is_clerks(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+async def test_the_request_is_clerks(clerk: HttpServer, client: HttpClient) -> None:
     await fetched(clerk, client, FOUND)
     [asked] = clerk.asked
     assert asked.path == f"/v1/users/{USER_ID}"
@@ -77,7 +73,7 @@ async def test_an_api_address_may_end_in_a_slash(clerk: HttpServer) -> None:
     "user_id", ["", "user_x/../../jwks", "user_%2e", "user_a?b", "user_a\n", "org_a"]
 )
 async def test_an_invalid_user_id_never_reaches_a_path(
-    clerk: HttpServer, client: httpx.AsyncClient, user_id: str
+    clerk: HttpServer, client: HttpClient, user_id: str
 ) -> None:
     with pytest.raises(ValueError, match="not a Clerk user id"):
         await provider(client).fetch(UserId(user_id))
@@ -86,7 +82,7 @@ async def test_an_invalid_user_id_never_reaches_a_path(
 
 class TestObservation:
     async def test_is_as_old_as_the_answer_less_the_time_it_took(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         date = datetime.now(UTC).replace(microsecond=0)
         reply = Reply(body=FOUND.body, after=0.1, headers={"Date": http_date(date)})
@@ -98,7 +94,7 @@ class TestObservation:
         assert user.observed_at.microsecond % 1000 == 0
 
     async def test_is_never_before_the_users_own_update(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         reply = Reply(body=FOUND.body, headers={"Date": http_date(ms(USER["updated_at"] - 1000))})
         user = await fetched(clerk, client, reply)
@@ -107,7 +103,7 @@ class TestObservation:
 
     @pytest.mark.parametrize("date", ["", "yesterday"])
     async def test_without_a_date_is_as_old_as_the_update(
-        self, clerk: HttpServer, client: httpx.AsyncClient, date: str
+        self, clerk: HttpServer, client: HttpClient, date: str
     ) -> None:
         user = await fetched(clerk, client, Reply(body=FOUND.body, headers={"Date": date}))
         assert user is not None
@@ -115,7 +111,7 @@ class TestObservation:
 
     @pytest.mark.parametrize("date", [http_date(ms(UPDATED_MS)), ""])
     async def test_of_an_update_in_the_future_is_not_believed(
-        self, clerk: HttpServer, client: httpx.AsyncClient, date: str
+        self, clerk: HttpServer, client: HttpClient, date: str
     ) -> None:
         ahead = changed(USER, updated_at=4070908800000)
         assert await unavailable(clerk, client, json_reply(ahead, headers={"Date": date}))
@@ -147,7 +143,7 @@ class TestAnswer:
         ],
     )
     async def test_of_another_user_is_unavailable(
-        self, clerk: HttpServer, client: httpx.AsyncClient, reply: Reply
+        self, clerk: HttpServer, client: HttpClient, reply: Reply
     ) -> None:
         assert await unavailable(clerk, client, reply)
         assert len(clerk.asked) == 1
@@ -167,24 +163,24 @@ class TestAnswer:
         ],
     )
     async def test_404_that_is_not_clerks_own_says_nothing_about_the_user(
-        self, clerk: HttpServer, client: httpx.AsyncClient, reply: Reply
+        self, clerk: HttpServer, client: HttpClient, reply: Reply
     ) -> None:
         assert await unavailable(clerk, client, reply)
 
     async def test_with_fields_we_do_not_know_is_read(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         assert await fetched(clerk, client, json_reply({**USER, "new": {"a": [1]}}))
 
     async def test_with_little_more_than_an_id_is_read(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         little = {"id": USER_ID, "updated_at": USER["updated_at"]}
         assert await fetched(clerk, client, json_reply(little))
 
 
 class TestCount:
-    async def test_is_clerks_total(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    async def test_is_clerks_total(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.reply = Reply(body=api_bytes("users_count_200"))
         assert await provider(client).count() == 2
         assert clerk.asked[0].path == "/v1/users/count"
@@ -193,13 +189,13 @@ class TestCount:
         "value", [{}, [], 5, {"total_count": None}, {"total_count": True}, {"total_count": 1.5}]
     )
     async def test_that_is_not_a_number_is_unavailable(
-        self, clerk: HttpServer, client: httpx.AsyncClient, value: Any
+        self, clerk: HttpServer, client: HttpClient, value: Any
     ) -> None:
         clerk.reply = json_reply(value)
         with pytest.raises(IdentityProviderUnavailable):
             await provider(client).count()
 
-    async def test_is_not_a_404(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    async def test_is_not_a_404(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.reply = NOT_FOUND
         with pytest.raises(IdentityProviderUnavailable):
             await provider(client).count()
@@ -221,7 +217,7 @@ class TestReports:
         ],
     )
     async def test_hear_of_every_attempt_in_one_word(
-        self, clerk: HttpServer, client: httpx.AsyncClient, reply: Reply, statuses: list[str]
+        self, clerk: HttpServer, client: HttpClient, reply: Reply, statuses: list[str]
     ) -> None:
         clerk.reply = reply
         reports = Reports()
@@ -230,7 +226,7 @@ class TestReports:
             await provider(client, limits=limits, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", status) for status in statuses]
 
-    async def test_are_not_required(self, clerk: HttpServer, client: httpx.AsyncClient) -> None:
+    async def test_are_not_required(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.reply = FOUND
         assert await ClerkIdentityProvider(client).fetch(USER_ID)
 

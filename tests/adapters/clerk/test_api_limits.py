@@ -5,11 +5,11 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 
-import httpx
 import pytest
 
 from adapters.clerk.api.calls import REQUEST_LIMITS
 from adapters.clerk.api.users import ClerkIdentityProvider
+from adapters.clerk.http import HttpClient
 from domain.errors import IdentityProviderUnavailable
 from tests.adapters.clerk.clock import Clock
 from tests.adapters.clerk.http_server import HttpServer, Reply
@@ -33,7 +33,7 @@ Opened = tuple[ClerkIdentityProvider, Clock]
 
 
 @pytest.fixture
-def opened(client: httpx.AsyncClient) -> Opened:
+def opened(client: HttpClient) -> Opened:
     clock = Clock()
     users = provider(client, clock=clock)
     users._calls._circuit.trip()
@@ -53,7 +53,7 @@ class TestDeadline:
         ],
     )
     async def test_bounds_the_whole_call(
-        self, clerk: HttpServer, client: httpx.AsyncClient, slow: Reply
+        self, clerk: HttpServer, client: HttpClient, slow: Reply
     ) -> None:
         clerk.reply = slow
         limits = replace(LIMITS, deadline=0.5, attempt=10.0)
@@ -62,15 +62,13 @@ class TestDeadline:
             await provider(client, limits=limits).fetch(USER_ID)
         assert 0.45 <= time.monotonic() - started < 0.5 + THE_MACHINES
 
-    async def test_leaves_time_for_another_try(
-        self, clerk: HttpServer, client: httpx.AsyncClient
-    ) -> None:
+    async def test_leaves_time_for_another_try(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.replies(Reply(body=FOUND.body, drip=0.02), then=FOUND)
         limits = replace(LIMITS, deadline=10.0, attempt=1.0)
         assert await provider(client, limits=limits).fetch(USER_ID)
 
     async def test_counts_the_time_in_our_own_queue(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = FOUND
         users = provider(client, max_rate=3, limits=replace(LIMITS, deadline=2.0))
@@ -80,7 +78,7 @@ class TestDeadline:
         assert len(clerk.asked) == 1
 
     async def test_reports_the_attempt_it_cut_short(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = Reply(silent=True)
         reports = Reports()
@@ -93,7 +91,7 @@ class TestDeadline:
 class TestCircuit:
     @pytest.mark.parametrize("failure", [BROKEN, Reply(body=b"x", length=9)])
     async def test_opens_after_five_failures(
-        self, clerk: HttpServer, client: httpx.AsyncClient, failure: Reply
+        self, clerk: HttpServer, client: HttpClient, failure: Reply
     ) -> None:
         clerk.reply = failure
         users = provider(client, clock=Clock())
@@ -103,7 +101,7 @@ class TestCircuit:
         assert len(clerk.asked) == 5
 
     async def test_that_is_open_says_when_to_come_back(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = BROKEN
         users = provider(client, clock=Clock())
@@ -116,7 +114,7 @@ class TestCircuit:
 
     @pytest.mark.parametrize("status", [401, 403])
     async def test_opens_at_once_when_our_key_is_refused(
-        self, clerk: HttpServer, client: httpx.AsyncClient, status: int
+        self, clerk: HttpServer, client: HttpClient, status: int
     ) -> None:
         clerk.reply = replace(BAD_KEY, status=status)
         users = provider(client, clock=Clock())
@@ -128,7 +126,7 @@ class TestCircuit:
 
     @pytest.mark.parametrize("answer", [NOT_FOUND, Reply(status=400), asking_to_wait("0")])
     async def test_stays_closed_when_clerk_is_well(
-        self, clerk: HttpServer, client: httpx.AsyncClient, answer: Reply
+        self, clerk: HttpServer, client: HttpClient, answer: Reply
     ) -> None:
         clerk.replies(*[answer] * 6, then=FOUND)
         users = provider(client, limits=replace(LIMITS, tries=1))
@@ -137,9 +135,7 @@ class TestCircuit:
                 await users.fetch(USER_ID)
         assert len(clerk.asked) == 6
 
-    async def test_says_whether_clerk_answers(
-        self, clerk: HttpServer, client: httpx.AsyncClient
-    ) -> None:
+    async def test_says_whether_clerk_answers(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.reply = BAD_KEY
         users = provider(client, clock=Clock())
         assert users.answers
@@ -147,9 +143,7 @@ class TestCircuit:
             await users.fetch(USER_ID)
         assert not users.answers
 
-    async def test_closes_with_a_success(
-        self, clerk: HttpServer, client: httpx.AsyncClient
-    ) -> None:
+    async def test_closes_with_a_success(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.replies(*[BROKEN] * 4, FOUND, *[BROKEN] * 4, then=FOUND)
         users = provider(client, limits=replace(LIMITS, tries=1))
         for _ in range(9):
@@ -181,7 +175,7 @@ class TestCircuit:
 
 class TestRate:
     async def test_is_not_used_up_by_calls_that_clerk_has_stopped_meanwhile(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         """Three calls at once; the fourth has to wait two seconds, which is within its deadline."""
         clerk.reply = asking_to_wait("30")
@@ -191,7 +185,7 @@ class TestRate:
         assert len(clerk.asked) == 3
 
     async def test_never_exceeds_the_quota_within_ten_seconds(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = FOUND
         users = provider(client, max_rate=30, limits=replace(LIMITS, deadline=2.0))

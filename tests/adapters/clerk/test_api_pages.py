@@ -1,9 +1,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
 import pytest
 
+from adapters.clerk.http import HttpClient
 from domain.errors import IdentityProviderUnavailable
 from domain.user import User, UserId
 from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, json_reply
@@ -13,7 +13,7 @@ from tests.adapters.clerk.providers import provider
 
 
 async def test_every_user_comes_once_in_pages_of_five_hundred(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     clerk.reply = listing(PEOPLE)
     users: list[User] = []
@@ -24,7 +24,7 @@ async def test_every_user_comes_once_in_pages_of_five_hundred(
 
 
 async def test_the_walk_is_by_cursor_in_creation_order(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     clerk.reply = listing(PEOPLE)
     await ids(provider(client).pages())
@@ -35,14 +35,14 @@ async def test_the_walk_is_by_cursor_in_creation_order(
     ]
 
 
-async def test_a_walk_can_be_resumed(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+async def test_a_walk_can_be_resumed(clerk: HttpServer, client: HttpClient) -> None:
     clerk.reply = listing(PEOPLE)
     rest = await ids(provider(client).pages(starting_after=UserId("user_01200")))
     assert rest == ["user_01201", "user_01202"]
 
 
 @pytest.mark.parametrize("size", [0, 1, 499, 500])
-async def test_the_walk_ends(clerk: HttpServer, client: httpx.AsyncClient, size: int) -> None:
+async def test_the_walk_ends(clerk: HttpServer, client: HttpClient, size: int) -> None:
     clerk.reply = listing(PEOPLE[:size])
     assert len(await ids(provider(client).pages())) == size
 
@@ -63,7 +63,7 @@ def capped(people: Sequence[dict[str, Any]], most: int, *, cursor: bool = True) 
 @pytest.mark.parametrize("most", [1, 2, 7, 20, 49, 50, 100, 499])
 @pytest.mark.parametrize("cursor", [True, False])
 async def test_pages_that_are_shorter_than_asked_for_end_no_walk(
-    clerk: HttpServer, client: httpx.AsyncClient, most: int, cursor: bool
+    clerk: HttpServer, client: HttpClient, most: int, cursor: bool
 ) -> None:
     people = PEOPLE[:128] if most < 50 else PEOPLE
     clerk.reply = capped(people, most, cursor=cursor)
@@ -72,9 +72,7 @@ async def test_pages_that_are_shorter_than_asked_for_end_no_walk(
 
 
 @pytest.mark.parametrize("most", [7, 499])
-async def test_nor_a_walk_that_is_resumed(
-    clerk: HttpServer, client: httpx.AsyncClient, most: int
-) -> None:
+async def test_nor_a_walk_that_is_resumed(clerk: HttpServer, client: HttpClient, most: int) -> None:
     clerk.reply = capped(PEOPLE[:128], most)
     rest = await ids(provider(client, max_rate=100_000).pages(starting_after=UserId("user_00099")))
     assert rest == [one["id"] for one in PEOPLE[100:128]]
@@ -82,7 +80,7 @@ async def test_nor_a_walk_that_is_resumed(
 
 @pytest.mark.parametrize(("counted", "is_refused"), [(49, False), (59, False), (60, True)])
 async def test_a_list_that_lacks_many_of_those_whom_clerk_counts_is_refused(
-    clerk: HttpServer, client: httpx.AsyncClient, counted: int, is_refused: bool
+    clerk: HttpServer, client: HttpClient, counted: int, is_refused: bool
 ) -> None:
     listed = listing(PEOPLE[:49])
 
@@ -101,7 +99,7 @@ async def test_a_list_that_lacks_many_of_those_whom_clerk_counts_is_refused(
 
 
 async def test_users_created_between_the_list_and_the_count_are_met(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     people = PEOPLE[:3]
 
@@ -119,19 +117,19 @@ async def test_users_created_between_the_list_and_the_count_are_met(
 
 
 async def test_a_list_that_ignores_the_cursor_ends_after_its_one_page(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     clerk.reply = counted(json_reply(PEOPLE[:3]), 5)
     assert await ids(provider(client).pages()) == ["user_00000", "user_00001", "user_00002"]
 
 
-async def test_recorded_users_are_read(clerk: HttpServer, client: httpx.AsyncClient) -> None:
+async def test_recorded_users_are_read(clerk: HttpServer, client: HttpClient) -> None:
     clerk.reply = counted(Reply(body=api_bytes("list_users_200")), 2)
     assert await sizes(provider(client).pages()) == [2]
 
 
 async def test_where_the_cursor_is_refused_the_offset_does(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     clerk.reply = listing(PEOPLE, cursor=False)
     assert await ids(provider(client).pages()) == [one["id"] for one in PEOPLE]
@@ -140,7 +138,7 @@ async def test_where_the_cursor_is_refused_the_offset_does(
 
 
 async def test_where_the_cursors_user_was_deleted_the_one_before_does(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     clerk.replies(json_reply(PEOPLE[:500]), Reply(status=422, body=b"{}"), then=listing(PEOPLE))
     found = await ids(provider(client).pages())
@@ -148,9 +146,7 @@ async def test_where_the_cursors_user_was_deleted_the_one_before_does(
     assert clerk.asked[2].query["starting_after"] == ["user_00498"]
 
 
-async def test_the_last_updated_come_first_by_offset(
-    clerk: HttpServer, client: httpx.AsyncClient
-) -> None:
+async def test_the_last_updated_come_first_by_offset(clerk: HttpServer, client: HttpClient) -> None:
     clerk.reply = listing(PEOPLE)
     found = await ids(provider(client).newest_first())
     assert found == [one["id"] for one in PEOPLE]
@@ -164,7 +160,7 @@ async def test_the_last_updated_come_first_by_offset(
 
 @pytest.mark.parametrize("deleted", [1, 24])
 async def test_deletions_during_the_walk_hide_nobody(
-    clerk: HttpServer, client: httpx.AsyncClient, deleted: int
+    clerk: HttpServer, client: HttpClient, deleted: int
 ) -> None:
     """The users behind them move forward, onto the page that was already read."""
     clerk.replies(json_reply(PEOPLE[:50]), then=listing(PEOPLE[deleted:600]))
@@ -172,7 +168,7 @@ async def test_deletions_during_the_walk_hide_nobody(
 
 
 async def test_more_deletions_than_the_pages_overlap_end_the_walk(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     clerk.replies(json_reply(PEOPLE[:50]), then=listing(PEOPLE[25:600]))
     with pytest.raises(IdentityProviderUnavailable, match="too many users were deleted"):
@@ -180,7 +176,7 @@ async def test_more_deletions_than_the_pages_overlap_end_the_walk(
 
 
 async def test_updates_during_the_walk_show_users_twice_and_hide_nobody(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     updated = [*PEOPLE[560:580], *PEOPLE[:560], *PEOPLE[580:600]]
     clerk.replies(json_reply(PEOPLE[:50]), then=listing(updated))
@@ -191,7 +187,7 @@ async def test_updates_during_the_walk_show_users_twice_and_hide_nobody(
 
 @pytest.mark.parametrize("page", [PEOPLE[:50], [{}] * 50])
 async def test_a_list_of_the_last_updated_that_does_not_advance_is_no_endless_walk(
-    clerk: HttpServer, client: httpx.AsyncClient, page: list[Any]
+    clerk: HttpServer, client: HttpClient, page: list[Any]
 ) -> None:
     clerk.reply = json_reply(page * 10)
     with pytest.raises(IdentityProviderUnavailable, match="does not advance"):

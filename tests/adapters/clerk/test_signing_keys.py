@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from adapters.clerk.http import HttpClient
 from adapters.clerk.prove.signing_keys import JwksKeys
 from domain.errors import SigningKeysUnavailable
 from tests.adapters.clerk.clock import Clock
@@ -138,7 +138,7 @@ class TestLoading:
             await waiting
 
     async def test_is_ended_at_once_and_not_when_its_time_is_up(
-        self, clerk: HttpServer, client: httpx.AsyncClient
+        self, clerk: HttpServer, client: HttpClient
     ) -> None:
         clerk.reply = Reply(silent=True)
         keys = JwksKeys(client, f"{clerk.url}/.well-known/jwks.json", deadline=60)

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from adapters.clerk.api.client import clerk_client
+from adapters.clerk.http import HttpClient
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
@@ -21,7 +21,7 @@ def emulator() -> ClerkEmulator:
 
 
 @pytest.fixture
-async def at_emulator(emulator: ClerkEmulator) -> AsyncIterator[httpx.AsyncClient]:
+async def at_emulator(emulator: ClerkEmulator) -> AsyncIterator[HttpClient]:
     config = emulator.config
     client = clerk_client(config.secret_key, "http://clerk.test", transport=emulator.transport)
     async with client:
@@ -29,7 +29,7 @@ async def at_emulator(emulator: ClerkEmulator) -> AsyncIterator[httpx.AsyncClien
 
 
 async def test_our_id_becomes_the_external_id_and_nothing_else_changes(
-    emulator: ClerkEmulator, at_emulator: httpx.AsyncClient
+    emulator: ClerkEmulator, at_emulator: HttpClient
 ) -> None:
     before = emulator.create_user(email_address=["ada@example.com"], public_metadata={"a": 1})
     assert await provider(at_emulator).write_our_id(before["id"], OURS, None)
@@ -39,7 +39,7 @@ async def test_our_id_becomes_the_external_id_and_nothing_else_changes(
 
 
 async def test_our_id_becomes_one_key_of_the_public_metadata_and_the_others_stay(
-    emulator: ClerkEmulator, at_emulator: httpx.AsyncClient
+    emulator: ClerkEmulator, at_emulator: HttpClient
 ) -> None:
     user = emulator.create_user(
         email_address=["ada@example.com"], public_metadata={"plan": {"seats": 3}, "id": "old"}
@@ -52,7 +52,7 @@ async def test_our_id_becomes_one_key_of_the_public_metadata_and_the_others_stay
 
 @pytest.mark.parametrize("key", [None, "id"])
 async def test_a_user_who_is_gone_at_clerk_is_none_to_write_to(
-    emulator: ClerkEmulator, at_emulator: httpx.AsyncClient, key: str | None
+    emulator: ClerkEmulator, at_emulator: HttpClient, key: str | None
 ) -> None:
     user = emulator.create_user(email_address=["ada@example.com"])
     emulator.delete_user(user["id"])
@@ -60,7 +60,7 @@ async def test_a_user_who_is_gone_at_clerk_is_none_to_write_to(
 
 
 async def test_an_external_id_that_another_user_has_is_refused(
-    emulator: ClerkEmulator, at_emulator: httpx.AsyncClient
+    emulator: ClerkEmulator, at_emulator: HttpClient
 ) -> None:
     emulator.create_user(email_address=["ada@example.com"], external_id=OURS)
     other = emulator.create_user(email_address=["grace@example.com"])
@@ -69,7 +69,7 @@ async def test_an_external_id_that_another_user_has_is_refused(
 
 
 async def test_a_write_is_tried_again_and_reported_like_a_read(
-    clerk: HttpServer, client: httpx.AsyncClient
+    clerk: HttpServer, client: HttpClient
 ) -> None:
     reports = Reports()
     clerk.reply = LIMITED
@@ -86,7 +86,7 @@ async def test_a_write_is_tried_again_and_reported_like_a_read(
 
 @pytest.mark.parametrize("user_id", ["", "../admin", "user_1/ban", "user_a?b"])
 async def test_an_invalid_user_id_never_reaches_the_path(
-    clerk: HttpServer, client: httpx.AsyncClient, user_id: str
+    clerk: HttpServer, client: HttpClient, user_id: str
 ) -> None:
     with pytest.raises(ValueError, match=r"."):
         await provider(client).write_our_id(UserId(user_id), OURS, None)
