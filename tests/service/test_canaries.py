@@ -164,7 +164,7 @@ async def test_an_unreachable_store_is_reported_without_its_address(
         assert (await watch.service.me(watch.token(ADA))).status_code == 503
         assert (await watch.service.http.get("/readyz")).status_code == 503
         all_told = await told(process, watch)
-    assert "migration_waits" in all_told
+    assert '"job":"migrate"' in all_told
     assert found(all_told, [CANARY, *watch.secrets()]) == []
 
 
