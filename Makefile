@@ -118,13 +118,13 @@ $(VENV)/made.stamp:
 	exit 1
 
 $(VENV)/run.stamp: requirements/run.txt | $(VENV)/made.stamp
-	@echo "Installing the service's libraries (once)"
+	@echo "Installing the service's libraries, once. This takes a minute or two ..."
 	@$(INSTALL) -r requirements/run.txt
 	@touch $@
 
 # dev.txt holds all of run.txt, in the same versions.
 $(VENV)/dev.stamp: requirements/dev.txt | $(VENV)/made.stamp
-	@echo "Installing the tests' libraries (once)"
+	@echo "Installing the tests' libraries, once. This takes some minutes ..."
 	@$(INSTALL) -r requirements/dev.txt
 	@touch $(VENV)/run.stamp $@
 

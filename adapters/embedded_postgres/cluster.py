@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 USER = "postgres"
 
@@ -42,6 +43,11 @@ def temporary_home() -> Path:
     memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the directory
     roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOM_IN_MEMORY
     return Path(tempfile.mkdtemp(prefix="embedded-postgres-", dir=memory if roomy else None))
+
+
+def address(password: str, port: int, database: str) -> str:
+    """`postgresql://…`, with the password in it."""
+    return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{quote(database, safe='')}"
 
 
 def password_in(home: Path) -> str:

@@ -13,12 +13,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote
 
 from adapters.embedded_postgres.binaries import find_binaries, require_version
 from adapters.embedded_postgres.cluster import (
     USER,
     EmbeddedPostgresUnavailable,
+    address,
     default_settings,
     initdb_options,
     kept_home,
@@ -30,6 +30,7 @@ try:
     from adapters.embedded_postgres.account import unprivileged_account
     from adapters.embedded_postgres.keeper import Keeper
     from adapters.embedded_postgres.lock import locked
+    from adapters.embedded_postgres.running import address_of_running
 except ModuleNotFoundError as error:
     if error.name not in {"fcntl", "pwd"}:  # missing on Windows
         raise
@@ -80,6 +81,11 @@ class EmbeddedPostgres:
         if keeper:
             keeper.close()
 
+    @staticmethod
+    def running_at(data_dir: Path) -> str | None:
+        """The address of the server that another process runs on `data_dir`, if one does."""
+        return address_of_running(data_dir) if SUPPORTED else None
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -88,8 +94,7 @@ class EmbeddedPostgres:
 
     def url(self, database: str | None = None) -> str:
         """`postgresql://…`, with the password in it."""
-        name = quote(database or "postgres", safe="")
-        return f"postgresql://{USER}:{self._password}@127.0.0.1:{self._port}/{name}"
+        return address(self._password, self._port, database or "postgres")
 
     def is_running(self) -> bool:
         """Whether the server listens on its port.

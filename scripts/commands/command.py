@@ -16,6 +16,7 @@ from domain.errors import StorageUnavailable, SyncError
 from domain.history import notice
 from domain.instance import recall
 from domain.ports import LeftOut
+from scripts.commands.demo import settings_of_the_demo
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen, Tally, would_be
 from service.bootstrap import operations
@@ -184,7 +185,7 @@ class Command:
 
 def _settings() -> Settings:
     try:
-        return read_settings()
+        return read_settings(**settings_of_the_demo())
     except ValidationError as error:
         lines = ["These settings are missing or wrong:", *mistakes(error)]
         raise Refusal(ExitCode.MISCONFIGURED, "\n  ".join(lines)) from None

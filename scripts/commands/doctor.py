@@ -18,6 +18,7 @@ from domain.history import StoreHistory
 from domain.instance import recall
 from domain.subscription_health import changes, standings_now
 from scripts.commands.command import AsJson
+from scripts.commands.demo import settings_of_the_demo
 from scripts.commands.exit_codes import ExitCode, ending
 from scripts.commands.screen import Screen
 from service.bootstrap import operations
@@ -48,7 +49,7 @@ def _doctor(screen: Screen) -> ExitCode:
 
 async def _examine(screen: Screen) -> list[Finding]:
     try:
-        settings = read_settings()
+        settings = read_settings(**settings_of_the_demo())
     except ValidationError as error:
         return [health.configuration(mistakes(error), [])]
     screen.say(f"doctor: {works_on(settings)}")

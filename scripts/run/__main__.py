@@ -10,18 +10,17 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_urlsafe
 from typing import Annotated, TextIO, cast
 
 import httpx
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
+from scripts.commands.demo import folder, has_a_clerk_key, shared, without_settings
 from scripts.run.children import Child, ChildEnded, child
 from scripts.run.clerk import Clerk
 from scripts.run.screen import (
@@ -33,9 +32,11 @@ from scripts.run.screen import (
 )
 from scripts.run.shop import Shop
 from scripts.run.story import Person, Story
-from service.dotenv import read_dotenv
+from scripts.run.tokens import Tokens, kept_tokens
+from service.bootstrap.store import embedded_address
 from service.log_writer import LogWriter
 
+ROOT = Path(__file__).parents[2]
 READY_WITHIN = 60.0
 STORY_WITHIN = 60.0
 """Seconds."""
@@ -53,7 +54,7 @@ def main(
     # Without a terminal the width is unknown; the table needs 120 columns.
     width = None if sys.stdout.isatty() else 120
     console = Console(file=cast("TextIO", output), width=width)
-    if not once and _has_a_clerk_key():
+    if not once and has_a_clerk_key():
         show_dashboard_steps(console)
         os.execv(sys.executable, [sys.executable, "-m", "service"])  # noqa: S606 - our own module
     try:
@@ -63,14 +64,6 @@ def main(
         raise typer.Exit(1) from None
     finally:
         output.close()
-
-
-def _has_a_clerk_key() -> bool:
-    try:
-        kept = read_dotenv()
-    except ValidationError:
-        return True  # the service says what is wrong with the file
-    return bool(os.environ.get("CLERK_SECRET_KEY") or kept.get("CLERK_SECRET_KEY"))
 
 
 def _demo(console: Console) -> int:
@@ -91,13 +84,15 @@ def _run(console: Console) -> int:
         port = int(os.environ.get("PORT", "8000"))
         async with _started(data, service_port=port, clerk_port=8401) as running:
             _, grace = await running.demo(console)
-            running.show(console, grace)
-            console.print("\nServing. Ctrl-C stops.\n")
-            await _show_log_until(stop, console, running.service)
+            with shared(data, running.settings):
+                running.show(console, grace, wanted_port=port)
+                console.print("\nServing. Ctrl-C stops.\n")
+                await _show_log_until(stop, console, running.service)
         console.print("Stopped. The data is kept.")
         return 0
 
-    data = Path(os.environ.get("DATA_DIR", ".data"))
+    console.print("Starting a Postgres, an emulated Clerk and the service …")
+    data = folder()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return asyncio.run(run(data))
 
@@ -108,20 +103,20 @@ class _Running:
 
     service: Child
     service_url: str
-    clerk_url: str
-    secret_key: str
-    console_token: str
-    changes_token: str
+    database_url: str
+    settings: Mapping[str, str]
+    tokens: Tokens
 
     async def demo(self, console: Console) -> tuple[bool, Person]:
         """Run the demo and print it. Returns whether every result is right, and Grace."""
-        key = {"Authorization": f"Bearer {self.secret_key}"}
+        key = {"Authorization": f"Bearer {self.settings['CLERK_SECRET_KEY']}"}
+        clerk_url = self.settings["CLERK_API_URL"]
         async with (
-            httpx.AsyncClient(base_url=self.clerk_url, headers=key, trust_env=False) as clerk,
+            httpx.AsyncClient(base_url=clerk_url, headers=key, trust_env=False) as clerk,
             httpx.AsyncClient(base_url=self.service_url, trust_env=False) as service,
             httpx.AsyncClient(
                 base_url=self.service_url,
-                headers={"Authorization": f"Bearer {self.changes_token}"},
+                headers={"Authorization": f"Bearer {self.tokens.changes}"},
                 trust_env=False,
             ) as shop,
             asyncio.timeout(STORY_WITHIN),
@@ -131,49 +126,58 @@ class _Running:
         console.print(story_table(steps))
         return all(step.passed for step in steps), story.people["Grace"]
 
-    def show(self, console: Console, person: Person) -> None:
+    def show(self, console: Console, person: Person, wanted_port: int) -> None:
         """Print where everything is, and commands to try."""
+        clerk_url, key = self.settings["CLERK_API_URL"], self.settings["CLERK_SECRET_KEY"]
         show_addresses(
-            console, self.service_url, self.clerk_url, self.secret_key, self.console_token
+            console,
+            service=self.service_url,
+            wanted_port=wanted_port,
+            database=self.database_url,
+            clerk=clerk_url,
+            secret_key=key,
+            console_token=self.tokens.console,
         )
-        show_curls(console, self.service_url, self.clerk_url, self.secret_key, person)
+        show_curls(console, self.service_url, clerk_url, key, person)
 
 
 @asynccontextmanager
 async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncIterator[_Running]:
     """Raises `ChildEnded` if a process ends before the service is ready, or `TimeoutError`."""
     service_url = f"http://127.0.0.1:{_free(service_port)}"
-    token = os.environ.get("CONSOLE_OPERATOR_TOKEN") or token_urlsafe(32)
-    changes_token = os.environ.get("CHANGES_TOKEN") or token_urlsafe(32)
+    # In the demo's own folder, where there is no `.env`, with our modules on the path.
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    tokens = kept_tokens(data)
     emulator = child(
         "The Clerk emulator",
         "scripts.clerk_emulator",
         *("--json", "--port", str(_free(clerk_port)), "--state", str(data / "clerk.json")),
         *("--webhook-url", f"{service_url}/webhooks/clerk"),
-        env={"PYTHONUNBUFFERED": "1"},
+        env={**without_settings(os.environ), **ours},
+        folder=data,
     )
     async with emulator as clerk:
         settings = await clerk.line(lambda _: True)
         environment = {
-            "CHANGES_TOKEN": changes_token,
-            "CONSOLE_OPERATOR_TOKEN": token,
+            **without_settings(os.environ),
+            **ours,
+            "CHANGES_TOKEN": tokens.changes,
+            "CONSOLE_OPERATOR_TOKEN": tokens.console,
             "DATA_DIR": str(data),
             "HOST": "127.0.0.1",
             "LOG_FORMAT": "json",
             "LOG_LEVEL": "info",
             "PORT": service_url.rpartition(":")[2],
-            "PYTHONUNBUFFERED": "1",
             **settings,
         }
-        async with child("The service", "service", env=environment) as service:
+        async with child("The service", "service", env=environment, folder=data) as service:
             await _ready(service, service_url)
             yield _Running(
                 service=service,
                 service_url=service_url,
-                clerk_url=settings["CLERK_API_URL"],
-                secret_key=settings["CLERK_SECRET_KEY"],
-                console_token=token,
-                changes_token=changes_token,
+                database_url=embedded_address(data) or "",
+                settings={**settings, "DATA_DIR": str(data)},
+                tokens=tokens,
             )
 
 
@@ -204,8 +208,8 @@ async def _show_log_until(stop: asyncio.Event, console: Console, service: Child)
 
 
 def _free(port: int) -> int:
-    """This port if it is free, else any free port."""
-    for wanted in (port, 0):
+    """This port if it is free, else one of the next nine, else any free port."""
+    for wanted in (*range(port, port + 10 if port else 0), 0):
         with closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 Line = dict[str, Any]
@@ -81,13 +81,16 @@ class Child:
 
 
 @asynccontextmanager
-async def child(name: str, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Child]:
-    """Runs `python -m …` until the block ends. `env` is added to this process's environment."""
+async def child(
+    name: str, *arguments: str, env: Mapping[str, str], folder: Path
+) -> AsyncIterator[Child]:
+    """Runs `python -m …` in that folder, with that environment alone, until the block ends."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         *arguments,
-        env={**os.environ, **env},
+        env=env,
+        cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         # In a session of its own it gets no Ctrl-C, so the parent can end the children in order.
         start_new_session=True,

@@ -1,6 +1,8 @@
 """What `make run` and `make demo` print."""
 
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -27,12 +29,23 @@ def story_table(steps: Iterable[Step]) -> Table:
 
 
 def show_addresses(
-    console: Console, service: str, clerk: str, secret_key: str, console_token: str
+    console: Console,
+    *,
+    service: str,
+    wanted_port: int,
+    database: str,
+    clerk: str,
+    secret_key: str,
+    console_token: str,
 ) -> None:
     """The addresses. The token is not in the console's address: browsers keep a history."""
+    if not service.endswith(f":{wanted_port}"):
+        port = service.rpartition(":")[2]
+        console.print(f"\nThe service is on port {port}, because {wanted_port} is taken.")
     console.print(
         f"\n[bold]Service[/]         {service}   (health: {service}/readyz, "
         f"metrics: {service}/metrics)\n"
+        f"[bold]Database[/]        psql {database}\n"
         f"[bold]Emulated Clerk[/]  {clerk}   (Backend API key: {secret_key})\n"
         f"[bold]Console[/]         {service}/console   (sign in with this token:)",
         highlight=False,
@@ -67,6 +80,14 @@ def show_curls(console: Console, service: str, clerk: str, secret_key: str, pers
             "Count the webhooks by type and outcome",
             f"curl -s {service}/metrics | grep ^clerk_user_sync_webhook_deliveries_total",
         ),
+        (
+            "Operator's commands find all this by themselves, while it runs",
+            f"{_python()} -m scripts.replay_webhooks doctor",
+        ),
+        (
+            "What happened to Grace, and why",
+            f"{_python()} -m scripts.replay_webhooks explain {person.user_id} --live",
+        ),
     )
     for title, command in commands:
         console.print(f"[dim]# {title}[/]")
@@ -95,3 +116,9 @@ def show_dashboard_steps(console: Console) -> None:
         "  Events         user.created, user.updated, user.deleted\n"
         "  Then copy its Signing Secret into CLERK_WEBHOOK_SIGNING_SECRET in .env.\n"
     )
+
+
+def _python() -> str:
+    """This interpreter, as it is typed in the folder where this was started."""
+    here, program = Path.cwd(), Path(sys.executable)
+    return str(program.relative_to(here) if program.is_relative_to(here) else program)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from adapters.postgres.adoption import PostgresAdoption
 from adapters.postgres.audit_trail import PostgresAuditTrail
@@ -31,6 +32,7 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
     """`DATABASE_URL`, or the address of an embedded server that ends with the block.
 
     With `jobs` that server is started again when it dies. Its data is kept under `DATA_DIR`.
+    Without, a command asks: it takes the server that a running service has on that directory.
     Raises `StorageUnavailable` when it cannot be started.
     """
     if settings.database_url is not None:
@@ -42,6 +44,9 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
         EmbeddedPostgresUnavailable,
     )
 
+    if jobs is None and (running := EmbeddedPostgres.running_at(settings.data_dir)):
+        yield running
+        return
     server = EmbeddedPostgres(data_dir=settings.data_dir)
     try:
         await asyncio.to_thread(server.start)
@@ -56,6 +61,13 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
         yield server.url()
     finally:
         await asyncio.to_thread(server.stop)
+
+
+def embedded_address(data_dir: Path) -> str | None:
+    """The address of the embedded server that a process runs on that directory, if one does."""
+    from adapters.embedded_postgres import EmbeddedPostgres  # noqa: PLC0415 - as above
+
+    return EmbeddedPostgres.running_at(data_dir)
 
 
 async def open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> Database:

@@ -69,6 +69,16 @@ def test_a_second_launcher_is_refused_and_the_first_keeps_running(
     assert answers(kept.url())
 
 
+def test_another_process_is_told_the_address_of_a_server_that_runs(
+    kept: EmbeddedPostgres, data_dir: Path, stopped_data_dir: Path, tmp_path: Path
+) -> None:
+    assert EmbeddedPostgres.running_at(data_dir) == kept.url()
+    assert EmbeddedPostgres.running_at(tmp_path) is None
+    left = f"{os.getpid()}\n{stopped_data_dir}\n1\n5432\n\n127.0.0.1\n1 1\nready\n"
+    (stopped_data_dir / "postgres/cluster/postmaster.pid").write_text(left)
+    assert EmbeddedPostgres.running_at(stopped_data_dir) is None
+
+
 def test_data_of_another_major_version_is_refused_in_words(tmp_path: Path) -> None:
     cluster = tmp_path / "postgres/cluster"
     cluster.mkdir(parents=True)
