@@ -5,19 +5,40 @@ NUMBERED_AT_ONCE = 10_000
 
 CHANGE = "clerk_id, user_id, kind, changed, source, occurred_at, recorded_at, position, traceparent"
 
+# Every change up to the id $1 has a position; 0 is for none. $2 and $3 are that change's: after a
+# failover another one may have its id.
 UNNUMBERED = """
 select
-    coalesce(max(position), 0) as newest,
-    exists (select from our.user_changes where position is null) as is_behind
-from our.user_changes
+    newest.id, newest.position, newest.recorded_at,
+    exists (select from our.user_changes where position is null and id > $1) as is_behind,
+    $1 = 0 or exists (
+        select from our.user_changes where id = $1 and position = $2 and recorded_at = $3
+    ) as is_known
+from (values (0)) as one
+left join (
+    select id, position, recorded_at from our.user_changes
+    where position is not null
+    order by position desc
+    limit 1
+) as newest on true
 """
+
+WRITERS = """
+select virtualtransaction as writer from pg_locks
+where locktype = 'relation' and relation = 'our.user_changes'::regclass
+    and database = (select oid from pg_database where datname = current_database())
+    and mode = 'RowExclusiveLock' and granted
+"""
+
 
 # A row gets its id before its commit, so a reader that remembers the greatest id it has seen misses
 # the rows that commit late. Positions are given to visible rows only, by one transaction at a time.
 # The statements are sent as one query without parameters: the server runs them to the end as one
 # transaction, even if we are gone. Each statement takes its own snapshot, so the update sees what
 # the last holder of the lock has numbered.
-NUMBER = f"""
+def number_after(settled: int) -> str:
+    """Every change up to the id `settled` has a position."""
+    return f"""
 set transaction isolation level read committed;
 select pg_advisory_xact_lock(
     hashtextextended('number changes ' || 'our.user_changes'::regclass::oid, 0));
@@ -25,7 +46,7 @@ with unnumbered as materialized (
     select clerk_id, id, row_number() over (order by id) as place
     from (
         select clerk_id, id from our.user_changes
-        where position is null
+        where position is null and id > {settled:d}
         order by id
         limit {NUMBERED_AT_ONCE}
     ) as next
@@ -35,6 +56,7 @@ set position = place + (select coalesce(max(position), 0) from our.user_changes)
 from unnumbered
 where change.clerk_id = unnumbered.clerk_id and change.id = unnumbered.id
 """  # noqa: S608
+
 
 AFTER = f"""
 select {CHANGE} from our.user_changes where position > $1 order by position limit $2

@@ -11,10 +11,9 @@ from adapters.postgres.change_statements import (
     EXPIRE,
     EXPIRED,
     HISTORY,
-    NUMBER,
-    UNNUMBERED,
 )
 from adapters.postgres.database import Database
+from adapters.postgres.numbering import Numbering
 from domain.change_log import ChangeLog, LogEnds, without_gap
 from domain.changes import Change, Kind
 from domain.user import Source, UserId
@@ -23,16 +22,12 @@ from domain.user import Source, UserId
 class PostgresChangeLog(ChangeLog):
     """The table `user_changes`, which `statements.py` writes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, numbering: Numbering | None = None) -> None:
         self._database = database
+        self._numbering = numbering or Numbering(database)
 
     async def number(self) -> int:
-        while True:
-            row = await self._database.run(lambda session: session.fetchrow(UNNUMBERED))
-            newest, is_behind = row or (0, False)
-            if not is_behind:
-                return int(newest)
-            await self._database.run(lambda session: session.execute(NUMBER))
+        return await self._numbering.number()
 
     async def after(self, position: int, limit: int) -> Sequence[Change]:
         rows = await self._database.run(lambda session: session.fetch(AFTER, position, limit))

@@ -43,9 +43,9 @@ from domain.user import Source, UserId
 class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
     """The tables `user_change_subscriptions` and `user_changes_set_aside`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, log: PostgresChangeLog) -> None:
         self._database = database
-        self._log = PostgresChangeLog(database)
+        self._log = log
 
     async def declare(self, subscription: Subscription) -> None:
         await self._log.number()  # what is visible now is the past

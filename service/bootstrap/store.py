@@ -83,7 +83,8 @@ async def open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> 
 def store_of(database: Database, dsn: str, instance: Instance) -> Store:
     users = PostgresUserRepository(database)
     journal = PostgresJournal(database)
-    subscriptions = PostgresSubscriptions(database)
+    changes = PostgresChangeLog(database)
+    subscriptions = PostgresSubscriptions(database, changes)
     return Store(
         users=OfOneInstance(users, instance),
         user_table=users,
@@ -94,7 +95,7 @@ def store_of(database: Database, dsn: str, instance: Instance) -> Store:
         checkpoints=PostgresCheckpoints(database),
         history=PostgresHistory(database),
         exclusive=PostgresExclusive(dsn, database.schema),
-        changes=PostgresChangeLog(database),
+        changes=changes,
         subscriptions=subscriptions,
         desk=subscriptions,
         audit=PostgresAuditTrail(database),

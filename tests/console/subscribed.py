@@ -26,7 +26,7 @@ class Subscribed:
     def __init__(self, database: Database) -> None:
         self.users = PostgresUserRepository(database)
         self.log = PostgresChangeLog(database)
-        self.store = PostgresSubscriptions(database)
+        self.store = PostgresSubscriptions(database, self.log)
         self.ada, self.bob, self.cyd = new_id(), new_id(), new_id()
 
     async def prepare(self) -> None:

@@ -48,7 +48,8 @@ def store(request: pytest.FixtureRequest) -> Store:
         )
     database: Database = request.getfixturevalue("database")
     users = PostgresUserRepository(database)
-    subscriptions = PostgresSubscriptions(database)
+    log = PostgresChangeLog(database)
+    subscriptions = PostgresSubscriptions(database, log)
 
     async def forget(number: int) -> None:
         await database.run(lambda session: session.execute(FORGET, number))
@@ -57,7 +58,7 @@ def store(request: pytest.FixtureRequest) -> Store:
         users=users,
         table=users,
         journal=PostgresJournal(database),
-        changes=PostgresChangeLog(database),
+        changes=log,
         subscriptions=subscriptions,
         desk=subscriptions,
         forget=forget,

@@ -1,12 +1,15 @@
 """Writers that commit late: a reader by position misses none, a reader by id does."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 import pytest
 
 from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
+from adapters.postgres.numbering import ENOUGH, Numbering
 from adapters.postgres.users import PostgresUserRepository
 from domain.changes import Change
 from domain.user import UserId
@@ -26,6 +29,13 @@ create trigger hold after insert on user_changes for each row
 
 RELEASE_TRIGGER = "drop trigger hold on user_changes; drop function hold"
 HELD, FREE = 6, 40
+
+
+MANY_CHANGES = """
+insert into user_changes (clerk_id, user_id, kind, changed, source, occurred_at)
+select 'user_' || gen_random_uuid(), gen_random_uuid(), 'created', '{}', 'webhook', now()
+from generate_series(1, 2000)
+"""
 
 
 class ById:
@@ -93,8 +103,12 @@ async def _stands_still(sql: Sql, number: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_reader_by_position_misses_no_late_commit(database: Database, sql: Sql) -> None:
-    reader = ByPosition(PostgresChangeLog(database))
+@pytest.mark.parametrize("enough", [1, ENOUGH])
+async def test_a_reader_by_position_misses_no_late_commit(
+    database: Database, sql: Sql, enough: int
+) -> None:
+    """Also if its looks begin as early as they can behind what it has numbered."""
+    reader = ByPosition(PostgresChangeLog(database, Numbering(database, enough)))
     everybody = await read_amid_writers_that_commit_late(database, sql, reader.read)
     assert sorted(reader.seen) == sorted(everybody)
     assert [one.position for one in reader.changes] == list(range(1, HELD + FREE + 1))
@@ -113,7 +127,7 @@ async def test_many_readers_at_once_number_each_change_once_and_each_users_in_or
 ) -> None:
     people = [new_id() for _ in range(30)]
     writers = [PostgresUserRepository(database) for _ in range(4)]
-    logs = [PostgresChangeLog(database) for _ in range(6)]
+    logs = [PostgresChangeLog(database, Numbering(database, enough=1)) for _ in range(6)]
 
     async def lives(place: int) -> None:
         for version in range(6):
@@ -140,3 +154,68 @@ async def test_many_readers_at_once_number_each_change_once_and_each_users_in_or
             *["updated"] * 5,
             "deleted",
         ]
+
+
+async def test_a_late_commit_is_numbered_though_much_was_settled_meanwhile(
+    database: Database, sql: Sql
+) -> None:
+    """What is committed after the writer's id was given settles nothing: it may come any time."""
+    numbering = Numbering(database, enough=1)
+    late = UserId("user_held")
+    await sql.execute(HOLD)
+    try:
+        async with sql.transaction():
+            await sql.execute("select pg_advisory_xact_lock(hashtext('the test'))")
+            writer = PostgresUserRepository(database)
+            held = asyncio.create_task(writer.sync(observed(user(late))))
+            await _stands_still(sql, 1)
+            for _ in range(30):
+                await PostgresUserRepository(database).sync(observed(user(new_id())))
+                assert await numbering.number() > 0
+        await held
+    finally:
+        await sql.execute(RELEASE_TRIGGER)
+    assert await numbering.number() == 31
+
+
+async def test_a_transaction_that_somebody_holds_open_slows_no_look(
+    database: Database, sql: Sql, store_url: str
+) -> None:
+    """It keeps the server from clearing its index of what was once without a position."""
+    numbering, unaware = Numbering(database), Numbering(database, enough=10**9)
+    holder = await asyncpg.connect(store_url)
+    async with holder.transaction(isolation="repeatable_read"):
+        await holder.execute("select from users")
+        for _ in range(10):
+            await sql.execute(MANY_CHANGES)
+            for _ in range(3):
+                await numbering.number()
+        assert await numbering.number() == 20_000
+        assert await _quickest(numbering) < await _quickest(unaware) / 3
+    await holder.close()
+
+
+async def _quickest(numbering: Numbering) -> float:
+    seconds = []
+    for _ in range(20):
+        began = time.perf_counter()
+        await numbering.number()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+async def test_numbering_begins_anew_when_the_log_went_back(database: Database, sql: Sql) -> None:
+    """As after a failover that loses the newest changes. Others get their ids."""
+    numbering = Numbering(database, enough=1)
+    for _ in range(5):
+        await PostgresUserRepository(database).sync(observed(user(new_id())))
+        for _ in range(3):
+            await numbering.number()
+    await sql.execute("delete from user_changes where position > 2")
+    newest = "select max(id) from user_changes"
+    restart = await sql.fetchval(newest) + 1
+    await sql.execute(f"alter table user_changes alter id restart with {restart}")
+    for _ in range(2):
+        await PostgresUserRepository(database).sync(observed(user(new_id())))
+    assert await numbering.number() == 4
+    assert not await sql.fetchval("select count(*) from user_changes where position is null")
