@@ -10,15 +10,22 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 from fastapi import FastAPI
 
+from domain.changes import Change
 from domain.ports import IdentityProvider, UserPage
-from domain.user import User, UserId
+from domain.user import LocalUser, User, UserId
 from service.app import create_app
 from service.bootstrap import operations
+from service.bootstrap.work import working
+from service.changes import Changes
+from service.log import line_logger
+from service.metrics import Metrics
 from service.settings import Settings
 from tests.commands.scenes import backfill_of
 from tests.e2e.fuse import Fuse
@@ -80,6 +87,57 @@ async def backfill(stage: Stage, fuse: Fuse, _: Mapping[str, str]) -> None:
         await asyncio.create_task(work.run(lambda _outcomes, _left_out: None))
 
 
+async def handler(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
+    """A worker with a handler, which appends its effects to a file."""
+    changes = Changes()
+
+    @changes.on(name="crm", begin="oldest", pauses=(0.01,) * 3)
+    async def crm(change: Change, _user: LocalUser | None) -> None:
+        attempt(change, Path(told["effects"]), fails_at_first=told["fails_at_first"] == "yes")
+
+    settings = stage.settings.model_copy(update={"changes_push": ()})
+    await work(settings, changes, fuse, told["store"])
+
+
+def attempt(change: Change, effects: Path, *, fails_at_first: bool) -> None:
+    line = f"{change.clerk_id} {change.position} {change.kind}\n"
+    failure = f"failed {line}"
+    fails = fails_at_first and failure not in effects.read_text()
+    with effects.open("a") as file:
+        file.write(failure if fails else line)
+    if fails:
+        raise RuntimeError
+
+
+async def push(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
+    """A worker that pushes to the endpoint of its settings."""
+    await work(stage.settings, Changes(), fuse, told["store"])
+
+
+async def work(settings: Settings, changes: Changes, fuse: Fuse, store: str) -> None:
+    """Deliver all that there is. The looks at the store are no steps."""
+    sql = await asyncpg.connect(store)
+    log, ended = line_logger("error", "json", sys.stderr), asyncio.Event()
+    fuse.light()
+
+    async def deliver() -> None:
+        async with working(settings, changes, Metrics(), log):
+            await ended.wait()
+
+    delivering = asyncio.create_task(deliver())
+    while not delivering.done() and not await sql.fetchval(ALL_DELIVERED):
+        await asyncio.sleep(0.02)
+    ended.set()
+    await delivering
+
+
+ALL_DELIVERED = """
+select position = (select count(*) from user_changes)
+    and not exists (select from user_changes_set_aside)
+from user_change_subscriptions
+"""
+
+
 async def ask(
     stage: Stage,
     fuse: Fuse,
@@ -97,7 +155,7 @@ async def _awaited(answer: Awaitable[httpx.Response]) -> httpx.Response:
     return await answer
 
 
-SCENES = {scene.__name__: scene for scene in (webhook, request, backfill)}
+SCENES = {scene.__name__: scene for scene in (webhook, request, backfill, handler, push)}
 
 
 def main(settings: Settings) -> None:

@@ -4,13 +4,7 @@ Whatever the step, the store holds all or none of a user's row, its journal entr
 the same once more ends as if nothing had happened.
 """
 
-import asyncio
-import json
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -20,31 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from domain.backfill import CHECKPOINT
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.e2e.messages import Message, deletion, sign_up, update
-from tests.e2e.processes import ROOT, environment_for, eventually
+from tests.e2e.processes import eventually
 from tests.e2e.truth import differences, states_of_sessions
+from tests.e2e.victims import EVERY_STEP, NEVER, Victims, dying
 from tests.postgres_server import Sql
 from tests.running import Service, running_service
 
-EVERY_STEP = range(1, 1000)
 SOME_STEPS = range(40, 80, 6)
-NEVER = 0
-
-
-class Victims:
-    """Runs scenes in processes that are killed."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def play(self, scene: str, step: int, **told: str) -> bool:
-        """Whether it was killed at that step; otherwise it ended before."""
-        assert self._process.stdin
-        assert self._process.stdout
-        line = json.dumps({"scene": scene, "step": step, **told})
-        self._process.stdin.write(line.encode() + b"\n")
-        ended = int(await self._process.stdout.readline())
-        assert ended in (0, -signal.SIGKILL)
-        return ended != 0
 
 
 @dataclass(frozen=True)
@@ -115,22 +91,6 @@ async def stage(store_url: str, signing_key: RSAPrivateKey) -> AsyncIterator[Sta
         sql = await asyncpg.connect(store_url)
         yield Stage(clerk, victims, survivor, sql)
         await sql.close()
-
-
-@asynccontextmanager
-async def dying(clerk: ClerkEmulator, store_url: str) -> AsyncIterator[Victims]:
-    environment = environment_for(clerk, store_url, MIGRATE_ON_START="0", LOG_LEVEL="error")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.e2e.dying"),
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin
-    yield Victims(process)
-    process.stdin.close()
-    await process.wait()
 
 
 async def of_a_new_user(stage: Stage) -> Message:

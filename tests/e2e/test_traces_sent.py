@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from scripts.clerk_emulator import ClerkEmulator
-from tests.e2e.change_handlers import EFFECTS
+from tests.e2e.effects import EFFECTS, FORGET
 from tests.e2e.messages import sign_up
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, running_process
 from tests.postgres_server import Sql
@@ -77,7 +77,7 @@ async def test_a_worker_sends_the_rest_of_the_trace(
         finally:
             await worker.close()
     place = await sql.fetchval("select traceparent from user_changes")
-    await sql.execute("drop table effects")
+    await sql.execute(FORGET)
     trace = bytes.fromhex(place.split("-")[1])
     told = b"".join(body for _, body in sent)
     assert b"change.deliver" in told

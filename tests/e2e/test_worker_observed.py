@@ -10,7 +10,7 @@ import pytest
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from scripts.clerk_emulator import ClerkEmulator
-from tests.e2e.change_handlers import EFFECTS
+from tests.e2e.effects import EFFECTS, FORGET
 from tests.e2e.processes import ServiceProcess, environment_for, eventually, reserved_port
 from tests.people import delivered, new_id, user
 from tests.postgres_server import Sql
@@ -35,7 +35,7 @@ async def slow(change, user):
 async def sql_effects(sql: Sql) -> AsyncIterator[None]:
     await sql.execute(EFFECTS)
     yield
-    await sql.execute("drop table effects")
+    await sql.execute(FORGET)
 
 
 def environment_of_a_worker(clerk: ClerkEmulator, store: str, **settings: str) -> dict[str, str]:
