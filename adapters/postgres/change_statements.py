@@ -31,6 +31,11 @@ where locktype = 'relation' and relation = 'our.user_changes'::regclass
 """
 
 
+NUMBERING_ALONE = """select pg_advisory_xact_lock(
+    hashtextextended('number changes ' || 'our.user_changes'::regclass::oid, 0));"""
+"""One transaction at a time gives positions."""
+
+
 # A row gets its id before its commit, so a reader that remembers the greatest id it has seen misses
 # the rows that commit late. Positions are given to visible rows only, by one transaction at a time.
 # The statements are sent as one query without parameters: the server runs them to the end as one
@@ -40,8 +45,7 @@ def number_after(settled: int) -> str:
     """Every change up to the id `settled` has a position."""
     return f"""
 set transaction isolation level read committed;
-select pg_advisory_xact_lock(
-    hashtextextended('number changes ' || 'our.user_changes'::regclass::oid, 0));
+{NUMBERING_ALONE}
 with unnumbered as materialized (
     select clerk_id, id, row_number() over (order by id) as place
     from (
@@ -57,6 +61,33 @@ from unnumbered
 where change.clerk_id = unnumbered.clerk_id and change.id = unnumbered.id
 """  # noqa: S608
 
+
+# After a dump is restored, positions that were given since would be given again, to other changes.
+# A receiver would take those for repetitions. So all move beyond any that can have been given: the
+# newest becomes the milliseconds since 1970. Nobody holds a subscription then.
+MOVE_POSITIONS = f"""
+{NUMBERING_ALONE}
+with known as (
+    select position from our.user_changes where position is not null
+    union all select position from our.user_changes_set_aside
+),
+moved as materialized (
+    select greatest(
+        (extract(epoch from clock_timestamp()) * 1000)::bigint - max(position),
+        max(position) - min(position) + 1
+    ) as by
+    from known
+),
+changes as (
+    update our.user_changes set position = position + by from moved where position is not null
+),
+asides as (
+    update our.user_changes_set_aside set position = position + by from moved
+)
+update our.user_change_subscriptions
+set position = position + by, begins_after = begins_after + by, holder = null, held_until = null
+from moved where by is not null
+"""  # noqa: S608
 
 AFTER = f"""
 select {CHANGE} from our.user_changes where position > $1 order by position limit $2

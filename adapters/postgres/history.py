@@ -8,6 +8,7 @@ server's files has the same mark: only a process that has seen newer entries not
 
 from contextlib import suppress
 
+from adapters.postgres.change_statements import MOVE_POSITIONS
 from adapters.postgres.database import Database
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, Unstorable
@@ -82,12 +83,14 @@ class PostgresHistory(StoreHistory):
     async def note(self, reason: str) -> None:
         timeline = await self._timeline()
 
-        async def both(session: Session) -> None:
+        async def note(session: Session) -> None:
             async with session.transaction():
                 await session.execute(NOTE, NOTICED, reason)
                 await session.execute(WRITE_MARK, MARK, timeline)
+                if reason == COPIED:
+                    await session.execute(MOVE_POSITIONS)
 
-        await self._database.run(both)
+        await self._database.run(note)
 
     async def unrepaired(self) -> str | None:
         reason: str | None = await self._database.run(

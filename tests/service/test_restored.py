@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -10,13 +11,20 @@ import asyncpg
 import pytest
 
 from adapters.embedded_postgres.binaries import find_binaries
+from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.history import COPIED, OLDER, RECOVERED, PostgresHistory
 from adapters.postgres.migrate import migrate
+from adapters.postgres.subscriptions import PostgresSubscriptions
+from adapters.postgres.users import PostgresUserRepository
+from domain.change_log import Progress
+from domain.errors import FellBehind
 from domain.history import notice
+from domain.subscriptions import Subscription
 from scripts.clerk_emulator import ClerkEmulator
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
+from tests.people import new_id, observed, user
 from tests.postgres_server import Sql, temporary_database, with_database
 from tests.running import Service, running_service
 
@@ -91,6 +99,7 @@ async def test_yesterdays_dump_in_a_new_database(
         async with running_service(clerk, url) as service:
             await becomes_degraded(service)
             assert await service.metric("store_went_back") == 1
+            assert (await operator.run("backfill", "--restart")).code == 0
             repaired = await operator.run("reconcile", "--full", "--repair")
             assert repaired.code == 0, repaired.said
             assert "history" not in await service.degraded()
@@ -99,11 +108,15 @@ async def test_yesterdays_dump_in_a_new_database(
         assert found["history"]["state"] == "ok"
         connection = await asyncpg.connect(url)
         rows = await connection.fetch("select clerk_id, deleted_at is null from users")
+        told = "select clerk_id, kind, source from user_changes order by id offset 4"
+        changes = [tuple(row) for row in await connection.fetch(told)]
         await connection.close()
     assert dict(map(tuple, rows)) == {
         known[0]: False,
         **dict.fromkeys(ids_of(clerk), True),
     }
+    [new] = set(ids_of(clerk)) - set(known)
+    assert changes == [(new, "created", "backfill"), (known[0], "deleted", "reconcile")]
 
 
 @pytest.mark.parametrize("options", [["--clean", "--if-exists"], ["--data-only"], ["--inserts"]])
@@ -195,3 +208,66 @@ async def test_a_repair_before_anybody_noticed_counts(
     assert f"The store went back: {COPIED}." in ended.said
     assert await history.unrepaired() is None
     assert await notice(history) is None
+
+
+async def one_more_change(users: PostgresUserRepository, log: PostgresChangeLog) -> int:
+    await users.sync(observed(user(new_id())))
+    return await log.number()
+
+
+async def test_positions_go_on_beyond_any_that_was_given_since_the_dump(
+    database: Database, history: PostgresHistory, store_url: str, postgres_url: str
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    mail = Subscription(name="mail", begin="oldest")
+    subscriptions = PostgresSubscriptions(database, log)
+    await notice(history)
+    for _ in range(5):
+        await one_more_change(users, log)
+    await subscriptions.declare(mail)
+    assert await subscriptions.take("mail", "us", 60) == 0
+    assert await subscriptions.save("mail", "us", Progress(position=3, read=3), 60)
+    dump = await asyncio.to_thread(dumped, store_url)
+    since = [await one_more_change(users, log) for _ in range(4)]
+    assert since == [6, 7, 8, 9]
+
+    async with empty_database(postgres_url) as url:
+        await asyncio.to_thread(restored, url, dump)
+        database = Database(url)
+        await database.open()
+        users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+        subscriptions = PostgresSubscriptions(database, log)
+        assert await notice(PostgresHistory(database)) == COPIED
+        newest = await one_more_change(users, log)
+        assert newest > time.time() * 1000 - 60_000
+        position = await subscriptions.take("mail", "another", 60)
+        assert position == newest - 3, "it goes on with the fourth"
+        page = await subscriptions.read("mail", position, 10)
+        assert [one.position for one in page.changes] == [newest - 2, newest - 1, newest]
+        for reader in (3, 5, 9):
+            with pytest.raises(FellBehind):
+                await log.after(reader, 10)
+        await PostgresHistory(database).note(COPIED)  # as two processes do at the same moment
+        assert await one_more_change(users, log) > newest
+        [standing] = await subscriptions.standings()
+        assert (standing.behind, standing.fell_behind, standing.holder) == (4, False, None)
+        await database.close()
+
+
+async def test_positions_stay_where_the_store_did_not_come_from_a_dump(
+    database: Database, history: PostgresHistory
+) -> None:
+    """A standby that takes over has them all."""
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    await one_more_change(users, log)
+    await history.note(RECOVERED)
+    assert await one_more_change(users, log) == 2
+
+
+async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
+    database: Database, history: PostgresHistory
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    await users.sync(observed(user(new_id())))
+    await history.note(COPIED)
+    assert await log.number() == 1
