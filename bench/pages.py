@@ -17,7 +17,7 @@ from adapters.postgres.users import PostgresUserRepository
 from bench.report import spread
 from bench.rounds import from_the
 from domain.sync_user import SyncUser
-from domain.user import KEPT_FIELDS, Source, User, UserId
+from domain.user import CONTENT_FIELDS, KEPT_FIELDS, Source, User, UserId
 
 PAGE = 500
 PAGES = 20
@@ -28,27 +28,52 @@ Write = Callable[[Page], Awaitable[object]]
 
 COLUMNS = ("clerk_id", "clerk_updated_at", "observed_at", "digest", *KEPT_FIELDS)
 STAGE = f"""
-create temporary table stage as select {", ".join(COLUMNS)} from users limit 0
+create temporary table stage as select {", ".join(COLUMNS)} from users limit 0;
+alter table stage add id uuid not null default gen_random_uuid()
 """  # noqa: S608 - our own column names
+NEWER = """
+(stage.clerk_updated_at, stage.observed_at, stage.digest)
+> (users.clerk_updated_at, users.observed_at, users.digest)
+"""
 MERGE = f"""
 merge into users using stage on users.clerk_id = stage.clerk_id
-when matched and users.deleted_at is null and
-    (stage.clerk_updated_at, stage.observed_at, stage.digest)
-    > (users.clerk_updated_at, users.observed_at, users.digest)
+when matched and users.deleted_at is null and {NEWER}
     then update set {", ".join(f"{name} = stage.{name}" for name in COLUMNS[1:])},
         last_synced_at = now(), synced_by = 'backfill'
 when not matched
-    then insert ({", ".join(COLUMNS)}, synced_by)
-        values ({", ".join(f"stage.{name}" for name in COLUMNS)}, 'backfill')
+    then insert (id, {", ".join(COLUMNS)}, synced_by)
+        values (stage.id, {", ".join(f"stage.{name}" for name in COLUMNS)}, 'backfill')
 """  # noqa: S608 - our own column names
-JOURNAL = """
-insert into sync_journal (clerk_id, source, event_type, occurred_at, outcome, clerk_updated_at)
-select clerk_id, 'backfill', 'user.observed', observed_at, 'updated', clerk_updated_at from stage
-"""
+
+
+def _differs(name: str) -> str:
+    text = "::text" if name in JSON_COLUMNS else ""
+    return f"case when stage.{name}{text} is distinct from users.{name}{text} then '{name}' end"
+
+
+TRACES = f"""
+with news as materialized (
+    select stage.clerk_id, coalesce(users.id, stage.id) as user_id, stage.clerk_updated_at,
+        case when users.id is null then 'created' else 'updated' end as kind,
+        case when users.id is null then '{{}}'
+            else array_remove(array[{", ".join(map(_differs, CONTENT_FIELDS))}], null)
+        end as changed
+    from stage left join users on users.clerk_id = stage.clerk_id
+    where users.id is null or users.deleted_at is null and {NEWER}
+),
+changes as (
+    insert into user_changes (clerk_id, user_id, kind, changed, source, occurred_at)
+    select clerk_id, user_id, kind, changed, 'backfill', clerk_updated_at from news
+    where kind = 'created' or changed <> '{{}}'
+)
+insert into sync_journal (clerk_id, source, outcome, clerk_updated_at)
+select clerk_id, 'backfill', kind, clerk_updated_at from news
+"""  # noqa: S608 - our own column names
+"""The journal entries and the changes that ours writes, before the merge: they need the old row."""
 
 
 async def compare(url: str, rounds: int) -> Table:
-    """Rows a second. COPY is measured alone, and with the journal entries that ours writes."""
+    """Rows a second. COPY is measured alone, and with the journal and the changes of ours."""
     database = Database(url)
     await database.open()
     connection = await asyncpg.connect(url)
@@ -57,7 +82,7 @@ async def compare(url: str, rounds: int) -> Table:
     ways: dict[str, Write] = {
         "ours": lambda page: users.sync_many(_commands(page)),
         "COPY + merge": lambda page: _copy(connection, page, MERGE),
-        "COPY + merge + journal": lambda page: _copy(connection, page, MERGE, JOURNAL),
+        "the same + journal + changes": lambda page: _copy(connection, page, TRACES, MERGE),
     }
     measured = [await _round(dict(from_the(number, [*ways.items()]))) for number in range(rounds)]
     await connection.close()
