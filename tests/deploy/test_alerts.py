@@ -95,6 +95,12 @@ def test_it_says_what_is_wrong_and_names_its_page(alert: str) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS)
+def test_a_test_causes_it_and_ends_it_by_its_page(alert: str) -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests" / "docs").glob("test_alerts*.py"))
+    assert f'raised("{alert}"' in tests or f'"{alert}",' in tests or f'"{alert}")' in tests
+
+
+@pytest.mark.parametrize("alert", ALERTS)
 def test_it_asks_for_metrics_that_there_are(alert: str) -> None:
     known = {name.strip("`"): kind for name, kind, *_ in metrics()}
     asked = re.findall(r"clerk_user_sync_\w+", ALERTS[alert]["expr"])

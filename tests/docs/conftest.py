@@ -10,6 +10,7 @@ from scripts.clerk_emulator import (
     running_emulator,
 )
 from tests.adapters.clerk.payloads import INSTANCE
+from tests.docs.alerts import Alerts, answering, prometheus
 from tests.docs.scene import Scene, serving
 
 
@@ -24,3 +25,13 @@ async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
 async def scene(clerk: ClerkEmulator, store_url: str, tmp_path: Path) -> AsyncIterator[Scene]:
     async with serving(clerk, store_url, tmp_path) as scene:
         yield scene
+
+
+@pytest.fixture
+async def alerts(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Alerts]:
+    """They count the last 8 seconds, or those of the parameter."""
+    folder = tmp_path / "prometheus"
+    folder.mkdir()
+    with prometheus(folder, getattr(request, "param", "8s")) as alerts:
+        await answering(alerts)
+        yield alerts

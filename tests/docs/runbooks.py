@@ -65,6 +65,11 @@ class Runbook:
             assert _shows(said, line), f"{self.name}: not seen: {line}\n{said}"
         return said
 
+    async def run(self, part: str, **settings: str) -> str:
+        """Run the first block with `part` in it, whatever it prints. The output as above."""
+        block = next(one for one in self.blocks if part in one.commands)
+        return await self._run(block.commands, settings)
+
     async def _run(self, commands: str, settings: Mapping[str, str]) -> str:
         paths = os.pathsep.join((str(self.directory), str(Path(sys.executable).parent)))
         process = await asyncio.create_subprocess_exec(

@@ -1,14 +1,15 @@
 """A Clerk instance and a service, as the pages of docs/operating find them."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
+from fastapi import FastAPI
 
 from scripts.clerk_emulator import (
     ApiFault,
@@ -77,17 +78,30 @@ class Scene:
         self.clerk.sender.enable(self.webhooks, enabled=they_come)
 
 
+def as_it_is(app: FastAPI) -> None:
+    """The application of this release."""
+
+
 @asynccontextmanager
 async def serving(
-    clerk: ClerkEmulator, store_url: str, directory: Path, **overrides: Any
+    clerk: ClerkEmulator,
+    store_url: str,
+    directory: Path,
+    *,
+    output: TextIO | None = None,
+    prepare: Callable[[FastAPI], None] = as_it_is,
+    **overrides: Any,
 ) -> AsyncIterator[Scene]:
+    """`output` takes the log, and `prepare` changes the application before it is served."""
     settings = settings_for(
         clerk,
         store_url,
         **{"clerk_instance_id": clerk.config.instance_id, "silence_after": 0.1, **overrides},
     )
-    lines = LogWriter(StringIO(), str)
-    async with listening(create_app(settings, lines), settings) as at:
+    lines = LogWriter(output or StringIO(), str, max_queued=10_000)
+    app = create_app(settings, lines)
+    prepare(app)
+    async with listening(app, settings) as at:
         scene = Scene(clerk, store_url, directory, at.port)
         clerk.sender.add_endpoint(
             Endpoint(url=scene.webhooks, secrets=clerk.config.webhook_secrets)

@@ -38,7 +38,7 @@ async def test_the_quarantine_fills(scene: Scene, database: Database, sql: Sql) 
 
 
 async def test_drift_is_found(scene: Scene, sql: Sql) -> None:
-    page = scene.runbook("drift-found")
+    page = scene.runbook("drift-found", DELETED="1")
     missing, gone = await scene.known(), await scene.known()
     scene.webhooks_come(they_come=False)
     scene.clerk.delete_user(gone)
@@ -133,5 +133,7 @@ async def test_a_subscription_is_stuck(scene: Scene) -> None:
         await page.next()
         await eventually(lambda: mails == [user_id])
         await eventually(lambda: shows(scene, r'state="parked",subscription="welcome-mail"} 0'))
+        # None is paused here; `test_alerts_of_processes_end.py` resumes one that is.
+        assert "no subscription 'crm'" in await page.next()
         await page.next()
     all_was_run(page)
