@@ -79,7 +79,7 @@ class FoundUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How many rows there are, tombstones included: estimates, and None before the first.
+    """How many rows there are, tombstones included: estimates, None before the store has one.
 
     `users` is exact below 1,000, and `any_entries` and `any_users` (live ones) always.
     """
