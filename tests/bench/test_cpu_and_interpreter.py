@@ -17,6 +17,8 @@ from bench.works import Load, Work
 
 BURN = """
 import sys, time
+print("ready", flush=True)
+sys.stdin.readline()
 until = time.process_time() + 0.3
 while time.process_time() < until: pass
 print("burnt", flush=True)
@@ -31,8 +33,12 @@ def test_cpu_counts_for_the_process_that_used_it_and_not_as_a_disturbance() -> N
     with subprocess.Popen(
         [sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as burning:
+        assert burning.stdin is not None
         assert burning.stdout is not None
+        assert burning.stdout.readline() == b"ready\n"
         before = cpu_times(server=burning.pid, store=os.getpid())
+        burning.stdin.write(b"\n")
+        burning.stdin.flush()
         assert burning.stdout.readline() == b"burnt\n"
         after = cpu_times(server=burning.pid, store=os.getpid())
         burning.communicate()
