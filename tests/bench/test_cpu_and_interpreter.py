@@ -46,7 +46,7 @@ def test_cpu_counts_for_the_process_that_used_it_and_not_as_a_disturbance() -> N
     assert after is not None
     spent = after - before
     assert 0.25 < spent.server < 0.5
-    assert spent.store >= spent.server  # the burning process is a child of this one
+    assert spent.store > 0.25  # the burning process is a child of this one
 
 
 @linux
