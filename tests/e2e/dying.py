@@ -32,6 +32,8 @@ from tests.e2e.fuse import Fuse
 from tests.running import WEBHOOKS, bearer, client_of, svix_headers
 
 PAGE = 2
+LONGER_THAN_A_SAVE = 0.15
+"""Seconds that a handler takes, so that progress is saved while it works."""
 
 
 class SmallPages(IdentityProvider):
@@ -93,6 +95,7 @@ async def handler(stage: Stage, fuse: Fuse, told: Mapping[str, str]) -> None:
 
     @changes.on(name="crm", begin="oldest", pauses=(0.01,) * 3)
     async def crm(change: Change, _user: LocalUser | None) -> None:
+        await asyncio.sleep(LONGER_THAN_A_SAVE)
         attempt(change, Path(told["effects"]), fails_at_first=told["fails_at_first"] == "yes")
 
     settings = stage.settings.model_copy(update={"changes_push": ()})

@@ -82,9 +82,10 @@ async def judge(sql: Sql, subscription: str, changes: Mapping[str, Sequence[Fact
         Effect(clerk_id, Fact(position, kind), has_record)
         for clerk_id, position, kind, has_record in await sql.fetch(query, subscription)
     ]
+    repeated = repetitions(effects, changes)
     keys = "select count(*) from effects_by_key where subscription = $1"
     assert await sql.fetchval(keys, subscription) == sum(map(len, changes.values()))
-    return repetitions(effects, changes)
+    return repeated
 
 
 def repetitions(effects: Iterable[Effect], changes: Mapping[str, Sequence[Fact]]) -> int:

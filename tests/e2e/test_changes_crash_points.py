@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from tests.adapters.push.receiver import Receiver, receiving
 from tests.e2e.change_handlers import EVERY_SOURCE
+from tests.e2e.dying import LONGER_THAN_A_SAVE
 from tests.e2e.effects import Effect, Fact, recorded, repetitions
 from tests.e2e.messages import sign_up, update
 from tests.e2e.processes import eventually
@@ -101,6 +102,7 @@ async def stage(
         receiving() as receiver,
         dying(clerk, store_url, CHANGES_PUSH=_crm(receiver), CHANGES_PUSH_PRIVATE="1") as victims,
     ):
+        receiver.pause = LONGER_THAN_A_SAVE
         yield Stage(clerk, writer, victims, sql, receiver, file, store_url)
 
 

@@ -1,5 +1,6 @@
 """A receiver of pushed messages, on a port of this machine."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,12 +11,13 @@ from aiohttp import web
 
 @dataclass(kw_only=True)
 class Receiver:
-    """Records what it receives, and answers as set."""
+    """Records what it receives after `pause` seconds, and answers as set."""
 
     url: str = ""
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    pause: float = 0.0
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -25,7 +27,9 @@ async def receiving(host: str = "127.0.0.1") -> AsyncIterator[Receiver]:
 
     async def take(request: web.Request) -> web.Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        receiver.got.append((headers, await request.read()))
+        body = await request.read()
+        await asyncio.sleep(receiver.pause)
+        receiver.got.append((headers, body))
         return web.Response(status=receiver.status, headers=receiver.headers, body=receiver.body)
 
     app = web.Application()
