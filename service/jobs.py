@@ -199,10 +199,14 @@ async def watch_history(
 ) -> None:
     """Notice when the store goes back: restored from a backup, before or while we run."""
     while True:
-        with suppress(StorageUnavailable):  # readiness tells of that
-            if reason := await notice(history):
-                log.error("store_went_back", cause=reason)
+        await look_at_history(history, log)
         await asyncio.sleep(every)
+
+
+async def look_at_history(history: StoreHistory, log: FilteringBoundLogger) -> None:
+    with suppress(StorageUnavailable):  # readiness tells of that
+        if reason := await notice(history):
+            log.error("store_went_back", cause=reason)
 
 
 class Server(Protocol):

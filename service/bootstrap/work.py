@@ -18,7 +18,7 @@ from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.deliveries import Deliveries
 from service.figures import read_figures
-from service.jobs import Jobs, watch_event_loop
+from service.jobs import Jobs, look_at_history, watch_event_loop, watch_history
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Worker, polling_of
@@ -53,6 +53,9 @@ async def working(
         targets = [*changes.targets, *await targets_of(stack, settings, clerk)]
         if traces is not None:
             targets = [*traces.of_targets(targets)]
+        # Before the first position is given: in a restored store it would be one given before.
+        await look_at_history(store.history, log)
+        jobs.start("store history", lambda: watch_history(store.history, log))
         newest = NewestPosition(store.changes)
         jobs.start("newest change", newest.watch)
         deliveries = Deliveries(targets, store, newest, metrics, log)

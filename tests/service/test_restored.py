@@ -1,8 +1,6 @@
 """A store that was restored from a backup betrays itself, until a full repair has run."""
 
 import asyncio
-import subprocess
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -10,23 +8,16 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from adapters.embedded_postgres.binaries import find_binaries
-from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.history import COPIED, OLDER, RECOVERED, PostgresHistory
 from adapters.postgres.migrate import migrate
-from adapters.postgres.subscriptions import PostgresSubscriptions
-from adapters.postgres.users import PostgresUserRepository
-from domain.change_log import Progress
-from domain.errors import FellBehind
 from domain.history import notice
-from domain.subscriptions import Subscription
 from scripts.clerk_emulator import ClerkEmulator
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
-from tests.people import new_id, observed, user
-from tests.postgres_server import Sql, temporary_database, with_database
+from tests.postgres_server import Sql, with_database
 from tests.running import Service, running_service
+from tests.service.dumps import dumped, empty_database, restored
 
 
 @pytest.fixture
@@ -41,24 +32,6 @@ async def opened(url: str) -> AsyncIterator[PostgresHistory]:
     await database.open()
     yield PostgresHistory(database)
     await database.close()
-
-
-def dumped(url: str, *options: str) -> bytes:
-    command = [str(find_binaries() / "pg_dump"), "--dbname", url, *options]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def restored(url: str, dump: bytes) -> None:
-    # Ours is the pg_dump of a newer Postgres, which sets what an older server does not know.
-    dump = dump.replace(b"SET transaction_timeout = 0;\n", b"")
-    command = [str(find_binaries() / "psql"), "--quiet", "-v", "ON_ERROR_STOP=1", url]
-    subprocess.run(command, input=dump, check=True, capture_output=True)
-
-
-@asynccontextmanager
-async def empty_database(postgres_url: str) -> AsyncIterator[str]:
-    async with temporary_database(postgres_url, f"restored_{uuid4().hex}") as url:
-        yield url
 
 
 async def becomes_degraded(service: Service) -> None:
@@ -208,66 +181,3 @@ async def test_a_repair_before_anybody_noticed_counts(
     assert f"The store went back: {COPIED}." in ended.said
     assert await history.unrepaired() is None
     assert await notice(history) is None
-
-
-async def one_more_change(users: PostgresUserRepository, log: PostgresChangeLog) -> int:
-    await users.sync(observed(user(new_id())))
-    return await log.number()
-
-
-async def test_positions_go_on_beyond_any_that_was_given_since_the_dump(
-    database: Database, history: PostgresHistory, store_url: str, postgres_url: str
-) -> None:
-    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
-    mail = Subscription(name="mail", begin="oldest")
-    subscriptions = PostgresSubscriptions(database, log)
-    await notice(history)
-    for _ in range(5):
-        await one_more_change(users, log)
-    await subscriptions.declare(mail)
-    assert await subscriptions.take("mail", "us", 60) == 0
-    assert await subscriptions.save("mail", "us", Progress(position=3, read=3), 60)
-    dump = await asyncio.to_thread(dumped, store_url)
-    since = [await one_more_change(users, log) for _ in range(4)]
-    assert since == [6, 7, 8, 9]
-
-    async with empty_database(postgres_url) as url:
-        await asyncio.to_thread(restored, url, dump)
-        database = Database(url)
-        await database.open()
-        users, log = PostgresUserRepository(database), PostgresChangeLog(database)
-        subscriptions = PostgresSubscriptions(database, log)
-        assert await notice(PostgresHistory(database)) == COPIED
-        newest = await one_more_change(users, log)
-        assert newest > time.time() * 1000 - 60_000
-        position = await subscriptions.take("mail", "another", 60)
-        assert position == newest - 3, "it goes on with the fourth"
-        page = await subscriptions.read("mail", position, 10)
-        assert [one.position for one in page.changes] == [newest - 2, newest - 1, newest]
-        for reader in (3, 5, 9):
-            with pytest.raises(FellBehind):
-                await log.after(reader, 10)
-        await PostgresHistory(database).note(COPIED)  # as two processes do at the same moment
-        assert await one_more_change(users, log) > newest
-        [standing] = await subscriptions.standings()
-        assert (standing.behind, standing.fell_behind, standing.holder) == (4, False, None)
-        await database.close()
-
-
-async def test_positions_stay_where_the_store_did_not_come_from_a_dump(
-    database: Database, history: PostgresHistory
-) -> None:
-    """A standby that takes over has them all."""
-    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
-    await one_more_change(users, log)
-    await history.note(RECOVERED)
-    assert await one_more_change(users, log) == 2
-
-
-async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
-    database: Database, history: PostgresHistory
-) -> None:
-    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
-    await users.sync(observed(user(new_id())))
-    await history.note(COPIED)
-    assert await log.number() == 1

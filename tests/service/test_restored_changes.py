@@ -1,0 +1,123 @@
+"""After a dump is restored, no position is given to another change."""
+
+import asyncio
+import time
+
+import pytest
+
+from adapters.postgres.changes import PostgresChangeLog
+from adapters.postgres.database import Database
+from adapters.postgres.history import COPIED, RECOVERED, PostgresHistory
+from adapters.postgres.subscriptions import PostgresSubscriptions
+from adapters.postgres.users import PostgresUserRepository
+from domain.change_log import Progress
+from domain.changes import Change
+from domain.errors import FellBehind
+from domain.history import notice
+from domain.subscriptions import Subscription
+from domain.user import LocalUser, Source
+from scripts.clerk_emulator import ClerkEmulator
+from service.bootstrap.work import working
+from service.changes import Changes
+from service.log import line_logger
+from service.log_writer import LogWriter
+from service.metrics import Metrics
+from tests.people import new_id, observed, user
+from tests.running import settings_for
+from tests.service.dumps import dumped, empty_database, restored
+
+
+@pytest.fixture
+async def history(database: Database) -> PostgresHistory:
+    return PostgresHistory(database)
+
+
+async def one_more_change(users: PostgresUserRepository, log: PostgresChangeLog) -> int:
+    await users.sync(observed(user(new_id())))
+    return await log.number()
+
+
+async def test_positions_go_on_beyond_any_that_was_given_since_the_dump(
+    database: Database, history: PostgresHistory, store_url: str, postgres_url: str
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    mail = Subscription(name="mail", begin="oldest")
+    subscriptions = PostgresSubscriptions(database, log)
+    await notice(history)
+    for _ in range(5):
+        await one_more_change(users, log)
+    await subscriptions.declare(mail)
+    assert await subscriptions.take("mail", "us", 60) == 0
+    assert await subscriptions.save("mail", "us", Progress(position=3, read=3), 60)
+    dump = await asyncio.to_thread(dumped, store_url)
+    since = [await one_more_change(users, log) for _ in range(4)]
+    assert since == [6, 7, 8, 9]
+
+    async with empty_database(postgres_url) as url:
+        await asyncio.to_thread(restored, url, dump)
+        database = Database(url)
+        await database.open()
+        users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+        subscriptions = PostgresSubscriptions(database, log)
+        assert await notice(PostgresHistory(database)) == COPIED
+        newest = await one_more_change(users, log)
+        assert newest > time.time() * 1000 - 60_000
+        position = await subscriptions.take("mail", "another", 60)
+        assert position == newest - 3, "it goes on with the fourth"
+        page = await subscriptions.read("mail", position, 10)
+        assert [one.position for one in page.changes] == [newest - 2, newest - 1, newest]
+        for reader in (3, 5, 9):
+            with pytest.raises(FellBehind):
+                await log.after(reader, 10)
+        await PostgresHistory(database).note(COPIED)  # as two processes do at the same moment
+        assert await one_more_change(users, log) > newest
+        [standing] = await subscriptions.standings()
+        assert (standing.behind, standing.fell_behind, standing.holder) == (4, False, None)
+        await database.close()
+
+
+async def test_positions_stay_where_the_store_did_not_come_from_a_dump(
+    database: Database, history: PostgresHistory
+) -> None:
+    """A standby that takes over has them all."""
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    await one_more_change(users, log)
+    await history.note(RECOVERED)
+    assert await one_more_change(users, log) == 2
+
+
+async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
+    database: Database, history: PostgresHistory
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    await users.sync(observed(user(new_id())))
+    await history.note(COPIED)
+    assert await log.number() == 1
+
+
+async def test_a_worker_gives_no_position_in_a_restored_store_before_they_have_moved(
+    clerk: ClerkEmulator,
+    database: Database,
+    history: PostgresHistory,
+    store_url: str,
+    postgres_url: str,
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    await notice(history)
+    await one_more_change(users, log)
+    await users.sync(observed(user(new_id())))  # without a position in the dump
+    dump = await asyncio.to_thread(dumped, store_url)
+    handled = asyncio.Queue[int]()
+    changes = Changes()
+
+    @changes.on(name="mail", begin="oldest", sources=[*Source])
+    async def mail(change: Change, _: LocalUser | None) -> None:
+        handled.put_nowait(change.position)
+
+    async with empty_database(postgres_url) as url:
+        await asyncio.to_thread(restored, url, dump)
+        quiet = line_logger("critical", "json", LogWriter(None, str))
+        async with working(settings_for(clerk, url), changes, Metrics(), quiet):
+            async with asyncio.timeout(20):
+                first, second = [await handled.get(), await handled.get()]
+    assert (second - first, first > time.time() * 1000 - 60_000) == (1, True)
