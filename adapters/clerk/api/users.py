@@ -74,10 +74,10 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
 
         A short page need not be the last one: a proxy may cap `limit`. So the number of users is
         compared with Clerk's count when a walk ends. Also raises `IdentityProviderUnavailable` if
-        it falls short.
+        it falls short. Users who sign up meanwhile do not prolong a walk for ever.
         """
         position = Position(cursor=starting_after)
-        is_whole, shown = starting_after is None, None
+        is_whole, shown, began = starting_after is None, None, None
         looks_again = False
         while True:
             answer = await self._list("+created_at", PAGE_SIZE, position.params)
@@ -87,6 +87,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             entries = _entries(answer)
             ids = _ids(entries)
             is_short = len(entries) < PAGE_SIZE
+            began = began or answer.date
             if not entries or (is_short and ids == shown):
                 total = await self.count() if is_whole else 0
                 if not _lacks_many(position.seen, total):
@@ -99,9 +100,12 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
                 continue
             looks_again = False
             yield _page(entries, answer)
-            seen = position.seen + len(entries)
-            if is_short and (not ids or (is_whole and seen >= await self.count())):
+            if is_short and not ids:
                 return
+            if is_short:
+                lacking = await self.count() - position.seen - len(entries) if is_whole else 1
+                if lacking <= 0 or (lacking < PAGE_SIZE and _are_new(entries, began)):
+                    return
             position, shown = position.after(len(entries), ids), ids
 
     async def newest_first(self) -> AsyncIterator[UserPage]:
@@ -199,6 +203,18 @@ def _is_membership(entry: object, organisation: str, role: str) -> bool:
 def _lacks_many(seen: int, total: int) -> bool:
     """Whether a walk met far fewer users than Clerk counts."""
     return total - seen > max(_UNCOUNTED, total * _UNCOUNTED_SHARE)
+
+
+def _are_new(entries: Sequence[object], began: datetime | None) -> bool:
+    """Whether these users, in creation order, were created after a walk began.
+
+    Then the walk has met everybody who was there when it began. HTTP's dates are whole seconds.
+    """
+    if began is None:
+        return False
+    since = (began + timedelta(seconds=1)).timestamp() * 1000
+    times = [entry.get("created_at") if isinstance(entry, dict) else None for entry in entries]
+    return all(isinstance(at, int) and at >= since for at in times)
 
 
 def _page(entries: Sequence[object], answer: Answer) -> UserPage:

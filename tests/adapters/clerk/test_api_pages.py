@@ -1,4 +1,7 @@
+import time
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -6,8 +9,8 @@ import pytest
 from adapters.clerk.http import HttpClient
 from domain.errors import IdentityProviderUnavailable
 from domain.user import User, UserId
-from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, json_reply
-from tests.adapters.clerk.listings import PEOPLE, counted, ids, listing, lists, sizes
+from tests.adapters.clerk.http_server import Asked, HttpServer, Reply, http_date, json_reply
+from tests.adapters.clerk.listings import PEOPLE, counted, ids, listing, lists, person, sizes
 from tests.adapters.clerk.payloads import api_bytes
 from tests.adapters.clerk.providers import provider
 
@@ -69,6 +72,26 @@ async def test_pages_that_are_shorter_than_asked_for_end_no_walk(
     clerk.reply = capped(people, most, cursor=cursor)
     everybody = [one["id"] for one in people]
     assert await ids(provider(client, max_rate=100_000).pages()) == everybody
+
+
+@pytest.mark.parametrize("after", [None, UserId("user_00002")])
+async def test_users_who_sign_up_at_every_request_do_not_prolong_a_walk(
+    clerk: HttpServer, client: HttpClient, after: UserId | None
+) -> None:
+    people = PEOPLE[:9]
+    soon = int(time.time() * 1000) + 60_000
+
+    def answer(asked: Asked) -> Reply:
+        reply: Reply = replace(
+            listing(people)(asked), headers={"Date": http_date(datetime.now(UTC))}
+        )
+        people.append(person(len(people), created_at=soon))
+        return reply
+
+    clerk.reply = answer
+    met = await ids(provider(client, max_rate=100_000).pages(starting_after=after))
+    assert {one["id"] for one in PEOPLE[3:9]} <= {*met}
+    assert len(lists(clerk)) == 2
 
 
 @pytest.mark.parametrize("most", [7, 499])
