@@ -58,6 +58,11 @@ class Finding:
         page = None if self.is_ok else _RUNBOOKS.get(self.about)
         return f"docs/operating/{page}.md" if page else ""
 
+    def see_at(self, site: str) -> str:
+        """The address of that page, on the documentation's site."""
+        page = self.see.removeprefix("docs/").removesuffix(".md")
+        return f"{site.rstrip('/')}/{page}.html" if page else ""
+
 
 _RUNBOOKS: Mapping[str, str] = {
     "store": "store-failed-over",

@@ -141,6 +141,7 @@ class Settings(ChangeSettings, StoreSettings):
     console_readers: CommaSeparated = ()
     console_operators: CommaSeparated = ()
     console_bodies: Literal["nobody", "operators", "readers"] = "operators"
+    docs_url: str | None = Field(default=None, pattern=r"^https?://[^\s\"'<>]+$")
     environment_name: str | None = Field(default=None, max_length=40)
     environment_colour: Literal["red", "orange", "green", "blue", "purple", "grey"] | None = None
 

@@ -20,11 +20,15 @@ from service.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The environment, as each page shows it. `host` is Clerk's; `colour` is a class of the CSS."""
+    """The environment, as each page shows it.
+
+    `host` is Clerk's; `colour` is a class of the CSS; `docs` is the documentation's site.
+    """
 
     name: str
     host: str
     colour: str
+    docs: str | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Environment":
@@ -34,6 +38,7 @@ class Environment:
             name=settings.environment_name or ("production" if is_live else "development"),
             host=urlsplit(settings.issuer).netloc,
             colour=settings.environment_colour or ("red" if is_live else "blue"),
+            docs=settings.docs_url,
         )
 
 

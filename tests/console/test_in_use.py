@@ -70,6 +70,20 @@ async def test_every_page_and_confirmation_says_where_it_is(
         assert f"environment-{colour}" in header, path
 
 
+async def test_a_trouble_links_to_its_page_of_the_documentations_site(
+    clerk: ClerkEmulator, store_url: str, database: Any
+) -> None:
+    await quarantined(database, b"?", clerk_id=None)
+    site = "https://docs.example.com/sync/"
+    async with (
+        running_service(clerk, store_url, **TOKENS, docs_url=site) as service,
+        visitor_of(service.app) as visitor,
+    ):
+        await visitor.sign_in(OPERATOR)
+        page = (await visitor.get()).text
+    assert f'<a href="{site}operating/quarantine-fills.html"' in page
+
+
 async def test_the_users_page_lists_the_newest(reader: Visitor, sql: Sql) -> None:
     assert "no users here yet" in (await reader.get("/users")).text
     await sql.execute(FILL)
