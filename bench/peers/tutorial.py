@@ -14,7 +14,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 from svix.webhooks import Webhook, WebhookVerificationError
 
-engine = create_engine(os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"))
+# As many connections as FastAPI has threads. With fewer, at 64 clients, each request that has a
+# connection waits for a thread, and each thread for a connection.
+engine = create_engine(
+    os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"),
+    pool_size=40,
+    max_overflow=0,
+)
 signed_in = ClerkHTTPBearer(config=ClerkConfig(jwks_url=os.environ["CLERK_JWKS_URL"]))
 app = FastAPI()
 
