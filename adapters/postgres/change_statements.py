@@ -64,7 +64,7 @@ where change.clerk_id = unnumbered.clerk_id and change.id = unnumbered.id
 
 # After a dump is restored, positions that were given since would be given again, to other changes.
 # A receiver would take those for repetitions. So all move beyond any that can have been given: the
-# newest becomes the milliseconds since 1970. Nobody holds a subscription then.
+# newest becomes the milliseconds since 1970. A process that held a subscription no longer does.
 MOVE_POSITIONS = f"""
 {NUMBERING_ALONE}
 with known as (

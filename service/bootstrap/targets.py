@@ -1,7 +1,10 @@
-"""The subscriptions that settings make: endpoints, a broker, and our id at Clerk."""
+"""The subscriptions of a process: its handlers, and those that settings make, which are endpoints,
+a broker, and our id at Clerk.
+"""
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from adapters.broker.publisher import broker_publisher
 from adapters.clerk.network import read_authorities
@@ -9,15 +12,31 @@ from domain.ports import IdentityWriter
 from domain.subscriptions import Subscription, Target
 from service.bootstrap.clerk import proxy_for
 from service.change_settings import PushTo
+from service.changes import Changes
 from service.extras import extra
 from service.settings import Settings
 from service.targets import BROKER, SVIX_PAUSES, WRITE_BACK, published, pushed, written_back
 
+if TYPE_CHECKING:
+    from service.traces import Traces
+
 
 async def targets_of(
-    stack: AsyncExitStack, settings: Settings, clerk: IdentityWriter
+    stack: AsyncExitStack,
+    settings: Settings,
+    clerk: IdentityWriter,
+    changes: Changes | None,
+    traces: "Traces | None",
 ) -> Sequence[tuple[Subscription, Target]]:
     """Opened now, and closed with the stack. Nothing is connected to yet."""
+    handlers = changes.targets if changes else ()
+    targets = [*handlers, *await _of_settings(stack, settings, clerk)]
+    return traces.of_targets(targets) if traces else targets
+
+
+async def _of_settings(
+    stack: AsyncExitStack, settings: Settings, clerk: IdentityWriter
+) -> Sequence[tuple[Subscription, Target]]:
     targets = [await _push(stack, settings, endpoint) for endpoint in settings.changes_push]
     if settings.changes_broker_url is not None:
         with extra("broker", "Publishing to a broker"):

@@ -50,9 +50,7 @@ async def working(
         clerk = await identity_provider(
             stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, report=metrics.clerk_call
         )
-        targets = [*changes.targets, *await targets_of(stack, settings, clerk)]
-        if traces is not None:
-            targets = [*traces.of_targets(targets)]
+        targets = await targets_of(stack, settings, clerk, changes, traces)
         # Before the first position is given: in a restored store it would be one given before.
         await look_at_history(store.history, log)
         jobs.start("store history", lambda: watch_history(store.history, log))
