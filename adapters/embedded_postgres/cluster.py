@@ -30,9 +30,19 @@ class EmbeddedPostgresUnavailable(Exception):
     """The embedded server cannot be started. The message says what to install, set or stop."""
 
 
+def home_of(data_dir: Path) -> Path:
+    """`data_dir/postgres`, where a server that is kept has its files."""
+    return data_dir.resolve() / "postgres"
+
+
+def cluster_in(home: Path) -> Path:
+    """The directory that the server calls its data directory."""
+    return home / "cluster"
+
+
 def kept_home(data_dir: Path) -> Path:
-    """`data_dir/postgres`, closed to other users."""
-    home = data_dir.resolve() / "postgres"
+    """The home of a server that is kept, made if need be and closed to other users."""
+    home = home_of(data_dir)
     home.parent.mkdir(parents=True, exist_ok=True)
     home.mkdir(mode=0o700, exist_ok=True)
     return home

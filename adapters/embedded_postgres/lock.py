@@ -12,6 +12,11 @@ from adapters.embedded_postgres.cluster import EmbeddedPostgresUnavailable
 TIMEOUT = 15.0  # seconds for a server that is stopping to end
 
 
+def lock_in(home: Path) -> Path:
+    """The file of the lock."""
+    return home / "lock"
+
+
 @contextmanager
 def locked(home: Path) -> Iterator[int]:
     """Hold the lock, whose file descriptor the keeper and the server inherit.
@@ -19,10 +24,22 @@ def locked(home: Path) -> Iterator[int]:
     The kernel releases it when the last process that inherited it has ended. Raises
     `EmbeddedPostgresUnavailable` if another process holds it.
     """
-    descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(lock_in(home), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         _lock(descriptor, home)
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(home: Path) -> bool:
+    """Whether a server holds the lock. A file that a dead server left is not held."""
+    try:
+        descriptor = os.open(lock_in(home), os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
@@ -41,9 +58,9 @@ def _lock(descriptor: int, home: Path) -> None:
     os.pwrite(descriptor, f"{os.getpid():<20}".encode(), 0)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -19,6 +19,7 @@ from adapters.embedded_postgres.cluster import (
     USER,
     EmbeddedPostgresUnavailable,
     address,
+    cluster_in,
     default_settings,
     initdb_options,
     kept_home,
@@ -29,7 +30,7 @@ from adapters.embedded_postgres.cluster import (
 try:
     from adapters.embedded_postgres.account import unprivileged_account
     from adapters.embedded_postgres.keeper import Keeper
-    from adapters.embedded_postgres.lock import locked
+    from adapters.embedded_postgres.lock import lock_in, locked
     from adapters.embedded_postgres.running import address_of_running
 except ModuleNotFoundError as error:
     if error.name not in {"fcntl", "pwd"}:  # missing on Windows
@@ -147,7 +148,7 @@ class EmbeddedPostgres:
         account = unprivileged_account()
         self._home = kept_home(self._data_dir) if self._data_dir else temporary_home()
         self._temporary = [] if self._data_dir else [self._home]
-        self._cluster = self._home / "cluster"
+        self._cluster = cluster_in(self._home)
         self._log = self._home / "server.log"
         require_version(self._binaries, self._cluster)
         with locked(self._home) as lock:
@@ -166,7 +167,7 @@ class EmbeddedPostgres:
 
     def _farewell(self) -> str:
         """The keeper's last command: empty the lock file, which names this process, and stop."""
-        lock = shlex.quote(str(self._home / "lock"))
+        lock = shlex.quote(str(lock_in(self._home)))
         stop = shlex.join([str(self._binaries / "pg_ctl"), "stop", "-D", str(self._cluster)])
         return f": >{lock}; {stop} -m fast || {stop} -m immediate"
 
