@@ -199,14 +199,14 @@ async def watch_history(
 ) -> None:
     """Notice when the store goes back: restored from a backup, before or while we run."""
     while True:
-        await look_at_history(history, log)
+        with suppress(StorageUnavailable):  # readiness tells of that
+            if reason := await notice(history):
+                tell_that_it_went_back(log, reason)
         await asyncio.sleep(every)
 
 
-async def look_at_history(history: StoreHistory, log: FilteringBoundLogger) -> None:
-    with suppress(StorageUnavailable):  # readiness tells of that
-        if reason := await notice(history):
-            log.error("store_went_back", cause=reason)
+def tell_that_it_went_back(log: FilteringBoundLogger, reason: str) -> None:
+    log.error("store_went_back", cause=reason)
 
 
 class Server(Protocol):

@@ -6,6 +6,7 @@ for an hour would make every look longer, until it ends.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -40,11 +41,20 @@ class Settling:
 
 
 class Numbering:
-    """Every change up to `_settled` has a position; looks begin behind it."""
+    """Every change up to `_settled` has a position; looks begin behind it.
 
-    def __init__(self, database: Database, enough: int = ENOUGH) -> None:
+    `compare_first` is called before this process gives its first position.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        enough: int = ENOUGH,
+        compare_first: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
         self._enough = enough
+        self._compare_first = compare_first
         self._settled: Mark | None = None
         self._settling: Settling | None = None
         self._lock = asyncio.Lock()
@@ -71,6 +81,9 @@ class Numbering:
         return look
 
     async def _number(self) -> None:
+        if self._compare_first is not None:
+            await self._compare_first()
+            self._compare_first = None
         statements = number_after(self._settled.id if self._settled else 0)
         await self._database.run(lambda session: session.execute(statements))
 

@@ -42,6 +42,7 @@ from service.jobs import (
     keep_signing_keys,
     know_instance,
     retain_by_the_hour,
+    tell_that_it_went_back,
     watch_event_loop,
     watch_history,
 )
@@ -84,7 +85,7 @@ async def bootstrap(
         elif settings.migrate_on_start:
             jobs.start("migrate", lambda: migrate_at(dsn, settings))
         instance = Instance(settings.clerk_instance_id)
-        store = store_of(database, dsn, instance)
+        store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
         keys = await signing_keys(stack, settings, transport)
         requests = await identity_provider(
             stack,

@@ -1,7 +1,7 @@
 """Build the parts for Postgres: its address, its schema, and the ports that share one pool."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.history import PostgresHistory
 from adapters.postgres.journal import PostgresJournal
+from adapters.postgres.numbering import Numbering
 from adapters.postgres.retention import PostgresRetention
 from adapters.postgres.schema import schema_state
 from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
+from domain.history import notice
 from domain.instance import Instance, OfOneInstance
 from domain.schema import SchemaState
 from service.jobs import Jobs, keep_running
@@ -80,10 +82,24 @@ async def open_database(stack: AsyncExitStack, settings: Settings, dsn: str) -> 
     return database
 
 
-def store_of(database: Database, dsn: str, instance: Instance) -> Store:
+def store_of(
+    database: Database,
+    dsn: str,
+    instance: Instance,
+    went_back: Callable[[str], None] = lambda _reason: None,
+) -> Store:
+    """`went_back` is called if the store turns out to be restored when a position is needed."""
     users = PostgresUserRepository(database)
     journal = PostgresJournal(database)
-    changes = PostgresChangeLog(database)
+    history = PostgresHistory(database)
+
+    # In a restored store, the next position would be one that was given before.
+    async def compare_with_the_mark() -> None:
+        if reason := await notice(history):
+            went_back(reason)
+
+    numbering = Numbering(database, compare_first=compare_with_the_mark)
+    changes = PostgresChangeLog(database, numbering)
     subscriptions = PostgresSubscriptions(database, changes)
     return Store(
         users=OfOneInstance(users, instance),
@@ -93,7 +109,7 @@ def store_of(database: Database, dsn: str, instance: Instance) -> Store:
         retention=PostgresRetention(database),
         watch=journal,
         checkpoints=PostgresCheckpoints(database),
-        history=PostgresHistory(database),
+        history=history,
         exclusive=PostgresExclusive(dsn, database.schema),
         changes=changes,
         subscriptions=subscriptions,

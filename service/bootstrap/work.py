@@ -18,7 +18,7 @@ from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.deliveries import Deliveries
 from service.figures import read_figures
-from service.jobs import Jobs, look_at_history, watch_event_loop, watch_history
+from service.jobs import Jobs, tell_that_it_went_back, watch_event_loop, watch_history
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Worker, polling_of
@@ -46,13 +46,12 @@ async def working(
         stack.push_async_callback(jobs.close)
         if settings.database_url is None:
             await migrate_at(dsn, settings)
-        store = store_of(database, dsn, Instance(settings.clerk_instance_id))
+        instance = Instance(settings.clerk_instance_id)
+        store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
         clerk = await identity_provider(
             stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, report=metrics.clerk_call
         )
         targets = await targets_of(stack, settings, clerk, changes, traces)
-        # Before the first position is given: in a restored store it would be one given before.
-        await look_at_history(store.history, log)
         jobs.start("store history", lambda: watch_history(store.history, log))
         newest = NewestPosition(store.changes)
         jobs.start("newest change", newest.watch)

@@ -2,6 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import pytest
 
@@ -17,11 +20,13 @@ from domain.history import notice
 from domain.subscriptions import Subscription
 from domain.user import LocalUser, Source
 from scripts.clerk_emulator import ClerkEmulator
+from service.bootstrap import bootstrap
 from service.bootstrap.work import working
 from service.changes import Changes
 from service.log import line_logger
 from service.log_writer import LogWriter
 from service.metrics import Metrics
+from service.settings import Settings
 from tests.people import new_id, observed, user
 from tests.running import settings_for
 from tests.service.dumps import dumped, empty_database, restored
@@ -95,7 +100,14 @@ async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
     assert await log.number() == 1
 
 
-async def test_a_worker_gives_no_position_in_a_restored_store_before_they_have_moved(
+def served(settings: Settings, changes: Changes, *how: Any) -> AbstractAsyncContextManager[object]:
+    return bootstrap(settings, *how, changes=changes)
+
+
+@pytest.mark.parametrize("process", [working, served])
+async def test_no_process_gives_a_position_in_a_restored_store_before_they_have_moved(
+    *,
+    process: Callable[..., AbstractAsyncContextManager[object]],
     clerk: ClerkEmulator,
     database: Database,
     history: PostgresHistory,
@@ -117,7 +129,7 @@ async def test_a_worker_gives_no_position_in_a_restored_store_before_they_have_m
     async with empty_database(postgres_url) as url:
         await asyncio.to_thread(restored, url, dump)
         quiet = line_logger("critical", "json", LogWriter(None, str))
-        async with working(settings_for(clerk, url), changes, Metrics(), quiet):
+        async with process(settings_for(clerk, url), changes, Metrics(), quiet):
             async with asyncio.timeout(20):
                 first, second = [await handled.get(), await handled.get()]
     assert (second - first, first > time.time() * 1000 - 60_000) == (1, True)
