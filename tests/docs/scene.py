@@ -68,6 +68,9 @@ class Scene:
         address = f"person{len(self.clerk.users)}@example.com"
         return str(self.clerk.create_user(**{"email_address": [address], **fields})["id"])
 
+    async def somebody_new_comes(self) -> None:
+        await self.me(self.signed_up())
+
     async def me(self, user_id: str) -> int:
         """The status of that user's request."""
         async with httpx.AsyncClient() as http:

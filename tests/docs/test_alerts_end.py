@@ -145,33 +145,27 @@ async def test_every_webhook_is_refused(
 
 
 async def test_the_secret_key_is_refused(alerts: Alerts, scene: Scene) -> None:
-    async def somebody_new_comes() -> None:
-        await scene.me(scene.signed_up())
-
     scene.webhooks_come(they_come=False)
     alerts.watch(scene.port)
     scene.clerk.faults.add(KEY_REFUSED)
-    await alerts.raised("ClerkUserSyncSecretKeyRefused", by=somebody_new_comes)
+    await alerts.raised("ClerkUserSyncSecretKeyRefused", by=scene.somebody_new_comes)
     page = found(scene, "ClerkUserSyncSecretKeyRefused")
     assert "Clerk refuses CLERK_SECRET_KEY" in await page.run("doctor")
     scene.clerk.faults.clear()  # a new key is set
-    await alerts.ended("ClerkUserSyncSecretKeyRefused", by=somebody_new_comes)
+    await alerts.ended("ClerkUserSyncSecretKeyRefused", by=scene.somebody_new_comes)
 
 
 @pytest.mark.parametrize("alerts", ["30s"], indirect=True)
 async def test_clerk_fails(alerts: Alerts, scene: Scene) -> None:
-    async def somebody_new_comes() -> None:
-        await scene.me(scene.signed_up())
-
     scene.webhooks_come(they_come=False)
     alerts.watch(scene.port)
     scene.clerk.faults.add(BACKEND_API_DOWN)
-    await alerts.raised("ClerkUserSyncClerkFailing", by=somebody_new_comes)
+    await alerts.raised("ClerkUserSyncClerkFailing", by=scene.somebody_new_comes)
     page = found(scene, "ClerkUserSyncClerkFailing")
     assert "Clerk does not answer" in await page.run("doctor")
     assert "clerk_requests_total" in await page.run("clerk_requests_total")
     scene.clerk.faults.clear()  # as the page says: it ends by itself
-    await alerts.ended("ClerkUserSyncClerkFailing", by=somebody_new_comes)
+    await alerts.ended("ClerkUserSyncClerkFailing", by=scene.somebody_new_comes)
 
 
 async def test_the_signing_keys_cannot_be_fetched(
