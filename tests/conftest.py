@@ -6,6 +6,7 @@ import secrets
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -138,20 +139,25 @@ def signing_key() -> RSAPrivateKey:
     return new_signing_key()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def shared_clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
-    """The Clerk instance that the recorded payloads come from."""
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as emulator:
+    """The Clerk instance that the recorded payloads come from, for all tests of a file."""
+    async with _recorded_instance(signing_key) as emulator:
         yield emulator
 
 
 @pytest.fixture
 async def clerk(signing_key: RSAPrivateKey) -> AsyncIterator[ClerkEmulator]:
     """The same, of the test's own: without users."""
-    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
-    async with running_emulator(config, signing_key=signing_key) as emulator:
+    async with _recorded_instance(signing_key) as emulator:
         yield emulator
+
+
+def _recorded_instance(
+    signing_key: RSAPrivateKey,
+) -> AbstractAsyncContextManager[ClerkEmulator]:
+    config = EmulatorConfig(rate_limit=None, instance_id=INSTANCE)
+    return running_emulator(config, signing_key=signing_key)
 
 
 @pytest.fixture
