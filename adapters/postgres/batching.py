@@ -1,7 +1,7 @@
 """Batching: items that arrive while a batch is in flight form the next batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any, Generic, TypeVar
@@ -17,9 +17,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(slots=True, eq=False)  # frozen, it would take three times as long to make
 class _Pending(Generic[Item, Result]):
     item: Item
+    keys: Sequence[str]
     since: float
     result: "asyncio.Future[Result]"
 
@@ -47,7 +48,7 @@ class Batching(Generic[Item, Result]):
         together: Callable[[Sequence[Item], float], Awaitable[Mapping[int, Result]]],
         *,
         alone: Callable[[Item, float], Awaitable[Result]],
-        keys: Callable[[Item], Iterable[str]],
+        keys: Callable[[Item], Sequence[str]],
         at_once: int,
     ) -> None:
         self._together = together
@@ -62,7 +63,9 @@ class Batching(Generic[Item, Result]):
     async def __call__(self, item: Item) -> Result:
         """The item's result. Raises the errors of `together` and `alone`."""
         loop = asyncio.get_running_loop()
-        pending: _Pending[Item, Result] = _Pending(item, loop.time(), loop.create_future())
+        pending: _Pending[Item, Result] = _Pending(
+            item, self._keys(item), loop.time(), loop.create_future()
+        )
         self._pending.append(pending)
         if self._runners < self._at_once:
             self._runners += 1
@@ -90,10 +93,9 @@ class Batching(Generic[Item, Result]):
         for pending in self._pending:
             if pending.result.done():
                 continue
-            keys = list(self._keys(pending.item))
-            fits = len(batch) < largest and taken.isdisjoint(keys)
+            fits = len(batch) < largest and taken.isdisjoint(pending.keys)
             (batch if fits else later).append(pending)
-            taken.update(keys)
+            taken.update(pending.keys)
         self._pending = later
         return batch
 

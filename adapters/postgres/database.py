@@ -218,7 +218,9 @@ class Database:
 
     async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]", wait: float) -> Connection:
         try:
-            return await pool.acquire(timeout=wait)
+            # The pool's own timeout would start a task for each connection that is taken.
+            async with asyncio.timeout(wait):
+                return await pool.acquire()
         except SyncError:
             raise
         except Exception as error:

@@ -3,7 +3,9 @@
 In hand is what the server holds in memory: received and not answered, or answered and not sent.
 """
 
+import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from service.edge.budget import Budget
@@ -15,6 +17,9 @@ class Connection(Protocol):
     def cut(self) -> None:
         """Close it at once."""
 
+    def leave_if_idle(self) -> None:
+        """Close it, unless another deadline runs for it."""
+
 
 class Edge:
     """The totals of all connections of one server."""
@@ -22,8 +27,39 @@ class Edge:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.bytes_in_hand = 0
-        self.idle: dict[Connection, None] = {}
-        """Connections without a request, the one that has been idle longest first."""
+        self.idle: dict[Connection, float] = {}
+        """Connections without a request, and since when, on the loop's clock. The one that has been
+        idle longest is the first.
+        """
+        self._closer: asyncio.TimerHandle | None = None
+        self._default_headers: Sequence[tuple[bytes, bytes]] = ()
+        self._default_lines = b""
+
+    def default_lines(self, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """The lines of these headers. uvicorn makes a new list each second, and changes none."""
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._default_lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._default_lines
+
+    def rests(self, connection: Connection) -> None:
+        """A connection has no request from now on. After `idle_seconds` it is closed."""
+        loop = asyncio.get_running_loop()
+        self.idle.pop(connection, None)
+        self.idle[connection] = loop.time()
+        if self._closer is None:
+            self._closer = loop.call_later(self.budget.idle_seconds, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close the connections whose time is over. One timer for all costs less than one each."""
+        loop = asyncio.get_running_loop()
+        self._closer = None
+        for connection, since in [*self.idle.items()]:
+            until = since + self.budget.idle_seconds
+            if until > loop.time():
+                self._closer = loop.call_at(until, self._close_idle)
+                return
+            connection.leave_if_idle()
 
     def admit(self, newcomer: Connection, connections: int) -> bool:
         """Whether it may ask for more than health. `connections` counts open ones, with this one.
@@ -31,7 +67,7 @@ class Edge:
         Above the budget, the connection that has been idle longest is cut. If none is idle, some
         more are accepted for questions about health, and beyond those the newcomer is cut.
         """
-        self.idle[newcomer] = None
+        self.rests(newcomer)
         if connections <= self.budget.connections:
             return True
         longest = next(iter(self.idle))

@@ -11,6 +11,7 @@ from service.errors import Rejected, problem
 BAD_REQUEST = (400, "bad_request")
 NO_TUNNEL = (405, "method_not_allowed")
 HEAD_TOO_LONG = (431, "head_too_long")
+INTERNAL_ERROR = (500, "internal_error")
 OVERLOADED = (503, "overloaded")
 """Each is a status and a code."""
 

@@ -1,4 +1,4 @@
-"""A transport that joins writes, and whose reading can be paused for two reasons."""
+"""A transport that joins writes, waits for the peer, and can be paused for two reasons."""
 
 import asyncio
 from typing import Any
@@ -10,11 +10,10 @@ MAX_BUFFERED = 64 * 1024
 class OneWrite:
     """A transport that joins all writes of one turn of the event loop into one.
 
-    uvicorn writes the head and the body of an answer separately, and a system call costs more than
-    both. Answers to one client that are ready at the same time wake that client once.
+    Answers to one client that are ready at the same time wake that client once.
 
-    Reading goes on unless it is paused by uvicorn's flow control (`pause_reading`) or held by us
-    (`hold_reading`).
+    Reading goes on unless it is paused because an application is behind (`pause_reading`), or held
+    because the parser is (`hold_reading`).
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -24,6 +23,9 @@ class OneWrite:
         self._size = 0
         self._is_paused = False
         self._is_held = False
+        self.is_full = False
+        """Whether the peer has not accepted all that was written: see `drain`."""
+        self._drained = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -53,20 +55,36 @@ class OneWrite:
         if written and not self._transport.is_closing():
             self._transport.write(b"".join(written))
 
+    def pause_writing(self) -> None:
+        self.is_full = True
+        self._drained.clear()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        self._drained.set()
+
+    async def drain(self) -> None:
+        """Wait until the peer has accepted what was written, or is gone."""
+        await self._drained.wait()
+
     def pause_reading(self) -> None:
-        self._is_paused = True
-        self._transport.pause_reading()
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        self._is_paused = False
-        if not self._is_held:
-            self._transport.resume_reading()
+        if self._is_paused:
+            self._is_paused = False
+            if not self._is_held:
+                self._transport.resume_reading()
 
     def hold_reading(self) -> None:
-        self._is_held = True
-        self._transport.pause_reading()
+        if not self._is_held:
+            self._is_held = True
+            self._transport.pause_reading()
 
     def release_reading(self) -> None:
-        self._is_held = False
-        if not self._is_paused:
-            self._transport.resume_reading()
+        if self._is_held:
+            self._is_held = False
+            if not self._is_paused:
+                self._transport.resume_reading()

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive
@@ -17,10 +17,13 @@ from domain.sync_user import (
     UnreadableDelivery,
     VerifiedDelivery,
 )
+from service.body import whole_body
 from service.errors import Rejected, documented
 from service.log import note
 from service.routes.plain import PlainRoute
 from service.services import Services, services_of
+
+AnyBytes = TypeVar("AnyBytes", bytes, bytearray)
 
 PATH = "/webhooks/clerk"
 
@@ -130,6 +133,9 @@ async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> byte
     headers = dict(request.scope["headers"])
     _check_kind(headers)
     _check_length(headers)
+    whole = whole_body(request.scope)
+    if whole is not None:
+        return _checked(whole)
     try:
         async with asyncio.timeout(max_seconds):
             return await _bounded(request.receive)
@@ -161,7 +167,13 @@ async def _bounded(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise Rejected(*TOO_SLOW)
         body += message.get("body", b"")
-        if len(body) > MAX_BYTES:
-            raise Rejected(*TOO_LARGE)
         more = message.get("more_body", False)
+        _checked(body)
     return bytes(body)
+
+
+def _checked(body: AnyBytes) -> AnyBytes:
+    """The same body. Its length need not have been declared, nor be the one that was declared."""
+    if len(body) > MAX_BYTES:
+        raise Rejected(*TOO_LARGE)
+    return body

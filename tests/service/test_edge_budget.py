@@ -82,8 +82,11 @@ class Worker:
     def cut(self) -> None:
         self.was_cut = True
 
+    def leave_if_idle(self) -> None:
+        """It is not idle."""
 
-def test_beyond_those_for_health_a_connection_is_cut_at_once() -> None:
+
+async def test_beyond_those_for_health_a_connection_is_cut_at_once() -> None:
     edge = Edge(Budget(connections=2, health_connections=1))
     connections = [Worker() for _ in range(4)]
     admitted = []
