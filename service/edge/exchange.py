@@ -100,7 +100,7 @@ class Exchange:
         self._news.set()
 
     async def _receive(self) -> Message:
-        if not self._news.is_set() and not self.is_answered:
+        if not (self._news.is_set() or self._is_cut or self.is_answered):
             self._let_continue()
             self._connection.wire.resume_reading()
             await self._news.wait()
