@@ -10,6 +10,9 @@ from domain.errors import Unstorable
 
 LARGEST_BATCH = 50
 MOST_IN_FLIGHT = 4
+WORTH_ANOTHER = 16
+"""Pending items for which another batch starts beside one that is in flight."""
+
 SLOW_AFTER = 0.01
 """Seconds after which a batch, perhaps on a dead connection, no longer delays the next one."""
 
@@ -36,11 +39,12 @@ class _Pending(Generic[Item, Result]):
 class Batching(Generic[Item, Result]):
     """An item runs at once; items that arrive while a batch is in flight are batched.
 
-    Up to `at_once` batches are in flight, and up to `MOST_IN_FLIGHT` if they are slow. `together`
-    returns results by index in the batch, and leaves out each item that would have to wait for a
-    lock: those items run `alone`. If the store refuses an item (`Unstorable`), each item of its
-    batch runs alone. A batch has at most one item of each key. Both functions also get the time, on
-    the loop's clock, at which their oldest item arrived.
+    A second batch starts beside one that is in flight if many items are pending: a small batch
+    costs more for each item. Up to `at_once` are in flight, and up to `MOST_IN_FLIGHT` if they are
+    slow. `together` returns results by index in the batch, and leaves out each item that would have
+    to wait for a lock: those items run `alone`. If the store refuses an item (`Unstorable`), each
+    item of its batch runs alone. A batch has at most one item of each key. Both functions also get
+    the time, on the loop's clock, at which their oldest item arrived.
     """
 
     def __init__(
@@ -67,7 +71,7 @@ class Batching(Generic[Item, Result]):
             item, self._keys(item), loop.time(), loop.create_future()
         )
         self._pending.append(pending)
-        if self._runners < self._at_once:
+        if not self._runners or (self._runners < self._at_once and self._are_many):
             self._runners += 1
             _start(self._tasks, self._run_batches())
         return await pending.result
@@ -77,11 +81,18 @@ class Batching(Generic[Item, Result]):
         that all items of this turn are in its first batch.
         """
         try:
-            while batch := await self._next_in_turn():
+            while self._runners == 1 or self._are_many:
+                batch = await self._next_in_turn()
+                if not batch:
+                    break
                 running = _start(self._in_flight, self._run(batch))
                 await asyncio.wait([running], timeout=SLOW_AFTER)
         finally:
             self._runners -= 1
+
+    @property
+    def _are_many(self) -> bool:
+        return len(self._pending) >= WORTH_ANOTHER
 
     async def _next_in_turn(self) -> list[_Pending[Item, Result]]:
         while len(self._in_flight) >= MOST_IN_FLIGHT:
@@ -104,7 +115,7 @@ class Batching(Generic[Item, Result]):
 
         If one batch took them all, the store would be idle while the next one is prepared.
         """
-        batches = max(1, self._at_once - len(self._in_flight))
+        batches = max(1, self._at_once - len(self._in_flight)) if self._are_many else 1
         return min(LARGEST_BATCH, ceil(len(self._pending) / batches))
 
     async def _run(self, batch: list[_Pending[Item, Result]]) -> None:

@@ -7,7 +7,13 @@ from itertools import chain
 
 import pytest
 
-from adapters.postgres.batching import LARGEST_BATCH, MOST_IN_FLIGHT, SLOW_AFTER, Batching
+from adapters.postgres.batching import (
+    LARGEST_BATCH,
+    MOST_IN_FLIGHT,
+    SLOW_AFTER,
+    WORTH_ANOTHER,
+    Batching,
+)
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.users import PostgresUserRepository, keys_of
 from domain.errors import StorageUnavailable, SyncError, Unstorable
@@ -100,16 +106,30 @@ async def test_a_single_item_runs_at_once(scribe: Scribe) -> None:
     assert scribe.pages == [commands]
 
 
-async def test_items_of_one_turn_run_in_two_halves(scribe: Scribe) -> None:
-    commands = deliveries(5)
-    assert await deliver(scribe, commands) == [DONE] * 5
-    assert scribe.pages == [commands[:3], commands[3:]]
+async def test_many_items_of_one_turn_run_in_two_halves(scribe: Scribe) -> None:
+    commands = deliveries(WORTH_ANOTHER + 1)
+    half = WORTH_ANOTHER // 2 + 1
+    assert await deliver(scribe, commands) == [DONE] * len(commands)
+    assert scribe.pages == [commands[:half], commands[half:]]
 
 
-async def test_an_item_runs_at_once_while_fewer_batches_are_in_flight(scribe: Scribe) -> None:
-    commands = deliveries(AT_ONCE)
-    await deliver(scribe, [], ahead=commands)
-    assert scribe.pages == [[command] for command in commands]
+async def test_a_few_items_of_one_turn_are_one_batch(scribe: Scribe) -> None:
+    commands = deliveries(WORTH_ANOTHER - 1)
+    await deliver(scribe, commands)
+    assert scribe.pages == [commands]
+
+
+@pytest.mark.parametrize("count", [WORTH_ANOTHER - 1, WORTH_ANOTHER])
+async def test_many_items_run_beside_a_batch_in_flight_and_a_few_after_it(
+    scribe: Scribe, count: int
+) -> None:
+    batching, first, later = batching_of(scribe), deliveries(1), deliveries(count)
+    tasks = await begun(batching, first)
+    tasks += await begun(batching, later)
+    assert scribe.pages == [first, later][: 1 + (count == WORTH_ANOTHER)]
+    scribe.let.set()
+    await asyncio.gather(*tasks)
+    assert scribe.pages == [first, later]
 
 
 async def test_items_that_arrive_while_a_batch_is_in_flight_are_batched(scribe: Scribe) -> None:
@@ -207,11 +227,11 @@ async def test_an_item_cancelled_while_pending_is_not_written(scribe: Scribe) ->
 async def test_slow_batches_do_not_delay_other_items() -> None:
     """As on dead connections."""
     scribe = Scribe()
-    batching, commands = batching_of(scribe), deliveries(AT_ONCE + 2)
+    batching, commands = batching_of(scribe), deliveries(4)
     tasks = [(await begun(batching, [one]))[0] for one in commands]
-    assert scribe.pages == [[one] for one in commands[:AT_ONCE]]
+    assert scribe.pages == [commands[:1]]
     await asyncio.sleep(2 * SLOW_AFTER)
-    assert scribe.pages[AT_ONCE:] == [commands[AT_ONCE:]]
+    assert scribe.pages[1:] == [commands[1:]]
     scribe.let.set()
     assert await asyncio.gather(*tasks) == [DONE] * len(commands)
 
