@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -150,9 +150,11 @@ async def behind_tls(address: str, folder: Path) -> AsyncIterator[str]:
     inner = urlsplit(address)
     context = self_signed_context(generate_private_key(65537, 2048), folder)
 
+    passing: set[asyncio.Task[None]] = set()
+
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream, there = await asyncio.open_connection(inner.hostname, inner.port)
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
+        try:
             head = await reader.readuntil(b"\r\n\r\n")
             lines = [line for line in head.split(b"\r\n") if line]
             kept = [
@@ -164,12 +166,22 @@ async def behind_tls(address: str, folder: Path) -> AsyncIterator[str]:
             there.write(await reader.readexactly(int(length[1]) if length else 0))
             writer.write(await upstream.read())
             await writer.drain()
-        there.close()
-        writer.close()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            there.close()
+            writer.close()
 
-    server = await asyncio.start_server(pass_on, "127.0.0.1", 0, ssl=context)
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passing.add(asyncio.create_task(pass_on(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
     async with server:
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}{inner.path}"
+    # A browser opens connections in advance, and may never ask on them.
+    for task in passing:
+        task.cancel()
+    await asyncio.gather(*passing, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,10 +32,19 @@ SIGNALS = [
 
 
 @pytest.fixture
+def hangups_are_heard() -> Iterator[None]:
+    """The service inherits what `nohup`, under which these tests may run, ignores."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
 async def service(
-    one_clerk: ClerkEmulator, store: str, tmp_path: Path
+    hangups_are_heard: None, one_clerk: ClerkEmulator, store: str, tmp_path: Path
 ) -> AsyncIterator[ServiceProcess]:
     """A service that the test stops."""
+    del hangups_are_heard
     seconds = {"DRAIN_SECONDS": str(DRAIN), "SHUTDOWN_SECONDS": str(SHUTDOWN)}
     environment = environment_for(one_clerk, store, **seconds)
     async with running_process(environment, tmp_path) as service:

@@ -15,6 +15,7 @@ from adapters.postgres.session import Session
 from adapters.postgres.users import PostgresUserRepository
 from domain.changes import Change
 from domain.user import UserId
+from tests.e2e.processes import eventually
 from tests.people import deleted, new_id, observed, user
 from tests.postgres_server import Sql
 
@@ -230,7 +231,12 @@ async def test_a_transaction_that_somebody_holds_open_slows_no_look(
                     await numbering.number()
             slow = await blocks_read_by_a_look(unaware, watched, sql)
             assert slow > 100, "otherwise this proves nothing"
-            assert await blocks_read_by_a_look(numbering, watched, sql) < slow / 3
+
+            async def is_quick() -> bool:
+                return await blocks_read_by_a_look(numbering, watched, sql) < slow / 3
+
+            # Transactions of other tests on this server are waited for too, as long as they last.
+            await eventually(is_quick, 60)
     finally:
         await holder.close()
 
