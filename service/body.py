@@ -28,7 +28,7 @@ class Body:
 
 def body_for(scope: MutableMapping[str, Any]) -> Body:
     """A new body, which `whole_body` finds for this request."""
-    body: Body = scope.setdefault(_BODY, Body())
+    scope[_BODY] = body = Body()
     return body
 
 

@@ -45,6 +45,9 @@ STATUSES: Mapping[type[SyncError], int] = {
 }
 """The status of every named error. A subclass that is not listed has that of its base class."""
 
+INTERNAL_ERROR = (500, "internal_error")
+"""The status and the code of the answer to an unhandled exception."""
+
 _TYPE = "urn:clerk-user-sync:problem:"
 _HEADERS: Mapping[int, str] = {401: "WWW-Authenticate", 503: "Retry-After"}
 
@@ -143,7 +146,7 @@ def answer_everything(app: FastAPI) -> None:
 
 def internal_error() -> Response:
     """The answer to an unhandled exception. It does not tell the cause."""
-    return problem(500, "internal_error")
+    return problem(*INTERNAL_ERROR)
 
 
 async def _own_error(request: Request, error: Exception) -> Response:

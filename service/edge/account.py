@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from service.edge.budget import Budget
+from service.edge.lines import header_lines
 
 
 class Connection(Protocol):
@@ -39,7 +40,7 @@ class Edge:
         """The lines of these headers. uvicorn makes a new list each second, and changes none."""
         if headers is not self._default_headers:
             self._default_headers = headers
-            self._default_lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+            self._default_lines = header_lines(headers)
         return self._default_lines
 
     def rests(self, connection: Connection) -> None:

@@ -5,21 +5,18 @@ Sources: ASGI 3.0, "HTTP Connection Scope"; RFC 9110 and RFC 9112.
 
 import asyncio
 import logging
-from collections.abc import Mapping, MutableMapping
-from http import HTTPStatus
+from collections.abc import Collection, MutableMapping
 from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message
 
 from service.body import body_for
+from service.edge.lines import status_line
 from service.edge.transport import OneWrite
 
 MOST_UNREAD = 64 * 1024
 """Bytes of a body that the application has not read, after which the connection is not read."""
 
-_STATUS_LINES: Mapping[int, bytes] = {
-    status: f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode() for status in HTTPStatus
-}
 _WITHOUT_BODY = (204, 304)
 
 _logger = logging.getLogger("service.edge")
@@ -60,7 +57,8 @@ class Exchange:
         self._is_cut = False
         self._is_continued = False
         self._news = asyncio.Event()
-        self._start: Message | None = None
+        self._status: int | None = None
+        """That of the answer; None before the application has told it."""
         self._lines = b""
         self._says_close = False
         self._is_chunked = False
@@ -75,11 +73,11 @@ class Exchange:
             _logger.error("the application failed", exc_info=error)  # noqa: TRY400
         if self.is_answered or self._is_cut:
             return
-        if self._start is None:
+        if self._status is None:
             self._connection.failed()
             return
         if not self.is_begun:  # the client must see that this answer is not complete
-            self._connection.wire.write(self._head(self._start, None))
+            self._connection.wire.write(self._head(self._status, None))
         self._connection.wire.close()
 
     def arrived(self, part: bytes) -> None:
@@ -89,7 +87,7 @@ class Exchange:
             self._connection.wire.pause_reading()
         self._news.set()
 
-    def is_complete(self) -> None:
+    def completed(self) -> None:
         """The whole request has arrived."""
         self.body.is_whole = True
         self._news.set()
@@ -127,18 +125,18 @@ class Exchange:
             await asyncio.sleep(0)  # a stream that nobody receives must not stop all others
             return
         kind = message["type"]
-        if kind == "http.response.start" and self._start is None:
-            self._lines = self._lines_of(message)
-            self._start = message
-        elif kind == "http.response.body" and self._start is not None and not self.is_answered:
+        if kind == "http.response.start" and self._status is None:
+            self._lines = self._lines_of(message.get("headers", ()))
+            self._status = message["status"]
+        elif kind == "http.response.body" and self._status is not None and not self.is_answered:
             more = message.get("more_body", False)
-            self._write(self._start, message.get("body", b""), more=more)
+            self._write(self._status, message.get("body", b""), more=more)
         else:
             raise RuntimeError(f"{kind} is out of order")
 
-    def _write(self, start: Message, body: bytes, *, more: bool) -> None:
-        head = b"" if self.is_begun else self._head(start, None if more else len(body))
-        if self._scope["method"] == "HEAD" or start["status"] in _WITHOUT_BODY:
+    def _write(self, status: int, body: bytes, *, more: bool) -> None:
+        head = b"" if self.is_begun else self._head(status, None if more else len(body))
+        if self._scope["method"] == "HEAD" or status in _WITHOUT_BODY:
             body = b""
         elif self._is_chunked:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
@@ -157,10 +155,12 @@ class Exchange:
             self._connection.wire.close()
         self._connection.answered()
 
-    def _lines_of(self, start: Message) -> bytes:
-        """The headers of the answer. Raises `RuntimeError` for one with a line break in it."""
+    def _lines_of(self, headers: Collection[tuple[bytes, bytes]]) -> bytes:
+        """The lines of the answer's headers, some of which are for us too.
+
+        Raises `RuntimeError` for a line break in one: it would begin another header.
+        """
         lines: list[bytes] = []
-        headers = start.get("headers", ())
         for given, value in headers:
             name = given.lower()
             if name == b"content-length":
@@ -176,9 +176,8 @@ class Exchange:
             raise RuntimeError("a line break in a header of the answer")
         return text
 
-    def _head(self, start: Message, length: int | None) -> bytes:
+    def _head(self, status: int, length: int | None) -> bytes:
         """The head of the answer. `length` is that of its body, or None if more of it follows."""
-        status = start["status"]
         lines = self._lines
         if self._left is None and not self._is_chunked and status not in _WITHOUT_BODY:
             if length is not None:
@@ -191,5 +190,4 @@ class Exchange:
                 lines += b"transfer-encoding: chunked\r\n"
         if not self.keep_alive and not self._says_close:
             lines += b"connection: close\r\n"
-        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        return b"%b%b%b\r\n" % (line, self._connection.default_lines(), lines)
+        return status_line(status) + self._connection.default_lines() + lines + b"\r\n"

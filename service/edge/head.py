@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import httptools
 
 from service.edge.budget import Budget
+from service.edge.lines import header_lines
 from service.edge.refusals import BAD_REQUEST, HEAD_TOO_LONG
 from service.errors import Rejected
 
@@ -41,8 +42,8 @@ def check_head(url: bytes, version: str, headers: Headers, came: int, budget: Bu
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
     """The same head without its `Upgrade`, which a server may ignore (RFC 9110 §7.8)."""
-    lines = [b"%b: %b\r\n" % header for header in headers if header[0] != b"upgrade"]
-    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), b"".join(lines))
+    lines = header_lines(header for header in headers if header[0] != b"upgrade")
+    return b"%b %b HTTP/%b\r\n%b\r\n" % (method, url, version.encode(), lines)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

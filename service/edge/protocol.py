@@ -18,10 +18,12 @@ from service.edge.deadline import Deadline
 from service.edge.exchange import Exchange
 from service.edge.pipeline import Pipeline
 from service.edge.reader import Reader
-from service.edge.refusals import INTERNAL_ERROR, OVERLOADED, as_sent, refusal_of
+from service.edge.refusals import OVERLOADED, as_sent, refusal_of
 from service.edge.transport import OneWrite
-from service.errors import Rejected
+from service.errors import INTERNAL_ERROR, Rejected
 from service.routes.health import HEALTH_PATHS
+
+_HEALTH_PATHS = frozenset(path.encode() for path in HEALTH_PATHS)
 
 _logger = logging.getLogger("service.edge")
 
@@ -173,7 +175,10 @@ class EdgeProtocol(asyncio.Protocol):
         is_over = self._edge.bytes_in_hand > self._budget.bytes_in_hand or (
             self._is_extra and len(self._state.connections) > self._budget.connections
         )
-        if is_over and scope["path"].removeprefix(self._root_path) not in HEALTH_PATHS:
+        if (
+            is_over
+            and scope["raw_path"].removeprefix(self._root_path.encode()) not in _HEALTH_PATHS
+        ):
             raise Rejected(*OVERLOADED)
         self._edge.idle.pop(self, None)
         self._account.began()
@@ -191,7 +196,7 @@ class EdgeProtocol(asyncio.Protocol):
 
     def completed(self) -> None:
         if self._pipeline.newest is not None:
-            self._pipeline.newest.is_complete()
+            self._pipeline.newest.completed()
         self._reading.stop()
 
     def parsed_again(self, size: int) -> None:
@@ -222,7 +227,7 @@ class EdgeProtocol(asyncio.Protocol):
                 self._await_the_rest()
 
     def failed(self) -> None:
-        self.wire.write(as_sent(INTERNAL_ERROR, self._state.default_headers))
+        self.wire.write(as_sent(INTERNAL_ERROR, self.default_lines()))
         self.wire.close()
         self.answered()
 
@@ -231,7 +236,7 @@ class EdgeProtocol(asyncio.Protocol):
         if self._ending is not None or self.wire.is_closing():
             return
         _logger.info("refused: %s", refusal[1])
-        self._end_with(as_sent(refusal, self._state.default_headers))
+        self._end_with(as_sent(refusal, self.default_lines()))
 
     def _end_with(self, last: bytes) -> None:
         self._ending = last

@@ -54,7 +54,10 @@ class Reader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            again = self._head_without_upgrade() + bytes(data[upgrade.args[0] :])
+            # The parser parses nothing that follows a head with an upgrade.
+            method, version = self._parser.get_method(), self._parser.get_http_version()
+            head = without_upgrade(method, self._url, version, self._headers)
+            again = head + bytes(data[upgrade.args[0] :])
             self._requests.parsed_again(len(again))
             self._parser = self._new_parser()
             self.feed(again)
@@ -68,11 +71,6 @@ class Reader:
     def close(self) -> None:
         """Parse no more. A cycle of references would keep the connection in memory."""
         del self._parser, self._requests
-
-    def _head_without_upgrade(self) -> bytes:
-        """The head again: the parser parses nothing that follows a head with an upgrade."""
-        method, version = self._parser.get_method(), self._parser.get_http_version()
-        return without_upgrade(method, self._url, version, self._headers)
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)

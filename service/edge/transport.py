@@ -23,9 +23,8 @@ class OneWrite:
         self._size = 0
         self._is_paused = False
         self._is_held = False
-        self.is_full = False
-        """Whether the peer has not accepted all that was written: see `drain`."""
-        self._drained = asyncio.Event()
+        self._accepted = asyncio.Event()
+        self._accepted.set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -55,17 +54,20 @@ class OneWrite:
         if written and not self._transport.is_closing():
             self._transport.write(b"".join(written))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer has not accepted all that was written."""
+        return not self._accepted.is_set()
+
     def pause_writing(self) -> None:
-        self.is_full = True
-        self._drained.clear()
+        self._accepted.clear()
 
     def resume_writing(self) -> None:
-        self.is_full = False
-        self._drained.set()
+        self._accepted.set()
 
     async def drain(self) -> None:
         """Wait until the peer has accepted what was written, or is gone."""
-        await self._drained.wait()
+        await self._accepted.wait()
 
     def pause_reading(self) -> None:
         if not self._is_paused:

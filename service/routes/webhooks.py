@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive
@@ -22,8 +22,6 @@ from service.errors import Rejected, documented
 from service.log import note
 from service.routes.plain import PlainRoute
 from service.services import Services, services_of
-
-AnyBytes = TypeVar("AnyBytes", bytes, bytearray)
 
 PATH = "/webhooks/clerk"
 
@@ -135,7 +133,8 @@ async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> byte
     _check_length(headers)
     whole = whole_body(request.scope)
     if whole is not None:
-        return _checked(whole)
+        _check_size(len(whole))  # that of a body in chunks was not declared
+        return whole
     try:
         async with asyncio.timeout(max_seconds):
             return await _bounded(request.receive)
@@ -155,8 +154,7 @@ def _check_length(unverified_headers: Mapping[bytes, bytes]) -> None:
     declared = unverified_headers.get(b"content-length", b"0")
     if _LENGTH.fullmatch(declared) is None:
         raise Rejected(*LENGTH_INVALID)
-    if int(declared) > MAX_BYTES:
-        raise Rejected(*TOO_LARGE)
+    _check_size(int(declared))
 
 
 async def _bounded(receive: Receive) -> bytes:
@@ -167,13 +165,11 @@ async def _bounded(receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise Rejected(*TOO_SLOW)
         body += message.get("body", b"")
+        _check_size(len(body))
         more = message.get("more_body", False)
-        _checked(body)
     return bytes(body)
 
 
-def _checked(body: AnyBytes) -> AnyBytes:
-    """The same body. Its length need not have been declared, nor be the one that was declared."""
-    if len(body) > MAX_BYTES:
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
         raise Rejected(*TOO_LARGE)
-    return body

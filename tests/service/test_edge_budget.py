@@ -52,9 +52,10 @@ async def test_if_no_connection_is_idle_only_health_is_answered(
             await eventually(lambda: served.at.edge.idle == {})
             for _ in range(3):
                 await assert_healthy(served.at)
-                answer = await served.at.send(head("GET", "/v1/me"))
-                assert told(answer) == problem(503, "overloaded")
-                assert answer.headers["retry-after"] == "1"
+                for path in ("/v1/me", "/%68ealthz"):
+                    answer = await served.at.send(head("GET", path))
+                    assert told(answer) == problem(503, "overloaded")
+                    assert answer.headers["retry-after"] == "1"
             kept = await served.at.send(KEPT)
             assert (kept.status, kept.headers["connection"]) == (200, "close")
             async with peers(served.at, 20, HALF):

@@ -235,7 +235,7 @@ async def test_a_transaction_that_somebody_holds_open_slows_no_look(
             async def is_quick() -> bool:
                 return await blocks_read_by_a_look(numbering, watched, sql) < slow / 3
 
-            # Transactions of other tests on this server are waited for too, as long as they last.
+            # A writer that an earlier test left in this database is waited for too, while it lasts.
             await eventually(is_quick, 60)
     finally:
         await holder.close()
