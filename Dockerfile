@@ -28,8 +28,8 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
 
 
 FROM builder AS without-emulator
-WORKDIR /opt/venv/lib/python3.11/site-packages/clerk_user_sync
-RUN rm -r scripts/clerk_emulator testing pytest_plugin.py
+RUN cd /opt/venv/lib/python3.*/site-packages/clerk_user_sync \
+ && rm -r scripts/clerk_emulator testing pytest_plugin.py
 
 
 FROM ${BASE} AS runtime

@@ -2,12 +2,12 @@
 
 routes.py      one router for all of it, and the permission that each part needs
 visit.py       a request by a person who may use the console: permission, forms, the audit trail
+admission.py   a user's state, how their requests are answered, why, and what to do
 access.py      permissions by the settings, and the limit on failed sign-ins
 sign_in.py     signing in and out, and the static files
 sign_ins.py    the sign-ins in the store, and what ends them
 overview.py    the state in one sentence, with figures; charts.py computes its charts
 deliveries.py  what arrived, and one delivery
-door.py        how a user's requests are answered, why, and what to do
 users.py       one user beside Clerk's answer, and "sync now"
 drift.py       the comparison with Clerk, and the repair
 replay.py      the quarantine, and replays

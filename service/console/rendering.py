@@ -20,6 +20,7 @@ from domain.finding import command
 from domain.journal import DISMISSED, QUARANTINED, JournalEntry
 from domain.user import EmailAddress, Source
 from domain.words import span
+from service.console.admission import full_name, state_of
 
 HERE = Path(__file__).parent
 
@@ -82,6 +83,7 @@ class Templates:
             clock=clock,
             event=event,
             exact=exact,
+            full_name=full_name,
             iso=datetime.isoformat,
             moment=datetime.fromisoformat,
             seconds=lambda number: span(timedelta(seconds=number)),
@@ -90,6 +92,7 @@ class Templates:
             span=span,
             unbroken=unbroken,
             unchanged=escape,
+            user_state=state_of,
             value=value,
             why=why,
         )

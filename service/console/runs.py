@@ -83,7 +83,7 @@ class Runs:
             result = f"failed: {error.explained}"
         except Exception:
             result = "failed: a fault of this service, see its log"
-            self.log.exception("unforeseen")
+            self.log.exception("console_run_failed")
         finally:
             await self.audit.end(action_id, result=result, detail=run.detail)
 

@@ -12,9 +12,9 @@ from domain.journal import JournalQuery
 from domain.sync_now import CHANGED_MEANWHILE, NOBODY, SyncPlan
 from domain.user import LocalUser, Outcome, UserId, parse_user_id
 from service.changes_of import changes_of
+from service.console.admission import ADMISSIONS, name_of, state_of
 from service.console.answers import ConsoleRoute, Refused
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
-from service.console.door import door_of, name_of
 from service.console.rendering import sentence
 from service.console.visit import Acting, Posted, Reading, Visit
 
@@ -78,7 +78,8 @@ async def user(visit: Reading, user_id: str) -> Response:
         user_id=checked,
         record=record,
         row=rows[0] if rows else None,
-        door=door_of(record),
+        state=state_of(record),
+        admission=ADMISSIONS[state_of(record)],
         name=name_of(record),
         rows=_fields(beside(record, None)),
         story=story,

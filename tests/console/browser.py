@@ -113,7 +113,7 @@ class Browsing:
 async def listening_console(
     clerk: ClerkEmulator, store_url: str, prefix: str = "", **overrides: Any
 ) -> AsyncIterator[str]:
-    """The console's address. Clerk's webhooks come in by the front door."""
+    """The console's address. Clerk's webhooks arrive at the same address."""
     given = {"clerk_rate_limit": 10_000, "root_path": prefix, **TOKENS, **overrides}
     settings = settings_for(clerk, store_url, **given)
     app = create_app(settings)

@@ -76,7 +76,7 @@ async def test_nobody_gets_anything_by_any_method(nobody: Visitor, method: str) 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_no_host_opens_a_door(nobody: Visitor, method: str, host: str) -> None:
+async def test_no_host_opens_the_console(nobody: Visitor, method: str, host: str) -> None:
     headers = {"host": host}
     answers = {path: await nobody.http.request(method, path, headers=headers) for path in GUARDED}
     assert [path for path, answer in answers.items() if not is_kept_out(answer)] == []
@@ -101,7 +101,7 @@ async def test_no_host_opens_a_door(nobody: Visitor, method: str, host: str) -> 
         "/console/audit?after=/console/sign-in",
     ],
 )
-async def test_no_spelling_of_a_path_opens_a_door(nobody: Visitor, path: str) -> None:
+async def test_no_spelling_of_a_path_opens_the_console(nobody: Visitor, path: str) -> None:
     raw = httpx.URL("http://localhost").copy_with(raw_path=path.encode())
     assert is_kept_out(await nobody.http.get(raw))
 
@@ -123,7 +123,7 @@ async def test_no_spelling_of_a_path_opens_a_door(nobody: Visitor, path: str) ->
         {"authorization": "Bearer "},
     ],
 )
-async def test_no_header_opens_a_door(nobody: Visitor, headers: dict[str, str]) -> None:
+async def test_no_header_opens_the_console(nobody: Visitor, headers: dict[str, str]) -> None:
     for path in ("/console", "/console/audit"):
         assert (await nobody.http.get(path, headers=headers)).status_code == 401
 

@@ -40,11 +40,11 @@ async def test_a_page_begins_with_whether_they_get_in_and_why_and_what_to_do(
         await service.deliver(webhook_bytes(event))
     await sql.execute("update users set locked = $1", locked)
     page = (await reader.get(f"/users/{ADA}")).text
-    door = page.partition('id="door">')[2].partition("</section>")[0]
-    assert words[0] in door.partition("</h2>")[0]
-    assert words[1] in door.partition("<dt>Why</dt>")[2].partition("</dd>")[0]
-    assert words[2] in door.partition("<dt>What to do</dt>")[2]
-    assert (f'class="chip chip-{state}"' in page.partition('id="door"')[0]) == bool(events)
+    admission = page.partition('id="admission">')[2].partition("</section>")[0]
+    assert words[0] in admission.partition("</h2>")[0]
+    assert words[1] in admission.partition("<dt>Why</dt>")[2].partition("</dd>")[0]
+    assert words[2] in admission.partition("<dt>What to do</dt>")[2]
+    assert (f'class="chip chip-{state}"' in page.partition('id="admission"')[0]) == bool(events)
     listed = (await reader.get("/users")).text
     assert (f'class="chip chip-{state}"' in listed) == bool(events)
 

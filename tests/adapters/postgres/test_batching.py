@@ -30,7 +30,7 @@ class Scribe:
     """Records what it is asked to write, and writes it when the test lets it."""
 
     def __init__(self) -> None:
-        self.pages: list[Sequence[SyncUser]] = []
+        self.batches: list[Sequence[SyncUser]] = []
         self.since: list[float] = []
         self.alone: list[SyncUser] = []
         self.let = asyncio.Event()
@@ -40,7 +40,7 @@ class Scribe:
     async def write_together(
         self, commands: Sequence[SyncUser], since: float
     ) -> Mapping[int, SyncResult]:
-        self.pages.append(commands)
+        self.batches.append(commands)
         self.since.append(since)
         await self.let.wait()
         for command in commands:
@@ -103,20 +103,20 @@ def deliveries(count: int) -> list[SyncUser]:
 async def test_a_single_item_runs_at_once(scribe: Scribe) -> None:
     commands = deliveries(1)
     assert await deliver(scribe, commands) == [DONE]
-    assert scribe.pages == [commands]
+    assert scribe.batches == [commands]
 
 
 async def test_many_items_of_one_turn_run_in_two_halves(scribe: Scribe) -> None:
     commands = deliveries(WORTH_ANOTHER + 1)
     half = WORTH_ANOTHER // 2 + 1
     assert await deliver(scribe, commands) == [DONE] * len(commands)
-    assert scribe.pages == [commands[:half], commands[half:]]
+    assert scribe.batches == [commands[:half], commands[half:]]
 
 
 async def test_a_few_items_of_one_turn_are_one_batch(scribe: Scribe) -> None:
     commands = deliveries(WORTH_ANOTHER - 1)
     await deliver(scribe, commands)
-    assert scribe.pages == [commands]
+    assert scribe.batches == [commands]
 
 
 @pytest.mark.parametrize("count", [WORTH_ANOTHER - 1, WORTH_ANOTHER])
@@ -126,44 +126,44 @@ async def test_many_items_run_beside_a_batch_in_flight_and_a_few_after_it(
     batching, first, later = batching_of(scribe), deliveries(1), deliveries(count)
     tasks = await begun(batching, first)
     tasks += await begun(batching, later)
-    assert scribe.pages == [first, later][: 1 + (count == WORTH_ANOTHER)]
+    assert scribe.batches == [first, later][: 1 + (count == WORTH_ANOTHER)]
     scribe.let.set()
     await asyncio.gather(*tasks)
-    assert scribe.pages == [first, later]
+    assert scribe.batches == [first, later]
 
 
 async def test_items_that_arrive_while_a_batch_is_in_flight_are_batched(scribe: Scribe) -> None:
     first, later = deliveries(1), deliveries(5)
     assert await deliver(scribe, later, ahead=first, at_once=1) == [DONE] * 6
-    assert scribe.pages == [first, later]
+    assert scribe.batches == [first, later]
 
 
-async def test_a_page_has_an_end(scribe: Scribe) -> None:
+async def test_a_batch_is_limited(scribe: Scribe) -> None:
     await deliver(scribe, deliveries(LARGEST_BATCH + 1), at_once=1)
-    assert [len(page) for page in scribe.pages] == [LARGEST_BATCH, 1]
+    assert [len(batch) for batch in scribe.batches] == [LARGEST_BATCH, 1]
 
 
-async def test_one_user_is_never_twice_in_a_page(scribe: Scribe) -> None:
+async def test_one_user_is_never_twice_in_a_batch(scribe: Scribe) -> None:
     somebody = new_id()
     twice = [delivered(user(somebody, updated=second)) for second in (1, 2)]
     await deliver(scribe, twice)
-    assert scribe.pages == [[twice[0]], [twice[1]]]
+    assert scribe.batches == [[twice[0]], [twice[1]]]
 
 
-async def test_one_svix_id_is_never_twice_in_a_page(scribe: Scribe) -> None:
+async def test_one_svix_id_is_never_twice_in_a_batch(scribe: Scribe) -> None:
     twice = [delivered(user(new_id()), svix_id="msg_same") for _ in range(2)]
     await deliver(scribe, twice)
-    assert scribe.pages == [[twice[0]], [twice[1]]]
+    assert scribe.batches == [[twice[0]], [twice[1]]]
 
 
-async def test_what_cannot_be_stored_fails_alone(scribe: Scribe) -> None:
+async def test_an_unstorable_item_fails_alone(scribe: Scribe) -> None:
     commands = deliveries(3)
     poison = commands[-1]
     scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
     assert await deliver(scribe, commands) == [*[DONE] * (len(commands) - 1), error]
 
 
-async def test_what_cannot_be_stored_and_came_alone_is_tried_once(scribe: Scribe) -> None:
+async def test_an_unstorable_item_that_is_alone_is_tried_once(scribe: Scribe) -> None:
     [poison] = deliveries(1)
     scribe.refuses[poison.change.clerk_id] = error = Unstorable("22021")
     assert await deliver(scribe, [poison]) == [error]
@@ -177,7 +177,7 @@ async def test_an_item_that_would_wait_for_a_lock_runs_alone(scribe: Scribe) -> 
     assert scribe.alone == [commands[-1]]
 
 
-async def test_a_store_that_is_away_is_away_for_the_whole_page(scribe: Scribe) -> None:
+async def test_an_unavailable_store_fails_the_whole_batch(scribe: Scribe) -> None:
     commands = deliveries(3)
     scribe.refuses[commands[-1].change.clerk_id] = error = StorageUnavailable("gone")
     assert await deliver(scribe, commands, ahead=deliveries(1)) == [DONE, error, error, error]
@@ -201,7 +201,7 @@ async def test_a_cancelled_caller_does_not_affect_its_batch(scribe: Scribe) -> N
     assert ended[1:] == [DONE, DONE]
 
 
-async def test_a_page_has_waited_as_long_as_its_first(scribe: Scribe) -> None:
+async def test_the_wait_of_a_batch_is_that_of_its_oldest_item(scribe: Scribe) -> None:
     batching = batching_of(scribe)
     clock = asyncio.get_running_loop().time
     before = clock()
@@ -220,7 +220,7 @@ async def test_an_item_cancelled_while_pending_is_not_written(scribe: Scribe) ->
     await asyncio.sleep(0)
     scribe.let.set()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert len(scribe.pages) == AT_ONCE
+    assert len(scribe.batches) == AT_ONCE
 
 
 @in_virtual_time
@@ -229,31 +229,31 @@ async def test_slow_batches_do_not_delay_other_items() -> None:
     scribe = Scribe()
     batching, commands = batching_of(scribe), deliveries(4)
     tasks = [(await begun(batching, [one]))[0] for one in commands]
-    assert scribe.pages == [commands[:1]]
+    assert scribe.batches == [commands[:1]]
     await asyncio.sleep(2 * SLOW_AFTER)
-    assert scribe.pages[1:] == [commands[1:]]
+    assert scribe.batches[1:] == [commands[1:]]
     scribe.let.set()
     assert await asyncio.gather(*tasks) == [DONE] * len(commands)
 
 
 @in_virtual_time
-async def test_however_long_they_take_so_many_pages_are_out_and_no_more() -> None:
+async def test_a_limited_number_of_batches_is_in_flight_however_long_they_take() -> None:
     scribe = Scribe()
     batching, commands = batching_of(scribe), deliveries(MOST_IN_FLIGHT + 5)
     tasks = []
     for one in commands:
         tasks += await begun(batching, [one])
         await asyncio.sleep(2 * SLOW_AFTER)
-    assert scribe.pages == [[one] for one in commands[:MOST_IN_FLIGHT]]
+    assert scribe.batches == [[one] for one in commands[:MOST_IN_FLIGHT]]
     scribe.let.set()
     assert await asyncio.gather(*tasks) == [DONE] * len(commands)
-    assert [one for page in scribe.pages for one in page] == commands
+    assert [one for batch in scribe.batches for one in batch] == commands
 
 
 PAGES = 40
 
 
-async def test_time_spent_waiting_for_a_page_counts(store_url: str) -> None:
+async def test_the_time_before_a_batch_counts(store_url: str) -> None:
     """One batch after the other, each with its own wait, would take twenty seconds."""
     limits = PoolLimits(size=AT_ONCE, wait=1.0, deadline=60, connect=20)
     database = Database(store_url, limits)
