@@ -69,7 +69,7 @@ _RUNBOOKS: Mapping[str, str] = {
     "schema": "upgrading",
     "signing_keys": "clerk-is-down",
     "clerk": "clerk-is-down",
-    "polling": "clerk-is-down",
+    "polling": "reconcile-is-overdue",
     "jobs": "reconcile-is-overdue",
     "last_delivery": "webhooks-do-not-arrive",
     "webhooks": "webhooks-do-not-arrive",

@@ -1,5 +1,6 @@
 """The facts in the code, as the rows of the pages under docs/reference/."""
 
+import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,26 @@ def codes() -> list[Row]:
     return [(f"`{code}`", status) for code, status in sorted(found | named | _FRAMEWORKS)]
 
 
+def log_events() -> list[Row]:
+    """Every event that the service logs, with its level."""
+    levels: dict[str, set[str]] = {}
+    for path in (ROOT / "service").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            for event in _events(call):
+                level = call.func.attr.replace("exception", "error")  # type: ignore[attr-defined]
+                levels.setdefault(event, set()).add(level)
+    return [(f"`{event}`", ", ".join(sorted(found))) for event, found in sorted(levels.items())]
+
+
+def _events(call: ast.AST) -> list[str]:
+    """The events that a call of a logger may name."""
+    match call:
+        case ast.Call(func=ast.Attribute(attr=level), args=[event]) if level in _LEVELS:
+            names = [one.value for one in ast.walk(event) if isinstance(one, ast.Constant)]
+            return [name for name in names if isinstance(name, str) and _EVENT.fullmatch(name)]
+    return []
+
+
 async def tables(sql: Sql) -> list[Row]:
     """Every column of ours in a database at head."""
     columns = await sql.fetch(_COLUMNS)
@@ -134,6 +155,9 @@ _SETTINGS = Settings(
     changes_token="for the reference only, of 32 characters",
     docs=True,
 )
+
+_LEVELS = ("debug", "info", "warning", "error", "exception")
+_EVENT = re.compile("[a-z_]+")
 
 _STATUS_AND_CODE = re.compile(r'\(([45]\d\d), "([a-z_]+)"')
 

@@ -1,4 +1,4 @@
-"""No setting, metric, exit code, table or HTTP answer that is not on its page of docs/reference/."""
+"""No setting, metric, exit code, table, log event or HTTP answer that is not on its page of docs/reference/."""
 
 import pytest
 
@@ -10,6 +10,7 @@ from tests.docs.reference import (
     codes,
     exit_codes,
     faults,
+    log_events,
     metrics,
     settings,
     tables,
@@ -22,6 +23,7 @@ KNOWN = {
     "exit-codes": (exit_codes, 3),
     "http": (answers, 3),
     "error-codes": (codes, 3),
+    "log": (log_events, 3),
 }
 
 
