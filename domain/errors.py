@@ -14,7 +14,7 @@ SyncError
 ├── FellBehind                  the changes asked for are no longer kept
 ├── NotTaken                    a receiver of changes did not accept one
 │   └── ReceiverGone            it asks to be sent no more
-├── WrongInstance               our key belongs to another Clerk instance
+├── WrongInstance               the key or a setting is of another Clerk instance than our rows
 └── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
     │   ├── SchemaRefused         migrating it would damage existing tables
@@ -141,10 +141,10 @@ class ReceiverGone(NotTaken):
 
 
 class WrongInstance(SyncError):
-    """The credentials are good, but not those of the Clerk instance that our rows came from."""
+    """The key or CLERK_INSTANCE_ID is of another Clerk instance than our rows."""
 
     code = "wrong_instance"
-    words = "CLERK_SECRET_KEY belongs to another Clerk instance"
+    words = "the Clerk instance is not the one of our rows"
 
 
 class Unavailable(SyncError):

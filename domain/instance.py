@@ -38,9 +38,14 @@ class Instance:
     def followed(self) -> str | None:
         """The instance whose events are applied; None: any.
 
-        Any in a contradiction too: then the store refuses them, and they come again.
+        Any in a contradiction too: then nothing is written, and every event comes again.
         """
         return None if self.contradiction else self.id
+
+    def require_no_contradiction(self) -> None:
+        """Raises `StoreOfAnotherInstance` in a contradiction."""
+        if self.contradiction is not None:
+            raise StoreOfAnotherInstance(self.contradiction, retry_after=60)
 
 
 class OfOneInstance(UserRepository):
@@ -54,26 +59,22 @@ class OfOneInstance(UserRepository):
         return await self._users.get(user_id)
 
     async def sync(self, command: SyncUser) -> SyncResult:
-        self._require_no_contradiction()
+        self._instance.require_no_contradiction()
         return await self._users.sync(command)
 
     async def sync_and_get(
         self, command: SyncUser
     ) -> tuple[SyncResult, LocalUser | DeletedUser | None]:
-        self._require_no_contradiction()
+        self._instance.require_no_contradiction()
         return await self._users.sync_and_get(command)
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        self._require_no_contradiction()
+        self._instance.require_no_contradiction()
         return await self._users.sync_many(commands)
 
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
-        self._require_no_contradiction()
+        self._instance.require_no_contradiction()
         return await self._users.withdraw_version(user_id, version)
-
-    def _require_no_contradiction(self) -> None:
-        if self._instance.contradiction is not None:
-            raise StoreOfAnotherInstance(self._instance.contradiction, retry_after=60)
 
 
 async def learn(
@@ -122,7 +123,8 @@ async def require_same_instance(
         await _require_common_user(identity_provider, user_table)
     found = await identity_provider.instance_ids()
     if instance_id is not None and instance_id not in found:
-        raise WrongInstance(f"it signs as {', '.join(sorted(found))}, not as {instance_id}")
+        owners = ", ".join(sorted(found)) or "no instance"
+        raise WrongInstance(f"CLERK_SECRET_KEY is of {owners}, not of {instance_id}")
     named = list(filter(_INSTANCE_ID.fullmatch, found))
     return instance_id or (named[0] if len(named) == 1 else None)
 
@@ -166,4 +168,6 @@ async def _require_common_user(identity_provider: IdentityProvider, user_table: 
         if await is_at_clerk(identity_provider, user_id):
             return
     if ours:
-        raise WrongInstance("it knows none of our users; if it is right, set CLERK_INSTANCE_ID")
+        raise WrongInstance(
+            "Clerk has none of our users; if CLERK_SECRET_KEY is right, set CLERK_INSTANCE_ID"
+        )

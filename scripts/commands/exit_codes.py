@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
     PORT_TAKEN = 71, "the port is taken"
     IO_ERROR = 74, "input or output failed"
     ALREADY_RUNNING = 75, "another run is under way"
-    NOT_PERMITTED = 77, "the key is wrong, or of another Clerk instance"
+    NOT_PERMITTED = 77, "the key is wrong, or the Clerk instance is not the one of our rows"
     MISCONFIGURED = 78, "settings are wrong, or the schema does not fit"
     INTERRUPTED = 130, "stopped by Ctrl-C"
     BROKEN_PIPE = 141, "the reader of the output has gone"

@@ -121,6 +121,7 @@ async def _sync(services: Services, delivery: FollowedDelivery, body: bytes) -> 
 
 
 async def _quarantine(services: Services, delivery: UnreadableDelivery) -> str:
+    services.clerk.instance.require_no_contradiction()
     await services.store.journal.quarantine(delivery)
     services.metrics.delivery(delivery.event_type, QUARANTINED)
     return QUARANTINED

@@ -156,10 +156,7 @@ async def test_a_wrong_key_ends_with_77(operator: Operator, command: str) -> Non
 @pytest.mark.parametrize("command", ["backfill", "reconcile"])
 async def test_a_key_of_another_instance_ends_with_77(operator: Operator, command: str) -> None:
     ended = await operator.run(command, CLERK_INSTANCE_ID="ins_another")
-    assert (ended.code, "CLERK_SECRET_KEY belongs to another Clerk instance" in ended.said) == (
-        77,
-        True,
-    )
+    assert (ended.code, "CLERK_SECRET_KEY is of ins_" in ended.said) == (77, True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

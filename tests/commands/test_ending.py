@@ -22,7 +22,7 @@ from scripts.commands.screen import Screen
 ENDINGS: dict[BaseException, tuple[int, str]] = {
     AlreadyRunning("backfill"): (75, "Another run is under way: backfill"),
     SecretKeyRefused("x"): (77, "Clerk refuses CLERK_SECRET_KEY: x"),
-    WrongInstance("x"): (77, "CLERK_SECRET_KEY belongs to another Clerk instance: x"),
+    WrongInstance("x"): (77, "The Clerk instance is not the one of our rows: x"),
     Unstorable("x"): (65, "The store refuses the data: x"),
     StorageUnavailable("x"): (69, "The store is unavailable: x"),
     StorageUnavailable(): (69, "The store is unavailable"),

@@ -141,9 +141,9 @@ async def test_the_settings_of_another_instance_write_nothing(
         await becomes(lambda: services.clerk.instance.contradiction is not None)
         ready = await service.http.get("/readyz")
         assert (ready.status_code, ready.json()["checks"]["rows"]) == (503, False)
-        # Neither instance's events are lost: both come again.
-        for instance_id in ("ins_ours", "ins_theirs"):
-            answer = await service.deliver(created(instance_id))
+        # No event is lost, not even an unreadable one: all come again.
+        for event in (created("ins_ours"), created("ins_theirs"), {"type": "user.created"}):
+            answer = await service.deliver(event)
             assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
         assert (await service.me(other_clerk.session_token(stranger))).status_code == 503
         reconcile = reconcile_of(services.store, services.clerk)
@@ -151,6 +151,7 @@ async def test_the_settings_of_another_instance_write_nothing(
             await reconcile.full(ReconcileOptions(repair=True), Findings())
     assert await users(sql) == 1
     assert await sql.fetchval("select count(*) from users where deleted_at is not null") == 0
+    assert await sql.fetchval("select count(*) from sync_journal") == 1
 
 
 async def test_a_command_of_another_instance_is_refused_and_doctor_says_why(
@@ -161,9 +162,15 @@ async def test_a_command_of_another_instance_is_refused_and_doctor_says_why(
         await service.deliver(created("ins_ours"))
     told = {**other_clerk.config.environment(), "DATABASE_URL": store_url, "CLERK_RATE_LIMIT": "99"}
     named, unnamed = Operator(told), Operator({**told, "CLERK_INSTANCE_ID": None})
-    for operator in (named, unnamed):
+    causes = [
+        (named, "the rows are of ins_ours, and CLERK_INSTANCE_ID is ins_theirs"),
+        (unnamed, "CLERK_SECRET_KEY is of ins_theirs, not of ins_ours"),
+    ]
+    for operator, cause in causes:
         for command in (["backfill"], ["reconcile", "--full", "--repair"]):
-            assert (await operator.run(*command)).code == 77
+            ended = await operator.run(*command)
+            said = f"The Clerk instance is not the one of our rows: {cause}\n"
+            assert (ended.code, ended.err) == (77, said)
     found = {one["about"]: one for one in (await named.run("doctor", "--json")).records}
     assert (found["rows"]["state"], "ins_ours" in found["rows"]["words"]) == ("bad", True)
     found = {one["about"]: one for one in (await unnamed.run("doctor", "--json")).records}
