@@ -158,13 +158,15 @@ class _Run:
         return read_at
 
     async def compare_everyone(self) -> CompactIds:
-        """Compare every user at Clerk. Returns their ids."""
+        """Compare every user at Clerk. Returns the ids of all, unreadable ones too."""
         ids = CompactIds()
         async with aclosing(read_ahead(self.ports.identity_provider.pages())) as pages:
             async for page in pages:
                 await self._compare(page)
                 for user in page.users:
                     ids.add(user.clerk_id)
+                for left_out in page.left_out:
+                    ids.add(left_out.clerk_id)
         return ids
 
     async def find_deleted(self, at_clerk: CompactIds) -> None:

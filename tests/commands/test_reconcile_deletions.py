@@ -153,14 +153,17 @@ def test_the_brake_defaults_to_fifty_rows_or_one_percent(
     assert brake.limit(live) == limit
 
 
+@pytest.mark.parametrize("limit", [0, 1])
 async def test_a_user_that_became_unreadable_is_not_deleted(
-    clerk: ClerkEmulator, available: Operations, sql: Sql
+    clerk: ClerkEmulator, available: Operations, sql: Sql, limit: int
 ) -> None:
+    """Nor does it count towards the limit: Clerk has it."""
     clerk.create_users(2)
     await run_backfill(available)
     clerk.edit_user(ids_of(clerk)[0], first_name="\x00")
-    findings = await reconcile_of(available, repair=True).full()
-    assert (findings.found, await tombstones(sql)) == ({}, 0)
+    run = reconcile_of(available, repair=True, brake=Brake(allowed=limit))
+    findings = await run.full()
+    assert (findings.found, findings.held_back, await tombstones(sql)) == ({}, 0, 0)
 
 
 async def tombstones(sql: Sql) -> int:
