@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.user import CONTENT_FIELDS, Outcome, Source, User, UserId, contents_of
+from domain.user import CONTENT_FIELDS, Outcome, Source, User, UserId, differing
 
 
 class Kind(StrEnum):
@@ -60,7 +60,5 @@ def difference(outcome: Outcome, stored: object, observed: object) -> Difference
     kind = Kind(outcome.value)
     if kind is not Kind.UPDATED or not (isinstance(stored, User) and isinstance(observed, User)):
         return Difference(kind)
-    before, after = contents_of(stored), contents_of(observed)
-    pairs = zip(CONTENT_FIELDS, before, after, strict=True)
-    changed = tuple(name for name, old, new in pairs if old != new)
+    changed = differing(CONTENT_FIELDS, stored, observed)
     return Difference(kind, changed) if changed else None

@@ -15,6 +15,7 @@ from domain.user import (
     Outcome,
     User,
     UserId,
+    differing,
     outcome_of,
 )
 
@@ -125,7 +126,7 @@ def compare(here: LocalUser | DeletedUser | None, at_clerk: User) -> Drift | Non
 
 def differing_fields(here: User, at_clerk: User) -> tuple[str, ...]:
     """The names of the compared fields that differ."""
-    return tuple(name for name in COMPARED_FIELDS if getattr(here, name) != getattr(at_clerk, name))
+    return differing(COMPARED_FIELDS, here, at_clerk)
 
 
 async def save_sweep(checkpoints: Checkpoints, sweep: Sweep) -> None:

@@ -13,7 +13,7 @@ needs a migration and the next `DIGEST_FORMAT`.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -201,6 +201,13 @@ def outcome_of(stored: UserState, observed: UserChange) -> Outcome:
     return Outcome.UPDATED if supersedes(observed, stored) else Outcome.STALE
 
 
+def differing(names: Iterable[str], one: User, other: User) -> tuple[str, ...]:
+    """The names of those fields that differ, as the digest would: in Python 1 is True and 1.0."""
+    return tuple(
+        name for name in names if _plain(getattr(one, name)) != _plain(getattr(other, name))
+    )
+
+
 def _version(user: User) -> tuple[Any, ...]:
     activity = (getattr(user, name) for name in ACTIVITY_FIELDS)
     # None is less than any time, as `-infinity` is in SQL.
@@ -211,6 +218,8 @@ def _version(user: User) -> tuple[Any, ...]:
 def _plain(value: Any) -> object:
     """A form that is equal for equal values, whatever their time zone or order of keys."""
     kind = type(value)
+    if kind in _PLAIN:
+        return value
     if kind is datetime:
         return value.timestamp()
     if kind is tuple:

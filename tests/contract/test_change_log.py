@@ -96,6 +96,17 @@ async def test_each_field_is_named_when_it_changes(store: Store, name: str) -> N
     assert (change.kind, change.changed, change.occurred_at) == (Kind.UPDATED, (name,), at(2))
 
 
+@pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), ([0], [False])])
+async def test_metadata_that_is_equal_only_in_python_is_a_change(
+    store: Store, old: Any, new: Any
+) -> None:
+    ada = new_id()
+    for number, value in enumerate((old, new), 1):
+        observation = user(ada, updated=number, first_name="Ada", public_metadata={"plan": value})
+        await store.users.sync(observed(observation))
+    assert await told(store, ada) == ["created by jit", "updated public_metadata by jit"]
+
+
 async def test_a_sign_in_alone_is_no_change(store: Store) -> None:
     ada = user(new_id(), first_name="Ada", updated=1)
     again = user(ada.clerk_id, first_name="Ada", updated=2, last_sign_in_at=at(2))
