@@ -29,7 +29,9 @@ _TRANSIENT = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""Errors that a repetition may cure. All our statements are idempotent, so repeating is safe."""
+"""Errors that a repetition may cure, though the first try may be committed. That is safe for users:
+at worst a delivery is counted twice, or an action is on the audit trail twice, once without an end.
+"""
 
 _SHORTEST_WAIT = 0.1
 """Seconds. A caller that has used up its time to wait can still get an idle connection."""
