@@ -36,6 +36,8 @@ at worst a delivery is counted twice, or an action is on the audit trail twice, 
 _SHORTEST_WAIT = 0.1
 """Seconds. A caller that has used up its time to wait can still get an idle connection."""
 
+_NONE_FREE = "no connection was free or could be opened in time"
+
 _EXPLAINED = {
     "ConnectionRefusedError": "nothing listens there",
     "gaierror": "no such host",
@@ -221,11 +223,13 @@ class Database:
     async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]", wait: float) -> Connection:
         try:
             # The pool's own timeout would start a task for each connection that is taken.
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout(wait) as waiting:
                 return await pool.acquire()
         except SyncError:
             raise
         except Exception as error:
+            if waiting.expired():  # for other callers, for the server, or for both
+                raise StorageUnavailable(_NONE_FREE) from None
             if isinstance(error, _TRANSIENT) and not _refused_by_the_driver(error):
                 raise
             raise out_of_reach(error) from None

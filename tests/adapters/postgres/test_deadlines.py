@@ -64,11 +64,13 @@ async def works_again(writing: Callable[[], Awaitable[SyncResult]]) -> None:
     await eventually(works)
 
 
-async def assert_unavailable_in_time(*works: Awaitable[Any]) -> None:
+async def assert_unavailable_in_time(*works: Awaitable[Any]) -> set[str]:
+    """Returns what the errors say."""
     began = time.monotonic()
     ends = await asyncio.gather(*works, return_exceptions=True)
     assert [type(end) for end in ends] == [StorageUnavailable] * len(works)
     assert time.monotonic() - began < LONGEST
+    return set(map(str, ends))
 
 
 async def nothing_is_left(sql: Sql) -> None:
@@ -102,9 +104,13 @@ async def test_an_exhausted_pool_is_waited_for_no_longer_than_it_may_be(
     users: PostgresUserRepository, known: UserId, store_url: str
 ) -> None:
     async with row_locked(store_url, known):
-        await assert_unavailable_in_time(
+        said = await assert_unavailable_in_time(
             *(users.sync(delivered(user(known, updated=n))) for n in range(1, 9))
         )
+    assert said == {
+        "no answer in time (TimeoutError)",
+        "no connection was free or could be opened in time",
+    }
     await works_again(lambda: users.sync(delivered(user(known, updated=9))))
 
 
