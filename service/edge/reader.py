@@ -46,7 +46,7 @@ class Reader:
         self.head_is_open = False
         """Whether a part of a head has arrived, and not all of it."""
         self.unfinished = 0
-        """Bytes received since the last complete head or part of a body."""
+        """Bytes received after the last piece that completed a head or had a part of a body."""
 
     def feed(self, data: bytes | memoryview) -> None:
         """Parse. Raises httptools' `HttpParserError`; `refusal_of` has the answer to it."""
