@@ -2,7 +2,7 @@
 
 Everything we learn about a user is an observation. The stored state becomes the greater of the
 stored state and the observed one, so observations may come twice, late, out of order or all at
-once: the table ends the same. `user.py` holds that rule; nothing else compares versions.
+once: the table ends the same. `user.py` holds that rule.
 
     user.py          the user, and the rule         journal.py    journal entries and queries
     sync_user.py     the one command                drift.py      differences from Clerk
@@ -10,5 +10,5 @@ once: the table ends the same. `user.py` holds that rule; nothing else compares 
     backfill.py, reconcile.py, replay.py, sync_now.py, retention.py    what operators run
     ports.py         the interfaces of the adapters                 errors.py   the named errors
 
-Standard library only, frozen values, no I/O.
+Standard library only. All I/O goes through the ports.
 """

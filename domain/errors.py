@@ -11,13 +11,13 @@ SyncError
 │   └── UserBanned                banned, or deprovisioned by a directory
 ├── Unstorable                  the store refuses this content, and would again
 ├── AlreadyRunning              another run holds the lock
-├── FellBehind                  the changes asked for are no longer kept
+├── FellBehind                  the position of a reader of changes is not in the log
 ├── NotTaken                    a receiver of changes did not accept one
 │   └── ReceiverGone            it asks to be sent no more
 ├── WrongInstance               the key or a setting is of another Clerk instance than our rows
 └── Unavailable                 try again after `retry_after` seconds
     ├── StorageUnavailable
-    │   ├── SchemaRefused         migrating it would damage existing tables
+    │   ├── SchemaRefused         it cannot be migrated as it is
     │   └── StoreOfAnotherInstance its users are of another Clerk instance than the settings
     ├── IdentityProviderUnavailable
     │   ├── SecretKeyRefused      Clerk does not accept our secret key
@@ -120,10 +120,12 @@ class AlreadyRunning(SyncError):
 
 
 class FellBehind(SyncError):
-    """A reader of changes asked for some that retention has removed. It must start over."""
+    """The changes after a reader's position are deleted, or it is ahead of the log. It must start
+    over.
+    """
 
     code = "changes_expired"
-    words = "the changes after that position are no longer kept"
+    words = "that position is not in the log of changes"
 
 
 class NotTaken(SyncError):
@@ -166,7 +168,9 @@ class StorageUnavailable(Unavailable):
 
 
 class SchemaRefused(StorageUnavailable):
-    """The schema cannot be migrated without damage to existing tables. Nothing was changed."""
+    """The schema cannot be migrated: tables are in the way, or the encoding or the rights do not
+    allow it. Nothing was changed.
+    """
 
     words = "the store's schema cannot be used"
 

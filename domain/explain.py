@@ -91,11 +91,15 @@ def _fields(user: UserState) -> Mapping[str, Any]:
 
 
 def _newer(entry: JournalEntry) -> str:
-    return _against_the_row(entry, "newer", "the same version, seen later")
+    return _against_the_row(
+        entry, "newer", "the same version, seen later or with the greater digest"
+    )
 
 
 def _older(entry: JournalEntry) -> str:
-    return _against_the_row(entry, "older", "the same version, seen earlier")
+    return _against_the_row(
+        entry, "older", "the same version, seen earlier or with the lesser digest"
+    )
 
 
 def _against_the_row(entry: JournalEntry, word: str, tie: str) -> str:

@@ -39,7 +39,7 @@ class UserRepository(Protocol):
         ...
 
     async def sync_many(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
-        """The same for many commands: a result for each, in order; None for an unstorable one.
+        """`sync` for many commands: a result for each, in order; None for an unstorable one.
 
         Each command is atomic, the whole is not. Raises `StorageUnavailable`; repeating is safe.
         """

@@ -22,8 +22,8 @@ class RetentionPeriods:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgotten:
-    """How many bodies were erased, and how many whole entries and changes removed."""
+class Expired:
+    """How many bodies, whole entries and changes are past their periods."""
 
     bodies: int
     entries: int
@@ -50,20 +50,20 @@ class Retain:
         self._periods = periods
         self._rests = rests
 
-    async def __call__(self) -> Forgotten:
+    async def __call__(self) -> Expired:
         """Delete in small batches, until nothing is due. Raises `StorageUnavailable`."""
         entries = await self._until_done(self._journal.expire_entries, self._periods.entries)
         bodies = await self._until_done(self._journal.expire_bodies, self._periods.bodies)
-        # A change without a position would leave no gap, and no reader would be told of it.
+        # Only a change with a position expires. Without a reader, none has been given one.
         await self._changes.number()
         changes = await self._until_done(self._changes.expire, self._periods.changes)
-        return Forgotten(bodies=bodies, entries=entries, changes=changes)
+        return Expired(bodies=bodies, entries=entries, changes=changes)
 
-    async def due(self) -> Forgotten:
+    async def due(self) -> Expired:
         """What a run would delete; a body whose entry is due counts in both. Raises the same."""
         bodies, entries = await self._journal.expired(self._periods.bodies, self._periods.entries)
         changes = await self._changes.expired(self._periods.changes)
-        return Forgotten(bodies=bodies, entries=entries, changes=changes)
+        return Expired(bodies=bodies, entries=entries, changes=changes)
 
     async def _until_done(
         self, expire: Callable[[timedelta, int], Awaitable[int]], older_than: timedelta

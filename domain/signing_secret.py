@@ -1,4 +1,4 @@
-"""The check of a webhook signing secret: `whsec_` and base64 of at least 24 bytes.
+"""The check of a webhook signing secret: base64 of at least 24 bytes, usually after `whsec_`.
 
 Source: Svix, "Verifying webhooks manually"; Standard Webhooks 1.0, "Signature scheme".
 """
@@ -20,7 +20,9 @@ def parse_signing_secret(text: str) -> str:
     """
     match = _SECRET.fullmatch(text)
     if match is None:
-        raise ValueError("a webhook signing secret is whsec_ and 32 to 100 base64 characters")
+        raise ValueError(
+            "a webhook signing secret is 32 to 100 base64 characters, usually after whsec_"
+        )
     unpadded = match[1].rstrip("=")
     try:
         key = base64.b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)

@@ -29,7 +29,7 @@ def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
     place = Place.SUBSCRIPTIONS
     for one in standings:
         if one.fell_behind:
-            words = f"the subscription {one.name} fell behind: its next changes are no longer kept"
+            words = f"the position of the subscription {one.name} is not in the log of changes"
             again = command(f"changes rewind {one.name} --to oldest")
             return bad(
                 "changes",

@@ -40,7 +40,7 @@ class SyncPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncNow:
-    """Fetches the user from Clerk and syncs it. Both methods raise `IdentityProviderUnavailable`
+    """Fetches the user from Clerk and syncs it. Each method raises `IdentityProviderUnavailable`
     (`UserUnreadable` for a user we cannot keep) or `StorageUnavailable`.
     """
 

@@ -4,7 +4,7 @@ The statement takes a batch of observations as one array per column, each user a
 most once; null stands for a column of nulls. It locks the stored rows, decides, writes what is
 greater, journals what happened, records what changed and returns the outcomes, all in one round
 trip. If another writer inserted a user's row between our snapshot and our insert, that observation
-is skipped: it has no result and no trace, and the caller sends it again.
+is skipped: it has no result, nothing of it is written, and the caller sends it again.
 """
 
 from collections.abc import Mapping
@@ -269,7 +269,7 @@ where sync_journal.outcome = 'quarantined'
     and coalesce(sync_journal.body = $7::bytea, sync_journal.clerk_id is not distinct from $3)
 returning id
 """  # noqa: S608
-"""Returns nothing if the entry with that svix id is another delivery's."""
+"""Returns nothing if the entry with that svix id is not in quarantine, or is another delivery's."""
 
 JOURNAL_APART = f"""
 insert into our.sync_journal (

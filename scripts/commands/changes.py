@@ -284,7 +284,7 @@ def _table(standings: Any) -> Table:
         table.add_row(
             one.name,
             f"{one.position:,}",
-            "no longer kept" if one.fell_behind else behind,
+            "not in the log" if one.fell_behind else behind,
             f"{one.waiting:,}",
             f"{one.parked:,}",
             f"{one.given_up:,}",

@@ -38,13 +38,13 @@ def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = Fals
 async def _retain(run: Run) -> ExitCode:
     store = run.operations.store
     retain = Retain(store.retention, store.changes, run.settings.retention)
-    forgotten = await (retain.due() if run.dry_run else retain())
+    expired = await (retain.due() if run.dry_run else retain())
     _show(
         run,
         {
-            "bodies_erased": forgotten.bodies,
-            "entries_removed": forgotten.entries,
-            "changes_removed": forgotten.changes,
+            "bodies_erased": expired.bodies,
+            "entries_removed": expired.entries,
+            "changes_removed": expired.changes,
         },
     )
     return ExitCode.OK

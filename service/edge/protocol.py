@@ -154,7 +154,7 @@ class EdgeProtocol(asyncio.Protocol):
                 self._after_a_piece()
 
     def _after_a_piece(self) -> None:
-        """Check an incomplete request, for which the parser has not called back yet."""
+        """Check what the parser does not, and await the rest of a request that is not complete."""
         refusal = self._reader.check()
         if refusal is not None:
             self._refuse(refusal)

@@ -56,8 +56,7 @@ class PlainRoute(APIRoute):
     and its OpenAPI has the security scheme of the parameter. `PlainRoutes` serves it without
     FastAPI's dependency injection, which takes longer than the store.
 
-    Raises `TypeError` for an endpoint that takes anything else, so an endpoint under `/v1` cannot
-    leave out its session.
+    Raises `TypeError` for an endpoint that takes anything else.
     """
 
     takes: ClassVar[tuple[Any, ...]] = (Request, CurrentSession, CurrentUser)
@@ -69,7 +68,9 @@ class PlainRoute(APIRoute):
 
 
 class SessionRoute(PlainRoute):
-    """A route that requires a session token. Its endpoint takes the session or the user."""
+    """A route that requires a session token. Its endpoint must take the session or the user, so an
+    endpoint under `/v1` cannot leave out its session.
+    """
 
     takes = (CurrentSession, CurrentUser)
 

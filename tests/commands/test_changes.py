@@ -245,7 +245,7 @@ LATE = timedelta(minutes=6).total_seconds()
     ("stands", "state", "words"),
     [
         ({}, State.OK, "1 subscription to changes, none in trouble"),
-        ({"fell_behind": True}, State.BAD, "no longer kept"),
+        ({"fell_behind": True}, State.BAD, "is not in the log"),
         ({"behind": 7, "behind_seconds": LATE}, State.WARN, "is slow: 7 changes behind, 6 min"),
         ({"behind": 7, "behind_seconds": LATE, "holder": None}, State.WARN, "is run by no process"),
     ],

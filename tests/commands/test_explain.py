@@ -39,13 +39,13 @@ def compared(outcome: str, observed: float, stored: float) -> JournalEntry:
 WORDS = {
     "created: there was no record": entry("created"),
     "updated: 2 h newer than the row": compared("updated", 7200, 0),
-    "updated: the same version, seen later": compared("updated", 1, 1),
+    "updated: the same version, seen later or with the greater digest": compared("updated", 1, 1),
     "unchanged: the contents were there already": entry("unchanged"),
     "unchanged: the contents were there already; delivered 3 times": entry(
         "unchanged", deliveries=3
     ),
     "stale: 12 s older than the row": compared("stale", 0, 12),
-    "stale: the same version, seen earlier": compared("stale", 1, 1),
+    "stale: the same version, seen earlier or with the lesser digest": compared("stale", 1, 1),
     "stale: older than the row": entry("stale"),
     "deleted: a tombstone from here on": entry("deleted"),
     "gone: refused, because the tombstone stands": entry("gone"),

@@ -13,7 +13,7 @@ from adapters.postgres.database import Database
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.retention import PostgresRetention
 from domain.ports import Exclusive
-from domain.retention import BATCH, Forgotten, Retain, RetentionPeriods
+from domain.retention import BATCH, Expired, Retain, RetentionPeriods
 from service.jobs import RETENTION_LOCK, retain_by_the_hour
 from service.log import line_logger
 from tests.adapters.clerk.payloads import ADA
@@ -46,7 +46,7 @@ async def test_bodies_go_after_their_days_and_entries_after_theirs(
     database: Database, sql: Sql
 ) -> None:
     await aged(sql, 91, 89, 31, 29, 0)
-    assert await retain(database)() == Forgotten(bodies=2, entries=1)
+    assert await retain(database)() == Expired(bodies=2, entries=1)
     assert await kept(sql) == [("89", False), ("31", False), ("29", True), ("0", True)]
 
 
@@ -60,13 +60,13 @@ async def test_quarantined_bodies_go_as_well(database: Database, sql: Sql) -> No
 async def test_a_second_run_finds_nothing_to_do(database: Database, sql: Sql) -> None:
     await aged(sql, 91, 31)
     await retain(database)()
-    assert await retain(database)() == Forgotten(bodies=0, entries=0)
+    assert await retain(database)() == Expired(bodies=0, entries=0)
 
 
 async def test_more_than_a_batch_goes_batch_by_batch(database: Database, sql: Sql) -> None:
     await aged(sql, *[91.0] * (BATCH + 1), *[31.0] * (2 * BATCH + 1))
     found = await retain(database)()
-    assert found == Forgotten(bodies=2 * BATCH + 1, entries=BATCH + 1)
+    assert found == Expired(bodies=2 * BATCH + 1, entries=BATCH + 1)
 
 
 async def test_a_batch_has_at_most_the_given_size(database: Database, sql: Sql) -> None:
@@ -83,7 +83,7 @@ async def test_a_row_that_is_locked_is_left_for_the_next_time(
     redelivery = await asyncpg.connect(store_url)
     async with redelivery.transaction():
         await redelivery.execute("select from sync_journal for update")
-        assert await retain(database)() == Forgotten(bodies=0, entries=0)
+        assert await retain(database)() == Expired(bodies=0, entries=0)
     await redelivery.close()
     assert (await retain(database)()).bodies == 1
 
@@ -168,7 +168,7 @@ class Counting(Retain):
         super().__init__(PostgresRetention(database), PostgresChangeLog(database), PERIODS)
         self.runs = 0
 
-    async def __call__(self) -> Forgotten:
+    async def __call__(self) -> Expired:
         if self.runs == TIMES:
             raise Enough
         self.runs += 1

@@ -68,7 +68,8 @@ class ClerkDeliveryReader(DeliveryReader):
 def read_delivery(
     body: bytes, *, svix_id: str, sent_at: datetime, instance_id: str | None, source: Source
 ) -> VerifiedDelivery:
-    """Translate a verified delivery. `sent_at` is its `svix-timestamp`, which is signed too.
+    """Translate a verified delivery. `sent_at` is its `svix-timestamp`, which is signed
+    too, or for a replay the time at which it arrived.
 
     The `data` of an event that is not followed, or of an instance other than `instance_id`, is not
     read. A webhook that names no instance is unreadable where one is known; a replay of it, which
