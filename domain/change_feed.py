@@ -13,7 +13,7 @@ from domain.user import LocalUser
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class ChangeWithUser:
     """A change and the user's record as it is now: None if the user has been deleted since."""
 
     change: Change
@@ -41,7 +41,7 @@ class ChangeFeed:
             raise FellBehind(f"position {after} is ahead of the newest, {newest}")
         return after
 
-    async def page(self, after: int, limit: int) -> Sequence[Told]:
+    async def page(self, after: int, limit: int) -> Sequence[ChangeWithUser]:
         """The changes that follow. Raises `FellBehind` and `StorageUnavailable`."""
         changes = await self._log.after(after, limit)
         records = await self._users.get_many([*{change.clerk_id for change in changes}])
@@ -49,7 +49,7 @@ class ChangeFeed:
         for change in changes:
             record = records.get(change.clerk_id)
             user = record if isinstance(record, LocalUser) else None
-            told.append(Told(change=change, user=user))
+            told.append(ChangeWithUser(change=change, user=user))
         return told
 
     async def more(self, after: int, seconds: float) -> bool:

@@ -47,7 +47,7 @@ class Delivering:
         self._pause_watch = PauseWatch(subscription, parts)
         self._started: dict[Turn, float] = {}
         self._waiting = 0
-        self._turns = asyncio.Lock()
+        self._schedule_lock = asyncio.Lock()
         self._moved = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -92,7 +92,7 @@ class Delivering:
             await self._room.wait()
             await self._parts.newest.beyond(position)
             try:
-                async with self._turns:
+                async with self._schedule_lock:
                     page = await self._parts.store.read(name, schedule.read, self._limits.page)
                     self._hand_out(schedule.add(page))
                 position = schedule.read
@@ -114,7 +114,7 @@ class Delivering:
 
     async def _save(self) -> None:
         """Raises `LeaseLost`."""
-        async with self._turns:
+        async with self._schedule_lock:
             self._set_long_ones_aside()
             progress = self._schedule.progress()
             is_news = progress.position != self._saved_position or progress.has_aside
@@ -138,7 +138,7 @@ class Delivering:
 
     async def _look_for_due(self) -> None:
         schedule, name = self._schedule, self._subscription.name
-        async with self._turns:
+        async with self._schedule_lock:
             room = self._limits.page - self._ready.qsize()
             due = await self._parts.store.due(name, schedule.in_hand, max(room, 1))
             self._waiting = due.waiting

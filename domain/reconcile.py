@@ -42,7 +42,7 @@ _CERTAIN = (DriftKind.MISSING, DriftKind.DIFFERING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brake:
+class TombstoneLimit:
     """How many rows one run may tombstone: the greater of `rows` and `share` of all live rows.
 
     `allowed` overrides both. Above the limit none is tombstoned.
@@ -52,7 +52,7 @@ class Brake:
     share: float = 0.01
     allowed: int | None = None
 
-    def limit(self, live: int) -> int:
+    def of(self, live: int) -> int:
         return max(self.rows, int(live * self.share)) if self.allowed is None else self.allowed
 
 
@@ -69,7 +69,7 @@ class ReconcileOptions:
     """
 
     repair: bool = False
-    brake: Brake = field(default_factory=Brake)
+    tombstone_limit: TombstoneLimit = field(default_factory=TombstoneLimit)
     remember: bool = True
     insist: bool = True
     trust_clerk: frozenset[UserId] = frozenset()
@@ -127,7 +127,7 @@ class Reconcile:
         )
 
 
-def clerks_now() -> datetime:
+def now_in_milliseconds() -> datetime:
     """The host's time in milliseconds, Clerk's unit: for a deletion without a webhook."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
@@ -170,14 +170,14 @@ class _Run:
         return ids
 
     async def find_deleted(self, at_clerk: CompactIds) -> None:
-        """Find live rows whose user is not at Clerk. Above the brake's limit none is repaired."""
+        """Find live rows whose user is not at Clerk. Above the limit none is repaired."""
         live, absent = 0, list[UserId]()
         after: UserId | None = None
         while ids := await self.ports.user_table.live_ids(after=after, limit=ROWS_AT_ONCE):
             live += len(ids)
             absent += [user_id for user_id in ids if user_id not in at_clerk]
             after = ids[-1]
-        if len(absent) > self.options.brake.limit(live):
+        if len(absent) > self.options.tombstone_limit.of(live):
             self._note([_deleted(user_id) for user_id in absent])
             self.findings.held_back = len(absent)
             return
@@ -249,7 +249,7 @@ class _Run:
         self._note([drift])
         if self.options.repair:
             # If the webhook of this deletion arrives later, the join keeps its earlier time.
-            change = DeletedUser(clerk_id=user_id, deleted_at=clerks_now())
+            change = DeletedUser(clerk_id=user_id, deleted_at=now_in_milliseconds())
             await self._sync([SyncUser(change=change, source=self.source)])
             self._note_repaired([drift])
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from domain.drift import is_ahead
 from domain.instance import require_same_instance
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
-from domain.reconcile import clerks_now
+from domain.reconcile import now_in_milliseconds
 from domain.sync_user import SyncUser
 from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
 
@@ -72,7 +72,7 @@ class SyncNow:
         await require_same_instance(
             self.identity_provider, self.user_table, self.checkpoints, self.instance_id
         )
-        return await self._sync(DeletedUser(clerk_id=user_id, deleted_at=clerks_now()))
+        return await self._sync(DeletedUser(clerk_id=user_id, deleted_at=now_in_milliseconds()))
 
     async def trust_clerk(self, user_id: UserId, confirmed: datetime) -> str:
         """Overwrite a row that is ahead of Clerk, if its version is still the `confirmed` one.

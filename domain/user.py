@@ -125,14 +125,14 @@ class LocalUser(User):
     last_synced_at: datetime
 
 
-VERSION_FIELDS = ("clerk_id", "clerk_updated_at", "observed_at")
-"""The identity of a user and the version of the observation."""
+OBSERVATION_FIELDS = ("clerk_id", "clerk_updated_at", "observed_at")
+"""Whose observation it is, and its version."""
 
 ACTIVITY_FIELDS = ("last_sign_in_at",)
 """Fields that change by using the application. They settle ties, and are not contents."""
 
-KEPT_FIELDS = tuple(kept.name for kept in fields(User) if kept.name not in VERSION_FIELDS)
-"""All fields besides the version."""
+KEPT_FIELDS = tuple(kept.name for kept in fields(User) if kept.name not in OBSERVATION_FIELDS)
+"""All other fields."""
 
 CONTENT_FIELDS = tuple(name for name in KEPT_FIELDS if name not in ACTIVITY_FIELDS)
 """The contents of a user: a change of one is `updated`. The digest covers exactly these fields."""

@@ -5,7 +5,7 @@ or another writer inserts it at the same time, nothing is written and nothing is
 statement with the rule takes the observation. See `statements.py`.
 """
 
-from adapters.postgres.statements import BATCH_COLUMNS, CONTENTS, RECORD
+from adapters.postgres.statements import BATCH_COLUMNS, KEPT, RECORD
 
 _COLUMNS = tuple(BATCH_COLUMNS)
 OBSERVED = _COLUMNS.index("source") + 1
@@ -14,7 +14,7 @@ OBSERVED = _COLUMNS.index("source") + 1
 CREATE = f"""
 with inserted as (
     insert into our.users (
-        clerk_id, clerk_updated_at, observed_at, digest, deleted_at, {CONTENTS}, synced_by)
+        clerk_id, clerk_updated_at, observed_at, digest, deleted_at, {KEPT}, synced_by)
     values ({", ".join(f"${n}" for n in range(1, OBSERVED + 1))})
     on conflict (clerk_id) do nothing
     returning {RECORD}

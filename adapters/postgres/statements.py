@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from adapters.postgres.columns import USER_COLUMNS
 from domain.user import ACTIVITY_FIELDS, CONTENT_FIELDS
 
-CONTENTS = ", ".join(USER_COLUMNS)
+KEPT = ", ".join(USER_COLUMNS)
 
 BATCH_COLUMNS = {
     "clerk_id": "text",
@@ -88,7 +88,7 @@ with batch as (
 ),
 stored as materialized (
     select
-        id, clerk_id, clerk_updated_at, observed_at, deleted_at, {CONTENTS},
+        id, clerk_id, clerk_updated_at, observed_at, deleted_at, {KEPT},
         case when octet_length(digest) = 16 then '\\x00'::bytea || digest else digest end as digest
     from our.users
     where clerk_id = {_IDS}
@@ -126,9 +126,9 @@ decided as materialized (
 ),
 inserted as (
     insert into our.users (
-        clerk_id, clerk_updated_at, observed_at, digest, deleted_at, synced_by, {CONTENTS})
+        clerk_id, clerk_updated_at, observed_at, digest, deleted_at, synced_by, {KEPT})
     select
-        clerk_id, clerk_updated_at, observed_at, digest, deleted_at, source, {CONTENTS}
+        clerk_id, clerk_updated_at, observed_at, digest, deleted_at, source, {KEPT}
     from decided
     where {is_insertable}
     on conflict (clerk_id) do nothing
@@ -136,7 +136,7 @@ inserted as (
 ),
 updated as (
     update our.users
-    set ({CONTENTS}) = row ({", ".join(f"decided.{name}" for name in USER_COLUMNS)}),
+    set ({KEPT}) = row ({", ".join(f"decided.{name}" for name in USER_COLUMNS)}),
         clerk_updated_at = decided.clerk_updated_at,
         observed_at = decided.observed_at,
         digest = decided.digest,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from domain.drift import Drift, DriftKind, Findings
-from domain.reconcile import Brake, ReconcileOptions
+from domain.reconcile import ReconcileOptions, TombstoneLimit
 from domain.user import LocalUser, UserId
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run
@@ -75,7 +75,7 @@ def reconcile(
     )
     options = ReconcileOptions(
         repair=repair and not dry_run,
-        brake=Brake(allowed=allow_deletions),
+        tombstone_limit=TombstoneLimit(allowed=allow_deletions),
         remember=not dry_run,
     )
     work = partial(_work, full=full, show_values=show_values, options=options)

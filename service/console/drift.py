@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 
 from domain.drift import Drift, DriftKind, Findings, Sweep, load_sweep, save_sweep
 from domain.errors import IdentityProviderUnavailable
-from domain.reconcile import LAST_FULL, Brake, ReconcileOptions
+from domain.reconcile import LAST_FULL, ReconcileOptions, TombstoneLimit
 from service.console.answers import ConsoleRoute, Refused
 from service.console.room import Room
 from service.console.runs import Run
@@ -104,7 +104,7 @@ async def confirm_check(visit: Acting) -> Response:
 @actions.post("/drift/check")
 async def check(visit: Acting, form: Posted) -> Response:
     del form  # it is ours, and has no fields
-    return await _begin(visit, CHECK, Brake(), repair=False)
+    return await _begin(visit, CHECK, TombstoneLimit(), repair=False)
 
 
 @actions.get("/drift/repair")
@@ -114,7 +114,7 @@ async def confirm_repair(visit: Acting) -> Response:
         "repair.html",
         active="drift",
         sweep=sweep,
-        brake=Brake(),
+        limit=TombstoneLimit(),
         effects=EFFECTS,
         to_tombstone=sweep.found.get("deleted", 0) - sweep.repaired.get("deleted", 0),
     )
@@ -124,10 +124,10 @@ async def confirm_repair(visit: Acting) -> Response:
 async def repair(visit: Acting, form: Posted) -> Response:
     await _fresh_sweep(visit.room)
     allowed = _allowed(form.get("allowed", ""))
-    return await _begin(visit, REPAIR, Brake(allowed=allowed), repair=True)
+    return await _begin(visit, REPAIR, TombstoneLimit(allowed=allowed), repair=True)
 
 
-async def _begin(visit: Visit, action: str, brake: Brake, *, repair: bool) -> Response:
+async def _begin(visit: Visit, action: str, limit: TombstoneLimit, *, repair: bool) -> Response:
     detail: dict[str, Any] = {
         "compared": 0,
         "total": None,
@@ -136,19 +136,21 @@ async def _begin(visit: Visit, action: str, brake: Brake, *, repair: bool) -> Re
         "repaired": {},
     }
     if repair:
-        detail["allowed"] = brake.allowed
+        detail["allowed"] = limit.allowed
     run = Run(
         who=visit.visitor.name,
         action=action,
         target=None,
         detail=detail,
-        work=lambda detail: _compare(visit.room, detail, brake, repair=repair),
+        work=lambda detail: _compare(visit.room, detail, limit, repair=repair),
     )
     await visit.room.runs.start(run)
     return visit.go_on("/drift")
 
 
-async def _compare(room: Room, detail: dict[str, Any], brake: Brake, *, repair: bool) -> str:
+async def _compare(
+    room: Room, detail: dict[str, Any], limit: TombstoneLimit, *, repair: bool
+) -> str:
     """Keeps `detail` up to date. Returns the result in words."""
 
     def keep(drift: Drift) -> None:
@@ -172,7 +174,7 @@ async def _compare(room: Room, detail: dict[str, Any], brake: Brake, *, repair: 
     findings = Findings()
     options = ReconcileOptions(
         repair=repair,
-        brake=brake,
+        tombstone_limit=limit,
         on_drift=keep,
         on_repaired=note_repaired,
         on_compared=count,

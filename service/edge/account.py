@@ -12,13 +12,13 @@ from service.edge.budget import Budget
 from service.edge.lines import header_lines
 
 
-class Connection(Protocol):
-    """A connection, as `Edge` needs it."""
+class Closeable(Protocol):
+    """A connection that `Edge` may close."""
 
     def cut(self) -> None:
         """Close it at once."""
 
-    def leave_if_idle(self) -> None:
+    def close_if_idle(self) -> None:
         """Close it, unless another deadline runs for it."""
 
 
@@ -28,7 +28,7 @@ class Edge:
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.bytes_in_hand = 0
-        self.idle: dict[Connection, float] = {}
+        self.idle: dict[Closeable, float] = {}
         """Connections without a request, and since when, on the loop's clock. The one that has been
         idle longest is the first.
         """
@@ -43,7 +43,7 @@ class Edge:
             self._default_lines = header_lines(headers)
         return self._default_lines
 
-    def rests(self, connection: Connection) -> None:
+    def became_idle(self, connection: Closeable) -> None:
         """A connection has no request from now on. After `idle_seconds` it is closed."""
         loop = asyncio.get_running_loop()
         self.idle.pop(connection, None)
@@ -60,15 +60,15 @@ class Edge:
             if until > loop.time():
                 self._closer = loop.call_at(until, self._close_idle)
                 return
-            connection.leave_if_idle()
+            connection.close_if_idle()
 
-    def admit(self, newcomer: Connection, connections: int) -> bool:
+    def admit(self, newcomer: Closeable, connections: int) -> bool:
         """Whether it may ask for more than health. `connections` counts open ones, with this one.
 
         Above the budget, the connection that has been idle longest is cut. If none is idle, some
         more are accepted for questions about health, and beyond those the newcomer is cut.
         """
-        self.rests(newcomer)
+        self.became_idle(newcomer)
         if connections <= self.budget.connections:
             return True
         longest = next(iter(self.idle))

@@ -22,8 +22,8 @@ _WITHOUT_BODY = (204, 304)
 _logger = logging.getLogger("service.edge")
 
 
-class Connection(Protocol):
-    """A connection, as its exchanges need it."""
+class AnswerChannel(Protocol):
+    """A connection, as an exchange needs it to answer."""
 
     wire: OneWrite
 
@@ -45,7 +45,7 @@ class Exchange:
     """
 
     def __init__(
-        self, connection: Connection, scope: MutableMapping[str, Any], *, keep_alive: bool
+        self, connection: AnswerChannel, scope: MutableMapping[str, Any], *, keep_alive: bool
     ) -> None:
         self.body = body_for(scope)
         self.keep_alive = keep_alive

@@ -68,7 +68,7 @@ class EdgeProtocol(asyncio.Protocol):
         self._edge.idle.pop(self, None)
         self.wire.abort()
 
-    def leave_if_idle(self) -> None:
+    def close_if_idle(self) -> None:
         if not self._reading.is_running and not self._account.requests:
             self.wire.close()
 
@@ -102,7 +102,7 @@ class EdgeProtocol(asyncio.Protocol):
         if self._ending is not None:
             self._drop(len(data))
             return
-        if self._unparsed is None and len(data) <= self._budget.piece and self._may_wait():
+        if self._unparsed is None and len(data) <= self._budget.piece and self._may_parse():
             self._parse(data)
         else:
             self._unparsed = memoryview(bytes(self._unparsed or b"") + data)
@@ -112,16 +112,16 @@ class EdgeProtocol(asyncio.Protocol):
         """Parse until too many requests wait, or this turn of the event loop has its share."""
         size = self._budget.piece
         for _ in range(self._budget.pieces_in_a_turn):
-            if self._unparsed is None or not self._may_wait():
+            if self._unparsed is None or not self._may_parse():
                 break
             piece, rest = self._unparsed[:size], self._unparsed[size:]
             self._unparsed = rest or None
             self._parse(piece)
         self._hold_unparsed()
-        if self._unparsed is not None and self._may_wait():
+        if self._unparsed is not None and self._may_parse():
             self._loop.call_soon(self._parse_pieces)
 
-    def _may_wait(self) -> bool:
+    def _may_parse(self) -> bool:
         return self._pipeline.waiting < self._budget.requests_waiting
 
     def _hold_unparsed(self) -> None:
@@ -222,7 +222,7 @@ class EdgeProtocol(asyncio.Protocol):
         if self._ending is not None:
             self._end()
         else:
-            self._edge.rests(self)
+            self._edge.became_idle(self)
             if self._reader.head_is_open and not self._reading.is_running:
                 self._await_the_rest()
 
@@ -254,7 +254,7 @@ class EdgeProtocol(asyncio.Protocol):
 
         Closing at once would reset a peer that still sends, before it has read its answer.
         """
-        self._edge.rests(self)
+        self._edge.became_idle(self)
         self.wire.write(self._ending or b"")
         if self._is_extra:
             self.wire.close()

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
-from domain.change_feed import ChangeFeed, Told
+from domain.change_feed import ChangeFeed, ChangeWithUser
 from domain.errors import FellBehind, StorageUnavailable
 from service.change_message import change_document
 from service.changes_token import ChangesReader
@@ -129,14 +129,14 @@ async def _events(
         return  # the answer to the next request says which
 
 
-def _event(told: Told) -> bytes:
+def _event(told: ChangeWithUser) -> bytes:
     """One server-sent event. JSON has no line end of its own (HTML, "Server-sent events")."""
     change = told.change
     kind = change.kind.value.encode()
     return b"event: %b\ndata: %b\nid: %d\n\n" % (kind, _json(_plain(told)), change.position)
 
 
-def _plain(told: Told) -> dict[str, Any]:
+def _plain(told: ChangeWithUser) -> dict[str, Any]:
     user = told.user
     return {
         **change_document(told.change),

@@ -124,7 +124,7 @@ CORRUPTIONS = (
 async def spoil(clerk: ClerkEmulator, sql: Sql, count: int) -> None:
     """Half of `count` rows are lost; of the others a fifth are stale, a fifth corrupted.
 
-    And some are deleted at Clerk: a fifth, but few enough for the brake.
+    And some are deleted at Clerk: a fifth, but few enough for the limit.
     """
     ids = ids_of(clerk)[:count]
     await sql.execute("delete from users where clerk_id = any ($1)", ids[::2])

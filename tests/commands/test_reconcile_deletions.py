@@ -6,7 +6,7 @@ import pytest
 
 from domain.drift import DriftKind
 from domain.errors import WrongInstance
-from domain.reconcile import ROWS_AT_ONCE, Brake
+from domain.reconcile import ROWS_AT_ONCE, TombstoneLimit
 from domain.sync_user import SyncResult, SyncUser
 from domain.user import DeletedUser, Source, UserId
 from scripts.clerk_emulator import ClerkEmulator
@@ -121,7 +121,7 @@ async def test_the_instance_named_may_have_lost_all_its_users(
 
 
 @pytest.mark.parametrize(("deleted", "held_back"), [(2, 0), (3, 3)])
-async def test_the_brake_holds_back_more_deletions_than_are_plausible(
+async def test_the_limit_holds_back_more_deletions_than_are_plausible(
     clerk: ClerkEmulator,
     available: Operations,
     sql: Sql,
@@ -132,25 +132,27 @@ async def test_the_brake_holds_back_more_deletions_than_are_plausible(
     await run_backfill(available)
     for user_id in ids_of(clerk)[:deleted]:
         clerk.delete_user(user_id)
-    findings = await reconcile_of(available, repair=True, brake=Brake(rows=2)).full()
+    findings = await reconcile_of(
+        available, repair=True, tombstone_limit=TombstoneLimit(rows=2)
+    ).full()
     assert findings.found == {DriftKind.DELETED: deleted}
     assert findings.held_back == held_back
     assert await tombstones(sql) == deleted - held_back
 
 
 @pytest.mark.parametrize(
-    ("brake", "live", "limit"),
+    ("limit", "live", "rows"),
     [
-        (Brake(), 100, 50),
-        (Brake(), 100_000, 1000),
-        (Brake(allowed=7), 100_000, 7),
-        (Brake(allowed=0), 100, 0),
+        (TombstoneLimit(), 100, 50),
+        (TombstoneLimit(), 100_000, 1000),
+        (TombstoneLimit(allowed=7), 100_000, 7),
+        (TombstoneLimit(allowed=0), 100, 0),
     ],
 )
-def test_the_brake_defaults_to_fifty_rows_or_one_percent(
-    brake: Brake, live: int, limit: int
+def test_the_limit_defaults_to_fifty_rows_or_one_percent(
+    limit: TombstoneLimit, live: int, rows: int
 ) -> None:
-    assert brake.limit(live) == limit
+    assert limit.of(live) == rows
 
 
 @pytest.mark.parametrize("limit", [0, 1])
@@ -161,7 +163,7 @@ async def test_a_user_that_became_unreadable_is_not_deleted(
     clerk.create_users(2)
     await run_backfill(available)
     clerk.edit_user(ids_of(clerk)[0], first_name="\x00")
-    run = reconcile_of(available, repair=True, brake=Brake(allowed=limit))
+    run = reconcile_of(available, repair=True, tombstone_limit=TombstoneLimit(allowed=limit))
     findings = await run.full()
     assert (findings.found, findings.held_back, await tombstones(sql)) == ({}, 0, 0)
 

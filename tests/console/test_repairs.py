@@ -1,4 +1,4 @@
-"""Drift checks and repairs from the console: the brake, the lock, and what a run leaves on the trail."""
+"""Drift checks and repairs from the console: the limit of tombstones, the lock, and what a run leaves on the trail."""
 
 import json
 
@@ -55,7 +55,7 @@ async def test_a_repair_makes_the_table_right(
     assert "In agreement with Clerk" in (await own_operator.get()).text
 
 
-async def test_the_brake_holds_and_is_let_off_by_number(
+async def test_the_limit_holds_and_is_raised_by_number(
     own_operator: Visitor, sql: Sql, spoiled: list[str]
 ) -> None:
     await run(own_operator, sql, "/drift/check")
@@ -72,7 +72,7 @@ async def test_nothing_is_repaired_unseen(own_operator: Visitor, sql: Sql) -> No
 
 
 @pytest.mark.parametrize("allowed", ["-1", "many", "1e3", "9" * 30])
-async def test_the_brake_takes_numbers_only(own_operator: Visitor, sql: Sql, allowed: str) -> None:
+async def test_the_limit_takes_numbers_only(own_operator: Visitor, sql: Sql, allowed: str) -> None:
     await run(own_operator, sql, "/drift/check")
     answer = await own_operator.confirm("/drift/repair", allowed=allowed)
     assert answer.status_code == 400

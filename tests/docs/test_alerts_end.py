@@ -206,7 +206,9 @@ async def test_a_repair_leaves_drift(
     async with serving(clerk, store_url, tmp_path, reconcile_every=3600) as scene:
         alerts.watch(scene.port)
         page = found(scene, "ClerkUserSyncDriftLeft", DELETED="52")
-        await page.run("reconcile --full --repair", DELETED="1")  # as the regular one: at its brake
+        await page.run(
+            "reconcile --full --repair", DELETED="1"
+        )  # as the regular one: within its limit
         await alerts.raised("ClerkUserSyncDriftLeft")
         assert "deleted 52" in await page.run("reconcile --full\n")
         await page.run("--allow-deletions")

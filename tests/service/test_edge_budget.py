@@ -83,7 +83,7 @@ class Worker:
     def cut(self) -> None:
         self.was_cut = True
 
-    def leave_if_idle(self) -> None:
+    def close_if_idle(self) -> None:
         """It is not idle."""
 
 

@@ -81,7 +81,7 @@ def read_delivery(
         envelope = json_object(read_json(body))
         return _translated(envelope, svix_id, sent_at, instance_id, source)
     except Unreadable as unreadable:
-        return _poison(envelope, svix_id, body, unreadable.reason)
+        return _unreadable(envelope, svix_id, body, unreadable.reason)
 
 
 def envelope_time(unverified: object) -> datetime | None:
@@ -156,7 +156,7 @@ def _ignored(svix_id: str, event_type: str, reason: str) -> IgnoredDelivery:
     return IgnoredDelivery(svix_id=svix_id, event_type=shown, reason=reason)
 
 
-def _poison(
+def _unreadable(
     envelope: Mapping[str, Any], svix_id: str, body: bytes, reason: str
 ) -> UnreadableDelivery:
     """The unreadable delivery, with its user if it can be read: an erasure finds the body by it."""
