@@ -107,6 +107,11 @@ class Unstorable(SyncError):
     code = "unstorable"
     words = "the store refuses the data"
 
+    @property
+    def reason(self) -> str:
+        """Why a delivery with this content is in quarantine."""
+        return f"{self.code}: {self}"
+
 
 class AlreadyRunning(SyncError):
     """Another run holds the lock. `holder` names it and says since when."""

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 
 from domain.drift import Sweep
 from domain.finding import Finding, Place, bad, command, ok, warn
+from domain.ports import SESSION_LEEWAY
 from domain.schema import SchemaState, Standing
 from domain.words import count_of, span
 
 SKEW_NOTICED = timedelta(seconds=2)
-SKEW_HARMFUL = timedelta(seconds=5)
-"""The leeway of session tokens; Svix allows five minutes."""
 
 QUIET_FOR_LONG = timedelta(days=1)
 """Doctor warns if no delivery has arrived for this long."""
@@ -125,8 +124,8 @@ def history(went_back: str | None) -> Finding:
         return ok("history", "the store has not gone back")
     return bad(
         "history",
-        f"the store went back: {went_back}. Users may be missing, or live though deleted",
-        "run: python -m scripts.replay_webhooks reconcile --full --repair",
+        f"the store went back ({went_back}): users may be missing, or live though deleted",
+        f"run: {command('reconcile --full --repair')}",
     )
 
 
@@ -137,7 +136,7 @@ def clock(ours: datetime, clerks: datetime | None) -> Finding:
     skew = ours - clerks - timedelta(milliseconds=500)
     side = "ahead of" if skew > timedelta(0) else "behind"
     words = f"this machine's clock is {span(skew)} {side} Clerk's"
-    if abs(skew) > SKEW_HARMFUL:
+    if abs(skew) > SESSION_LEEWAY:  # Svix allows five minutes
         return bad("clock", words, "synchronise it (NTP): valid tokens are refused")
     if abs(skew) > SKEW_NOTICED:
         return warn("clock", words, "synchronise it (NTP)")

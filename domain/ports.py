@@ -213,6 +213,10 @@ class Session:
     claims: Mapping[str, Any]
 
 
+SESSION_LEEWAY = timedelta(seconds=5)
+"""How far this machine's clock and Clerk's may be apart when a session token is verified."""
+
+
 class SessionVerifier(Protocol):
     """Verifies session tokens without asking Clerk about the user."""
 

@@ -104,7 +104,7 @@ class ReplayDelivery:
         try:
             result = await self._users.sync(command)
         except Unstorable as error:
-            return _unreadable(delivery, f"unstorable: {error}")
+            return _unreadable(delivery, error.reason)
         return Replayed(svix_id=delivery.svix_id, verdict=result.outcome)
 
 

@@ -19,9 +19,7 @@ from domain.errors import (
 from domain.ports import IdentityProvider, UserRepository
 from domain.single_flight import SingleFlight
 from domain.sync_user import SyncUser
-from domain.user import DeletedUser, LocalUser, Source, UserId
-
-LocalRecord = LocalUser | DeletedUser | None
+from domain.user import DeletedUser, LocalRecord, LocalUser, Source, UserId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +54,7 @@ class ResolveUser:
         self._identity_provider = identity_provider
         self._limits = limits
         self._report = report
-        self._flights: SingleFlight[UserId, LocalRecord] = SingleFlight()
+        self._flights: SingleFlight[UserId, LocalRecord | None] = SingleFlight()
         self._places = asyncio.Semaphore(limits.max_fetches)
         self._unknown = UnknownUsers(limits.unknown_for, limits.max_unknown, clock)
 
@@ -74,13 +72,13 @@ class ResolveUser:
         """Wait for the fetches under way."""
         await self._flights.drain()
 
-    async def _just_in_time(self, user_id: UserId, ended: int) -> LocalRecord:
+    async def _just_in_time(self, user_id: UserId, ended: int) -> LocalRecord | None:
         if user_id in self._unknown:
             self._report("unknown_remembered")
             raise UserUnknown
         return await self._flights.run(user_id, lambda: self._within_deadline(user_id, ended))
 
-    async def _within_deadline(self, user_id: UserId, ended: int) -> LocalRecord:
+    async def _within_deadline(self, user_id: UserId, ended: int) -> LocalRecord | None:
         try:
             async with asyncio.timeout(self._limits.deadline), self._places:
                 return await self._fetch_and_sync(user_id, ended)
@@ -91,7 +89,7 @@ class ResolveUser:
             self._report("unavailable")
             raise
 
-    async def _fetch_and_sync(self, user_id: UserId, ended: int) -> LocalRecord:
+    async def _fetch_and_sync(self, user_id: UserId, ended: int) -> LocalRecord | None:
         # Another fetch of this user may have ended after the caller's lookup found no record.
         if self._flights.ended != ended and (record := await self._users.get(user_id)):
             return record
@@ -103,7 +101,7 @@ class ResolveUser:
         self._report(result.outcome)
         return record
 
-    async def _absent_at_clerk(self, user_id: UserId) -> LocalRecord:
+    async def _absent_at_clerk(self, user_id: UserId) -> LocalRecord | None:
         """A webhook may have arrived during the fetch: look up the record again before refusing."""
         record = await self._users.get(user_id)
         if record is not None:
@@ -135,7 +133,7 @@ class UnknownUsers:
         self._until[user_id] = self._clock() + self._seconds
 
 
-def _served(record: LocalRecord) -> LocalUser:
+def _served(record: LocalRecord | None) -> LocalUser:
     if isinstance(record, DeletedUser):
         raise UserDeleted
     if record is None:

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from domain.errors import Unstorable
 from domain.user import Outcome, Source, UserChange, UserId
-
-FOLLOWED_EVENTS = ("user.created", "user.updated", "user.deleted")
-"""The types of Clerk's events that are applied; all others are ignored."""
 
 DELETION = "user.deleted"
 
+FOLLOWED_EVENTS = ("user.created", "user.updated", DELETION)
+"""The types of Clerk's events that are applied; all others are ignored."""
+
 SVIX_ID = r"[A-Za-z0-9_-]{1,128}"
-"""The shape of a `svix-id`, as a regular expression."""
+SVIX_TIMESTAMP = r"[0-9]{10}"
+SVIX_SIGNATURE = r"[ -~]{1,2048}"
+"""The shapes of the three headers of a delivery, as regular expressions."""
 
 _SVIX_ID = re.compile(SVIX_ID, re.ASCII)
 
@@ -130,12 +133,12 @@ class FollowedDelivery:
     def clerk_id(self) -> UserId:
         return self.command.change.clerk_id
 
-    def unstorable(self, unverified_body: bytes, reason: str) -> UnreadableDelivery:
-        """This delivery as an unreadable one, for the store refused it with `reason`."""
+    def unstorable(self, unverified_body: bytes, error: Unstorable) -> UnreadableDelivery:
+        """This delivery as an unreadable one: the store refused it."""
         return UnreadableDelivery(
             svix_id=self.svix_id,
             body=unverified_body,
-            reason=f"unstorable: {reason}",
+            reason=error.reason,
             event_type=self.event_type,
             clerk_id=self.clerk_id,
             occurred_at=self.record.occurred_at,

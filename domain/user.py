@@ -125,6 +125,10 @@ class LocalUser(User):
     last_synced_at: datetime
 
 
+LocalRecord = LocalUser | DeletedUser
+"""A row of our `users` table."""
+
+
 OBSERVATION_FIELDS = ("clerk_id", "clerk_updated_at", "observed_at")
 """Whose observation it is, and its version."""
 

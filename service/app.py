@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -28,6 +28,10 @@ from service.stand_in import stand_in_of
 
 if TYPE_CHECKING:
     from service.traces import Traces
+
+
+# FastAPI's telemetry would export addresses, queries and the texts of exceptions.
+_NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}
 
 
 class Application(FastAPI):
@@ -76,8 +80,7 @@ def create_app(
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
-        # FastAPI's telemetry would export addresses, queries and the texts of exceptions.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=_NO_TELEMETRY,
     )
     parts = _parts(settings)
     for part in parts:
@@ -124,7 +127,7 @@ def metrics_app(app: FastAPI | None = None) -> FastAPI:
         title="clerk-user-sync: metrics",
         redirect_slashes=False,
         openapi_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=_NO_TELEMETRY,
     )
     if app is not None:
         apart.state = app.state

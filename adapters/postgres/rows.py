@@ -1,7 +1,7 @@
 """Commands as rows of our tables, and rows as records."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
 import orjson
@@ -9,9 +9,15 @@ import orjson
 from adapters.postgres.columns import JSON_COLUMNS
 from domain.errors import Unstorable
 from domain.sync_user import SyncUser
-from domain.user import KEPT_FIELDS, DeletedUser, EmailAddress, LocalUser, Source, UserChange
-
-LocalRecord: TypeAlias = LocalUser | DeletedUser
+from domain.user import (
+    KEPT_FIELDS,
+    DeletedUser,
+    EmailAddress,
+    LocalRecord,
+    LocalUser,
+    Source,
+    UserChange,
+)
 
 _NOTHING = (None,) * len(KEPT_FIELDS)
 _JSON = tuple(KEPT_FIELDS.index(name) for name in JSON_COLUMNS)

@@ -9,7 +9,7 @@ from typing import Any
 from adapters.postgres.batching import Batching
 from adapters.postgres.create_statement import CREATE, OBSERVED
 from adapters.postgres.database import Database
-from adapters.postgres.rows import LocalRecord, columns_of, local_record, row_of
+from adapters.postgres.rows import columns_of, local_record, row_of
 from adapters.postgres.session import Session
 from adapters.postgres.statements import (
     ERASE_BODIES,
@@ -25,7 +25,7 @@ from adapters.postgres.statements import (
 from domain.errors import Unstorable
 from domain.ports import UserRepository, UserTable
 from domain.sync_user import DeliveryRecord, SyncResult, SyncUser, apart
-from domain.user import LEAST_VERSION, DeletedUser, Outcome, UserId
+from domain.user import LEAST_VERSION, DeletedUser, LocalRecord, Outcome, UserId
 
 WORTH_HALVING = 100
 """From this many commands on, they are sent in two statements at the same time."""

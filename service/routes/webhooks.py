@@ -12,6 +12,8 @@ from domain.errors import InvalidSignature, StorageUnavailable, Unstorable
 from domain.journal import QUARANTINED
 from domain.sync_user import (
     SVIX_ID,
+    SVIX_SIGNATURE,
+    SVIX_TIMESTAMP,
     FollowedDelivery,
     IgnoredDelivery,
     UnreadableDelivery,
@@ -46,8 +48,8 @@ router = APIRouter(tags=["webhooks"], route_class=PlainRoute)
 
 _PATTERNS = {
     "svix-id": f"^{SVIX_ID}$",
-    "svix-timestamp": "^[0-9]{10}$",
-    "svix-signature": "^[ -~]{1,2048}$",
+    "svix-timestamp": f"^{SVIX_TIMESTAMP}$",
+    "svix-signature": f"^{SVIX_SIGNATURE}$",
 }
 _DELIVERY = {
     "parameters": [
@@ -112,7 +114,7 @@ async def _sync(services: Services, delivery: FollowedDelivery, body: bytes) -> 
     try:
         result = await services.store.users.sync(delivery.command)
     except Unstorable as error:
-        return await _quarantine(services, delivery.unstorable(body, str(error)))
+        return await _quarantine(services, delivery.unstorable(body, error))
     services.metrics.delivery(delivery.event_type, result.outcome)
     services.metrics.lag(delivery.record.occurred_at)
     if result.conflicting:

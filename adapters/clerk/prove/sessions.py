@@ -21,11 +21,10 @@ from adapters.clerk.prove.signing_keys import SigningKeys
 from adapters.clerk.prove.token_memory import TokenMemory
 from adapters.clerk.translate.json import Unreadable, json_object, read_json
 from domain.errors import InvalidSession, SessionPending
-from domain.ports import Session, SessionVerifier
+from domain.ports import SESSION_LEEWAY, Session, SessionVerifier
 from domain.user import parse_user_id
 
 LONGEST_TOKEN = 8192
-LEEWAY = 5
 LONGEST_LIFE = 24 * 60 * 60
 
 _OTHER_TOKENS = ("ak_", "oat_", "mt_", "m2m_")
@@ -59,7 +58,7 @@ class ClerkSessionVerifier(SessionVerifier):
         self._authorized_parties = authorized_parties
         self._allow_missing_azp = allow_missing_azp
         self._audience = audience
-        self._memory = TokenMemory(leeway=LEEWAY, clock=clock)
+        self._memory = TokenMemory(leeway=SESSION_LEEWAY.total_seconds(), clock=clock)
 
     async def verify(self, unverified_token: str) -> Session:
         try:
@@ -94,7 +93,7 @@ class ClerkSessionVerifier(SessionVerifier):
             algorithms=["RS256"],
             issuer=self._issuer,
             audience=self._audience,
-            leeway=LEEWAY,
+            leeway=SESSION_LEEWAY,
             options={"require": _REQUIRED, "verify_aud": self._audience is not None},
         )
 

@@ -15,15 +15,15 @@ from domain.errors import InvalidSignature
 from domain.instance import Instance
 from domain.ports import WebhookVerifier
 from domain.signing_secret import parse_signing_secret
-from domain.sync_user import SVIX_ID, VerifiedDelivery
+from domain.sync_user import SVIX_ID, SVIX_SIGNATURE, SVIX_TIMESTAMP, VerifiedDelivery
 from domain.user import Source
 
 MOST_SIGNATURES = 10
 
 _NAMES = (b"svix-id", b"svix-timestamp", b"svix-signature")
 _ID = re.compile(SVIX_ID.encode())
-_TIMESTAMP = re.compile(rb"[0-9]{10}")
-_LONGEST_SIGNATURES = 2048
+_TIMESTAMP = re.compile(SVIX_TIMESTAMP.encode())
+_SIGNATURES = re.compile(SVIX_SIGNATURE.encode())
 
 
 class ClerkWebhookVerifier(WebhookVerifier):
@@ -67,7 +67,7 @@ def _svix_headers(unverified_headers: Sequence[tuple[bytes, bytes]]) -> dict[str
     if not (
         _ID.fullmatch(headers[b"svix-id"])
         and _TIMESTAMP.fullmatch(headers[b"svix-timestamp"])
-        and len(signatures) <= _LONGEST_SIGNATURES
+        and _SIGNATURES.fullmatch(signatures)
         and signatures.count(b" ") < MOST_SIGNATURES
     ):
         raise InvalidSignature("a malformed svix header")
