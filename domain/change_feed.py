@@ -53,7 +53,7 @@ class ChangeFeed:
         return told
 
     async def more(self, after: int, seconds: float) -> bool:
-        """Wait so long for a change behind that position. Whether there is one."""
+        """Wait so long for a change after that position. Whether there is one."""
         try:
             async with asyncio.timeout(seconds):
                 await self._newest.beyond(after)

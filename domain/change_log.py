@@ -23,7 +23,7 @@ class LogEnds:
     newest: int
 
     def place(self, to: str) -> int:
-        """The position behind which a subscription continues at `oldest`, `now` or a position.
+        """The position after which a subscription continues: `to` is `oldest`, `now` or a number.
 
         Raises `ValueError`, with a text for the operator.
         """
@@ -31,7 +31,7 @@ class LogEnds:
         if to in ("oldest", "now"):
             return before_all if to == "oldest" else self.newest
         if not (to.isascii() and to.isdigit() and len(to) < 19):
-            raise ValueError(f"{to!r} is no place: give oldest, now or a position")
+            raise ValueError(f"{to!r} is not a position: give oldest, now or a number")
         position = int(to)
         if not before_all <= position <= self.newest:
             raise NotKept(f"changes {self.oldest} to {self.newest} are kept, and not {position}")

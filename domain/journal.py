@@ -157,8 +157,8 @@ class DeliveryWatch(Protocol):
     """
 
     async def silent_users(self, after: timedelta) -> int:
-        """How many users signed up within the last day and were created just in time at least
-        `after` ago, without their `user.created`, and since the last webhook of any kind.
+        """How many new users were created just in time within the last day, at least `after` ago
+        and after the last webhook of any kind, and have had no `user.created`.
         """
         ...
 

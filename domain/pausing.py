@@ -26,7 +26,7 @@ def reason_to_pause(
 ) -> str | None:
     """Why a subscription is to be paused, in words; None if it is not.
 
-    Every attempt of the last `failing_for` seconds failed, or the last one did not if it is None.
+    `failing_for` is for how many seconds every attempt has failed; None if the last one did not.
     A subscription without `pause_after` is never paused.
     """
     if pause_after is None:

@@ -63,8 +63,8 @@ class SyncResult:
     """What the command did; it is committed already.
 
     `deliveries` counts how often this svix id has arrived; 0 if there was no delivery.
-    `conflicting` means that an earlier delivery with the same svix id was another one. The journal
-    keeps that entry, and gives this delivery another: see `apart`.
+    `conflicting` means that another delivery has arrived under the same svix id: this one is
+    journaled under the id that `apart` gives.
     """
 
     outcome: Outcome
@@ -78,9 +78,9 @@ def word_for(result: SyncResult | None) -> str:
 
 
 def apart(svix_id: str, body: bytes) -> str:
-    """The svix id under which a delivery is kept whose own is another delivery's already.
+    """The id to journal a delivery under if its svix id is already another delivery's.
 
-    The same for the same body, so that it is kept once however often it comes.
+    It depends on the body, so a redelivery gets the same id and no second entry.
     """
     return f"{svix_id[:100]}_{sha256(body).hexdigest()[:16]}"
 

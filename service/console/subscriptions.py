@@ -109,7 +109,7 @@ async def confirm_resume(visit: Acting, name: str) -> Response:
     one = await _known(visit, name)
     if one.paused_at is None:
         raise Refused(409, "It is not paused", "Only a paused subscription can be resumed.")
-    words = f"It continues behind position {one.position:,}. Its receiver should work again first."
+    words = f"It continues after position {one.position:,}. Its receiver should work again first."
     return _confirmation(visit, name, "resume", words, title="Resume")
 
 
@@ -129,7 +129,7 @@ async def confirm_start_over(visit: Acting, name: str, request: Request) -> Resp
     one = await _known(visit, name)
     ends = await _ends(visit)
     position = _place(request.query_params.get("to", ""), ends)
-    words = f"It is at position {one.position:,}, and will continue behind {position:,}."
+    words = f"It is at position {one.position:,}, and will continue after {position:,}."
     if position < one.position:
         again = count_of(one.position - position, "change")
         words += f" {sentence(again)} will be delivered again, if wanted."
@@ -147,7 +147,7 @@ async def start_over(visit: Acting, form: Posted, name: str) -> Response:
 
     async def work() -> str:
         await visit.room.store.desk.rewind(name, position)
-        return f"continues behind {position}"
+        return f"continues after {position}"
 
     return await _done(visit, START_OVER, name, {"to": position}, work)
 

@@ -74,7 +74,7 @@ async def test_a_paused_subscription_says_why_and_is_resumed(
 ) -> None:
     text = await text_of(operator, "/subscriptions/crm")
     assert "the receiver answered 410 Gone" in text
-    assert "continues behind position 1" in await text_of(operator, "/subscriptions/crm/resume")
+    assert "continues after position 1" in await text_of(operator, "/subscriptions/crm/resume")
     await operator.confirm("/subscriptions/crm/resume")
     assert tuple(await sql.fetchrow(LAST_ACTION) or ()) == (
         "operator token",
@@ -140,7 +140,7 @@ async def test_what_was_confirmed_is_done_or_nothing(
     [
         ("oldest", 0, "6 changes will be delivered again, if wanted"),
         ("4", 4, "2 changes will be delivered again"),
-        ("now", 6, "at position 6, and will continue behind 6."),
+        ("now", 6, "at position 6, and will continue after 6."),
     ],
 )
 async def test_a_subscription_starts_over_from_a_place(

@@ -53,7 +53,7 @@ async def test_an_operator_puts_a_subscription_right_by_hand(
         await page.fill("#to", "oldest")
         await page.click("text=Start over …")
         await browser.confirm()
-        await page.wait_for_selector("text=continues behind 0")
+        await page.wait_for_selector("text=continues after 0")
         assert (browser.complaints, browser.elsewhere) == ([], [])
     assert await subscribed.position("mail") == 0
     assert await subscribed.store.take("crm", "another", 60) == 1
