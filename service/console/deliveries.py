@@ -103,9 +103,13 @@ async def entry_of(visit: Visit, entry_id: int) -> JournalEntry:
     """Raises `Refused` where there is none."""
     entry = await visit.room.store.journal_pages.entry(entry_id) if entry_id <= HIGHEST else None
     if entry is None:
-        words = "It may be removed: entries are kept for JOURNAL_DAYS."
-        raise Refused(404, "There is no such delivery", words)
+        raise no_such_delivery()
     return entry
+
+
+def no_such_delivery() -> Refused:
+    words = "It may be removed: entries are kept for JOURNAL_DAYS."
+    return Refused(404, "There is no such delivery", words)
 
 
 def asked_for(unverified: Mapping[str, str], now: datetime | None = None) -> Asked:

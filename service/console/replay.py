@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from domain.journal import QUARANTINED, JournalEntry, JournalQuery
+from domain.journal import JOURNAL_OUTCOMES, QUARANTINED, JournalEntry, JournalQuery
 from domain.replay import (
     RecordedDelivery,
     RehearseDelivery,
@@ -18,7 +18,7 @@ from domain.replay import (
 from domain.user import Outcome
 from domain.words import count_of
 from service.console.answers import ConsoleRoute, Refused
-from service.console.deliveries import entry_of
+from service.console.deliveries import entry_of, no_such_delivery
 from service.console.rendering import because
 from service.console.room import Room
 from service.console.runs import Run
@@ -218,8 +218,12 @@ def _group_words(total: int, verdicts: Counter[str]) -> str:
 
 
 async def _once(room: Room, entry: JournalEntry, destination: Destination) -> Replayed:
-    wanted = JournalQuery(svix_id=entry.svix_id, limit=1)
-    return await anext(_each(room, wanted, destination))
+    """Raises `Refused` if the entry is gone meanwhile."""
+    # All outcomes: a query without outcomes leaves dismissed deliveries out.
+    wanted = JournalQuery(svix_id=entry.svix_id, outcomes=JOURNAL_OUTCOMES, limit=1)
+    async for replayed in _each(room, wanted, destination):
+        return replayed
+    raise no_such_delivery()
 
 
 async def _each(

@@ -225,6 +225,18 @@ async def test_junk_is_dismissed_with_a_reason(
     assert await trail(sql) == [("operator token", "dismiss", "msg_q", "1 dismissed")]
 
 
+async def test_a_dismissed_delivery_can_be_replayed(
+    operator: Visitor, database: Database, sql: Sql
+) -> None:
+    await quarantined(database, webhook_bytes("user.created"))
+    path = f"/deliveries/{(await journal(sql))[0]['id']}"
+    await operator.confirm(f"{path}/dismiss", reason="not needed")
+    assert "a row will be created" in (await operator.get(f"{path}/replay")).text
+    assert (await operator.confirm(f"{path}/replay")).status_code == 303
+    assert (await journal(sql))[0]["outcome"] == "created"
+    assert (await trail(sql))[-1] == ("operator token", "replay", "msg_q", "created")
+
+
 async def test_a_cause_is_dismissed_as_a_whole(
     operator: Visitor, database: Database, sql: Sql
 ) -> None:
