@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from domain import health
+from domain.console import AuditTrail
 from domain.errors import StorageUnavailable, SyncError
 from domain.history import notice
 from domain.instance import recall
@@ -155,11 +156,9 @@ class Command:
             result = f"failed: {refused}"
             raise
         finally:
-            # An unavailable store must not replace the error that ended the run.
-            with suppress(StorageUnavailable):
-                counted = {str(word): count for word, count in self.tally.items()}
-                detail = {**self.options, **counted, **self.facts}
-                await audit.end(action_id, result=result, detail=detail)
+            counted = {str(word): count for word, count in self.tally.items()}
+            detail = {**self.options, **counted, **self.facts}
+            await end_on_the_trail(audit, action_id, result, detail)
         return code
 
     def _show_table(self, screen: Screen, code: ExitCode) -> ExitCode:
@@ -181,6 +180,14 @@ class Command:
             }
         )
         return ExitCode.OK
+
+
+async def end_on_the_trail(
+    audit: AuditTrail, action_id: int, result: str, detail: Mapping[str, Any]
+) -> None:
+    """Write an action's result, if the store takes it: its error must not replace the run's own."""
+    with suppress(StorageUnavailable):
+        await audit.end(action_id, result=result, detail=detail)
 
 
 def _settings() -> Settings:

@@ -11,7 +11,7 @@ from domain.drift import Drift, DriftKind, Findings
 from domain.reconcile import ReconcileOptions, TombstoneLimit
 from domain.user import LocalUser, UserId
 from domain.words import count_of
-from scripts.commands.command import AsJson, Command, DryRun, Run
+from scripts.commands.command import AsJson, Command, DryRun, Run, end_on_the_trail
 from scripts.commands.exit_codes import ExitCode
 from scripts.commands.explain import found_user
 from scripts.commands.screen import written
@@ -103,18 +103,21 @@ async def _trusting(
         for user in sorted(users)
         if not run.dry_run
     }
+    otherwise = "the run ended before its row was overridden"
     try:
-        return await work(run, options=replace(options, trust_clerk=users, on_repaired=note))
+        code = await work(run, options=replace(options, trust_clerk=users, on_repaired=note))
+        otherwise = "nothing overridden: the row is not ahead of Clerk"
     finally:
         for user, action_id in begun.items():
-            result, detail = _override(overridden.get(user))
-            await audit.end(action_id, result=result, detail=detail)
+            result, detail = _override(overridden.get(user), otherwise)
+            await end_on_the_trail(audit, action_id, result, detail)
             run.screen.say(f"{user}: {result}")
+    return code
 
 
-def _override(drift: Drift | None) -> tuple[str, Mapping[str, str]]:
+def _override(drift: Drift | None, otherwise: str) -> tuple[str, Mapping[str, str]]:
     if drift is None or not isinstance(drift.here, LocalUser) or drift.at_clerk is None:
-        return "nothing overridden: the row is not ahead of Clerk", {}
+        return otherwise, {}
     versions = {
         "version_here": drift.here.clerk_updated_at.isoformat(),
         "version_at_clerk": drift.at_clerk.clerk_updated_at.isoformat(),

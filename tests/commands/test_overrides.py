@@ -7,6 +7,9 @@ import pytest
 
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from scripts.commands.exit_codes import ExitCode
+from tests.audit_trail import no_results_kept
 from tests.commands.arrivals import quarantined
 from tests.commands.commands import Operator
 from tests.postgres_server import Sql
@@ -68,6 +71,25 @@ async def test_an_override_is_on_the_trail_under_its_user(
     assert json.loads(detail)["version_here"] > json.loads(detail)["version_at_clerk"]
     whole = await sql.fetchval("select detail from operator_actions where action = 'reconcile'")
     assert json.loads(whole)["trust_clerk"] == [ahead[0], ahead[2]]
+
+
+async def test_a_run_that_fails_first_says_so_of_each_override(
+    sure: Operator, sql: Sql, ahead: list[str], clerk: ClerkEmulator
+) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.ERROR, on="GetUserList"))
+    ended = await sure.run("reconcile", "--full", "--repair", "--trust-clerk", ahead[0])
+    words = "the run ended before its row was overridden"
+    assert (ended.code, f"{ahead[0]}: {words}" in ended.said) == (ExitCode.UNAVAILABLE, True)
+    assert ("trust clerk", ahead[0], words) in await trail(sql)
+
+
+async def test_a_trail_that_takes_no_result_hides_no_error(
+    sure: Operator, sql: Sql, ahead: list[str], clerk: ClerkEmulator
+) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.ERROR, on="GetUserList"))
+    async with no_results_kept(sql):
+        ended = await sure.run("reconcile", "--full", "--repair", "--trust-clerk", ahead[0])
+    assert "Clerk is unavailable" in ended.said
 
 
 async def test_a_tombstone_is_never_overridden(
