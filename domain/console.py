@@ -189,8 +189,8 @@ class ConsoleReads(Protocol):
         """The name, or else the e-mail address, of each user that has one, by Clerk id."""
         ...
 
-    async def changed_since(self, user_ids: Collection[str], since: datetime) -> frozenset[str]:
-        """Those of the users whose rows have changed since then, by the store's clock."""
+    async def changed_since(self, moments: Mapping[str, datetime]) -> frozenset[str]:
+        """The users whose rows have changed since the moment of each, by the store's clock."""
         ...
 
     async def sizes(self) -> Sizes:

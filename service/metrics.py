@@ -192,6 +192,7 @@ class Metrics:
         silent_users: int,
         went_back: bool,
         last_delivery_at: datetime | None,
+        last_full_at: datetime | None = None,
         last_poll_at: datetime | None = None,
     ) -> None:
         """Set the figures that the store gave for a scrape."""
@@ -201,6 +202,8 @@ class Metrics:
         self._went_back.set(went_back)
         if last_delivery_at is not None:
             self._delivered(last_delivery_at.timestamp())
+        if last_full_at is not None:
+            self._last_reconcile.set(last_full_at.timestamp())
         if last_poll_at is not None:
             self._last_poll.set(last_poll_at.timestamp())
 
@@ -225,7 +228,6 @@ class Metrics:
         for kind in DriftKind:
             self._drift.labels(kind).set(sweep.found.get(kind, 0))
         self._drift_left.set(sweep.left)
-        self._last_reconcile.set(sweep.ended_at.timestamp())
 
     def reconcile_is_regular(self, every: timedelta) -> None:
         self._reconcile_every.set(every.total_seconds())

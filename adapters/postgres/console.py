@@ -82,9 +82,9 @@ class PostgresConsoleReads(ConsoleReads):
         records = await self._database.run(lambda session: session.fetch(NAMES_OF, list(user_ids)))
         return {record["clerk_id"]: record["name"] for record in records if record["name"]}
 
-    async def changed_since(self, user_ids: Collection[str], since: datetime) -> frozenset[str]:
+    async def changed_since(self, moments: Mapping[str, datetime]) -> frozenset[str]:
         records = await self._database.run(
-            lambda session: session.fetch(CHANGED_SINCE, list(user_ids), since)
+            lambda session: session.fetch(CHANGED_SINCE, list(moments), list(moments.values()))
         )
         return frozenset(record["clerk_id"] for record in records)
 

@@ -95,7 +95,9 @@ where clerk_id = any ($1::text[])
 """
 
 CHANGED_SINCE = """
-select clerk_id from our.users where clerk_id = any ($1::text[]) and last_synced_at > $2
+select clerk_id from our.users
+join unnest($1::text[], $2::timestamptz[]) as listed (clerk_id, moment) using (clerk_id)
+where last_synced_at > moment
 """
 
 SIZES = """

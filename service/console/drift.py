@@ -1,13 +1,16 @@
 """Where our table and Clerk disagree: the last comparison, a new one, and the repair."""
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Response
 
+from domain.console import OperatorAction
 from domain.drift import Drift, DriftKind, Findings, Sweep, load_sweep, save_sweep
 from domain.errors import IdentityProviderUnavailable
 from domain.reconcile import LAST_FULL, ReconcileOptions, TombstoneLimit
@@ -26,7 +29,7 @@ FRESH = timedelta(hours=1)
 """A repair is confirmed by the findings of a check that is no older."""
 
 KEPT = 200
-"""Differences that a run lists, as ids and names of fields: values are read anew when shown."""
+"""Differences that a run lists, as ids and names of fields, without values."""
 
 KINDS = {
     DriftKind.MISSING: "at Clerk, and not here",
@@ -54,7 +57,7 @@ async def drift(visit: Reading) -> Response:
         await store.audit.last_of(CHECK, REPAIR),
     )
     sweep = await load_sweep(store.checkpoints)
-    ids = [one["clerk_id"] for one in run.detail.get("drifts", ())] if run else []
+    moments = _moments(run) if run else {}
     return visit.page(
         "drift.html",
         active="drift",
@@ -62,8 +65,8 @@ async def drift(visit: Reading) -> Response:
         sweep=sweep,
         last_full=datetime.fromisoformat(last_full) if last_full else None,
         run=run,
-        names=await store.reads.names_of(ids),
-        changed=await store.reads.changed_since(ids, run.started_at) if run else frozenset(),
+        names=await store.reads.names_of(moments),
+        changed=await store.reads.changed_since(moments),
         may_repair=sweep is not None and _is_fresh(sweep),
     )
 
@@ -76,12 +79,21 @@ async def sweep_by_now(room: Room) -> Sweep | None:
     )
     if sweep is None or run is None or run.detail.get("found") != sweep.found:
         return sweep  # the list is of another comparison
-    listed = {
-        one["clerk_id"]: one["kind"] for one in run.detail["drifts"] if not one.get("repaired")
-    }
-    changed = await room.store.reads.changed_since(listed, run.started_at)
-    settled = Counter(listed[user_id] for user_id in changed)
+    changed = await room.store.reads.changed_since(_moments(run))
+    settled = Counter(
+        one["kind"]
+        for one in run.detail["drifts"]
+        if one["clerk_id"] in changed and not one.get("repaired")
+    )
     return replace(sweep, repaired={**(settled + Counter(sweep.repaired))})
+
+
+def _moments(run: OperatorAction) -> Mapping[str, datetime]:
+    """When the run listed each user, by the store's clock."""
+    return {
+        one["clerk_id"]: run.started_at + timedelta(seconds=one.get("after", 0))
+        for one in run.detail.get("drifts", ())
+    }
 
 
 @actions.get("/drift/check")
@@ -153,12 +165,20 @@ async def _compare(
 ) -> str:
     """Keeps `detail` up to date. Returns the result in words."""
 
+    begun = time.monotonic()
+
     def keep(drift: Drift) -> None:
         kind = drift.kind.value
         detail["found"][kind] = detail["found"].get(kind, 0) + 1
         if len(detail["drifts"]) < KEPT:
-            one = {"kind": kind, "clerk_id": drift.clerk_id, "fields": list(drift.fields)}
-            detail["drifts"].append(one)
+            detail["drifts"].append(
+                {
+                    "kind": kind,
+                    "clerk_id": drift.clerk_id,
+                    "fields": list(drift.fields),
+                    "after": round(time.monotonic() - begun, 3),
+                }
+            )
 
     def note_repaired(drift: Drift) -> None:
         kind = drift.kind.value

@@ -7,10 +7,13 @@ import pytest
 from adapters.postgres.exclusive import PostgresExclusive
 from domain.user import UserId
 from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.jobs import OPERATOR_LOCK
-from tests.console.operator_actions import run, trail
+from tests.console.operator_actions import ended, run, trail
 from tests.console.visitors import Visitor
+from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
+from tests.running import Service
 from tests.service.tables import stored_user
 
 
@@ -38,6 +41,37 @@ async def test_a_drift_check_finds_and_changes_nothing(
     assert all(user_id in page for user_id in spoiled)
     assert await trail(sql) == [("operator token", "drift check", None, "2 compared, 3 differ")]
     assert "3 users differed from Clerk" in (await own_operator.get()).text
+
+
+async def test_a_row_that_changed_before_it_was_compared_is_not_settled(
+    own_operator: Visitor, sql: Sql, spoiled: list[str], own_clerk: ClerkEmulator
+) -> None:
+    own_clerk.faults.add(ApiFault(kind=FaultKind.HOLD, on="GetUserList"))
+    assert (await own_operator.confirm("/drift/check")).status_code == 303
+    await sql.execute("update users set last_synced_at = clock_timestamp()")
+    own_clerk.faults.clear()
+    await eventually(lambda: ended(sql))
+    assert "changed since" not in (await own_operator.get("/drift")).text
+    assert "3 users differed from Clerk" in (await own_operator.get()).text
+    await sql.execute(
+        "update users set last_synced_at = clock_timestamp() where clerk_id = $1", spoiled[0]
+    )
+    assert "changed since" in (await own_operator.get("/drift")).text
+    assert "2 users differed from Clerk" in (await own_operator.get()).text
+
+
+async def test_only_a_repair_counts_as_the_last_repair(
+    own_service: Service, own_operator: Visitor, sql: Sql, spoiled: list[str]
+) -> None:
+    await run(own_operator, sql, "/drift/check")
+    assert await own_service.metric("drift_left_users") == len(spoiled)
+    assert await own_service.metric("reconcile_last_success_timestamp_seconds") == 0
+    await run(own_operator, sql, "/drift/repair")
+
+    async def repaired() -> bool:
+        return await own_service.metric("reconcile_last_success_timestamp_seconds") > 0
+
+    await eventually(repaired)
 
 
 async def test_a_repair_makes_the_table_right(
