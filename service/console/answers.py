@@ -15,6 +15,7 @@ from domain.errors import (
     IdentityProviderUnavailable,
     SigningKeysUnavailable,
     StorageUnavailable,
+    StoreOfAnotherInstance,
     SyncError,
     UserUnreadable,
     WrongInstance,
@@ -83,7 +84,7 @@ class ConsoleRoute(APIRoute):
             except Refused as refused:
                 response = _message(request, refused)
             except SyncError as error:
-                response = _message(request, _refusal(error))
+                response = _message(request, _refusal(error, request.method))
             for name, text in HEADERS.items():
                 response.headers.setdefault(name, text)
             return response
@@ -119,11 +120,16 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
     return HTMLResponse(room.render("sign_in.html", facts), needed.status, headers)
 
 
-def _refusal(error: SyncError) -> Refused:
+def _refusal(error: SyncError, method: str) -> Refused:
     """One of our own errors as a page. Raises the error itself where there is none for it."""
     match error:
+        case UserUnreadable() | WrongInstance() | StoreOfAnotherInstance():
+            return Refused(409, "Nothing was done", f"{sentence(error.explained)}.")
         case StorageUnavailable():
-            words = "Nothing was changed. Try again; the overview shows what else is down."
+            is_read = method in ("GET", "HEAD")
+            uncertain = "Whether it was done is not certain: see Audit"
+            done = "Nothing was changed. Try again" if is_read else uncertain
+            words = f"{done}; the overview shows what else is down."
             return Refused(503, "The store cannot be reached", words)
         case SigningKeysUnavailable():
             words = "The signing keys could not be loaded. Try again, or sign in with a token."
@@ -131,8 +137,6 @@ def _refusal(error: SyncError) -> Refused:
         case AlreadyRunning():
             words = f"{error.holder} is under way. Nothing was begun; try again when it has ended."
             return Refused(409, "Another run is under way", words)
-        case UserUnreadable() | WrongInstance():
-            return Refused(409, "Nothing was done", f"{sentence(error.explained)}.")
         case IdentityProviderUnavailable():
             words = f"{sentence(error.explained)}. Nothing was changed."
             return Refused(503, "Clerk gives no usable answer", words)

@@ -13,7 +13,7 @@ from service.console.answers import ConsoleRoute, Refused, SignInNeeded, base_of
 from service.console.answers import sign_in_page as page
 from service.console.rendering import HERE
 from service.console.room import Room
-from service.console.sign_ins import LIFETIME
+from service.console.sign_ins import IMPERSONATED, LIFETIME, LOCKED_OUT
 from service.console.visit import (
     browsers_session,
     cookie_names,
@@ -59,7 +59,7 @@ async def sign_in(request: Request) -> Response:
     # The proof is checked first, and only failures are limited: else guesses lock operators out.
     ground = room.access.of_session(session) if session else room.access.of_token(token)
     if ground is None or (session and await room.sign_ins.is_locked_out(session.user_id)):
-        raise await _refusal(request, room, token, session)
+        raise await _refusal(request, room, token, session, ground)
     await room.sign_ins.end_this(unverified_secret(request))
     secret = await room.sign_ins.open(ground, session)
     # The redirection stays within the console, for any `after`.
@@ -104,7 +104,7 @@ def _is_plain_loopback(request: Request) -> bool:
 
 
 async def _refusal(
-    request: Request, room: Room, token: str, session: Session | None
+    request: Request, room: Room, token: str, session: Session | None, ground: str | None
 ) -> SignInNeeded:
     """Counts and records the failure. Without a token or session there is nothing to guess with."""
     if not token and session is None:
@@ -113,7 +113,15 @@ async def _refusal(
     if not room.access.attempts.allows(network_of(address)):
         return SignInNeeded("Too many attempts. Try again in a minute.", 429)
     who = session.user_id if session else "unknown"
-    reason = "the user is on no list" if session else "a wrong token"
     # Enough to see where it comes from, and no person's address: the trail is kept for good.
-    await room.sign_ins.failed(who, network_of(address, v4=24, v6=48), reason)
-    return SignInNeeded("That does not open the console.")
+    network = network_of(address, v4=24, v6=48)
+    await room.sign_ins.failed(who, network, _why_refused(session, ground))
+    return SignInNeeded("The token is wrong, or this user may not use the console.")
+
+
+def _why_refused(session: Session | None, ground: str | None) -> str:
+    if session is None:
+        return "a wrong token"
+    if ground is not None:
+        return LOCKED_OUT
+    return "the user is on no list" if session.actor is None else IMPERSONATED

@@ -28,6 +28,9 @@ UNCONFIRMED_FOR = timedelta(minutes=10)
 PATIENCE = 3.0
 """Seconds to wait for Clerk's answer."""
 
+LOCKED_OUT = "the user is deleted or banned"
+IMPERSONATED = "another person impersonates the user"
+
 
 @dataclass(frozen=True, slots=True)
 class Browser:
@@ -107,7 +110,7 @@ class SignIns:
         if kept.user_id is None:
             return ""
         if await self.is_locked_out(kept.user_id):
-            return "the user is deleted or banned"
+            return LOCKED_OUT
         return await self._why_ended_in(browser, kept, kept.user_id)
 
     async def _why_ended_in(self, browser: Browser, kept: ConsoleSession, user_id: UserId) -> str:
@@ -141,7 +144,8 @@ class SignIns:
         except (IdentityProviderUnavailable, TimeoutError) as error:
             if kept.confirmed_ago < UNCONFIRMED_FOR:
                 return ""
-            raise IdentityProviderUnavailable(f"the session cannot be confirmed: {error}") from None
+            why = str(error) or "no answer in time"
+            raise IdentityProviderUnavailable(f"the session cannot be confirmed: {why}") from None
         await self.kept.confirm(kept.key)
         return ""
 

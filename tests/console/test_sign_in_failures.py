@@ -1,11 +1,13 @@
 """Sign-ins that fail: the audit trail, and how often an address may guess."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.console.access import Limit, network_of
+from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.console.signed_in import TRAIL, trail
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
 from tests.postgres_server import Sql
@@ -55,6 +57,30 @@ async def test_a_user_who_is_on_no_list_is_named_on_the_trail(
     assert await trail(sql) == [
         ("user_stranger", "sign in", None, "refused: the user is on no list")
     ]
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_deleted", "reason"),
+    [
+        ({}, True, "the user is deleted or banned"),
+        ({"act": {"sub": "user_impostor"}}, False, "another person impersonates the user"),
+    ],
+)
+async def test_a_listed_user_who_is_refused_is_not_recorded_as_on_no_list(
+    for_sessions: Service,
+    clerk: ClerkEmulator,
+    sql: Sql,
+    claims: dict[str, Any],
+    reason: str,
+    *,
+    is_deleted: bool,
+) -> None:
+    if is_deleted:
+        await for_sessions.deliver(webhook_bytes("user.deleted"))
+    async with visitor_of(for_sessions.app) as visitor:
+        headers = {"cookie": f"__session={clerk.session_token(ADA, **claims)}"}
+        assert (await visitor.post("/sign-in", headers=headers)).status_code == 401
+    assert await trail(sql) == [(ADA, "sign in", None, f"refused: {reason}")]
 
 
 async def guesses(service: Service, forwarded: str, count: int) -> list[int]:

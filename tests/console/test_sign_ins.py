@@ -150,6 +150,17 @@ async def test_while_clerk_is_away_it_lasts_some_minutes(
         assert (await browser.get("/audit")).status_code == 200
 
 
+async def test_a_clerk_that_is_too_slow_is_told_as_that(
+    for_sessions: Service, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    async with signed_in(for_sessions, clerk) as browser:
+        browser.show(expired(clerk))
+        clerk.faults.add(ApiFault(kind=FaultKind.HOLD))
+        await sql.execute(AGES, UNCONFIRMED_FOR)
+        page = (await browser.get("/audit")).text
+    assert "the session cannot be confirmed: no answer in time" in page
+
+
 async def test_it_ends_when_the_settings_no_longer_permit_it(
     clerk: ClerkEmulator, store_url: str
 ) -> None:
