@@ -192,6 +192,12 @@ class SubscriptionDesk(Protocol):
         """The changes of one user that each subscription has set aside, by position."""
         ...
 
+    async def chosen(self, name: str, position: int | None = None) -> int:
+        """How many changes `retry` and `skip` would act on: one that is set aside and not given
+        up, or all that are parked.
+        """
+        ...
+
     async def retry(self, name: str, position: int | None = None) -> int:
         """Start the tries of one parked change again, or of all. Returns how many."""
         ...

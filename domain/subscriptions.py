@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from domain.changes import Change, Kind
 from domain.user import CONTENT_FIELDS, LocalUser, Source, UserId
+from domain.words import count_of
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 """The shape of a subscription's name, as a regular expression."""
@@ -156,7 +157,7 @@ def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[Set
         return "not read yet"
     for aside in asides:
         if aside.position == change.position:
-            return _ASIDE[aside.state].format(aside=aside)
+            return _of(aside)
     if change.position <= standing.begins_after:
         return "before it began"
     for aside in asides:
@@ -168,9 +169,17 @@ def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[Set
 NOTHING_LEFT = frozenset({"not wanted", "before it began", "given up", "delivered"})
 """What `made_of` says of changes that are not delivered any more, or again."""
 
-_ASIDE = {
-    AsideState.WAITING: "to be tried again after {aside.attempts} failures: {aside.error}",
-    AsideState.PARKED: "parked after {aside.attempts} tries: {aside.error}",
-    AsideState.SKIPPING: "to be given up",
-    AsideState.GIVEN_UP: "given up",
-}
+
+def _of(aside: SetAside) -> str:
+    match aside.state:
+        case AsideState.WAITING if aside.error is None:
+            return "not tried yet"
+        case AsideState.WAITING:
+            failures = f" after {count_of(aside.attempts, 'failure')}" if aside.attempts else ""
+            return f"to be tried again{failures}: {aside.error}"
+        case AsideState.PARKED:
+            return f"parked after {count_of(aside.attempts, 'try', 'tries')}: {aside.error}"
+        case AsideState.SKIPPING:
+            return "to be given up"
+        case AsideState.GIVEN_UP:
+            return "given up"

@@ -182,6 +182,8 @@ from our.user_changes_set_aside where clerk_id = $1 order by subscription, posit
 _CHOSEN = """where subscription = $1 and state <> 'given_up'
     and (position = $2 or $2::bigint is null and state = 'parked')"""
 
+CHOSEN = f"select count(*) from our.user_changes_set_aside {_CHOSEN}"  # noqa: S608
+
 RETRY = f"""
 update our.user_changes_set_aside
 set state = 'waiting', attempts = 0, due_at = clock_timestamp()

@@ -11,6 +11,7 @@ from adapters.postgres.changes import PostgresChangeLog, change_of
 from adapters.postgres.database import Database
 from adapters.postgres.session import Session
 from adapters.postgres.subscription_statements import (
+    CHOSEN,
     DECLARE,
     DUE,
     FORGET_BEYOND,
@@ -126,6 +127,12 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
         for row in rows:
             asides[row["subscription"]].append(_aside(row))
         return asides
+
+    async def chosen(self, name: str, position: int | None = None) -> int:
+        number: int = await self._database.run(
+            lambda session: session.fetchval(CHOSEN, name, position)
+        )
+        return number
 
     async def retry(self, name: str, position: int | None = None) -> int:
         return await self._changed(RETRY, name, position)

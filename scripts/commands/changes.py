@@ -162,17 +162,15 @@ async def _list(run: Run, *, name: str | None) -> ExitCode:
 
 async def _retry(run: Run, *, name: str, position: int | None) -> ExitCode:
     await _known(run, name)
-    number = await _affected(run, name, position)
-    if not run.dry_run:
-        number = await run.operations.store.desk.retry(name, position)
+    desk = run.operations.store.desk
+    number = await (desk.chosen if run.dry_run else desk.retry)(name, position)
     return _said(run, f"{count_of(number, 'change')} to be tried again", number)
 
 
 async def _skip(run: Run, *, name: str, position: int | None) -> ExitCode:
     await _known(run, name)
-    number = await _affected(run, name, position)
-    if not run.dry_run:
-        number = await run.operations.store.desk.skip(name, position)
+    desk = run.operations.store.desk
+    number = await (desk.chosen if run.dry_run else desk.skip)(name, position)
     return _said(run, f"{count_of(number, 'change')} to be given up", number)
 
 
@@ -214,13 +212,6 @@ async def _known(run: Run, name: str) -> SubscriptionStanding:
     raise Refusal(ExitCode.BAD_DATA, f"There is no subscription {name!r}. There are: {names}")
 
 
-async def _affected(run: Run, name: str, position: int | None) -> int:
-    asides = await run.operations.store.desk.set_aside(name, SHOWN_AT_ONCE)
-    return sum(
-        one.position == position or (position is None and one.state == "parked") for one in asides
-    )
-
-
 def _place(to: str, ends: LogEnds) -> int:
     try:
         return ends.place(to)
@@ -249,9 +240,10 @@ def _show_change(run: Run, change: Change) -> None:
 def _show_aside(run: Run, name: str, aside: SetAside) -> None:
     due = f", due in {span(timedelta(seconds=aside.pause))}" if aside.pause > 0 else ""
     is_waiting = aside.state == "waiting"
+    failures = f"{count_of(aside.attempts, 'failure')}: {aside.error}"
     run.screen.line(
         f"{aside.position:>8}  {aside.clerk_id}  {aside.state}{due if is_waiting else ''}, "
-        f"{count_of(aside.attempts, 'failure')}: {aside.error or 'in hand'}"
+        f"{failures if aside.error else 'not tried yet'}"
     )
     record = {field: getattr(aside, field) for field in SetAside.__slots__}
     run.screen.record({"subscription": name, **record})

@@ -7,13 +7,7 @@ from fastapi import APIRouter, Request, Response
 from domain.change_log import LogEnds
 from domain.changes import Kind
 from domain.subscription_health import standings_now
-from domain.subscriptions import (
-    USUAL_SOURCES,
-    AsideState,
-    SetAside,
-    SubscriptionStanding,
-    Wants,
-)
+from domain.subscriptions import USUAL_SOURCES, SubscriptionStanding, Wants
 from domain.user import Source
 from domain.words import count_of
 from service.console.answers import ConsoleRoute, Refused
@@ -226,11 +220,8 @@ async def _affected(visit: Visit, name: str, position: int | None) -> int:
 
     Raises `Refused` if there are none.
     """
-    one = await _known(visit, name)
-    number = one.parked
-    if position is not None:
-        asides = await visit.room.store.desk.set_aside(name, SHOWN)
-        number = sum(aside.position == position and _is_open(aside) for aside in asides)
+    await _known(visit, name)
+    number = await visit.room.store.desk.chosen(name, position)
     if not number:
         raise Refused(409, "There is nothing to do", "No such change is set aside any more.")
     return number
@@ -273,7 +264,3 @@ def _fields(position: int | None, number: int) -> Mapping[str, str]:
 
 def _of(position: int | None, number: int) -> str:
     return f"{count_of(number, 'parked change')}" if position is None else f"Change {position:,}"
-
-
-def _is_open(aside: SetAside) -> bool:
-    return aside.state is not AsideState.GIVEN_UP

@@ -209,7 +209,17 @@ async def test_explain_calls_what_was_given_up_by_its_name(
     await scene.save(aside, given_up=True)
     said = (await operator.run("explain", scene.ada)).said
     assert "mail: given up" in said
-    assert "mail: to be tried again after 0 failures" in said
+    assert "mail: not tried yet" in said
+    assert "waiting, not tried yet" in (await operator.run("changes", "list", "mail")).said
+
+
+async def test_a_dry_run_counts_as_the_real_run_does(scene: Scene, operator: Operator) -> None:
+    await operator.run("changes", "skip", "mail")
+    [aside] = await scene.store.set_aside("mail", 9)
+    await scene.save(aside, given_up=True)
+    for verb in ("retry", "skip"):
+        dry = await operator.run("changes", verb, "mail", "--position", "1", "--dry-run")
+        assert "0 changes to be" in dry.said
 
 
 async def test_doctor_names_what_is_parked(scene: Scene, operator: Operator) -> None:

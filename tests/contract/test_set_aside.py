@@ -51,6 +51,19 @@ async def test_what_is_parked_is_not_due_until_it_is_retried(store: Store) -> No
     assert await kept(store) == [(1, "waiting", 0), (2, "waiting", 0)]
 
 
+async def test_what_an_operator_chooses_is_counted_as_it_is_acted_on(store: Store) -> None:
+    ada, bob, eve = new_id(), new_id(), new_id()
+    await arrive(store, ada, bob, eve)
+    await held(store)
+    await store.changes.number()
+    await save(store, 3, aside=[aside(1, ada, AsideState.PARKED), aside(2, bob), aside(3, eve)])
+    await save(store, 3, given_up=[aside(3, eve)])
+    chosen = [await store.desk.chosen("mail", position) for position in (None, 1, 2, 3)]
+    acted_on = [await store.desk.skip("mail", position) for position in (None, 1, 2, 3)]
+    assert chosen == acted_on == [1, 1, 1, 0]
+    assert await store.desk.chosen("mail") == 0
+
+
 async def test_when_it_is_resolved_the_users_next_change_that_was_read_takes_its_place(
     store: Store,
 ) -> None:

@@ -141,6 +141,10 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         }
         return {name: asides for name, asides in found.items() if asides}
 
+    async def chosen(self, name: str, position: int | None = None) -> int:
+        await asyncio.sleep(0)
+        return len(_chosen(self.rows[name], position))
+
     async def retry(self, name: str, position: int | None = None) -> int:
         return await self._turn(name, position, AsideState.WAITING, attempts=0)
 
@@ -173,11 +177,7 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
     ) -> int:
         await asyncio.sleep(0)
         row = self.rows[name]
-        found = [
-            one
-            for one in _active(row)
-            if one.position == position or (position is None and one.state is AsideState.PARKED)
-        ]
+        found = _chosen(row, position)
         for one in found:
             tried = one.attempts if attempts is None else attempts
             self._put(row, replace(one, state=state, attempts=tried, pause=0.0))
@@ -227,6 +227,14 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             paused_at=row.paused_at,
             paused_because=row.paused_because,
         )
+
+
+def _chosen(row: Row, position: int | None) -> list[SetAside]:
+    return [
+        one
+        for one in _active(row)
+        if one.position == position or (position is None and one.state is AsideState.PARKED)
+    ]
 
 
 def _active(row: Row) -> list[SetAside]:
