@@ -8,6 +8,8 @@ Address = IPv4Address | IPv6Address
 _NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
 
+_UNLESS = "unless private addresses are allowed (CHANGES_PUSH_PRIVATE=1)"
+
 
 def is_public(address: Address) -> bool:
     """Whether the address is on the internet, also if IPv6 embeds it as an IPv4 address."""
@@ -31,10 +33,10 @@ def check_endpoint(url: str, *, allow_private: bool) -> None:
     if allow_private:
         return
     if parts.scheme != "https":
-        raise ValueError("an endpoint is an https:// URL, unless private addresses are allowed")
+        raise ValueError(f"an endpoint is an https:// URL, {_UNLESS}")
     address = _literal(host)
     if address is not None and not is_public(address):
-        raise ValueError("an endpoint has a public address, unless private addresses are allowed")
+        raise ValueError(f"an endpoint has a public address, {_UNLESS}")
 
 
 def _literal(host: str) -> Address | None:

@@ -82,7 +82,7 @@ class _CheckedSettings(_CheckedStoreSettings, Settings):
             try:
                 check_endpoint(value.url, allow_private=allow_private)
             except ValueError as error:
-                raise ValueError(f"{value.name}: {error} (CHANGES_PUSH_PRIVATE=1)") from None
+                raise ValueError(f"{value.name}: {error}") from None
         return values
 
     @field_validator("changes_broker_url")

@@ -247,6 +247,19 @@ async def test_a_name_is_no_more_than_one_subscriptions(
                 pass
 
 
+@pytest.mark.parametrize(
+    ("url", "is_helped"),
+    [("https://10.0.0.1/", True), ("http://example.com/", True), ("https://", False)],
+)
+def test_the_setting_that_allows_private_addresses_is_named_where_it_helps(
+    url: str, *, is_helped: bool
+) -> None:
+    value = json.dumps([{"name": "crm", "url": url, "secrets": [SECRET]}])
+    with pytest.raises(ValidationError) as raised:
+        read_settings(_env_file=None, changes_push=value)
+    assert ("CHANGES_PUSH_PRIVATE=1" in str(raised.value)) is is_helped
+
+
 @pytest.mark.parametrize("name", ["broker", "clerk-write-back"])
 def test_an_endpoint_cannot_have_the_name_of_another_subscription(name: str) -> None:
     value = json.dumps([{"name": name, "url": "https://crm.example.com/", "secrets": [SECRET]}])
