@@ -43,7 +43,7 @@ async def broker_publisher(
     `check_broker` does, and `ImportError` if the broker's extra is not installed.
     """
     check_broker(url)
-    broker = _BROKERS[urlsplit(url).scheme](url, topic)
+    broker = _BROKERS[urlsplit(url).scheme](url, topic, seconds)
     try:
         yield BrokerPublisher(broker, seconds)
     finally:
@@ -93,11 +93,12 @@ class _Nats:
     Docs, "JetStream Model Deep Dive", "Message Deduplication".
     """
 
-    def __init__(self, url: str, topic: str) -> None:
+    def __init__(self, url: str, topic: str, seconds: float) -> None:
         from faststream.nats import NatsBroker  # noqa: PLC0415 - only the broker that is used
 
         self._broker = NatsBroker(url, max_reconnect_attempts=-1, logger=None)
         self._topic = topic
+        self._seconds = seconds
         self._client: Client | None = None
         self._stream: str | None = None
 
@@ -111,9 +112,13 @@ class _Nats:
         if self._stream is None:
             self._stream = await self._streams.find_stream_name_by_subject(subject)
         headers = {"Nats-Msg-Id": message_id, "content-type": JSON, **trace}
-        await self._broker.publish(
-            body, subject, headers=headers, stream=self._stream, timeout=TIMEOUT
-        )
+        try:
+            await self._broker.publish(
+                body, subject, headers=headers, stream=self._stream, timeout=self._seconds
+            )
+        except Exception:
+            self._stream = None  # it may have been made anew under another name
+            raise
 
     async def close(self) -> None:
         # Not `self._broker.stop()`, which waits for a connection that is down. Nothing is lost:
@@ -130,7 +135,7 @@ class _Rabbit:
     Confirms" and "Publishers", "Unroutable Message Handling".
     """
 
-    def __init__(self, url: str, topic: str) -> None:
+    def __init__(self, url: str, topic: str, seconds: float) -> None:
         from faststream.rabbit import (  # noqa: PLC0415 - as above
             Channel,
             ExchangeType,
@@ -142,6 +147,7 @@ class _Rabbit:
             url, default_channel=Channel(on_return_raises=True), logger=None
         )
         self._exchange = RabbitExchange(topic, type=ExchangeType.TOPIC, durable=True)
+        self._seconds = seconds
 
     async def start(self) -> None:
         await self._broker.start()
@@ -157,13 +163,14 @@ class _Rabbit:
             message_id=message_id,
             content_type=JSON,
             headers={**trace},
+            timeout=self._seconds,
         )
 
     async def close(self) -> None:
         await self._broker.stop()
 
 
-_BROKERS: dict[str, Callable[[str, str], _Broker]] = {
+_BROKERS: dict[str, Callable[[str, str, float], _Broker]] = {
     "nats": _Nats,
     "tls": _Nats,
     "amqp": _Rabbit,

@@ -56,6 +56,20 @@ async def test_nats_without_a_stream_for_the_subject_does_not_take_a_message(
             await publisher.publish("nats:7", "user_1", BODY)
 
 
+@needs("nats-server")
+async def test_a_stream_that_is_made_anew_under_another_name_is_found(tmp_path: Path) -> None:
+    async with nats(tmp_path) as url, broker_publisher(url, "users") as publisher:
+        client = await nats_client.connect(url)
+        stream = client.jetstream()
+        await stream.add_stream(name="changes", subjects=["users.>"])
+        await publisher.publish("nats:1", "user_1", BODY)
+        await stream.delete_stream("changes")
+        await stream.add_stream(name="renamed", subjects=["users.>"])
+        await published(publisher)
+        assert (await stream.stream_info("renamed")).state.messages == 1
+        await client.close()
+
+
 @pytest.mark.slow
 @needs("rabbitmqctl")
 async def test_rabbitmq_routes_by_user_and_refuses_what_no_queue_takes(tmp_path: Path) -> None:
