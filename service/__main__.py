@@ -25,12 +25,13 @@ from domain.schema import Standing
 from service.app import create_app, metrics_app
 from service.bootstrap.settings import read_settings, read_store_settings, works_on
 from service.bootstrap.store import all_sql, migrate_store, missing_sql
+from service.deliveries import NameTakenTwice
 from service.dotenv import read_dotenv
 from service.edge.listening import CannotListen
 from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter
-from service.mistakes import mistakes, slips
+from service.mistakes import MISTAKEN, mistakes, slips
 from service.settings import StoreSettings
 from service.work import handlers_of, work
 
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except ValidationError as error:
-        return _refuse(MISCONFIGURED, "These settings are missing or wrong:", *mistakes(error))
+        return _refuse(MISCONFIGURED, MISTAKEN, *mistakes(error))
     except MissingExtra as error:
         return _refuse(MISCONFIGURED, str(error))
 
@@ -82,9 +83,11 @@ def _work() -> int:
         try:
             changes = handlers_of(settings)
         except ValueError as error:
-            return _refuse(MISCONFIGURED, "These settings are missing or wrong:", str(error))
+            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
         try:
             asyncio.run(work(settings, changes, lines))
+        except NameTakenTwice as error:
+            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
         except CannotListen as error:
             return _cannot_listen(error)
         except StorageUnavailable as error:

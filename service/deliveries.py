@@ -19,6 +19,10 @@ from service.metrics import Metrics
 from service.services import Store
 
 
+class NameTakenTwice(ValueError):
+    """Two subscriptions have one name: only one of them would run."""
+
+
 class Deliveries:
     """The subscriptions of this process. Each runs as one background job."""
 
@@ -30,10 +34,10 @@ class Deliveries:
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
-        """Raises `ValueError` if two subscriptions have one name: only one of them would run."""
+        """Raises `NameTakenTwice`."""
         names = [subscription.name for subscription, _ in targets]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two subscriptions are named {', '.join(sorted(twice))}")
+            raise NameTakenTwice(f"two subscriptions are named {', '.join(sorted(twice))}")
         parts = DeliveryParts(
             store=store.subscriptions,
             users=store.users,

@@ -7,6 +7,9 @@ from pydantic import ValidationError
 
 from service.settings import PREFIX, Settings
 
+MISTAKEN = "These settings are missing or wrong:"
+"""The line before the mistakes."""
+
 _OF_OTHERS = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"}
 """Settings that other programs read too: names close to these are usual."""
 

@@ -23,7 +23,7 @@ from scripts.commands.screen import Screen, Tally, would_be
 from service.bootstrap import operations
 from service.bootstrap.settings import read_settings, works_on
 from service.jobs import OPERATOR_LOCK, holder
-from service.mistakes import mistakes
+from service.mistakes import MISTAKEN, mistakes
 from service.services import Operations
 from service.settings import Settings
 
@@ -194,7 +194,7 @@ def _settings() -> Settings:
     try:
         return read_settings(**settings_of_the_demo())
     except ValidationError as error:
-        lines = ["These settings are missing or wrong:", *mistakes(error)]
+        lines = [MISTAKEN, *mistakes(error)]
         raise Refusal(ExitCode.MISCONFIGURED, "\n  ".join(lines)) from None
 
 
