@@ -37,7 +37,7 @@ def serve() -> None:
 
 
 def work() -> None:
-    """Run the handlers of CHANGE_HANDLERS until SIGTERM or Ctrl-C, and nothing else."""
+    """Deliver changes, as the settings say, until SIGTERM or Ctrl-C, and nothing else."""
     raise typer.Exit(service.main(["work"]))
 
 

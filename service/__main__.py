@@ -1,5 +1,5 @@
 """`python -m service` serves; `python -m service migrate` brings the schema to head; `python -m
-service work` runs the handlers of CHANGE_HANDLERS.
+service work` delivers changes to handlers, endpoints, a broker and Clerk.
 
 `migrate` needs only the settings of the database. `migrate --sql` prints the SQL that `migrate`
 would run, `migrate --sql all` the SQL for an empty database. In the package: `python -m

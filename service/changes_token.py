@@ -21,7 +21,7 @@ class Authorized:
 
 
 class ChangesToken(SecurityBase):
-    """CHANGES_TOKEN in the `Authorization` header. A session token does not open these routes."""
+    """CHANGES_TOKEN in the `Authorization` header. These routes accept no session token."""
 
     def __init__(self) -> None:
         self.model = HTTPBearer(description="CHANGES_TOKEN.")

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """All ports to Postgres. They share one pool of connections."""
+    """All ports to Postgres. All but `exclusive` and `adoption` share one pool of connections."""
 
     users: UserRepository
     user_table: UserTable

@@ -268,7 +268,7 @@ class Settings(ChangeSettings, StoreSettings):
 
     @property
     def retention(self) -> RetentionPeriods:
-        """How long the journal keeps bodies and entries."""
+        """How long bodies, journal entries and changes are kept."""
         return RetentionPeriods(
             bodies=timedelta(days=self.journal_body_days),
             entries=timedelta(days=self.journal_days),

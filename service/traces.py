@@ -85,7 +85,7 @@ class Traces:
         return traced
 
     def of_store(self, store: Store) -> Store:
-        """`store`, whose answers to a request are spans."""
+        """`store`, with spans where a user is read or written, or a delivery quarantined."""
         users = self._around(self._stamping(store.users), "store", "get", "sync", "sync_and_get")
         return replace(
             store,

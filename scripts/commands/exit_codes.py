@@ -1,6 +1,6 @@
 """The exit codes of the commands, and the texts for their errors: no error shows a traceback.
 
-The codes are BSD's sysexits, and 128 + the signal's number, as in shells.
+From 64 on they are BSD's sysexits, then 128 + the signal's number, as in shells.
 """
 
 from collections.abc import Callable

@@ -140,7 +140,9 @@ async def bootstrap(
 
 @asynccontextmanager
 async def operations(settings: Settings) -> AsyncIterator[Operations]:
-    """The parts that an operator's command works with. Calls neither Clerk nor the store."""
+    """The parts that an operator's command works with. Calls neither Clerk nor the store, but
+    without DATABASE_URL starts the embedded database and migrates it.
+    """
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(store_address(settings))
         if settings.database_url is None:

@@ -123,13 +123,13 @@ def store_of(
 
 
 async def migrate_store(settings: StoreSettings) -> SchemaState:
-    """Bring the schema of the store to head. Raises `StorageUnavailable`."""
+    """Bring the schema of the store to head. Raises `SchemaRefused` or `StorageUnavailable`."""
     async with store_address(settings) as dsn:
         return await migrate_at(dsn, settings)
 
 
 async def migrate_at(dsn: str, settings: StoreSettings) -> SchemaState:
-    """Bring the schema at `dsn` to head. Raises `StorageUnavailable`."""
+    """Bring the schema at `dsn` to head. Raises `SchemaRefused` or `StorageUnavailable`."""
     # Imported only here: Alembic takes half a second and 30 MB.
     from adapters.postgres.migrate import migrate  # noqa: PLC0415
 
@@ -137,7 +137,10 @@ async def migrate_at(dsn: str, settings: StoreSettings) -> SchemaState:
 
 
 async def missing_sql(settings: StoreSettings) -> str:
-    """The SQL that `migrate_store` would run, if any. Raises `StorageUnavailable`."""
+    """The SQL that `migrate_store` would run, if any.
+
+    Raises `SchemaRefused` or `StorageUnavailable`.
+    """
     from adapters.postgres import migrate  # noqa: PLC0415 - see `migrate_at`
 
     async with store_address(settings) as dsn:

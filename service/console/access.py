@@ -18,10 +18,10 @@ from domain.user import UserId
 from service.settings import Settings
 
 ATTEMPTS = 10
-"""Failed sign-ins that an address may make within a minute."""
+"""Failed sign-ins that a network may make until a minute has passed since the last of them."""
 
 FAILURES_ON_THE_TRAIL = 100
-"""Failed sign-ins that are written to the audit trail within a minute, of all addresses."""
+"""The same of all networks together, for those that are written to the audit trail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
