@@ -103,7 +103,9 @@ class _Report(DeliveryReport):
 
     def held(self, subscription: str, *, is_held: bool) -> None:
         self._metrics.subscription_held(subscription, is_held=is_held)
-        self._log.info("subscription_held" if is_held else "subscription_left", name=subscription)
+        self._log.info(
+            "subscription_held" if is_held else "subscription_released", subscription=subscription
+        )
 
     def fell_behind(self, subscription: str) -> None:
         self._log.error("subscription_fell_behind", subscription=subscription)

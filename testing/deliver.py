@@ -65,7 +65,7 @@ class _Webhooks:
             raise ValueError(f"{event_type!r} is none of {', '.join(FOLLOWED_EVENTS)}")
         if user is None:
             if event_type != _CREATED:
-                raise ValueError(f"of which user is the {event_type}?")
+                raise ValueError(f"{event_type} needs a user")
             user = clerk.sign_up(**changes)
         elif changes and event_type != _UPDATED:
             raise ValueError(f"a {event_type} of an existing user takes no changes")

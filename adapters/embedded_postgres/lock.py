@@ -50,8 +50,9 @@ def _lock(descriptor: int, home: Path) -> None:
     while not _try_lock(descriptor):
         owner = int(os.pread(descriptor, 20, 0) or b"0")
         if (owner and _is_alive(owner)) or time.monotonic() > give_up:
+            name = f"process {owner}" if owner else "another process"
             raise EmbeddedPostgresUnavailable(
-                f"already running: process {owner} has a server on {home}. "
+                f"already running: {name} has a server on {home}. "
                 "Stop it, or use its address as DATABASE_URL"
             )
         time.sleep(0.05)

@@ -21,7 +21,7 @@ NOTICED = "store.went_back"
 
 COPIED = "its rows were copied from a dump or another database"
 RECOVERED = "it was recovered to a point in time, or a standby took over"
-OLDER = "it knows fewer deliveries than a moment ago"
+OLDER = "its newest journal entry is older than one that this process has seen"
 
 _HERE = """(select oid from pg_database where datname = current_database()),
     'our.users'::regclass::oid"""

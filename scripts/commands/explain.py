@@ -117,7 +117,7 @@ async def found_user(run: Run, unverified: str) -> UserId:
         words = f"No user here has {unverified!r} as own id, e-mail address or external id."
         raise Refusal(ExitCode.BAD_DATA, words)
     listed = [f"{one.clerk_id}  {written(one.email)}" for one in found]
-    first = f"{unverified!r} is {len(found)} users. Give one of these ids:"
+    first = f"{unverified!r} matches {len(found)} users. Give one of these ids:"
     raise Refusal(ExitCode.USAGE, "\n  ".join([first, *listed]))
 
 

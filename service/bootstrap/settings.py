@@ -161,4 +161,4 @@ def _require_writable(directory: Path) -> None:
 
 
 def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or "its name is not one"
+    return getattr(error, "strerror", None) or "its path is not valid"

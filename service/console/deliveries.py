@@ -171,7 +171,7 @@ def _user(text: str) -> str:
     try:
         return parse_user_id(text)
     except ValueError:
-        raise ValueError("no user or several users have that name: look under Users") from None
+        raise ValueError("no user, or more than one, has that id or e-mail address") from None
 
 
 def _plain(text: str) -> str:

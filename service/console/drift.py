@@ -35,7 +35,8 @@ KINDS = {
     DriftKind.MISSING: "at Clerk, and not here",
     DriftKind.DIFFERING: "on both sides, with different contents",
     DriftKind.DELETED: "live here, and no longer at Clerk",
-    DriftKind.AHEAD: "our version is newer than Clerk's: its page has Trust Clerk",
+    DriftKind.AHEAD: "our version is newer than Clerk's: to overwrite it, use Trust Clerk on the "
+    "user's page",
     DriftKind.TOMBSTONED: "a tombstone here, live at Clerk: there is no way back",
 }
 
@@ -164,7 +165,6 @@ async def _compare(
     room: Room, detail: dict[str, Any], limit: TombstoneLimit, *, repair: bool
 ) -> str:
     """Keeps `detail` up to date. Returns the result in words."""
-
     begun = time.monotonic()
 
     def keep(drift: Drift) -> None:

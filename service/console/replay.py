@@ -212,8 +212,8 @@ def _group_words(total: int, verdicts: Counter[str]) -> str:
     if not total:
         return "There is none left."
     many = count_of(total, "delivery", "deliveries")
-    which = f"the first {REHEARSED}" if total > REHEARSED else "they"
-    tally = f"By this release, {which} would come out as: {_tally(verdicts)}."
+    whose = f"the outcomes of the first {REHEARSED}" if total > REHEARSED else "their outcomes"
+    tally = f"With this release {whose} would be: {_tally(verdicts)}."
     return f"{many} will be read again. {tally}"
 
 

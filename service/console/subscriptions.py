@@ -212,7 +212,7 @@ async def _known(visit: Visit, name: str) -> SubscriptionStanding:
     for one in await visit.room.store.desk.standings():
         if one.name == name:
             return one
-    raise Refused(404, "There is no such subscription", "Subscriptions lists those that there are.")
+    raise Refused(404, "There is no such subscription", "The page Subscriptions lists all.")
 
 
 async def _affected(visit: Visit, name: str, position: int | None) -> int:

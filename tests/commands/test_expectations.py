@@ -41,7 +41,7 @@ async def test_a_name_of_several_users_lists_them(
     await sure.run("backfill")
     await sql.execute("update users set external_id = 'both'")
     ended = await sure.run(command, "both")
-    assert (ended.code, "'both' is 2 users" in ended.said) == (64, True)
+    assert (ended.code, "'both' matches 2 users" in ended.said) == (64, True)
     assert all(user_id in ended.said for user_id in ids_of(clerk))
 
 

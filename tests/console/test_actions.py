@@ -137,7 +137,7 @@ async def test_a_group_in_quarantine_is_replayed_and_no_other(
     await sql.execute("update sync_journal set error = 'other' where svix_id = 'msg_c'")
     page = await operator.get("/quarantine/replay?error=wrong_type")
     assert "2 deliveries will be read again" in page.text
-    assert "they would come out as: 1 created, 1 quarantined" in page.text
+    assert "their outcomes would be: 1 created, 1 quarantined" in page.text
     await run(operator, sql, "/quarantine/replay?error=wrong_type")
     outcomes = {entry["svix_id"]: entry["outcome"] for entry in await journal(sql)}
     assert outcomes == {"msg_a": "created", "msg_b": "quarantined", "msg_c": "quarantined"}

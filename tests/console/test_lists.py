@@ -25,7 +25,7 @@ async def test_deliveries_are_found_by_any_name_of_their_user(
         assert len(await entries_of(page)) == 1
         assert f'value="{ADA}"' in page.text
     assert (
-        "No user or several users have that name" in (await reader.get("/deliveries?user=eve")).text
+        "No user, or more than one, has that id" in (await reader.get("/deliveries?user=eve")).text
     )
 
 
