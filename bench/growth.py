@@ -26,7 +26,7 @@ from bench.store import Store, durable_store
 from bench.works import Load, Work
 from domain.retention import Retain, RetentionPeriods
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
-from service.jobs import RETENTION_RESTS
+from service.jobs import RETENTION_PAUSE_RATIO
 
 SIGNED_IN = 2_000
 """Sessions at every size, of users spread over the table."""
@@ -143,7 +143,7 @@ async def _forgetting(place: Place) -> AsyncIterator[None]:
     database = Database(place.url)
     await database.open()
     retain = Retain(
-        PostgresRetention(database), PostgresChangeLog(database), KEPT, rests=RETENTION_RESTS
+        PostgresRetention(database), PostgresChangeLog(database), KEPT, rests=RETENTION_PAUSE_RATIO
     )
     forgetting = asyncio.create_task(retain())
     try:

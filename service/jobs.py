@@ -24,7 +24,7 @@ OPERATOR_LOCK = "operator"
 
 RETENTION_LOCK = "retain"
 
-RETENTION_RESTS = 3.0
+RETENTION_PAUSE_RATIO = 3.0
 """Retention pauses this many times as long as it works, so that it hardly slows requests down."""
 
 _FIRST_RETENTION = 60.0

@@ -58,7 +58,7 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         working(settings, changes, metrics, log, traces) as worker,
-        _told_of(worker, settings, sockets),
+        _serving_metrics(worker, settings, sockets),
     ):
         log.info("working", subscriptions=[*worker.subscriptions])
         await stopped.wait()
@@ -71,7 +71,7 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
 
 
 @asynccontextmanager
-async def _told_of(
+async def _serving_metrics(
     worker: Worker, settings: Settings, sockets: Sequence[socket.socket]
 ) -> AsyncIterator[None]:
     """Serve the worker's metrics and readiness on these sockets while the block runs."""

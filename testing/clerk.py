@@ -20,7 +20,7 @@ from service.stand_in import StandIn, put_in, take_out
 UserLike: TypeAlias = User | Mapping[str, Any] | str
 """A local user, a user as Clerk's API gives them, or the id of one: `user_…`."""
 
-NOT_GIVEN = ("email_address", "phone_number", "username")
+IDENTIFIERS = ("email_address", "phone_number", "username")
 
 
 class EmulatedClerk(ClerkEmulator):
@@ -74,7 +74,7 @@ class EmulatedClerk(ClerkEmulator):
 
     def sign_up(self, **params: Any) -> dict[str, Any]:
         """`create_user`, with an address of the user's own where `params` name nothing else."""
-        if not any(params.get(name) for name in NOT_GIVEN):
+        if not any(params.get(name) for name in IDENTIFIERS):
             params["email_address"] = [f"{uuid4().hex[:12]}@example.com"]
         return self.create_user(**params)
 

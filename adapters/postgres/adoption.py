@@ -16,8 +16,8 @@ from adapters.postgres.adoption_statements import (
     FIND_COLUMN,
     FIND_TABLE,
     LINK,
-    PATIENTLY,
     REPORT,
+    SETTINGS_OF_A_RUN,
     normalised,
 )
 from adapters.postgres.database import out_of_reach, translated
@@ -93,7 +93,7 @@ class PostgresAdoption(Adoption):
         connection = await self._connect()
         try:
             async with connection.transaction(isolation="repeatable_read"):
-                for setting in PATIENTLY:
+                for setting in SETTINGS_OF_A_RUN:
                     await connection.execute(setting)
                 yield connection
         except asyncpg.InsufficientPrivilegeError:

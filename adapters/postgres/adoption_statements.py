@@ -171,7 +171,7 @@ union all
 select 'no_row', null, clerk_id from without_a_row
 """  # noqa: S608
 
-PATIENTLY = (
+SETTINGS_OF_A_RUN = (
     "set local statement_timeout = 0",
     "set local idle_in_transaction_session_timeout = 0",
     # A policy that hides rows would make an address look unique that is not: an error instead.

@@ -7,6 +7,7 @@
     reconcile.py    compare our table with Clerk, and repair it
     adopt.py        rows of an application's own table, linked to users of ours
     journal.py      replay deliveries of our journal, here or to another service
+    changes.py      the log of changes and its subscriptions
     dismiss.py      take deliveries out of quarantine unapplied
     files.py        the same from and to JSON Lines (jsonl.py defines a line)
     replaying.py    the loop over deliveries
@@ -14,6 +15,7 @@
     doctor.py       check everything, and tell what to do
     retention.py    delete what the journal no longer keeps
     filters.py      the options that select deliveries
+    demo.py         the settings of a demo that runs in this folder
 
 `scripts/replay_webhooks.py` and `scripts/program.py` put them into command lines.
 """

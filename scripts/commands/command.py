@@ -84,7 +84,7 @@ class Command:
     """A command with its options.
 
     `exclusive`: it takes the operator's lock. `counted`: it ends with the table of outcomes.
-    `if_stopped`: the text after Ctrl-C. `spared`: the title's addition for a run that writes
+    `if_stopped`: the text after Ctrl-C. `dry_run_title`: the title's addition for a run that writes
     nothing. `action`, `target` and `options` are for the audit trail; without `action` the run is
     not recorded there.
     """
@@ -99,7 +99,7 @@ class Command:
     action: str | None = None
     target: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    spared: str = "dry run: nothing was written"
+    dry_run_title: str = "dry run: nothing was written"
     tally: Tally = field(default_factory=Tally)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -166,7 +166,7 @@ class Command:
         if not self.counted or not (self.tally or self.facts or code in _ENDED_WELL):
             return ExitCode.OK
         outcomes = self.tally.as_table()
-        title = f"{self.name}, {self.spared}" if self.dry_run else self.name
+        title = f"{self.name}, {self.dry_run_title}" if self.dry_run else self.name
         shown = {would_be(word): count for word, count in outcomes.items()}
         facts = {name.replace("_", " "): fact for name, fact in self.facts.items()}
         screen.table(title, {**(shown if self.dry_run else outcomes), **facts})

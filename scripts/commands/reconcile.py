@@ -70,7 +70,7 @@ def reconcile(
         },
         if_stopped="Repaired rows stay repaired; the same command starts over and finds the rest.",
         dry_run=dry_run or not repair,
-        spared=Command.spared if dry_run else "without --repair: no user was written",
+        dry_run_title=Command.dry_run_title if dry_run else "without --repair: no user was written",
         as_json=as_json,
     )
     options = ReconcileOptions(

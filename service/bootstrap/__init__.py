@@ -37,7 +37,7 @@ from service.deliveries import Deliveries
 from service.extras import extra
 from service.figures import read_figures
 from service.jobs import (
-    RETENTION_RESTS,
+    RETENTION_PAUSE_RATIO,
     Jobs,
     keep_signing_keys,
     know_instance,
@@ -172,7 +172,7 @@ def _start_jobs(jobs: Jobs, settings: Settings, services: Services, keys: Signin
     jobs.start("signing keys", lambda: keep_signing_keys(keys, log))
     jobs.start("clerk instance", lambda: know_instance(services.clerk, store, log))
     jobs.start("store history", lambda: watch_history(store.history, log))
-    retain = Retain(store.retention, store.changes, settings.retention, rests=RETENTION_RESTS)
+    retain = Retain(store.retention, store.changes, settings.retention, rests=RETENTION_PAUSE_RATIO)
     jobs.start("retention", lambda: retain_by_the_hour(retain, store.exclusive, log))
     comparison = (reconcile_of(store, services.clerk), store.exclusive, store.checkpoints)
     if settings.reconcile_every is not None:
