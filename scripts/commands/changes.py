@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from domain import finding
 from domain.change_log import LogEnds, NotKept
 from domain.changes import Change
 from domain.errors import FellBehind
@@ -262,7 +263,7 @@ def _as_record(one: SubscriptionStanding) -> dict[str, Any]:
 
 def _run_by(one: SubscriptionStanding) -> str:
     if one.paused_at is not None:
-        return f"paused, {one.paused_because}: clerk-user-sync changes resume {one.name}"
+        return f"paused, {one.paused_because}: {finding.command(f'changes resume {one.name}')}"
     return one.holder or "nobody"
 
 

@@ -35,6 +35,7 @@ from scripts.run.story import Person, Story
 from scripts.run.tokens import Tokens, kept_tokens
 from service.bootstrap.store import embedded_address
 from service.log_writer import LogWriter
+from service.routes.webhooks import PATH
 
 ROOT = Path(__file__).parents[2]
 READY_WITHIN = 60.0
@@ -152,7 +153,7 @@ async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncItera
         "The Clerk emulator",
         "scripts.clerk_emulator",
         *("--json", "--port", str(_free(clerk_port)), "--state", str(data / "clerk.json")),
-        *("--webhook-url", f"{service_url}/webhooks/clerk"),
+        *("--webhook-url", f"{service_url}{PATH}"),
         env={**without_settings(os.environ), **ours},
         folder=data,
     )

@@ -8,7 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from domain.sync_user import FOLLOWED_EVENTS
 from scripts.run.story import Person, Step
+from service.routes.webhooks import PATH
 
 
 def story_table(steps: Iterable[Step]) -> Table:
@@ -112,8 +114,8 @@ def show_dashboard_steps(console: Console) -> None:
     """What to enter in Clerk's dashboard, for a real Clerk instance."""
     console.print(
         "\n[bold]In Clerk's dashboard[/] (Configure → Webhooks → Add endpoint):\n"
-        "  Endpoint URL   https://<the public address of this service>/webhooks/clerk\n"
-        "  Events         user.created, user.updated, user.deleted\n"
+        f"  Endpoint URL   https://<the public address of this service>{PATH}\n"
+        f"  Events         {', '.join(FOLLOWED_EVENTS)}\n"
         "  Then copy its Signing Secret into CLERK_WEBHOOK_SIGNING_SECRET in .env.\n"
     )
 

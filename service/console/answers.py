@@ -21,7 +21,7 @@ from domain.errors import (
     WrongInstance,
 )
 from service.console.rendering import sentence
-from service.console.room import Room, console_of
+from service.console.room import SECTIONS, Room, console_of
 from service.log import note
 
 HEADERS = {
@@ -41,9 +41,6 @@ AT = "/console"
 
 ONE_ROUTE = SimpleNamespace(path=AT)
 """The route in the metrics: one series for all pages."""
-
-SECTIONS = ("deliveries", "users", "subscriptions", "drift", "quarantine", "audit")
-"""The parts of the console, in the order of its navigation, by the first word of their paths."""
 
 VISITOR = "console_visitor"
 """Where a request's state keeps the visitor: the page of a refusal shows their name too."""

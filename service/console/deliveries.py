@@ -14,7 +14,7 @@ from domain.user import Source, parse_user_id
 from domain.words import past_moment, span
 from service.console.answers import ConsoleRoute, Refused
 from service.console.charts import OUTCOMES
-from service.console.rendering import indented
+from service.console.rendering import SHOWN_OF_A_BODY, indented
 from service.console.visit import Reading, Visit, seeing_bodies
 
 pages = APIRouter(route_class=ConsoleRoute)
@@ -91,6 +91,7 @@ async def body(visit: Reading, entry_id: int) -> Response:
         active="deliveries",
         entry=replace(entry, body=None),
         size=len(entry.body or b""),
+        at_most=SHOWN_OF_A_BODY,
         text=None if entry.body is None else indented(entry.body),
     )
 

@@ -14,9 +14,11 @@ from domain.console import OperatorAction
 from domain.drift import Drift, DriftKind, Findings, Sweep, load_sweep, save_sweep
 from domain.errors import IdentityProviderUnavailable
 from domain.reconcile import LAST_FULL, ReconcileOptions, TombstoneLimit
+from domain.words import span
 from service.console.answers import ConsoleRoute, Refused
 from service.console.room import Room
 from service.console.runs import Run
+from service.console.timeouts import CLERK_TIMEOUT
 from service.console.visit import Acting, Posted, Reading, Visit
 
 pages = APIRouter(route_class=ConsoleRoute)
@@ -26,7 +28,9 @@ CHECK = "drift check"
 REPAIR = "drift repair"
 
 FRESH = timedelta(hours=1)
-"""A repair is confirmed by the findings of a check that is no older."""
+CONFIRMED_BY = (
+    f"A repair is confirmed by the findings of a check that is at most {span(FRESH)} old."
+)
 
 KEPT = 200
 """Differences that a run lists, as ids and names of fields, without values."""
@@ -69,6 +73,8 @@ async def drift(visit: Reading) -> Response:
         names=await store.reads.names_of(moments),
         changed=await store.reads.changed_since(moments),
         may_repair=sweep is not None and _is_fresh(sweep),
+        at_most=KEPT,
+        confirmed_by=CONFIRMED_BY,
     )
 
 
@@ -210,7 +216,7 @@ async def _compare(
 async def _total(room: Room) -> int | None:
     """How many users Clerk has, to show the progress; None if Clerk does not tell."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(CLERK_TIMEOUT):
             return await room.clerk.bulk.count()
     except (IdentityProviderUnavailable, TimeoutError):
         return None
@@ -220,8 +226,7 @@ async def _fresh_sweep(room: Room) -> Sweep:
     """Raises `Refused` without a recent comparison."""
     sweep = await load_sweep(room.store.checkpoints)
     if sweep is None or not _is_fresh(sweep):
-        words = "A repair is confirmed by the findings of a check within the last hour. Run one."
-        raise Refused(409, "Check first", words)
+        raise Refused(409, "Check first", f"{CONFIRMED_BY} Run one.")
     return sweep
 
 

@@ -15,9 +15,10 @@ from domain.finding import Finding
 from domain.subscription_health import changes
 from domain.summary import sentence, troubles
 from service.console.answers import ConsoleRoute
-from service.console.charts import OUTCOMES, bar_chart, line_chart
+from service.console.charts import HEIGHT, OUTCOMES, WIDTH, bar_chart, line_chart
 from service.console.drift import sweep_by_now
 from service.console.room import Room
+from service.console.timeouts import CLERK_TIMEOUT_OF_A_PAGE
 from service.console.visit import Reading
 
 pages = APIRouter(route_class=ConsoleRoute)
@@ -31,9 +32,6 @@ class Window:
     steps: int
     step: timedelta
 
-
-PATIENCE = 3.0
-"""Seconds to wait for Clerk's count of users."""
 
 WINDOWS = (
     Window("1h", 60, timedelta(minutes=1)),
@@ -81,6 +79,8 @@ async def overview(visit: Reading, request: Request) -> Response:
         bars=bar_chart(activity) if activity else None,
         lines=line_chart(activity) if activity else None,
         outcomes=OUTCOMES,
+        width=WIDTH,
+        height=HEIGHT,
     )
 
 
@@ -111,7 +111,7 @@ async def _users_at_clerk(room: Room) -> int | None:
     """How many users Clerk has, or None if it does not tell. Asked once a minute at most."""
     if "count" not in room.asked:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CLERK_TIMEOUT_OF_A_PAGE):
                 room.asked["count"] = await room.clerk.bulk.count()
         except (IdentityProviderUnavailable, TimeoutError):
             room.asked["count"] = None

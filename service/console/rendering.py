@@ -18,9 +18,11 @@ from markupsafe import Markup, escape
 from domain import explain
 from domain.finding import command
 from domain.journal import DISMISSED, QUARANTINED, JournalEntry
+from domain.sync_user import FOLLOWED_EVENTS
 from domain.user import EmailAddress, Source
 from domain.words import span
 from service.console.admission import full_name, state_of
+from service.routes.webhooks import PATH
 
 HERE = Path(__file__).parent
 
@@ -96,7 +98,12 @@ class Templates:
             value=value,
             why=why,
         )
-        self._environment.globals.update(version=_version(), command=command)
+        self._environment.globals.update(
+            version=_version(),
+            command=command,
+            followed_events=FOLLOWED_EVENTS,
+            webhook_path=PATH,
+        )
         for name in self._environment.list_templates():
             self._environment.get_template(name)  # compiled now: no request waits for it
 

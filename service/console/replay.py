@@ -178,7 +178,7 @@ def _dismissal(
         about=about,
         words=words,
         fields=fields,
-        asks_reason=True,
+        longest_reason=LONGEST_REASON,
         grave=False,
         to=f"{back}/dismiss",
         back=back,

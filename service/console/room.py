@@ -17,6 +17,9 @@ from service.console.sign_ins import SignIns
 from service.services import Clerk, Services, Store
 from service.settings import Settings
 
+SECTIONS = ("deliveries", "users", "subscriptions", "drift", "quarantine", "audit")
+"""The parts of the console, in the order of its navigation, by the first word of their paths."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
@@ -71,7 +74,11 @@ class Room:
         The instance is known by its address until its id is learnt.
         """
         instance = self.clerk.instance.id or self.environment.host
-        everywhere = {"environment": self.environment, "instance": instance}
+        everywhere = {
+            "environment": self.environment,
+            "instance": instance,
+            "sections": SECTIONS,
+        }
         return self.templates.render(template, {**everywhere, **facts})
 
 

@@ -18,7 +18,7 @@ from service.jobs import OPERATOR_LOCK, holder
 SAVE_EVERY = 1.0
 """Seconds between two writes of a run's progress."""
 
-LAST_WORD = "last_word"
+PROGRESS_AT = "progress_at"
 """When a run last wrote its progress. A run that ended with its process writes no more."""
 
 Work = Callable[[dict[str, Any]], Awaitable[str]]
@@ -100,6 +100,6 @@ class Runs:
     async def _save(self, action_id: int, detail: dict[str, Any]) -> None:
         while True:
             await asyncio.sleep(SAVE_EVERY)
-            detail[LAST_WORD] = datetime.now(UTC).isoformat()
+            detail[PROGRESS_AT] = datetime.now(UTC).isoformat()
             with suppress(StorageUnavailable):
                 await self.audit.progress(action_id, detail)

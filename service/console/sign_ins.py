@@ -16,6 +16,7 @@ from domain.errors import IdentityProviderUnavailable
 from domain.ports import Session, UserRepository
 from domain.user import LocalUser, UserId
 from service.console.access import Access, Visitor
+from service.console.timeouts import CLERK_TIMEOUT_OF_A_PAGE
 
 LIFETIME = timedelta(hours=8)
 
@@ -24,9 +25,6 @@ CONFIRM_EVERY = timedelta(seconds=60)
 
 UNCONFIRMED_FOR = timedelta(minutes=10)
 """For how long a sign-in lasts while Clerk does not answer."""
-
-PATIENCE = 3.0
-"""Seconds to wait for Clerk's answer."""
 
 LOCKED_OUT = "the user is deleted or banned"
 IMPERSONATED = "another person impersonates the user"
@@ -135,7 +133,7 @@ class SignIns:
 
     async def _why_ended_at_clerk(self, kept: ConsoleSession, user_id: UserId) -> str:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CLERK_TIMEOUT_OF_A_PAGE):
                 if not await self.clerk.is_active(kept.clerk_session_id or "", user_id):
                     return "the session has ended at Clerk"
                 organisation, _, role = kept.ground.partition(":")

@@ -1,11 +1,13 @@
 """One user: our row beside Clerk's answer, what arrived about them, and "sync now"."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from domain.console import USERS_ON_A_PAGE, FoundUser
 from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, beside
 from domain.journal import JournalQuery
@@ -16,13 +18,11 @@ from service.console.admission import ADMISSIONS, name_of, state_of
 from service.console.answers import ConsoleRoute, Refused
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
 from service.console.rendering import sentence
+from service.console.timeouts import CLERK_TIMEOUT
 from service.console.visit import Acting, Posted, Reading, Visit
 
 pages = APIRouter(route_class=ConsoleRoute)
 actions = APIRouter(route_class=ConsoleRoute)
-
-PATIENCE = 10.0
-"""Seconds to wait for Clerk's answer."""
 
 CHANGES_SHOWN = 50
 """Changes on the page of one user."""
@@ -51,8 +51,7 @@ async def search(visit: Reading, request: Request) -> Response:
     text = request.query_params.get("q", "").strip().replace("\0", "")[:LONGEST_SEARCH]
     reads = visit.room.store.reads
     if not text:
-        newest = await reads.newest_users()
-        return visit.page("users.html", active="users", text=text, found=newest)
+        return _listed(visit, text, await reads.newest_users())
     found = await reads.find_users(text)
     if len(found) == 1:
         return RedirectResponse(f"{visit.base}/users/{found[0].clerk_id}", 303)
@@ -61,7 +60,11 @@ async def search(visit: Reading, request: Request) -> Response:
     if not found and is_user_id(text):
         return RedirectResponse(f"{visit.base}/users/{text}", 303)
     found = found or await reads.users_like(text)
-    return visit.page("users.html", active="users", text=text, found=found)
+    return _listed(visit, text, found)
+
+
+def _listed(visit: Visit, text: str, found: Sequence[FoundUser]) -> Response:
+    return visit.page("users.html", active="users", text=text, found=found, at_most=USERS_ON_A_PAGE)
 
 
 @pages.get("/users/{user_id}")
@@ -210,10 +213,10 @@ def _changes(plan: SyncPlan) -> list[Comparison]:
 async def _planned(visit: Visit, user_id: UserId) -> SyncPlan:
     """Raises `IdentityProviderUnavailable` or `StorageUnavailable`."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLERK_TIMEOUT):
             return await visit.room.sync_now.plan(user_id)
     except TimeoutError:
-        raise IdentityProviderUnavailable(f"no answer in {PATIENCE:.0f} s") from None
+        raise IdentityProviderUnavailable(f"no answer in {CLERK_TIMEOUT:.0f} s") from None
 
 
 def _checked_id(unverified: str) -> UserId:

@@ -189,7 +189,7 @@ async def test_clerks_silence_is_on_the_overview(
     assert "The last webhook arrived" in (await reader.get()).text
     await sql.execute("update sync_journal set received_at = now() - interval '3 days'")
     page = (await reader.get()).text
-    assert '<h1 id="truth">The last webhook arrived 3\u00a0d ago' in page
+    assert '<h1 id="summary">The last webhook arrived 3\u00a0d ago' in page
     assert "look at the endpoint" in page.lower()
 
 

@@ -138,7 +138,7 @@ async def test_a_run_that_ended_with_its_process_is_told_as_such(
 ) -> None:
     await sql.execute(
         "insert into operator_actions (who, action, detail) values ('x', 'drift check', $1)",
-        json.dumps({"compared": 7, "drifts": [], "last_word": "2026-01-01T00:00:00+00:00"}),
+        json.dumps({"compared": 7, "drifts": [], "progress_at": "2026-01-01T00:00:00+00:00"}),
     )
     assert "its process has ended" in (await own_operator.get("/drift")).text
 
