@@ -46,4 +46,5 @@ class Session:
         return self._connection.execute(qualified(statement, self._schema), *parameters)
 
     def transaction(self) -> Transaction:
-        return self._connection.transaction()
+        # Statements after a lock must see what its last holder committed, whatever the default is.
+        return self._connection.transaction(isolation="read_committed")

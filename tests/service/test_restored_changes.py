@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from adapters.postgres.change_statements import MOVE_POSITIONS
 from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.history import COPIED, RECOVERED, PostgresHistory
+from adapters.postgres.session import qualified
 from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.change_log import Progress
@@ -27,7 +29,9 @@ from service.log import line_logger
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.settings import Settings
+from tests.e2e.locks import somebody_waits
 from tests.people import new_id, observed, user
+from tests.postgres_server import Sql
 from tests.running import settings_for
 from tests.service.dumps import dumped, empty_database, restored
 
@@ -98,6 +102,26 @@ async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
     await users.sync(observed(user(new_id())))
     await history.note(COPIED)
     assert await log.number() == 1
+
+
+async def test_a_subscription_that_is_declared_while_positions_move_begins_with_the_oldest(
+    database: Database, history: PostgresHistory, sql: Sql
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    subscriptions = PostgresSubscriptions(database, log)
+    await one_more_change(users, log)
+    move = sql.transaction()
+    await move.start()
+    await sql.execute(qualified(MOVE_POSITIONS, None))
+    declared = asyncio.create_task(subscriptions.declare(Subscription(name="mail", begin="oldest")))
+    async with asyncio.timeout(20):
+        while not (declared.done() or await somebody_waits(sql)):
+            await asyncio.sleep(0.01)
+    await move.commit()
+    await declared
+    position = await subscriptions.take("mail", "us", 60)
+    assert position is not None
+    assert len((await subscriptions.read("mail", position, 10)).changes) == 1
 
 
 def served(settings: Settings, changes: Changes, *how: Any) -> AbstractAsyncContextManager[object]:
