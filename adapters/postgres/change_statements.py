@@ -65,8 +65,10 @@ where change.clerk_id = unnumbered.clerk_id and change.id = unnumbered.id
 # After a dump is restored, positions that were given since would be given again, to other changes.
 # A receiver would take those for repetitions. So all move beyond any that can have been given: the
 # newest becomes the milliseconds since 1970. A process that held a subscription no longer does.
+# The lock of the table waits for those who write positions, so that all that they write moves too.
 MOVE_POSITIONS = f"""
 {NUMBERING_ALONE}
+lock table our.user_change_subscriptions in share row exclusive mode;
 with known as (
     select position from our.user_changes where position is not null
     union all select position from our.user_changes_set_aside

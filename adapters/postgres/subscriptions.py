@@ -7,7 +7,6 @@ from typing import Any
 
 import asyncpg
 
-from adapters.postgres.change_statements import NUMBERING_ALONE
 from adapters.postgres.changes import PostgresChangeLog, change_of
 from adapters.postgres.database import Database
 from adapters.postgres.session import Session
@@ -52,21 +51,16 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
     async def declare(self, subscription: Subscription) -> None:
         await self._log.number()  # what is visible now is the past
         wants = subscription.wants
-
-        async def declare(session: Session) -> None:
-            async with session.transaction():
-                # Positions may be moved meanwhile, without this subscription: it is not there yet.
-                await session.execute(NUMBERING_ALONE)
-                await session.execute(
-                    DECLARE,
-                    subscription.name,
-                    sorted(wants.kinds),
-                    sorted(wants.sources),
-                    sorted(wants.fields),
-                    subscription.begin == "now",
-                )
-
-        await self._database.run(declare)
+        await self._database.run(
+            lambda session: session.execute(
+                DECLARE,
+                subscription.name,
+                sorted(wants.kinds),
+                sorted(wants.sources),
+                sorted(wants.fields),
+                subscription.begin == "now",
+            )
+        )
 
     async def take(self, name: str, holder: str, seconds: float) -> int | None:
         position: int | None = await self._database.run(

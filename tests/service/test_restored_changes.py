@@ -124,6 +124,30 @@ async def test_a_subscription_that_is_declared_while_positions_move_begins_with_
     assert len((await subscriptions.read("mail", position, 10)).changes) == 1
 
 
+async def test_a_change_that_is_set_aside_while_positions_move_moves_too(
+    database: Database, history: PostgresHistory, sql: Sql
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    subscriptions = PostgresSubscriptions(database, log)
+    await one_more_change(users, log)
+    await subscriptions.declare(Subscription(name="mail", begin="oldest"))
+    save = sql.transaction()
+    await save.start()
+    await sql.execute("update user_change_subscriptions set position = 1")
+    await sql.execute(
+        "insert into user_changes_set_aside (subscription, clerk_id, position, state, attempts, due_at) "
+        "select 'mail', clerk_id, position, 'waiting', 0, now() from user_changes"
+    )
+    noted = asyncio.create_task(history.note(COPIED))
+    async with asyncio.timeout(20):
+        while not (noted.done() or await somebody_waits(sql)):
+            await asyncio.sleep(0.01)
+    await save.commit()
+    await noted
+    moved = "select count(*) from user_changes_set_aside join user_changes using (position)"
+    assert await sql.fetchval(moved) == 1
+
+
 def served(settings: Settings, changes: Changes, *how: Any) -> AbstractAsyncContextManager[object]:
     return bootstrap(settings, *how, changes=changes)
 
