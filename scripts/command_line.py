@@ -16,7 +16,7 @@ def main() -> int:
             from scripts.program import program  # noqa: PLC0415
             from scripts.replay_webhooks import run  # noqa: PLC0415
     except MissingExtra as error:
-        from service.__main__ import MISCONFIGURED  # noqa: PLC0415 - only here
+        from service.commands import MISCONFIGURED  # noqa: PLC0415 - only here
 
         print(error, file=sys.stderr)
         return MISCONFIGURED

@@ -18,7 +18,7 @@ from scripts.commands.files import export, file
 from scripts.commands.journal import journal
 from scripts.commands.reconcile import reconcile
 from scripts.commands.retention import erase, retain
-from service import __main__ as service
+from service import commands as service
 from service import healthcheck as health
 from service.extras import extra
 
@@ -33,12 +33,12 @@ _OPERATES = tuple(code for code in ExitCode if code not in _NOT_OF_ALL)
 
 def serve() -> None:
     """Run the service until SIGTERM or Ctrl-C. Settings come from the environment and .env."""
-    raise typer.Exit(service.main(["serve"]))
+    raise typer.Exit(service.run(["serve"]))
 
 
 def work() -> None:
     """Deliver changes, as the settings say, until SIGTERM or Ctrl-C, and nothing else."""
-    raise typer.Exit(service.main(["work"]))
+    raise typer.Exit(service.run(["work"]))
 
 
 def migrate(
@@ -55,7 +55,7 @@ def migrate(
     if which == "all" and not sql:
         raise typer.BadParameter("only with --sql")
     printed = {"missing": ["--sql"], "all": ["--sql", "all"]}[which]
-    raise typer.Exit(service.main(["migrate", *(printed if sql else [])]))
+    raise typer.Exit(service.run(["migrate", *(printed if sql else [])]))
 
 
 def healthcheck() -> None:

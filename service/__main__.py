@@ -9,143 +9,35 @@ Exit codes: 0 stopped by a signal, 64 wrong usage, 69 the store is unreachable, 
 taken, 78 settings are wrong, the schema cannot be migrated, or a library is not installed.
 """
 
-import asyncio
-import logging
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
-
-from pydantic import ValidationError
-
-from domain import health
-from domain.errors import SchemaRefused, StorageUnavailable
-from domain.schema import Standing
-from service.app import create_app, metrics_app
-from service.bootstrap.settings import read_settings, read_store_settings, works_on
-from service.bootstrap.store import all_sql, migrate_store, missing_sql
-from service.deliveries import NameTakenTwice
-from service.dotenv import read_dotenv
-from service.edge.listening import CannotListen
-from service.extras import MissingExtra, extra
-from service.log import log_writer, route_the_libraries
-from service.log_writer import LogWriter
-from service.mistakes import MISTAKEN, mistakes, slips
-from service.settings import StoreSettings
-from service.work import handlers_of, work
-
-USAGE, UNREACHABLE, TAKEN, MISCONFIGURED = 64, 69, 71, 78
-
-SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 
 def main(arguments: list[str]) -> int:
     """Run the command. Returns the exit code."""
-    try:
-        return _run(arguments)
-    except ValidationError as error:
-        return _refuse(MISCONFIGURED, MISTAKEN, *mistakes(error))
-    except MissingExtra as error:
-        return _refuse(MISCONFIGURED, str(error))
-
-
-def _run(arguments: list[str]) -> int:
-    match arguments:
-        case [] | ["serve"]:
-            return _serve()
-        case ["work"]:
-            return _work()
-        case ["migrate"]:
-            return _migrate()
-        case ["migrate", "--sql", *which] if which in ([], ["all"]):
-            return _write_sql(of_all=bool(which))
-        case _:
-            return _refuse(USAGE, "usage: python -m service [serve | work | migrate [--sql [all]]]")
-
-
-def _serve() -> int:
-    with extra("server", "The server"):
-        from service.edge.server import serve  # noqa: PLC0415 - only the extra has uvicorn
-
-    with _configured(read_settings) as (settings, lines):
-        try:
-            app = create_app(settings, lines)
-            return serve(app, settings, metrics_app(app))
-        except CannotListen as error:
-            return _cannot_listen(error)
-        except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
-
-
-def _work() -> int:
-    with _configured(read_settings) as (settings, lines):
-        try:
-            changes = handlers_of(settings)
-        except ValueError as error:
-            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
-        try:
-            asyncio.run(work(settings, changes, lines))
-        except NameTakenTwice as error:
-            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
-        except CannotListen as error:
-            return _cannot_listen(error)
-        except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
-    return 0
-
-
-def _migrate() -> int:
-    with _configured(read_store_settings) as (settings, _):
-        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - before the result
-        try:
-            state = asyncio.run(migrate_store(settings))
-        except SchemaRefused as error:
-            return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
-        except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
-    if state.standing is Standing.AHEAD:
-        print(f"Nothing was changed: {health.schema(state).words}.")  # noqa: T201 - the answer
-    else:
-        print("The schema is at head.")  # noqa: T201 - the answer to a command
-    return 0
-
-
-def _write_sql(*, of_all: bool) -> int:
-    """Print the missing SQL, or all of it, for a database administrator to run."""
-    with _configured(read_store_settings) as (settings, _):
-        try:
-            text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
-        except SchemaRefused as error:
-            return _refuse(MISCONFIGURED, f"The schema cannot be migrated: {error}")
-        except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The schema cannot be read: {error}")
-    print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
-    return 0
+    # Handlers, which only `work` imports, may use what structlog does with rich.
+    with nullcontext() if arguments == ["work"] else _importing_without("pygments", "rich"):
+        from service.commands import run  # noqa: PLC0415 - the block decides what it imports
+    return run(arguments)
 
 
 @contextmanager
-def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings, LogWriter]]:
-    """The settings, and the log in the format that they name. Raises `ValidationError`."""
-    settings = read()
-    lines = log_writer(settings.log_format)
-    route_the_libraries(settings.log_level, settings.log_format, lines)
-    if names := slips({**read_dotenv(), **os.environ}):
-        logging.getLogger("service").warning("unknown settings: %s", ", ".join(names))
+def _importing_without(*libraries: str) -> Iterator[None]:
+    """Imports in the block do not find these libraries, as if they were not installed.
+
+    structlog and httpx import them where they are installed, for tracebacks in colour and for a
+    command line. The service needs neither, and would take a fifth longer to start, and 5 MB more.
+    """
+    absent = [library for library in libraries if library not in sys.modules]
+    for library in absent:
+        # By the import system's reference ("The module cache"), None forbids the import.
+        sys.modules[library] = None  # type: ignore[assignment]
     try:
-        yield settings, lines
+        yield
     finally:
-        lines.close()
-
-
-def _cannot_listen(error: CannotListen) -> int:
-    code = TAKEN if error.is_taken else MISCONFIGURED
-    return _refuse(code, f"The port cannot be opened: {error}")
-
-
-def _refuse(code: int, *lines: str) -> int:
-    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201 - there may be no log yet
-    return code
+        for library in absent:
+            del sys.modules[library]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from service.__main__ import MISCONFIGURED, main
+from service.__main__ import main
+from service.commands import MISCONFIGURED
 
 HANDLERS = """
 from service.changes import Changes

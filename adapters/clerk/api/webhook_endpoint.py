@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 import httpx
-from svix.webhooks import Webhook
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from adapters.clerk.svix_webhooks import Webhook
 from domain.errors import EndpointUnavailable
 from domain.ports import WebhookEndpoint
 

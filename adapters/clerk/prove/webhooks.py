@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from svix.webhooks import Webhook, WebhookVerificationError
-
+from adapters.clerk.svix_webhooks import Webhook, WebhookVerificationError
 from adapters.clerk.translate.delivery import read_delivery
 from domain.errors import InvalidSignature
 from domain.instance import Instance

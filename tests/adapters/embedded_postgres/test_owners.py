@@ -154,7 +154,7 @@ def test_a_system_without_the_unix_modules_is_told_to_set_database_url() -> None
     script = """
 import sys
 sys.modules.update(fcntl=None, pwd=None)
-import service.__main__, scripts.replay_webhooks
+import service.commands, scripts.replay_webhooks
 from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresUnavailable
 try:
     EmbeddedPostgres().start()

@@ -1,0 +1,139 @@
+"""What `python -m service` does: serve, work, migrate."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from domain import health
+from domain.errors import SchemaRefused, StorageUnavailable
+from domain.schema import Standing
+from service.app import create_app, metrics_app
+from service.bootstrap.settings import read_settings, read_store_settings, works_on
+from service.bootstrap.store import all_sql, migrate_store, missing_sql
+from service.deliveries import NameTakenTwice
+from service.dotenv import read_dotenv
+from service.edge.listening import CannotListen
+from service.extras import MissingExtra, extra
+from service.log import log_writer, route_the_libraries
+from service.log_writer import LogWriter
+from service.mistakes import MISTAKEN, mistakes, slips
+from service.settings import StoreSettings
+from service.work import handlers_of, work
+
+USAGE, UNREACHABLE, TAKEN, MISCONFIGURED = 64, 69, 71, 78
+
+SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command. Returns the exit code."""
+    try:
+        return _run(arguments)
+    except ValidationError as error:
+        return _refuse(MISCONFIGURED, MISTAKEN, *mistakes(error))
+    except MissingExtra as error:
+        return _refuse(MISCONFIGURED, str(error))
+
+
+def _run(arguments: list[str]) -> int:
+    match arguments:
+        case [] | ["serve"]:
+            return _serve()
+        case ["work"]:
+            return _work()
+        case ["migrate"]:
+            return _migrate()
+        case ["migrate", "--sql", *which] if which in ([], ["all"]):
+            return _write_sql(of_all=bool(which))
+        case _:
+            return _refuse(USAGE, "usage: python -m service [serve | work | migrate [--sql [all]]]")
+
+
+def _serve() -> int:
+    with extra("server", "The server"):
+        from service.edge.server import serve  # noqa: PLC0415 - only the extra has uvicorn
+
+    with _configured(read_settings) as (settings, lines):
+        try:
+            app = create_app(settings, lines)
+            return serve(app, settings, metrics_app(app))
+        except CannotListen as error:
+            return _cannot_listen(error)
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
+
+
+def _work() -> int:
+    with _configured(read_settings) as (settings, lines):
+        try:
+            changes = handlers_of(settings)
+        except ValueError as error:
+            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
+        try:
+            asyncio.run(work(settings, changes, lines))
+        except NameTakenTwice as error:
+            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
+        except CannotListen as error:
+            return _cannot_listen(error)
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
+    return 0
+
+
+def _migrate() -> int:
+    with _configured(read_store_settings) as (settings, _):
+        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - before the result
+        try:
+            state = asyncio.run(migrate_store(settings))
+        except SchemaRefused as error:
+            return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
+    if state.standing is Standing.AHEAD:
+        print(f"Nothing was changed: {health.schema(state).words}.")  # noqa: T201 - the answer
+    else:
+        print("The schema is at head.")  # noqa: T201 - the answer to a command
+    return 0
+
+
+def _write_sql(*, of_all: bool) -> int:
+    """Print the missing SQL, or all of it, for a database administrator to run."""
+    with _configured(read_store_settings) as (settings, _):
+        try:
+            text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
+        except SchemaRefused as error:
+            return _refuse(MISCONFIGURED, f"The schema cannot be migrated: {error}")
+        except StorageUnavailable as error:
+            return _refuse(UNREACHABLE, f"The schema cannot be read: {error}")
+    print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
+    return 0
+
+
+@contextmanager
+def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings, LogWriter]]:
+    """The settings, and the log in the format that they name. Raises `ValidationError`."""
+    settings = read()
+    lines = log_writer(settings.log_format)
+    route_the_libraries(settings.log_level, settings.log_format, lines)
+    if names := slips({**read_dotenv(), **os.environ}):
+        logging.getLogger("service").warning("unknown settings: %s", ", ".join(names))
+    try:
+        yield settings, lines
+    finally:
+        lines.close()
+
+
+def _cannot_listen(error: CannotListen) -> int:
+    code = TAKEN if error.is_taken else MISCONFIGURED
+    return _refuse(code, f"The port cannot be opened: {error}")
+
+
+def _refuse(code: int, *lines: str) -> int:
+    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201 - there may be no log yet
+    return code
