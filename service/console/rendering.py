@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -70,42 +71,7 @@ class Templates:
     """Renders a page from its own facts and those that every page needs."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            finalize=_visible_where_text,
-        )
-        self._environment.filters.update(
-            ago=ago,
-            because=because,
-            block=block,
-            clock=clock,
-            event=event,
-            exact=exact,
-            full_name=full_name,
-            iso=datetime.isoformat,
-            moment=datetime.fromisoformat,
-            seconds=lambda number: span(timedelta(seconds=number)),
-            sentence=sentence,
-            source=source,
-            span=span,
-            unbroken=unbroken,
-            unchanged=escape,
-            user_state=state_of,
-            value=value,
-            why=why,
-        )
-        self._environment.globals.update(
-            version=_version(),
-            command=command,
-            followed_events=FOLLOWED_EVENTS,
-            webhook_path=PATH,
-        )
-        for name in self._environment.list_templates():
-            self._environment.get_template(name)  # compiled now: no request waits for it
+        self._environment = _environment()
 
     def render(self, name: str, facts: Mapping[str, Any]) -> str:
         return self._environment.get_template(name).render({"now": datetime.now(UTC), **facts})
@@ -259,3 +225,47 @@ def _version() -> str:
     for file in sorted((HERE / "static").iterdir()):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@cache
+def _environment() -> Environment:
+    """All templates, compiled before the first request. It takes the time of many requests, so the
+    applications of one process share them.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible_where_text,
+    )
+    environment.filters.update(
+        ago=ago,
+        because=because,
+        block=block,
+        clock=clock,
+        event=event,
+        exact=exact,
+        full_name=full_name,
+        iso=datetime.isoformat,
+        moment=datetime.fromisoformat,
+        seconds=lambda number: span(timedelta(seconds=number)),
+        sentence=sentence,
+        source=source,
+        span=span,
+        unbroken=unbroken,
+        unchanged=escape,
+        user_state=state_of,
+        value=value,
+        why=why,
+    )
+    environment.globals.update(
+        version=_version(),
+        command=command,
+        followed_events=FOLLOWED_EVENTS,
+        webhook_path=PATH,
+    )
+    for name in environment.list_templates():
+        environment.get_template(name)  # compiled now: no request waits for it
+    return environment
