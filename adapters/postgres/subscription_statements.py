@@ -92,7 +92,7 @@ where name = $1 and paused_at is not null
 returning name
 """
 
-# A user whom an operator skipped meanwhile stays skipped.
+# What an operator skipped meanwhile stays skipped, and due at once.
 SET_ASIDE = """
 insert into our.user_changes_set_aside (
     subscription, position, clerk_id, state, attempts, due_at, error)
@@ -102,7 +102,9 @@ from unnest($2::bigint[], $3::text[], $4::text[], $5::int[], $6::interval[], $7:
 on conflict (subscription, position) do update
 set state = case when user_changes_set_aside.state = 'skipping' then 'skipping'
         else excluded.state end,
-    attempts = excluded.attempts, due_at = excluded.due_at, error = excluded.error
+    due_at = case when user_changes_set_aside.state = 'skipping' then user_changes_set_aside.due_at
+        else excluded.due_at end,
+    attempts = excluded.attempts, error = excluded.error
 """
 
 # The user's next change that was already read is set aside in place of the resolved one. It was

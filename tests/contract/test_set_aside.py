@@ -113,7 +113,7 @@ async def test_an_operators_skip_is_due_at_once_and_stands_though_the_attempt_in
     await store.changes.number()
     await save(store, 1, aside=[aside(1, ada, pause=60)])
     assert await store.desk.skip("mail", 1) == 1
-    await save(store, 1, aside=[aside(1, ada, attempts=2)])
+    await save(store, 1, aside=[aside(1, ada, attempts=2, pause=60)])
     assert await kept(store) == [(1, "skipping", 2)]
     assert await due(store) == [1]
 

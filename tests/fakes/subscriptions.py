@@ -95,7 +95,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         for one in progress.aside:
             known = row.aside.get(one.position)
             is_skipping = known is not None and known.state is AsideState.SKIPPING
-            self._put(row, replace(one, state=AsideState.SKIPPING) if is_skipping else one)
+            skipped = replace(one, state=AsideState.SKIPPING, pause=0.0)
+            self._put(row, skipped if is_skipping else one)
         for one in (*progress.resolved, *progress.given_up):
             self._resolve(row, one, progress.read)
         for one in progress.given_up:
