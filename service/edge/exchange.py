@@ -150,10 +150,17 @@ class Exchange:
         if more:
             return
         self.is_answered = True
+        self._release()
         self._news.set()
         if not self.keep_alive:
             self._connection.wire.close()
         self._connection.answered()
+
+    def _release(self) -> None:
+        """Keep nothing in memory that the budget does not count any more."""
+        self.body.take()
+        self._scope = {}
+        self._lines = b""
 
     def _lines_of(self, headers: Collection[tuple[bytes, bytes]]) -> bytes:
         """The lines of the answer's headers, some of which are for us too.

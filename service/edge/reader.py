@@ -103,6 +103,7 @@ class Reader:
         self.unfinished = 0
         scope = self._place.scope(method, self._url, version, self._headers)
         self._headers = []  # trailers must not become headers (RFC 9110 §6.5.1)
+        self._url = b""  # the connection may stay open
         keep_alive = version != "1.0" and self._parser.should_keep_alive()
         self._requests.began(scope, keep_alive=keep_alive)
 

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -170,6 +171,41 @@ async def push(peer: Peer) -> None:
     while True:
         peer.writer.write(KEPT * 1_000)
         await peer.writer.drain()
+
+
+LARGE_AND_KEPT: dict[str, bytes] = {
+    "a body that is not read": (
+        b"POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n" + b"x" * 30_000
+    ),
+    "a part of a body": (
+        b"POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"x" * 30_000
+    ),
+    "headers": b"GET /nope HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 30_000 + b"\r\n\r\n",
+    "an address": b"GET /nope?" + b"x" * 30_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an address in the answer": b"GET /healthz/?" + b"x" * 30_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", LARGE_AND_KEPT)
+async def test_an_answered_request_is_not_in_memory(clerk: ClerkEmulator, sent: str) -> None:
+    """It does not count in the budget any more, and its connection may stay open."""
+    request = LARGE_AND_KEPT[sent]
+    async with served_within(clerk, Budget()) as served, peers(served.at, 50) as kept:
+        await asyncio.gather(*(answered(peer, KEPT) for peer in kept))
+        tracemalloc.start()
+        try:
+            await asyncio.gather(*(answered(peer, request) for peer in kept))
+            in_memory, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert in_memory < 50 * 15_000
+
+
+async def answered(peer: Peer, request: bytes) -> None:
+    """Send the request, and read the whole answer."""
+    peer.writer.write(request)
+    top = await peer.reader.readuntil(b"\r\n\r\n")
+    await peer.reader.readexactly(int(top.lower().split(b"content-length: ")[1].split()[0]))
 
 
 @pytest.mark.parametrize("descriptors", [64, 256, 1_024, 5_000])
