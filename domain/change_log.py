@@ -17,7 +17,10 @@ class NotKept(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogEnds:
-    """The positions of the oldest change that is kept and of the newest one; 0 without changes."""
+    """The positions of the oldest change and of the newest one; 0 without changes.
+
+    All between them are kept. Older ones, which are set aside, do not count: they have gaps.
+    """
 
     oldest: int
     newest: int

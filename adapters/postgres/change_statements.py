@@ -3,6 +3,11 @@
 NUMBERED_AT_ONCE = 10_000
 """Changes that one transaction numbers, so that none is long."""
 
+EXPIRED_UP_TO = "changes.expired"
+"""The checkpoint that holds the greatest position that has expired. Of the changes before it, only
+those are left that a subscription has set aside, and those that wait for them.
+"""
+
 CHANGE = "clerk_id, user_id, kind, changed, source, occurred_at, recorded_at, position, traceparent"
 
 # Every change up to the id $1 has a position; 0 is for none. $2 and $3 are that change's: after a
@@ -85,6 +90,10 @@ changes as (
 ),
 asides as (
     update our.user_changes_set_aside set position = position + by from moved
+),
+expired as (
+    update our.sync_checkpoints set cursor = cursor::bigint + by from moved
+    where name = '{EXPIRED_UP_TO}' and by is not null
 )
 update our.user_change_subscriptions
 set position = position + by, begins_after = begins_after + by, holder = null, held_until = null
@@ -99,10 +108,16 @@ HISTORY = f"""
 select {CHANGE} from our.user_changes where clerk_id = $1 order by id
 """  # noqa: S608
 
-ENDS = """
-select coalesce(min(position), 0) as oldest, coalesce(max(position), 0) as newest
-from our.user_changes
-"""
+ENDS = f"""
+select
+    coalesce((
+        select min(position) from our.user_changes
+        where position > coalesce((
+            select cursor::bigint from our.sync_checkpoints where name = '{EXPIRED_UP_TO}'
+        ), 0)
+    ), 0) as oldest,
+    coalesce((select max(position) from our.user_changes), 0) as newest
+"""  # noqa: S608
 
 # What a subscription has set aside stays, and so do this user's later changes, which wait for it.
 _OLD = """
@@ -120,10 +135,20 @@ with oldest as (
     where {_OLD}
     order by position
     limit $2
+),
+gone as (
+    delete from our.user_changes as change using oldest
+    where change.clerk_id = oldest.clerk_id and change.id = oldest.id
+        and oldest.recorded_at < now() - $1::interval
+    returning change.position
+),
+noted as (
+    insert into our.sync_checkpoints as known (name, cursor)
+    select '{EXPIRED_UP_TO}', max(position) from gone having count(*) > 0
+    on conflict (name) do update
+    set cursor = greatest(known.cursor::bigint, excluded.cursor::bigint), saved_at = now()
 )
-delete from our.user_changes as change using oldest
-where change.clerk_id = oldest.clerk_id and change.id = oldest.id
-    and oldest.recorded_at < now() - $1::interval
+select count(*) from gone
 """  # noqa: S608
 
 EXPIRED = f"""

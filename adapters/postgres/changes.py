@@ -43,10 +43,10 @@ class PostgresChangeLog(ChangeLog):
         return LogEnds(oldest=oldest, newest=newest)
 
     async def expire(self, older_than: timedelta, limit: int) -> int:
-        tag: str = await self._database.run(
-            lambda session: session.execute(EXPIRE, older_than, limit)
+        count: int = await self._database.run(
+            lambda session: session.fetchval(EXPIRE, older_than, limit)
         )
-        return int(tag.rpartition(" ")[2])
+        return count
 
     async def expired(self, older_than: timedelta) -> int:
         count: int = await self._database.run(lambda session: session.fetchval(EXPIRED, older_than))

@@ -1,21 +1,20 @@
 """Subscriptions: the lease, the progress, and what is set aside."""
 
-from adapters.postgres.change_statements import CHANGE
+from adapters.postgres.change_statements import CHANGE, ENDS
 
 # All processes use the same kinds, sources and fields: those of the process that started last.
-DECLARE = """
+DECLARE = f"""
 insert into our.user_change_subscriptions (name, position, begins_after, kinds, sources, fields)
 select $1, begins.after, begins.after, $2, $3, $4
 from (
-    select coalesce(case when $5 then max(position) else min(position) - 1 end, 0) as after
-    from our.user_changes
+    select case when $5 then newest else greatest(oldest - 1, 0) end as after from ({ENDS}) as ends
 ) as begins
 on conflict (name) do update
 set kinds = excluded.kinds, sources = excluded.sources, fields = excluded.fields
 where (user_change_subscriptions.kinds, user_change_subscriptions.sources,
     user_change_subscriptions.fields) is distinct from
     (excluded.kinds, excluded.sources, excluded.fields)
-"""
+"""  # noqa: S608
 
 TAKE = """
 update our.user_change_subscriptions
@@ -143,7 +142,7 @@ from unnest($2::bigint[], $3::text[], $4::int[], $5::text[])
 on conflict (subscription, position) do nothing
 """
 
-STANDINGS = """
+STANDINGS = f"""
 select
     name, position, begins_after, kinds, sources, fields, moved_at, paused_at, paused_because,
     case when held_until > clock_timestamp() then holder end as holder,
@@ -158,13 +157,11 @@ select
         where aside.subscription = name and state = 'parked') as parked,
     (select count(*) from our.user_changes_set_aside as aside
         where aside.subscription = name and state = 'given_up') as given_up,
-    position > ends.newest or position < ends.newest and not exists (
-        select from our.user_changes as next where next.position = subscription.position + 1
-    ) as fell_behind
+    position > ends.newest or position < ends.oldest - 1 as fell_behind
 from our.user_change_subscriptions as subscription
-cross join (select coalesce(max(position), 0) as newest from our.user_changes) as ends
+cross join ({ENDS}) as ends
 order by name
-"""
+"""  # noqa: S608
 
 ASIDE = "subscription, position, clerk_id, state, attempts, error"
 

@@ -3,9 +3,21 @@
 import asyncio
 from datetime import timedelta
 
-from domain.subscriptions import AsideState
+from domain.subscriptions import AsideState, Subscription
+from domain.user import UserId
 from tests.contract.conftest import Store
-from tests.contract.subscribed import THEM, US, arrive, aside, due, held, kept, save, standing
+from tests.contract.subscribed import (
+    LONG,
+    THEM,
+    US,
+    arrive,
+    aside,
+    due,
+    held,
+    kept,
+    save,
+    standing,
+)
 from tests.people import new_id
 
 
@@ -135,7 +147,8 @@ async def test_what_is_given_up_is_noted_holds_nobody_and_is_never_due(store: St
     assert await store.desk.retry("mail") == await store.desk.skip("mail", 1) == 0
 
 
-async def test_what_is_set_aside_does_not_expire_nor_what_waits_for_it(store: Store) -> None:
+async def one_that_is_parked_amid_expired_ones(store: Store) -> tuple[UserId, UserId]:
+    """The second of five changes is parked, of the first of these users."""
     ada, bob = new_id(), new_id()
     await arrive(store, bob, ada)
     await arrive(store, bob, ada, version=2)
@@ -144,8 +157,29 @@ async def test_what_is_set_aside_does_not_expire_nor_what_waits_for_it(store: St
     await store.changes.number()
     await save(store, 5, aside=[aside(2, ada, AsideState.PARKED)])
     assert await store.changes.expire(timedelta(seconds=-60), 100) == 2
+    return ada, bob
+
+
+async def test_what_is_set_aside_does_not_expire_nor_what_waits_for_it(store: Store) -> None:
+    ada, bob = await one_that_is_parked_amid_expired_ones(store)
     assert [one.position for one in await store.changes.history(ada)] == [2, 4]
     assert [one.position for one in await store.changes.history(bob)] == [5]
+
+
+async def test_what_is_left_amid_expired_changes_stops_nobody_who_begins_with_the_oldest(
+    store: Store,
+) -> None:
+    ada, _ = await one_that_is_parked_amid_expired_ones(store)
+    await store.subscriptions.declare(Subscription(name="post", begin="oldest"))
+    for _ in range(2):  # it is left until the next retention, though it is delivered by then
+        begins = (await store.changes.ends()).place("oldest")
+        assert [one.position for one in await store.changes.after(begins, 9)] == [4, 5]
+        await save(store, 5, resolved=[aside(2, ada)])
+    position = await store.subscriptions.take("post", US, LONG)
+    assert position == begins
+    assert not any(one.fell_behind for one in await store.desk.standings())
+    assert await store.desk.rewind("post", begins - 1)
+    assert [one.fell_behind for one in await store.desk.standings()] == [False, True]
 
 
 async def test_how_long_every_attempt_failed_is_known_until_one_is_delivered(store: Store) -> None:

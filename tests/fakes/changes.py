@@ -45,8 +45,11 @@ class InMemoryChangeLog(ChangeLog):
 
     async def ends(self) -> LogEnds:
         await asyncio.sleep(0)
-        positions = [change.position for change in self._store.changes if change.position]
-        return LogEnds(oldest=min(positions, default=0), newest=self._newest())
+        positions = {change.position for change in self._store.changes}
+        oldest = newest = self._newest()
+        while oldest > 1 and oldest - 1 in positions:
+            oldest -= 1
+        return LogEnds(oldest=oldest, newest=newest)
 
     async def expire(self, older_than: timedelta, limit: int) -> int:
         await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from domain.change_log import Due, Page, Progress, SubscriptionDesk, SubscriptionStore
+from domain.change_log import Due, LogEnds, Page, Progress, SubscriptionDesk, SubscriptionStore
 from domain.changes import Change
 from domain.errors import FellBehind
 from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
@@ -125,7 +125,7 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
 
     async def standings(self) -> Sequence[SubscriptionStanding]:
         ends = await self._log.ends()
-        return [self._standing(name, row, ends.newest) for name, row in sorted(self.rows.items())]
+        return [self._standing(name, row, ends) for name, row in sorted(self.rows.items())]
 
     async def set_aside(self, name: str, limit: int) -> Sequence[SetAside]:
         await asyncio.sleep(0)
@@ -206,7 +206,7 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
     def _change(self, position: int) -> Change:
         return next(change for change in self._store.changes if change.position == position)
 
-    def _standing(self, name: str, row: Row, newest: int) -> SubscriptionStanding:
+    def _standing(self, name: str, row: Row, ends: LogEnds) -> SubscriptionStanding:
         def number(*states: AsideState) -> int:
             return sum(one.state in states for one in row.aside.values())
 
@@ -218,13 +218,13 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             position=row.position,
             begins_after=row.begins_after,
             holder=row.holder if row.held_until > _now() else None,
-            behind=max(newest - row.position, 0),
+            behind=max(ends.newest - row.position, 0),
             behind_seconds=ages[0] if ages else 0.0,
             waiting=number(AsideState.WAITING, AsideState.SKIPPING),
             parked=number(AsideState.PARKED),
             given_up=number(AsideState.GIVEN_UP),
             moved_at=row.moved_at,
-            fell_behind=row.position > newest or (row.position < newest and not following),
+            fell_behind=row.position > ends.newest or row.position < ends.oldest - 1,
             paused_at=row.paused_at,
             paused_because=row.paused_because,
         )

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -93,6 +94,24 @@ async def test_positions_stay_where_the_store_did_not_come_from_a_dump(
     await one_more_change(users, log)
     await history.note(RECOVERED)
     assert await one_more_change(users, log) == 2
+
+
+async def test_the_oldest_change_is_the_same_one_when_positions_have_moved(
+    database: Database, history: PostgresHistory, sql: Sql
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    subscriptions = PostgresSubscriptions(database, log)
+    for _ in range(4):
+        await one_more_change(users, log)
+    await subscriptions.declare(Subscription(name="mail"))
+    await sql.execute(
+        "insert into user_changes_set_aside (subscription, clerk_id, position, state, attempts, due_at) "
+        "select 'mail', clerk_id, position, 'parked', 0, now() from user_changes where position = 1"
+    )
+    assert await log.expire(timedelta(seconds=-60), 10) == 2
+    await history.note(COPIED)
+    ends = await log.ends()
+    assert ends.oldest == ends.newest > 4
 
 
 async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
