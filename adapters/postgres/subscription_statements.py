@@ -2,7 +2,8 @@
 
 from adapters.postgres.change_statements import CHANGE, ENDS
 
-# All processes use the same kinds, sources and fields: those of the process that started last.
+# Kinds, sources and fields are stored for `explain` and the console: those of the process that
+# declared last. Each process delivers by its own.
 DECLARE = f"""
 insert into our.user_change_subscriptions (name, position, begins_after, kinds, sources, fields)
 select $1, begins.after, begins.after, $2, $3, $4
