@@ -17,9 +17,11 @@ from domain.errors import StorageUnavailable, SyncError
 from domain.history import notice
 from domain.instance import recall
 from domain.ports import LeftOut
+from domain.user import UserId
 from scripts.commands.demo import settings_of_the_demo
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen, Tally, would_be
+from scripts.commands.users import found_user
 from service.bootstrap import operations
 from service.bootstrap.settings import read_settings, works_on
 from service.jobs import OPERATOR_LOCK, holder
@@ -39,12 +41,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON obj
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a command. `tally` and `facts` are shown in the final table."""
+    """One run of a command, about `users`. `tally` and `facts` are shown in the final table."""
 
     name: str
     operations: Operations
     settings: Settings
     screen: Screen
+    users: Sequence[UserId]
     tally: Tally
     facts: dict[str, Any]
     dry_run: bool
@@ -86,7 +89,8 @@ class Command:
     `exclusive`: it takes the operator's lock. `counted`: it ends with the table of outcomes.
     `if_stopped`: the text after Ctrl-C. `dry_run_title`: the title's addition for a run that writes
     nothing. `action`, `target` and `options` are for the audit trail; without `action` the run is
-    not recorded there.
+    not recorded there. `users` are named as the operator likes. The trail is kept for ever, so it
+    has their Clerk ids and no address: one as the target, or all as the option `users_option`.
     """
 
     name: str
@@ -98,6 +102,8 @@ class Command:
     counted: bool = True
     action: str | None = None
     target: str | None = None
+    users: Sequence[str] = ()
+    users_option: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     dry_run_title: str = "dry run: nothing was written"
     tally: Tally = field(default_factory=Tally)
@@ -124,11 +130,13 @@ class Command:
                 await stack.enter_async_context(
                     available.store.exclusive.hold(OPERATOR_LOCK, holder(self.name))
                 )
+            users = [await found_user(available.store.reads, name) for name in self.users]
             run = Run(
                 name=self.name,
                 operations=available,
                 settings=settings,
                 screen=screen,
+                users=users,
                 tally=self.tally,
                 facts=self.facts,
                 dry_run=self.dry_run,
@@ -141,9 +149,12 @@ class Command:
     async def _recorded(self, action: str, work: Work, run: Run) -> ExitCode:
         """Do the work. The audit trail has the action before it begins, and its result after."""
         audit = run.operations.store.audit
-        action_id = await audit.begin(
-            who=run.who, action=action, target=self.target, detail=self.options
-        )
+        target, options = self.target, self.options
+        if run.users and self.users_option:
+            options = {**options, self.users_option: run.users}
+        elif run.users:
+            (target,) = run.users
+        action_id = await audit.begin(who=run.who, action=action, target=target, detail=options)
         result = "interrupted"
         try:
             code = await work(run)
@@ -157,7 +168,7 @@ class Command:
             raise
         finally:
             counted = {str(word): count for word, count in self.tally.items()}
-            detail = {**self.options, **counted, **self.facts}
+            detail = {**options, **counted, **self.facts}
             await end_on_the_trail(audit, action_id, result, detail)
         return code
 

@@ -11,22 +11,17 @@ import typer
 from domain.errors import IdentityProviderUnavailable
 from domain.explain import Comparison, TimelineEvent, beside, standing, timeline
 from domain.finished import Ending
-from domain.user import LocalUser, User, UserId, parse_user_id
+from domain.user import LocalUser, User, UserId
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
 from scripts.commands.screen import written
+from scripts.commands.users import UserArgument
 from service.changes_of import ChangeRow, changes_of
 
 TIMEOUT = 15.0
 """Seconds for Clerk's answer."""
 
-UserArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="USER", help="A Clerk user id, an id of ours, an e-mail address or an external id."
-    ),
-]
 Live = Annotated[bool, typer.Option("--live", help="Ask Clerk too, and compare field by field.")]
 
 
@@ -34,16 +29,17 @@ def explain(user: UserArgument, *, live: Live = False, as_json: AsJson = False) 
     """Show every observation of one user, its outcome, and the reason."""
     command = Command(
         name="explain",
+        users=(user,),
         if_stopped="It writes nothing.",
         as_json=as_json,
         exclusive=False,
         counted=False,
     )
-    command(partial(_explain, user=user, live=live))
+    command(partial(_explain, live=live))
 
 
-async def _explain(run: Run, *, user: str, live: bool) -> ExitCode:
-    user_id = await found_user(run, user)
+async def _explain(run: Run, *, live: bool) -> ExitCode:
+    (user_id,) = run.users
     record = await run.operations.store.users.get(user_id)
     events = timeline(await run.operations.store.journal.history(user_id))
     clerks = await _ask_clerk(run, user_id) if live else None
@@ -100,25 +96,6 @@ def _show_endings(run: Run, endings: Sequence[Ending]) -> None:
                 "left": one.left,
             }
         )
-
-
-async def found_user(run: Run, unverified: str) -> UserId:
-    """The Clerk id of the user that the operator names. It need not be in our table.
-
-    Raises `Refusal` if there is no such user, or more than one.
-    """
-    try:
-        return parse_user_id(unverified)
-    except ValueError:
-        found = await run.operations.store.reads.find_users(unverified)
-    if len(found) == 1:
-        return found[0].clerk_id
-    if not found:
-        words = f"No user here has {unverified!r} as own id, e-mail address or external id."
-        raise Refusal(ExitCode.BAD_DATA, words)
-    listed = [f"{one.clerk_id}  {written(one.email)}" for one in found]
-    first = f"{unverified!r} matches {len(found)} users. Give one of these ids:"
-    raise Refusal(ExitCode.USAGE, "\n  ".join([first, *listed]))
 
 
 async def _ask_clerk(run: Run, user_id: UserId) -> User | None:

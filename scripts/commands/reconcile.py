@@ -1,6 +1,6 @@
 """`reconcile`: compare our table with Clerk, and repair it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -13,7 +13,6 @@ from domain.user import LocalUser, UserId
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run, end_on_the_trail
 from scripts.commands.exit_codes import ExitCode
-from scripts.commands.explain import found_user
 from scripts.commands.screen import written
 from service.services import reconcile_of
 
@@ -63,11 +62,9 @@ def reconcile(
     command = Command(
         name="reconcile",
         action="reconcile",
-        options={
-            "full": full,
-            "allow_deletions": allow_deletions,
-            **({"trust_clerk": trust_clerk} if trust_clerk else {}),
-        },
+        users=trust_clerk or (),
+        users_option="trust_clerk",
+        options={"full": full, "allow_deletions": allow_deletions},
         if_stopped="Repaired rows stay repaired; the same command starts over and finds the rest.",
         dry_run=dry_run or not repair,
         dry_run_title=Command.dry_run_title if dry_run else "without --repair: no user was written",
@@ -79,18 +76,14 @@ def reconcile(
         remember=not dry_run,
     )
     work = partial(_work, full=full, show_values=show_values, options=options)
-    command(partial(_trusting, work=work, options=options, named=trust_clerk or ()))
+    command(partial(_trusting, work=work, options=options))
 
 
 async def _trusting(
-    run: Run,
-    *,
-    work: Callable[..., Awaitable[ExitCode]],
-    options: ReconcileOptions,
-    named: Sequence[str],
+    run: Run, *, work: Callable[..., Awaitable[ExitCode]], options: ReconcileOptions
 ) -> ExitCode:
     """`work` with the users who are named. Each override is on the audit trail, on its own."""
-    users = frozenset([await found_user(run, name) for name in named])
+    users = frozenset(run.users)
     overridden: dict[UserId, Drift] = {}
 
     def note(drift: Drift) -> None:

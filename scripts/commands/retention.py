@@ -1,11 +1,9 @@
 """`retain` deletes what the journal no longer keeps; `erase` deletes one user's bodies."""
 
-from functools import partial
-
 from domain.retention import Retain
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode
-from scripts.commands.explain import UserArgument, found_user
+from scripts.commands.users import UserArgument
 
 
 def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:
@@ -26,13 +24,13 @@ def erase(user: UserArgument, *, dry_run: DryRun = False, as_json: AsJson = Fals
     command = Command(
         name="erase",
         action="erase",
-        target=user,
+        users=(user,),
         if_stopped="Either all bodies are erased or none; run the same command again to be sure.",
         dry_run=dry_run,
         as_json=as_json,
         counted=False,
     )
-    command(partial(_erase, user=user))
+    command(_erase)
 
 
 async def _retain(run: Run) -> ExitCode:
@@ -50,8 +48,8 @@ async def _retain(run: Run) -> ExitCode:
     return ExitCode.OK
 
 
-async def _erase(run: Run, *, user: str) -> ExitCode:
-    user_id = await found_user(run, user)
+async def _erase(run: Run) -> ExitCode:
+    (user_id,) = run.users
     journal = run.operations.store.retention
     bodies = await (journal.bodies_of if run.dry_run else journal.erase_bodies)(user_id)
     _show(run, {"bodies_erased": bodies})

@@ -57,7 +57,7 @@ async def test_a_named_row_ahead_of_clerk_is_overwritten_and_no_other(
 async def test_an_override_is_on_the_trail_under_its_user(
     sure: Operator, sql: Sql, ahead: list[str]
 ) -> None:
-    names = ("--trust-clerk", ahead[0], "--trust-clerk", ahead[2])
+    names = ("--trust-clerk", "0@example.com", "--trust-clerk", ahead[2])
     ended = await sure.run("reconcile", "--full", "--repair", *names)
     assert f"{ahead[2]}: nothing overridden" in ended.said
     of_users = [row for row in await trail(sql) if row[0] == "trust clerk"]
@@ -71,6 +71,14 @@ async def test_an_override_is_on_the_trail_under_its_user(
     assert json.loads(detail)["version_here"] > json.loads(detail)["version_at_clerk"]
     whole = await sql.fetchval("select detail from operator_actions where action = 'reconcile'")
     assert json.loads(whole)["trust_clerk"] == [ahead[0], ahead[2]]
+
+
+async def test_an_address_that_nobody_has_is_not_kept_on_the_trail(
+    sure: Operator, sql: Sql, ahead: list[str]
+) -> None:
+    names = ("--trust-clerk", ahead[0], "--trust-clerk", "nobody@example.com")
+    assert (await sure.run("reconcile", "--full", "--repair", *names)).code == 65
+    assert await trail(sql) == []
 
 
 async def test_a_run_that_fails_first_says_so_of_each_override(

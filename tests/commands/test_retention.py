@@ -2,6 +2,7 @@
 
 import io
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -12,6 +13,7 @@ from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.exclusive import PostgresExclusive
 from adapters.postgres.retention import PostgresRetention
+from adapters.postgres.users import PostgresUserRepository
 from domain.ports import Exclusive
 from domain.retention import BATCH, Expired, Retain, RetentionPeriods
 from service.jobs import RETENTION_LOCK, retain_by_the_hour
@@ -19,6 +21,7 @@ from service.log import line_logger
 from tests.adapters.clerk.payloads import ADA
 from tests.commands.arrivals import entries, happened, quarantined
 from tests.commands.commands import Operator
+from tests.people import new_id, observed, user
 from tests.postgres_server import Sql
 
 PERIODS = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
@@ -139,6 +142,20 @@ async def test_one_users_bodies_are_erased_at_once_and_again_if_asked(
         (told,) = (await operator.run("erase", ADA, "--json")).records
         assert told["bodies_erased"] == erased
     assert [one["body"] is None for one in await entries(sql)] == [True, True, False]
+
+
+async def test_an_erasure_leaves_no_address_on_the_audit_trail(
+    operator: Operator, database: Database, sql: Sql
+) -> None:
+    await happened(database, "user.created")
+    assert (await operator.run("erase", "ada@example.com")).code == 0
+    assert (await operator.run("erase", "nobody@example.com")).code == 65
+    twin = user(new_id(), email="twin@example.com", external_id="twin")
+    for one in (twin, replace(twin, clerk_id=new_id())):
+        await PostgresUserRepository(database).sync(observed(one))
+    assert (await operator.run("erase", "twin")).code == 64
+    trail = await sql.fetch("select * from operator_actions")
+    assert [(one["target"], "@" in str(one)) for one in trail] == [(ADA, False)]
 
 
 async def test_an_erasure_needs_a_user(operator: Operator) -> None:
