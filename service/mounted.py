@@ -37,7 +37,7 @@ def document_problems(app: FastAPI) -> None:
 
 
 def applications(app: FastAPI) -> Iterator[FastAPI]:
-    """`app`, and what is mounted into it."""
+    """`app`, and what is mounted into it or into a router that it includes."""
     yield app
     yield from _mounted(app.routes)
 
@@ -81,6 +81,8 @@ def _mounted(routes: list[BaseRoute]) -> Iterator[FastAPI]:
                 yield from applications(inner)
             else:
                 yield from _mounted(getattr(inner, "routes", []))
+        elif router := getattr(route, "original_router", None):  # of FastAPI's private class
+            yield from _mounted(router.routes)
 
 
 def _without_middleware(app: Any) -> Any:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Router
 
@@ -20,7 +20,7 @@ from tests.running import UNAUTHORIZED, Service, bearer, client_of, problem, set
 
 
 def host(settings: Settings) -> FastAPI:
-    """An application with a sub-application, one in a middleware, and one in a plain router."""
+    """An application with others in it: mounted, in a middleware, and in routers."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -34,6 +34,10 @@ def host(settings: Settings) -> FastAPI:
     app.mount("/zipped", GZipMiddleware(with_routes()))
     app.router.routes.append(Mount("/outer", Router([Mount("/inner", with_routes())])))
     app.include_router(with_routes().router)
+    outer, inner = APIRouter(), APIRouter()
+    inner.mount("/mounted", with_routes())
+    outer.include_router(inner, prefix="/inner")
+    app.include_router(outer, prefix="/included")
     return app
 
 
@@ -74,7 +78,17 @@ def service(running_host: Service, clerk: ClerkEmulator, store_url: str) -> Serv
     return running_host
 
 
-PLACES = ["", "/sub", "/zipped", "/outer/inner"]
+def serves_mounts_of_included_routers() -> bool:
+    """An older FastAPI leaves them out."""
+    app, router = FastAPI(), APIRouter()
+    before = len(app.routes)
+    router.mount("/mounted", FastAPI())
+    app.include_router(router)
+    return len(app.routes) > before
+
+
+INCLUDED = ["/included/inner/mounted"] if serves_mounts_of_included_routers() else []
+PLACES = ["", "/sub", "/zipped", "/outer/inner", *INCLUDED]
 
 
 @pytest.mark.parametrize("place", PLACES)
