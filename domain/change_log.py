@@ -99,9 +99,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """Changes that are set aside and due, and the number of all that wait for another try."""
+    """Changes that are set aside and due, and the number of all that wait for another try.
 
-    changes: Sequence[tuple[SetAside, Change]]
+    None is for one that is no longer in the log.
+    """
+
+    changes: Sequence[tuple[SetAside, Change | None]]
     waiting: int
 
 

@@ -94,13 +94,13 @@ class Schedule:
         turn = self._turns[user_id] = Turn(change)
         return turn
 
-    def add_due(self, due: Iterable[tuple[SetAside, Change]]) -> list[Turn]:
-        """Add changes that were set aside and are due."""
+    def add_due(self, due: Iterable[tuple[SetAside, Change | None]]) -> list[Turn]:
+        """Add changes that were set aside and are due. One without a change is given up."""
         ready = []
         for aside, change in due:
             if aside.clerk_id in self._turns:
                 continue
-            if aside.state is AsideState.SKIPPING:
+            if change is None or aside.state is AsideState.SKIPPING:
                 self._given_up.append(aside)
             elif change not in self._wants:
                 self._resolved.append(aside)

@@ -41,8 +41,9 @@ order by position
 limit $3
 """  # noqa: S608
 
+# A change that expired before it was set aside is not in the log, nor is one that a failover lost.
 DUE = f"""
-select {", ".join(f"change.{name.strip()}" for name in CHANGE.split(","))}, state, attempts, error
+select {CHANGE}, state, attempts, error
 from (
     select * from our.user_changes_set_aside
     where subscription = $1 and state in ('waiting', 'skipping') and due_at <= clock_timestamp()
@@ -50,7 +51,7 @@ from (
     order by due_at
     limit $3
 ) as aside
-join our.user_changes as change on change.position = aside.position
+left join our.user_changes using (clerk_id, position)
 order by due_at
 """  # noqa: S608
 

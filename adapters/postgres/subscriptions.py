@@ -81,7 +81,7 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
         if not waiting:
             return Due(changes=(), waiting=0)
         rows = await self._database.run(lambda session: session.fetch(DUE, name, in_hand, limit))
-        changes = [(_aside(row), change_of(row)) for row in rows]
+        changes = [(_aside(row), change_of(row) if row["kind"] else None) for row in rows]
         return Due(changes=changes, waiting=waiting)
 
     async def save(self, name: str, holder: str, progress: Progress, seconds: float) -> bool:

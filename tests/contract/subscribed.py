@@ -71,7 +71,7 @@ async def standing(store: Store) -> SubscriptionStanding:
 
 async def due(store: Store, *in_hand: UserId) -> list[int]:
     found = await store.subscriptions.due("mail", in_hand, 100)
-    return [change.position for _, change in found.changes]
+    return [one.position for one, _ in found.changes]
 
 
 async def kept(store: Store) -> list[tuple[int, str, int]]:

@@ -15,6 +15,7 @@ from tests.contract.subscribed import (
     due,
     held,
     kept,
+    lose,
     save,
     standing,
 )
@@ -180,6 +181,35 @@ async def test_what_is_left_amid_expired_changes_stops_nobody_who_begins_with_th
     assert not any(one.fell_behind for one in await store.desk.standings())
     assert await store.desk.rewind("post", begins - 1)
     assert [one.fell_behind for one in await store.desk.standings()] == [False, True]
+
+
+async def test_a_change_that_expired_before_it_was_set_aside_is_due_without_it_and_ends(
+    store: Store,
+) -> None:
+    ada = new_id()
+    await arrive(store, ada)
+    await arrive(store, ada, version=2)
+    await held(store)
+    await store.changes.number()
+    await store.changes.expire(timedelta(seconds=-60), 10)
+    await save(store, 2, aside=[aside(1, ada)])
+    assert (await store.subscriptions.due("mail", [], 9)).changes == [(aside(1, ada), None)]
+    await save(store, 2, given_up=[aside(1, ada)])
+    assert await due(store) == [2]
+
+
+async def test_a_change_that_the_store_lost_is_not_anothers_who_got_its_position(
+    store: Store,
+) -> None:
+    ada, bob = new_id(), new_id()
+    await arrive(store, bob, ada)
+    await held(store)
+    await store.changes.number()
+    await save(store, 2, aside=[aside(2, ada)])
+    await lose(store, 1)
+    await arrive(store, bob, version=2)
+    assert await store.changes.number() == 2
+    assert (await store.subscriptions.due("mail", [], 9)).changes == [(aside(2, ada), None)]
 
 
 async def test_how_long_every_attempt_failed_is_known_until_one_is_delivered(store: Store) -> None:

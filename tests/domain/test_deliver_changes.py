@@ -247,6 +247,24 @@ async def test_one_that_fell_behind_says_so_and_goes_on_where_it_is_told() -> No
 
 
 @in_virtual_time
+async def test_one_that_expires_during_its_attempt_is_given_up_and_its_user_goes_on() -> None:
+    world = World()
+    [ada] = await world.create(1)
+    await world.live(ada, 2)
+
+    async def fails_after_it_expired(delivery: Delivery) -> None:
+        if delivery.change.position == 1:
+            assert await world.log.expire(timedelta(seconds=-1), 9) == 1
+            raise ValueError
+
+    worker = Worker(world, behaviour=fails_after_it_expired)
+    await asyncio.sleep(5)
+    await worker.end()
+    [standing] = await world.subscriptions.standings()
+    assert (world.positions, standing.waiting, standing.given_up) == ([2], 0, 1)
+
+
+@in_virtual_time
 async def test_a_rewind_amid_the_work_delivers_again_from_there() -> None:
     world = World()
     await world.create(6)

@@ -81,7 +81,7 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         ]
         due.sort(key=lambda one: row.due_at[one.position])
         return Due(
-            changes=[(one, self._change(one.position)) for one in due[:limit]],
+            changes=[(one, self._change(one)) for one in due[:limit]],
             waiting=len(waiting),
         )
 
@@ -203,8 +203,9 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         assert len(active) == len(set(active)), "a user has two changes set aside"
         row.due_at[one.position] = _now() + one.pause
 
-    def _change(self, position: int) -> Change:
-        return next(change for change in self._store.changes if change.position == position)
+    def _change(self, aside: SetAside) -> Change | None:
+        of_user = [one for one in self._store.changes if one.clerk_id == aside.clerk_id]
+        return next((one for one in of_user if one.position == aside.position), None)
 
     def _standing(self, name: str, row: Row, ends: LogEnds) -> SubscriptionStanding:
         def number(*states: AsideState) -> int:
