@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 
 from domain.errors import (
@@ -130,7 +131,7 @@ def answer(scope: MutableMapping[str, Any], error: SyncError | Rejected) -> Resp
     return problem(status, error.code, _headers(status, error))
 
 
-def answer_sync_errors(app: FastAPI) -> None:
+def answer_sync_errors(app: FastAPI | ExceptionMiddleware) -> None:
     """Register handlers of our errors in `app`, which may be a host's application."""
     app.add_exception_handler(SyncError, _own_error)
     app.add_exception_handler(Rejected, _own_error)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import BaseRoute, Host, Mount
 
 from domain.errors import SyncError
@@ -21,7 +22,7 @@ def attach_to_all(app: FastAPI, services: Services) -> None:
     for one in applications(app):
         attach(one, services)
         if SyncError not in one.exception_handlers:
-            answer_sync_errors(one)
+            _answer_sync_errors(one)
         document_problems(one)
 
 
@@ -40,6 +41,19 @@ def applications(app: FastAPI) -> Iterator[FastAPI]:
     """`app`, and what is mounted into it or into a router that it includes."""
     yield app
     yield from _mounted(app.routes)
+
+
+def _answer_sync_errors(app: FastAPI) -> None:
+    """Register the handlers of our errors, also in middleware that runs already.
+
+    A server calls the lifespan of `app` through its middleware, which has the earlier handlers.
+    """
+    answer_sync_errors(app)
+    layer: Any = app.middleware_stack
+    while layer is not None:
+        if isinstance(layer, ExceptionMiddleware):
+            answer_sync_errors(layer)
+        layer = getattr(layer, "app", None)
 
 
 class _Documenting:

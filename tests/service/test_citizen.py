@@ -1,15 +1,20 @@
 """Our parts in a host's application: health, OpenAPI, sub-applications, visitors."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Router
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
+from scripts.clerk_emulator.server import AnsweringServer
 from service.app import mount, mount_health, user_sync
 from service.auth import CurrentSession, CurrentUser, OptionalUser
 from service.settings import Settings
@@ -147,6 +152,37 @@ async def test_the_documents_have_the_answers_of_our_dependencies(
         assert paths["/profile"]["get"]["security"] == [{"ClerkSession": []}]
         assert paths["/front-page"]["get"]["security"] == [{"ClerkSession": []}, {}]
         assert set(document["components"]["securitySchemes"]) == {"ClerkSession"}
+
+
+async def test_without_mount_a_server_gets_our_answers_too(
+    clerk: ClerkEmulator, store_url: str
+) -> None:
+    """A server runs the lifespan through the middleware, which is complete by then."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with user_sync(app, settings_for(clerk, store_url)):
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.add_middleware(GZipMiddleware)
+    app.include_router(with_routes().router)
+    async with served_by_uvicorn(app) as http:
+        answer = await http.get("/profile")
+    assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
+
+
+@asynccontextmanager
+async def served_by_uvicorn(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = AnsweringServer(uvicorn.Config(app, lifespan="on", log_config=None, ws="none"))
+    serving = asyncio.create_task(server.serve([listener]))
+    await server.answering.wait()
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as http:
+        yield http
+    server.should_exit = True
+    await serving
 
 
 def test_the_documents_can_be_written_without_a_running_service(clerk: ClerkEmulator) -> None:
