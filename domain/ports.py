@@ -135,10 +135,15 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserPage:
-    """A page of Clerk's users, without those that cannot be kept."""
+    """A page of Clerk's users, without those that cannot be kept.
+
+    `read_at` is when it was read, on Clerk's clock. An update may be dated later. Where that time
+    is not known, it is the last update on the page.
+    """
 
     users: Sequence[User]
     left_out: Sequence[LeftOut] = ()
+    read_at: datetime | None = None
 
 
 class IdentityProvider(Protocol):

@@ -149,8 +149,7 @@ class _Run:
         since = watermark - REACH_BACK if watermark else datetime.min.replace(tzinfo=UTC)
         read_at: datetime | None = None
         async for page in clerk.newest_first() if watermark else clerk.pages():
-            if read_at is None and page.users:
-                read_at = max(user.observed_at for user in page.users)
+            read_at = read_at or page.read_at
             updated = [user for user in page.users if user.clerk_updated_at >= since]
             await self._compare(replace(page, users=updated))
             if len(updated) < len(page.users):

@@ -112,6 +112,21 @@ def test_whatever_happens_the_table_ends_as_clerk_is(steps: list[tuple[str, int,
     live_through(life())
 
 
+@in_virtual_time
+async def test_an_update_that_is_dated_ahead_hides_no_later_one() -> None:
+    async with scene() as here:
+        here.clerk.sender.enable(WEBHOOKS, enabled=False)
+        replica = Replica(here, InMemoryExclusive())
+        right, here.clerk.clock = here.clerk.clock, lambda: true_time() + 240_000
+        here.clerk.create_user(email_address=["ahead@example.com"])
+        here.clerk.clock = right
+        await asyncio.sleep(15)
+        here.clerk.create_user(email_address=["later@example.com"])
+        await asyncio.sleep(60)
+        assert here.differences() == {}
+        await replica.jobs.close()
+
+
 def polls(here: Scene) -> int:
     return here.asked.count("/v1/users")
 

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ class SmallPages(IdentityProvider):
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
         async for page in self._clerk.pages(starting_after=starting_after):
             for first in range(0, len(page.users), PAGE):
-                yield UserPage(users=page.users[first : first + PAGE])
+                yield replace(page, users=page.users[first : first + PAGE])
 
 
 @dataclass(frozen=True)

@@ -224,21 +224,26 @@ def _page(entries: Sequence[object], answer: Answer) -> UserPage:
             users.append(_user(entry, answer))
         except Unreadable as unreadable:
             left_out.append(LeftOut(clerk_id=_id(entry) or "?", reason=unreadable.reason))
-    return UserPage(users=users, left_out=left_out)
+    read_at = _began(answer) or max((user.clerk_updated_at for user in users), default=None)
+    return UserPage(users=users, left_out=left_out, read_at=read_at)
 
 
 def _user(data: object, answer: Answer) -> User:
     """The user, observed when Clerk started to answer, by its clock, and not before its update."""
-    date = answer.date
     user = read_user(
         data,
-        observed_at=None
-        if date is None
-        else date - timedelta(milliseconds=math.ceil(answer.seconds * 1000)),
+        observed_at=_began(answer),
         # Our clock only bounds `updated_at` here; it never becomes part of a version.
-        not_after=date or datetime.now(UTC),
+        not_after=answer.date or datetime.now(UTC),
     )
     return replace(user, observed_at=max(user.observed_at, user.clerk_updated_at))
+
+
+def _began(answer: Answer) -> datetime | None:
+    """When Clerk started to answer, by its clock."""
+    if answer.date is None:
+        return None
+    return answer.date - timedelta(milliseconds=math.ceil(answer.seconds * 1000))
 
 
 def _says_not_found(answer: Answer) -> bool:
