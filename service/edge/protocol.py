@@ -85,8 +85,9 @@ class EdgeProtocol(asyncio.Protocol):
         self._reader.close()
 
     def shutdown(self) -> None:
-        """Close after the answers that are due."""
-        self._drop_unparsed()
+        """Close after the answers that are due. What has arrived of their requests is parsed."""
+        if not (self._account.requests and self._pipeline.awaits_a_body):
+            self._drop_unparsed()
         if self._account.requests and self._pipeline.newest is not None:
             self._pipeline.newest.keep_alive = False
         else:

@@ -1,6 +1,7 @@
 """Answers of any ASGI application, as the client receives them."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.edge.budget import Budget
+from service.edge.protocol import EdgeProtocol
 from tests.running import settings_for
 from tests.service.listening import Listening, listening
 from tests.service.peers import NOWHERE
@@ -134,6 +136,25 @@ async def test_a_client_that_waits_is_asked_for_its_body(clerk: ClerkEmulator) -
         writer.close()
         at_once = await at.send(expecting + b"body")
     assert (at_once.status, at_once.body) == (200, b"body")
+
+
+async def test_a_body_that_has_arrived_is_read_though_the_server_stops(
+    clerk: ClerkEmulator,
+) -> None:
+    """Also the part that is not parsed when it begins to stop."""
+
+    async def stops(scope: Scope, receive: Receive, send: Send) -> None:
+        for one in gc.get_objects():
+            if isinstance(one, EdgeProtocol):
+                one.shutdown()
+        await Response(await Request(scope, receive).body())(scope, receive, send)
+
+    budget = Budget(pieces_in_a_turn=1, body_seconds=1)
+    kept = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n"
+    async with serving(clerk, stops, budget) as at:
+        answer = await at.send(kept + b"x" * 20_000)
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
+    assert answer.body == b"x" * 20_000
 
 
 async def test_a_peer_that_leaves_is_told_to_the_application(clerk: ClerkEmulator) -> None:
