@@ -135,7 +135,8 @@ def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
 
     No value is put into the text.
     """
-    asked = {name: getattr(query, name) for name in _CONDITIONS if getattr(query, name)}
+    chosen = {name: getattr(query, name) for name in _CONDITIONS}
+    asked = {name: value for name, value in chosen.items() if value not in (None, frozenset())}
     conditions = [
         _CONDITIONS[name].format(f"${number}") for number, name in enumerate(asked, start=first)
     ]

@@ -9,8 +9,12 @@ from domain.journal import QUARANTINED, JournalQuery
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
 from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.filters import svix_id_of
 
-SvixId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The svix id of a delivery.")]
+SvixId = Annotated[
+    str | None,
+    typer.Argument(parser=svix_id_of, metavar="[ID]", help="The svix id of a delivery."),
+]
 Cause = Annotated[
     str | None,
     typer.Option(metavar="CAUSE", help="All with that cause instead, as the journal has it."),
@@ -28,7 +32,7 @@ def dismiss(
     as_json: AsJson = False,
 ) -> None:
     """Take a delivery out of quarantine unapplied. It stays in the journal as dismissed."""
-    if (svix_id is None) == (cause is None):
+    if (svix_id is None) == (cause is None) or cause == "":
         raise typer.BadParameter("give the id of one delivery, or --cause")
     if not reason.strip():
         raise typer.BadParameter("give a reason", param_hint="--reason")

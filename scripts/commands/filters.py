@@ -10,6 +10,7 @@ import typer
 
 from domain import words
 from domain.journal import JOURNAL_OUTCOMES, JournalQuery
+from domain.sync_user import is_svix_id
 from domain.user import UserId, parse_user_id
 
 
@@ -24,6 +25,13 @@ def _user_id(text: str) -> UserId:
         return parse_user_id(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a Clerk user id (user_…)") from None
+
+
+def svix_id_of(text: str) -> str:
+    """Raises `typer.BadParameter`: an empty one, as of an empty variable, must not mean all."""
+    if not is_svix_id(text):
+        raise typer.BadParameter(f"{text!r} is not the svix id of a delivery")
+    return text
 
 
 def past_moment(text: str) -> datetime:
@@ -56,7 +64,10 @@ def _query(
         str | None,
         typer.Option(parser=_user_id, metavar="USER", help="Only deliveries about that user."),
     ] = None,
-    svix_id: Annotated[str | None, typer.Option(metavar="ID", help="Only that delivery.")] = None,
+    svix_id: Annotated[
+        str | None,
+        typer.Option(parser=svix_id_of, metavar="ID", help="Only that delivery."),
+    ] = None,
     since: Annotated[
         datetime | None,
         typer.Option(

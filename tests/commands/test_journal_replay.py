@@ -159,6 +159,7 @@ WRONG = {
     ("--since", "1h", "--until", "2h"): "--since must be before --until",
     ("--limit", "0"): "should be greater than or equal to 1",
     ("--status", "fine"): "'fine' is not one of created, deleted, dismissed, gone, quarantined",
+    ("--svix-id", ""): "'' is not the svix id of a delivery",
     ("--user", "bob"): "'bob' is not a Clerk user id (user_…)",
     (
         "--post",

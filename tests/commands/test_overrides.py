@@ -155,12 +155,17 @@ async def test_junk_is_dismissed_with_a_reason(
         ["--reason", "x"],
         ["msg_1", "--cause", "y", "--reason", "x"],
         ["msg_1", "--reason", " "],
+        ["", "--reason", "x"],
+        ["--cause", "", "--reason", "x"],
+        ["msg_1", "--cause", "", "--reason", "x"],
     ],
 )
 async def test_a_dismissal_wants_a_reason_and_one_choice(
-    sure: Operator, arguments: list[str]
+    sure: Operator, database: Database, sql: Sql, arguments: list[str]
 ) -> None:
+    await quarantined(database, b"?", svix_id="msg_1")
     assert (await sure.run("dismiss", *arguments)).code == 64
+    assert await sql.fetchval("select dismissed_at from sync_journal") is None
 
 
 async def test_what_is_dismissed_can_be_replayed_where_that_is_asked_for(

@@ -33,6 +33,8 @@ CHOICES: list[tuple[dict[str, Any], list[str]]] = [
     ({"event_types": frozenset({"user.deleted"})}, []),
     ({"event_types": frozenset({"user.updated"})}, ["msg_new", "msg_old", "msg_neighbour"]),
     ({"svix_id": "msg_old"}, ["msg_old"]),
+    ({"svix_id": ""}, []),
+    ({"error": ""}, []),
     ({"since": LONG_AGO, "until": SOON, "limit": 2}, ["msg_new", "msg_old"]),
     ({"since": SOON}, []),
     ({"until": LONG_AGO}, []),
