@@ -1,1 +1,1 @@
-"""Publishing to a message broker, by way of FastStream."""
+"""Publishing to a message broker."""

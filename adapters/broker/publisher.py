@@ -128,52 +128,16 @@ class _Nats:
                 await self._client.close()
 
 
-class _Rabbit:
-    """To a durable topic exchange, with the key for routing. A queue must be bound to it.
+def _rabbitmq(url: str, topic: str, seconds: float) -> _Broker:
+    from adapters.broker.rabbitmq import RabbitMq  # noqa: PLC0415 - as above
 
-    A message that no queue takes is returned, and so is not delivered. RabbitMQ, "Publisher
-    Confirms" and "Publishers", "Unroutable Message Handling".
-    """
-
-    def __init__(self, url: str, topic: str, seconds: float) -> None:
-        from faststream.rabbit import (  # noqa: PLC0415 - as above
-            Channel,
-            ExchangeType,
-            RabbitBroker,
-            RabbitExchange,
-        )
-
-        self._broker = RabbitBroker(
-            url, default_channel=Channel(on_return_raises=True), logger=None
-        )
-        self._exchange = RabbitExchange(topic, type=ExchangeType.TOPIC, durable=True)
-        self._seconds = seconds
-
-    async def start(self) -> None:
-        await self._broker.start()
-        await self._broker.declare_exchange(self._exchange)
-
-    async def send(self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]) -> None:
-        await self._broker.publish(
-            body,
-            exchange=self._exchange,
-            routing_key=key,
-            mandatory=True,
-            persist=True,
-            message_id=message_id,
-            content_type=JSON,
-            headers={**trace},
-            timeout=self._seconds,
-        )
-
-    async def close(self) -> None:
-        await self._broker.stop()
+    return RabbitMq(url, topic, seconds)
 
 
 _BROKERS: dict[str, Callable[[str, str, float], _Broker]] = {
     "nats": _Nats,
     "tls": _Nats,
-    "amqp": _Rabbit,
-    "amqps": _Rabbit,
+    "amqp": _rabbitmq,
+    "amqps": _rabbitmq,
 }
 """By the scheme of the broker's address."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -96,6 +97,18 @@ async def test_a_broker_that_is_not_there_does_not_take_a_message(scheme: str) -
         with pytest.raises(NotTaken) as raised:
             await publisher.publish("x:1", "user_1", BODY)
         assert "secret" not in str(raised.value)
+
+
+async def test_attempts_to_reach_rabbitmq_leave_no_connection_behind() -> None:
+    """A new connection gets no answer, as behind a firewall that drops packets."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"amqp://127.0.0.1:{silent.getsockname()[1]}/"
+        before = asyncio.all_tasks()
+        async with broker_publisher(url, "users", seconds=0.2) as publisher:
+            for _ in range(3):
+                with pytest.raises(NotTaken):
+                    await publisher.publish("rabbit:1", "user_1", BODY)
+        assert asyncio.all_tasks() == before
 
 
 @needs("nats-server")
