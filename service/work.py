@@ -14,13 +14,12 @@ from service.changes import Changes
 from service.deliveries import load_handlers
 from service.edge.listening import listening_sockets
 from service.extras import extra
+from service.hangup import hangup
 from service.log import line_logger
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.services import Worker, attach
 from service.settings import Settings
-
-_STOPS = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 def handlers_of(settings: Settings) -> Changes:
@@ -41,7 +40,7 @@ def handlers_of(settings: Settings) -> Changes:
 
 
 async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
-    """Handle changes until SIGTERM, Ctrl-C or a closed terminal. METRICS_PORT is served meanwhile.
+    """Handle changes until SIGTERM, Ctrl-C or a hangup. METRICS_PORT is served meanwhile.
 
     Raises `StorageUnavailable`, `CannotListen` and `MissingExtra`.
     """
@@ -53,8 +52,8 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
     metrics.watch_log(lines)
     traces = traces_of(settings)
     stopped = asyncio.Event()
-    for name in _STOPS:
-        if (number := getattr(signal, name, None)) is not None:
+    for number in (signal.SIGTERM, signal.SIGINT, hangup()):
+        if number is not None:
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         working(settings, changes, metrics, log, traces) as worker,

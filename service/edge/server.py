@@ -17,6 +17,7 @@ from service.edge.account import Edge
 from service.edge.budget import METRICS_CONNECTIONS, Budget, budget_of_this_process
 from service.edge.listening import listening_sockets
 from service.edge.protocol import EdgeProtocol
+from service.hangup import hangup
 from service.services import services_of
 from service.settings import Settings
 
@@ -92,18 +93,17 @@ class DrainingServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Also handle SIGHUP, which a closed terminal sends, unless nohup has set it to ignore."""
-        hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+        """Also handle the hangup."""
+        number = hangup()
         with super().capture_signals():
-            is_main = threading.current_thread() is threading.main_thread()
-            if not is_main or hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+            if number is None or threading.current_thread() is not threading.main_thread():
                 yield
                 return
-            before = signal.signal(hangup, self.handle_exit)
+            before = signal.signal(number, self.handle_exit)
             try:
                 yield
             finally:
-                signal.signal(hangup, before)
+                signal.signal(number, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop accepting at the second, stop at once at the third.

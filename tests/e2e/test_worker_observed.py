@@ -1,7 +1,8 @@
 """`clerk-user-sync work` with METRICS_PORT tells of itself as the service does."""
 
+import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -121,6 +122,24 @@ async def test_a_worker_is_unready_and_alive_while_it_finishes_what_is_in_hand(
             assert "done" in worker.stdout
         finally:
             await worker.close()
+
+
+@pytest.fixture
+def hangups_are_ignored() -> Iterator[None]:
+    """As `nohup` starts a process."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+async def test_a_worker_under_nohup_outlives_its_terminal(
+    hangups_are_ignored: None, worker: ServiceProcess
+) -> None:
+    worker.send_signal(signal.SIGHUP)
+    await asyncio.sleep(1)
+    assert await worker.is_ready()
+    worker.send_signal(signal.SIGTERM)
+    assert await worker.ended() == 0
 
 
 async def test_a_worker_whose_port_is_taken_says_so(
