@@ -21,7 +21,7 @@ from scripts.clerk_emulator.state import State, StateFile, load_state
 def main(
     *,
     host: str = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes any free port.")] = 8401,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8401,
     public_url: Annotated[str | None, typer.Option(help="Default: host and port.")] = None,
     webhook_url: Annotated[
         list[str] | None, typer.Option(help="A receiver of webhooks. May be repeated.")

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TextIO, cast
@@ -19,6 +19,7 @@ from typing import Annotated, TextIO, cast
 import httpx
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from scripts.commands.demo import folder, has_a_clerk_key, shared, without_settings
 from scripts.run.children import Child, ChildEnded, child
@@ -38,9 +39,8 @@ from service.log_writer import LogWriter
 from service.routes.webhooks import PATH
 
 ROOT = Path(__file__).parents[2]
-READY_WITHIN = 60.0
-STORY_WITHIN = 60.0
-"""Seconds."""
+WITHIN = 60.0
+"""Seconds for the start, and as many for the demo."""
 
 
 def main(
@@ -48,6 +48,8 @@ def main(
     once: Annotated[
         bool, typer.Option(help="Run the demo and exit: 0 if every result is right.")
     ] = False,
+    # Hidden, since the service of a real Clerk instance reads the variable alone.
+    port: Annotated[int, typer.Option(envvar="PORT", min=0, max=65535, hidden=True)] = 8000,
 ) -> None:
     """Start the service, its database and an emulated Clerk on this machine, and run a demo."""
     # A queue: when nothing reads the output, Ctrl-C must still stop everything.
@@ -59,12 +61,20 @@ def main(
         show_dashboard_steps(console)
         os.execv(sys.executable, [sys.executable, "-m", "service"])  # noqa: S606 - our own module
     try:
-        raise typer.Exit(_demo(console) if once else _run(console))
-    except ChildEnded as error:
-        console.print(f"[red]{error}.[/]")
+        raise typer.Exit(_demo(console) if once else _run(console, port))
+    except (ChildEnded, OSError, httpx.HTTPError) as error:
+        console.print(f"[red]{escape(_in_words(error))}.[/]")
         raise typer.Exit(1) from None
     finally:
         output.close()
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, ChildEnded):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return f"The start or the demo took longer than {WITHIN:.0f} seconds"
+    return f"The demo cannot run: {str(error) or type(error).__name__}"
 
 
 def _demo(console: Console) -> int:
@@ -77,25 +87,37 @@ def _demo(console: Console) -> int:
         return asyncio.run(demo(Path(data)))
 
 
-def _run(console: Console) -> int:
+def _run(console: Console, port: int) -> int:
     async def run(data: Path) -> int:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        port = int(os.environ.get("PORT", "8000"))
-        async with _started(data, service_port=port, clerk_port=8401) as running:
-            _, grace = await running.demo(console)
-            with shared(data, running.settings):
-                running.show(console, grace, wanted_port=port)
-                console.print("\nServing. Ctrl-C stops.\n")
-                await _show_log_until(stop, console, running.service)
+        _cancel_on_signals()
+        console.print("Starting a Postgres, an emulated Clerk and the service …")
+        with suppress(asyncio.CancelledError):
+            async with _started(data, service_port=port, clerk_port=8401) as running:
+                _, grace = await running.demo(console)
+                with shared(data, running.settings):
+                    running.show(console, grace, wanted_port=port)
+                    console.print("\nServing. Ctrl-C stops.\n")
+                    async for line in running.service.follow():
+                        show_request(console, line)
         console.print("Stopped. The data is kept.")
         return 0
 
-    console.print("Starting a Postgres, an emulated Clerk and the service …")
     data = folder()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     return asyncio.run(run(data))
+
+
+def _cancel_on_signals() -> None:
+    """Cancel this task on SIGINT or SIGTERM, once: another one must not cut the end short."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - called in a coroutine
+
+    def cancel() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +142,7 @@ class _Running:
                 headers={"Authorization": f"Bearer {self.tokens.changes}"},
                 trust_env=False,
             ) as shop,
-            asyncio.timeout(STORY_WITHIN),
+            asyncio.timeout(WITHIN),
         ):
             story = Story(Clerk(clerk), service, Shop(shop), self.service)
             steps = [step async for step in story.steps()]
@@ -185,7 +207,7 @@ async def _started(data: Path, service_port: int, clerk_port: int) -> AsyncItera
 async def _ready(service: Child, url: str) -> None:
     async with (
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
-        asyncio.timeout(READY_WITHIN),
+        asyncio.timeout(WITHIN),
     ):
         while True:
             service.check()
@@ -197,20 +219,9 @@ async def _ready(service: Child, url: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _show_log_until(stop: asyncio.Event, console: Console, service: Child) -> None:
-    async def show() -> None:
-        async for line in service.follow():
-            show_request(console, line)
-        stop.set()
-
-    showing = asyncio.ensure_future(show())
-    await stop.wait()
-    showing.cancel()
-
-
 def _free(port: int) -> int:
     """This port if it is free, else one of the next nine, else any free port."""
-    for wanted in (*range(port, port + 10 if port else 0), 0):
+    for wanted in (*range(port, min(port + 10, 65536) if port else 0), 0):
         with closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from tests.e2e.processes import ROOT, eventually
 pytestmark = pytest.mark.timeout(300)
 
 PATIENCE = 120.0
+ENDS_WITHIN = 30.0
 REAL = {
     "CLERK_SECRET_KEY": "sk_live_ofNobody0123456789abcdefghijklmnop",
     "CLERK_ISSUER": "https://clerk.example.invalid",
@@ -29,11 +30,13 @@ REAL = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Shown:
-    """What a run printed."""
+    """What a run printed, `rest` after Ctrl-C, and its exit status."""
 
     text: str
+    rest: str = ""
+    status: int | None = None
 
     def find(self, pattern: str) -> str:
         found = re.search(pattern, self.text)
@@ -55,18 +58,20 @@ async def running(folder: Path, until: str = "Serving", **variables: str) -> Asy
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout
+    shown = Shown("")
     try:
-        text = ""
         async with asyncio.timeout(PATIENCE):
-            while until not in text:
+            while until not in shown.text:
                 line = await process.stdout.readline()
-                assert line, text
-                text += line.decode()
-        yield Shown(text)
+                assert line, shown.text
+                shown.text += line.decode()
+        yield shown
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
-        await process.communicate()
+        async with asyncio.timeout(ENDS_WITHIN):
+            shown.rest = (await process.communicate())[0].decode()
+        shown.status = process.returncode
 
 
 async def operators(folder: Path, *arguments: str, **variables: str) -> str:
@@ -84,6 +89,53 @@ async def operators(folder: Path, *arguments: str, **variables: str) -> str:
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("begun", ["", ".data/demo/postgres/cluster.new"])
+async def test_ctrl_c_during_the_start_ends_all_that_was_started(
+    tmp_path: Path, begun: str
+) -> None:
+    async with running(tmp_path, until="Starting", PORT="0") as shown:
+        await eventually((tmp_path / begun).exists)
+    assert shown.status == 0
+    assert "Stopped" in shown.rest
+    assert "Serving" not in shown.rest
+    await eventually(lambda: not processes_in(tmp_path), ENDS_WITHIN)
+
+
+def processes_in(folder: Path) -> list[str]:
+    """The processes whose working directory is below the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append((process / "cmdline").read_text())
+    return found
+
+
+MISTAKES = {
+    "PORT=abc": "env var: 'PORT'",
+    "PORT=99999": "env var: 'PORT'",
+    "DATA_DIR=file": "The demo cannot run: ",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+async def test_a_mistake_is_told_in_words(tmp_path: Path, mistake: str) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    name, _, value = mistake.partition("=")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scripts.run"),
+        cwd=tmp_path,
+        env=environment({name: value}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode not in {0, None}
+    assert MISTAKES[mistake] in said.decode()
+    assert b"Traceback" not in said
 
 
 async def users_at(url: str) -> int:

@@ -121,3 +121,13 @@ async def test_a_port_that_is_taken_is_an_error_without_a_traceback() -> None:
 
     assert process.returncode == 1
     assert b"Traceback" not in errors
+
+
+def test_a_port_that_is_none_is_wrong_usage() -> None:
+    app = typer.Typer()
+    app.command()(main)
+
+    result = CliRunner().invoke(app, ["--port", "99999"])
+
+    assert result.exit_code == 2
+    assert "--port" in result.stderr
