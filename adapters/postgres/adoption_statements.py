@@ -5,6 +5,8 @@ that an operator typed. The text is qualified (`our.`) before that, so that no n
 application's can be taken for ours.
 """
 
+from adapters.postgres.open_transaction import NO_TIMEOUT, setting
+
 FIND_TABLE = """
 select
     pg_class.oid,
@@ -172,8 +174,7 @@ select 'no_row', null, clerk_id from without_a_row
 """  # noqa: S608
 
 SETTINGS_OF_A_RUN = (
-    "set local statement_timeout = 0",
-    "set local idle_in_transaction_session_timeout = 0",
+    setting(NO_TIMEOUT),
     # A policy that hides rows would make an address look unique that is not: an error instead.
     "set local row_security = off",
     # The planner knows nothing of the sizes of groups, and a nested loop over a million never ends.

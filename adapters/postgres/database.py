@@ -211,7 +211,7 @@ class Database:
         if self._keeps_statements:
             connection = await self._servers.connect(**options)
             try:
-                if not await _is_behind_pooler(connection):
+                if not await is_behind_pooler(connection):
                     return connection
             except BaseException:
                 connection.terminate()
@@ -243,7 +243,7 @@ async def _nothing_to_reset(_: "asyncpg.Connection[asyncpg.Record]") -> None:
     return None
 
 
-async def _is_behind_pooler(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+async def is_behind_pooler(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     """Whether a pooler is in between: it reports another process id to its client than the server.
 
     The query has no parameters, and its answer is an error or none, so no statement gets a name.

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import asyncpg
 
 from adapters.postgres.database import out_of_reach, translated
+from adapters.postgres.open_transaction import NO_TIMEOUT, setting
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
@@ -15,12 +16,6 @@ from domain.ports import Exclusive
 BEGIN = "begin isolation level read committed"
 
 SET_HOLDER = "select set_config('application_name', $1, true)"
-
-# The second setting came with Postgres 17, so older servers do not have it.
-NO_TIMEOUT = """
-select set_config(name, '0', true) from pg_settings
-where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')
-"""
 
 TRY_LOCK = "select pg_try_advisory_xact_lock(hashtextextended('exclusive:' || $1, 0))"
 
@@ -81,8 +76,7 @@ async def _lock(connection: Connection, name: str, holder: str) -> None:
         await connection.execute(BEGIN)
         await connection.fetch(SET_HOLDER, holder)
         if await connection.fetchval(TRY_LOCK, name):
-            # Without parameters, so that no portal stays open, which would keep a snapshot.
-            await connection.execute(NO_TIMEOUT)
+            await connection.execute(setting(NO_TIMEOUT))
             return
         other = await connection.fetchval(HOLDER, name)
     except _DRIVERS as error:

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import Connection, event
@@ -14,15 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from adapters.postgres import upgrade
-from adapters.postgres.database import out_of_reach
+from adapters.postgres.database import is_behind_pooler, out_of_reach
+from adapters.postgres.open_transaction import NO_TIMEOUT, setting
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import StorageUnavailable
 from domain.schema import SchemaState
 
 Answer = TypeVar("Answer")
 
-_LONGEST_WAIT = "2s"
-"""How long a migration waits for a table's lock, while all traffic waits behind it."""
+_OF_A_TRANSACTION = {**NO_TIMEOUT, "lock_timeout": "2s"}
+"""A migration waits so long for a table's lock, because all traffic waits behind it."""
+
+_OF_THE_SESSION = {**NO_TIMEOUT, "lock_timeout": "0"}
+"""For statements outside a transaction: these build indexes, and no traffic waits behind them."""
 
 
 async def migrate(dsn: str, schema: str | None = None) -> SchemaState:
@@ -72,7 +76,7 @@ async def _locked(servers: Servers) -> AsyncIterator[None]:
                 break
             await connection.execute("rollback")
             await asyncio.sleep(upgrade.ASK_AGAIN)
-        await connection.execute("set local idle_in_transaction_session_timeout = 0")
+        await connection.execute(setting(NO_TIMEOUT))
         yield
     finally:
         await connection.close(timeout=5)
@@ -82,7 +86,7 @@ def _engine(servers: Servers) -> AsyncEngine:
     engine = create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
-            "async_creator_fn": servers.connect,
+            "async_creator_fn": partial(_connected, servers),
             "timeout": 10,
             # No named statements: behind a pooler another client may use the same name.
             "statement_cache_size": 0,
@@ -92,12 +96,24 @@ def _engine(servers: Servers) -> AsyncEngine:
         poolclass=NullPool,
         hide_parameters=True,
     )
-    event.listen(engine.sync_engine, "begin", _limit_the_wait)
+    event.listen(engine.sync_engine, "begin", _begun)
     return engine
 
 
-def _limit_the_wait(connection: Connection) -> None:
-    connection.exec_driver_sql(f"set local lock_timeout = '{_LONGEST_WAIT}'")
+async def _connected(servers: Servers, **options: Any) -> Any:
+    """A session without timeouts. Behind a pooler, only its transactions can be without."""
+    connection = await servers.connect(**options)
+    try:
+        if not await is_behind_pooler(connection):
+            await connection.execute(setting(_OF_THE_SESSION, local=False))
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+def _begun(connection: Connection) -> None:
+    connection.exec_driver_sql(setting(_OF_A_TRANSACTION))
 
 
 def _driver_error(error: DBAPIError) -> Exception:
@@ -107,6 +123,11 @@ def _driver_error(error: DBAPIError) -> Exception:
 
 
 def _in_words(error: Exception) -> StorageUnavailable:
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return StorageUnavailable(
+            "a statement was cancelled, as a statement_timeout does to an index behind a pooler: "
+            "give the server's own address (QueryCanceledError 57014)"
+        )
     if not isinstance(error, asyncpg.InsufficientPrivilegeError):
         return out_of_reach(error)
     # The server's message names only the object, so it holds no row.

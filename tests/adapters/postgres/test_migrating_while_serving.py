@@ -4,20 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 
 import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
-from adapters.postgres.migrate import _run, migrate
+from adapters.postgres.migrate import migrate
 from adapters.postgres.schema import schema_state
-from adapters.postgres.servers import Servers
-from adapters.postgres.upgrade import step_back
 from adapters.postgres.users import PostgresUserRepository
 from domain.errors import StorageUnavailable
+from tests.adapters.postgres.behind import behind
 from tests.people import deleted, delivered, new_id, user
-from tests.postgres_server import temporary_database
 
 OLDEST_SERVED = "0010"
 """The oldest schema that the statements of today work with."""
@@ -45,15 +42,6 @@ class Traffic:
                 await self._users.sync(delivered(change))
                 self.longest = max(self.longest, time.monotonic() - began)
                 self.written += 1
-
-
-@asynccontextmanager
-async def behind(postgres_url: str, revision: str) -> AsyncIterator[str]:
-    """The address of a store whose schema is at `revision`."""
-    async with temporary_database(postgres_url, f"behind_{new_id()}") as url:
-        await migrate(url)
-        await _run(Servers(url), partial(step_back, revision=revision))
-        yield url
 
 
 @asynccontextmanager

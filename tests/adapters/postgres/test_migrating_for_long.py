@@ -1,0 +1,86 @@
+"""A migration that takes long is ended by no timeout of the server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from sqlalchemy import Connection
+
+from adapters.postgres.migrate import _run, migrate
+from adapters.postgres.servers import Servers
+from domain.errors import StorageUnavailable
+from domain.schema import Standing
+from tests.adapters.postgres.behind import behind
+from tests.e2e.pooler import pooled
+from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
+
+BEFORE_AN_INDEX = "0014"
+"""The next migration builds indexes concurrently."""
+
+TIMEOUT = 400
+"""Milliseconds."""
+
+BUILDS = """
+select count(*) from pg_stat_activity
+where datname = current_database() and query like 'create index concurrently%'
+    and state = 'active' and clock_timestamp() - query_start > $1 * interval '1 ms'
+"""
+
+
+@asynccontextmanager
+async def held_up(url: str, *settings: str) -> AsyncIterator[Sql]:
+    """During the block, no index can be built concurrently to the end. Yields a session.
+
+    Later sessions in this database have the timeout as the default of the settings.
+    """
+    sql, reader = await asyncpg.connect(url), await asyncpg.connect(url)
+    database = await sql.fetchval("select quote_ident(current_database())")
+    known = "select name from pg_settings where name = any ($1::text[])"
+    for (name,) in await sql.fetch(known, settings):
+        await sql.execute(f"alter database {database} set {name} = {TIMEOUT}")
+    async with reader.transaction(isolation="repeatable_read"):
+        await reader.fetchval("select count(*) from users")
+        yield sql
+    await reader.close()
+    await sql.close()
+
+
+TIMEOUTS = (
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+)
+
+
+@pytest.mark.parametrize("defaults", [(), TIMEOUTS], ids=["of the address", "of the database"])
+async def test_no_timeout_ends_the_build_of_an_index(
+    postgres_url: str, defaults: tuple[str, ...]
+) -> None:
+    async with behind(postgres_url, BEFORE_AN_INDEX) as url:
+        address = url if defaults else f"{url}?statement_timeout={TIMEOUT}"
+        async with held_up(url, *defaults) as sql:
+            migrating = asyncio.create_task(migrate(address))
+
+            async def has_outlasted_it() -> bool:
+                return migrating.done() or bool(await sql.fetchval(BUILDS, 2 * TIMEOUT))
+
+            await eventually(has_outlasted_it)
+        assert (await migrating).standing is Standing.AT_HEAD
+
+
+async def test_behind_a_pooler_a_timeout_holds_for_an_index_alone_and_is_explained(
+    postgres_url: str,
+) -> None:
+    def take_long(connection: Connection, _: str | None) -> None:
+        connection.exec_driver_sql(f"select pg_sleep({TIMEOUT * 2} / 1000.0)")
+
+    async with behind(postgres_url, BEFORE_AN_INDEX) as url, pooled(url) as pooler:
+        async with held_up(url, "statement_timeout"):
+            await _run(Servers(pooler), take_long)
+            with pytest.raises(StorageUnavailable, match=r"behind a pooler.* 57014"):
+                await migrate(pooler)
+        assert (await migrate(url)).standing is Standing.AT_HEAD
