@@ -98,7 +98,7 @@ def facts_of(scope: Mapping[str, Any]) -> Mapping[str, Any]:
 def _is_terminal(lines: Lines) -> bool:
     try:
         return lines.isatty()
-    except ValueError:  # closed
+    except (AttributeError, ValueError):  # less than a file, or closed
         return False
 
 

@@ -119,11 +119,11 @@ class LogWriter:
                 self._unreported -= count
 
     def _put(self, text: str) -> bool:
-        """Write the text. False if the file is full, without a reader, or closed."""
+        """Write the text. False if the file refuses it: it is full, without a reader, or closed."""
         assert self._file is not None  # noqa: S101 - `write` queues nothing without one
         try:
             _write_all(self._file, text)
-        except (OSError, ValueError):
+        except Exception:  # noqa: BLE001 - a host's file may raise anything, and the thread goes on
             return False
         return True
 
@@ -136,7 +136,7 @@ def _write_all(file: TextIO, text: str) -> None:
     """Bypass the file's buffer: a blocked write would hold its lock when Python exits."""
     try:
         descriptor = file.fileno()
-    except io.UnsupportedOperation:  # a file in memory
+    except (AttributeError, io.UnsupportedOperation):  # less than a file, or one in memory
         file.write(text)
         file.flush()
         return

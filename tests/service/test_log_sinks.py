@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import httpx
 import pytest
@@ -236,6 +236,41 @@ async def test_a_service_whose_output_is_stuck_serves_reports_and_stops(
         service.pipe.read()
     finally:
         await service.close()
+
+
+class Recorder:
+    """What a host may put in the place of standard output: it has no descriptor and no terminal."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.written.append(text)
+
+    def flush(self) -> None:
+        """Nothing is kept."""
+
+
+class Refusing(Recorder):
+    """It refuses the first text, with an error that no file of Python's raises."""
+
+    def write(self, text: str) -> None:
+        super().write(text)
+        if len(self.written) == 1:
+            raise LookupError
+
+
+@pytest.mark.parametrize(("kind", "dropped"), [(Recorder, 0), (Refusing, 1)])
+def test_less_than_a_file_is_written_too(kind: type[Recorder], dropped: int) -> None:
+    file = kind()
+    lines = log_writer("auto", cast("TextIO", file))
+    log = line_logger("info", "auto", lines)
+    for word in ("one", "two"):
+        log.info(word)
+        assert lines.flush(5)
+    lines.close()
+    assert [json.loads(text)["event"] for text in file.written[:2]] == ["one", "two"]
+    assert lines.dropped == dropped
 
 
 def test_a_process_without_standard_output_has_a_logger_all_the_same() -> None:
