@@ -1,5 +1,6 @@
 """A Clerk instance and a service, as the pages of docs/operating find them."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from scripts.clerk_emulator import (
     Endpoint,
     FaultKind,
 )
+from scripts.clerk_emulator.deliveries import Message, signed
 from service.app import create_app
 from service.log_writer import LogWriter
 from tests.docs.runbooks import Runbook
@@ -76,6 +78,26 @@ class Scene:
         async with httpx.AsyncClient() as http:
             token = self.clerk.session_token(user_id)
             return (await http.get(f"{self.service}/v1/me", headers=bearer(token))).status_code
+
+    async def forged_update(self, user_id: str) -> None:
+        """Somebody who has the signing secret posts an update that Clerk knows nothing of."""
+        real = self.clerk.deliveries(user_id)[-1]
+        event = json.loads(real.body)
+        event["type"] = "user.updated"
+        event["data"] |= {"first_name": "Forged", "updated_at": self.clerk.clock()}
+        forged = Message(
+            svix_id="msg_forged",
+            number=0,
+            event_type=event["type"],
+            user_id=user_id,
+            body=json.dumps(event),
+        )
+        signed_delivery = signed(forged, self.clerk.config.webhook_secrets, self.clerk.clock())
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(
+                self.webhooks, content=signed_delivery.body, headers=signed_delivery.headers
+            )
+        assert answer.status_code == 204
 
     def webhooks_come(self, *, they_come: bool) -> None:
         self.clerk.sender.enable(self.webhooks, enabled=they_come)

@@ -14,6 +14,7 @@ from scripts.clerk_emulator import (
     DeliveryStatus,
     Endpoint,
 )
+from tests.commands.scenes import drift
 from tests.docs.runbooks import OPERATING
 from tests.docs.scene import (
     BACKEND_API_DOWN,
@@ -107,7 +108,7 @@ async def test_clerk_is_down(scene: Scene) -> None:
 
 
 async def test_secrets_and_keys_are_rotated(
-    clerk: ClerkEmulator, store_url: str, tmp_path: Path
+    clerk: ClerkEmulator, store_url: str, sql: Sql, tmp_path: Path
 ) -> None:
     async with serving(clerk, store_url, tmp_path) as before:
         page = before.runbook("rotating-secrets-and-keys")
@@ -119,7 +120,12 @@ async def test_secrets_and_keys_are_rotated(
         clerk.faults.add(KEY_REFUSED)
         await page.next()
         clerk.faults.clear()
+        assert await before.me(user_id) == 200
+        await before.forged_update(user_id)
+        assert await drift(clerk, sql) != {}
         await page.next()
+        await page.next(USER_ID=user_id)
+        assert await drift(clerk, sql) == {}
     both = (NEW_SECRET, *clerk.config.webhook_secrets)
     async with serving(clerk, store_url, tmp_path, clerk_webhook_signing_secret=both) as after:
         clerk.sender.endpoints[:] = [Endpoint(url=after.webhooks, secrets=(NEW_SECRET,))]
