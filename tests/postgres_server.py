@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
 
 import adapters.postgres.change_tables  # noqa: F401 (adds its tables to the metadata)
 from adapters.embedded_postgres import EmbeddedPostgres
+from adapters.postgres.address import with_database
 from adapters.postgres.tables import Table
 
 if TYPE_CHECKING:
@@ -109,11 +109,6 @@ def start_embedded(why: str = "") -> PostgresServer:
     server = EmbeddedPostgres(settings={"max_connections": 200})
     server.start()
     return PostgresServer(name=f"embedded{why}", url=server.url(), stop=server.stop)
-
-
-def with_database(url: str, name: str) -> str:
-    """The URL of another database on the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 @asynccontextmanager

@@ -114,9 +114,7 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
 
     `environment` has libpq's variables about TLS; asyncpg reads libpq's other variables itself.
     """
-    form = _FORM.fullmatch(text.strip())
-    if form is None:
-        raise AddressRefused("not postgresql://user:password@host:port/database")
+    form = _form(text)
     authority, path, query, fragment = form.groups(default="")
     credentials, _, hosts = authority.rpartition("@")
     # An `@` after the authority means that an unescaped / ? or # in the password ended it early.
@@ -142,6 +140,28 @@ def parse_address(text: str, environment: Mapping[str, str] = os.environ) -> Add
         if name not in _TUNING:
             raise AddressRefused("this option is not supported", name)
     return address
+
+
+def with_database(text: str, name: str) -> str:
+    """The address with this database in place of the one that it names, in its path or options.
+
+    `name` is one that needs no escapes. Raises `AddressRefused`.
+    """
+    form = _form(text)
+    others = [
+        part
+        for part in (form[3] or "").split("&")
+        if part and not part.startswith(("dbname=", "database="))
+    ]
+    query = f"?{'&'.join(others)}" if others else ""
+    return f"{form.string[: form.end(1)]}/{name}{query}"
+
+
+def _form(text: str) -> re.Match[str]:
+    form = _FORM.fullmatch(text.strip())
+    if form is None:
+        raise AddressRefused("not postgresql://user:password@host:port/database")
+    return form
 
 
 def _options(query: str) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
 
+from adapters.postgres.address import with_database
 from adapters.postgres.database import out_of_reach
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import StorageUnavailable
@@ -23,7 +23,7 @@ async def temporary_database(dsn: str) -> AsyncIterator[str]:
     servers, name = Servers(dsn), f"test_clerk_user_sync_{uuid4().hex[:12]}"
     await _run(servers, f'create database "{name}"')
     try:
-        yield urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+        yield with_database(dsn, name)
     finally:
         await _run(servers, f'drop database "{name}" with (force)')
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from adapters.postgres.address import with_database
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.load import Fate, Load
 from tests.e2e.messages import lives_of_users, sign_up
 from tests.e2e.processes import environment_for, eventually, running_process
 from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
-from tests.postgres_server import Sql, container, docker_answers, with_database
+from tests.postgres_server import Sql, container, docker_answers
 
 ROOM = 24
 """MiB, of which an empty database takes eight."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from adapters.postgres.address import with_database
 from adapters.postgres.migrate import migrate
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
@@ -18,7 +19,7 @@ from service.services import services_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.e2e.processes import eventually
 from tests.people import new_id
-from tests.postgres_server import temporary_database, with_database
+from tests.postgres_server import temporary_database
 from tests.running import Service, problem, running_service
 from tests.simulation.virtual_time import in_virtual_time
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from adapters.postgres.address import with_database
 from adapters.postgres.database import Database
 from adapters.postgres.history import COPIED, OLDER, RECOVERED, PostgresHistory
 from adapters.postgres.migrate import migrate
@@ -15,7 +16,7 @@ from domain.history import notice
 from scripts.clerk_emulator import ClerkEmulator
 from tests.commands.commands import Operator
 from tests.commands.scenes import ids_of
-from tests.postgres_server import Sql, with_database
+from tests.postgres_server import Sql
 from tests.running import Service, running_service
 from tests.service.dumps import dumped, empty_database, restored
 

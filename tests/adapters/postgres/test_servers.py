@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from adapters.postgres.address import with_database
 from adapters.postgres.database import Database
 from adapters.postgres.servers import Servers
 from domain.errors import StorageUnavailable
 from tests.e2e.processes import eventually
-from tests.postgres_server import Sql, with_database
+from tests.postgres_server import Sql
 
 
 class SilentHost:

@@ -1,5 +1,6 @@
 """A database that exists during a host's tests."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -7,6 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from adapters.postgres.address import parse_address
+from adapters.postgres.servers import Servers
 from adapters.postgres.temporary import temporary_database
 from domain.errors import StorageUnavailable
 
@@ -34,6 +37,36 @@ async def test_it_is_there_for_the_block_and_dropped_though_somebody_is_connecte
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError)):
         await connected.execute("select 1")
     connected.terminate()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "postgresql://{credentials}@{place}/?dbname=postgres",
+        "postgresql://{credentials}@{place}/other?database=postgres&application_name=x",
+        "postgresql:///postgres?host={host}&port={port}&user={user}&password={password}",
+    ],
+)
+async def test_it_is_a_new_one_however_the_address_names_its_database(
+    postgres_url: str, form: str
+) -> None:
+    parts = urlsplit(postgres_url)
+    given = form.format(
+        credentials=parts.netloc.rpartition("@")[0],
+        place=parts.netloc.rpartition("@")[2],
+        host=parts.hostname,
+        port=parts.port,
+        user=parts.username,
+        password=parts.password,
+    )
+    async with temporary_database(given) as address:
+        named, new = parse_address(given), parse_address(address)
+        assert new.database is not None
+        assert new.database.startswith("test_clerk_user_sync_")
+        assert new == replace(named, database=new.database)
+        connection = await Servers(address).connect(timeout=10)
+        assert await connection.fetchval("select current_database()") == new.database
+        await connection.close()
 
 
 async def test_a_role_that_may_not_is_told_the_right_it_lacks(postgres_url: str) -> None:
