@@ -88,8 +88,10 @@ def test_the_parts_find_each_other(built: dict[str, Manifest]) -> None:
     assert allowed <= jobs
     assert built["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "clerk-user-sync"
     assert "replicas" not in built["Deployment"]["spec"]
-    [settings, _] = built["Deployment"]["spec"]["template"]["spec"]["containers"][0]["envFrom"]
-    assert settings["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
+    for kind in ("Deployment", "Job"):
+        [container] = built[kind]["spec"]["template"]["spec"]["containers"]
+        settings = container["envFrom"][0]
+        assert settings["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
 
 
 @needs_kubectl
@@ -125,6 +127,11 @@ def test_the_settings_are_ours_and_right() -> None:
     assert {*SETTINGS, *secret} <= {*Settings.model_fields}
     settings = Settings(_env_file=None, **{**SETTINGS, **secret})
     assert settings.has_console is False
+
+
+def test_the_migration_has_the_settings_of_the_service() -> None:
+    [migration] = manifest("migrate")["spec"]["template"]["spec"]["containers"]
+    assert migration["envFrom"] == CONTAINER["envFrom"]
 
 
 def test_every_port_and_probe_is_answered() -> None:
