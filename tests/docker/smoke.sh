@@ -78,6 +78,7 @@ for_tests='-name clerk_emulator -o -path */clerk_user_sync/testing -o -path */cl
 files=$(in_image sh -c "set -f; find / -xdev \( $for_tests \) 2>/dev/null; ls -A /app")
 [ -z "$files" ] || fail "the image holds $files"
 client components || fail "the list of components is not what is installed"
+client entry_points || fail "an entry point names a module that is not there"
 in_image clerk-user-sync --version >/dev/null || fail "the command does not run"
 
 until_true 60 postgres_answers || fail "Postgres did not start"
