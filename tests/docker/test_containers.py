@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -47,6 +49,29 @@ async def test_the_image_works_beside_it(postgres_image: str) -> None:
     ended = await run(command, {**os.environ, "POSTGRES_IMAGE": postgres_image})
     assert ended.returncode == 0, ended.stderr
     assert "is well" in ended.stdout
+
+
+def test_an_image_with_handlers_is_made_as_the_guide_says(tmp_path: Path) -> None:
+    require_image(IMAGE, "make image, for")
+    [lines] = re.findall(r"(?s)```dockerfile\n(.*?)```", (PROJECT / "docs/deploy.md").read_text())
+    (tmp_path / "Dockerfile").write_text(re.sub(r"(?m)^FROM .+", f"FROM {IMAGE}", lines))
+    (tmp_path / "dist").mkdir()
+    with zipfile.ZipFile(tmp_path / "dist/shop-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("shop/handlers.py", "from clerk_user_sync import Changes\n")
+        wheel.writestr(
+            "shop-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n"
+        )
+        wheel.writestr("shop-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("shop-1.0.dist-info/RECORD", "")
+    client = docker.from_env()
+    try:
+        image, _ = client.images.build(path=str(tmp_path), rm=True)
+        command = ["python", "-c", "import os, shop.handlers; print(os.getuid())"]
+        said = client.containers.run(image, command, remove=True)
+        client.images.remove(image.id)
+    finally:
+        client.close()
+    assert said == b"10001\n"
 
 
 def require_image(name: str, remedy: str) -> None:
