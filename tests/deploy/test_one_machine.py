@@ -1,5 +1,6 @@
 """deploy/compose and deploy/systemd: one machine, with TLS in front."""
 
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -21,10 +22,12 @@ from tests.adapters.clerk.payloads import webhook_bytes
 from tests.docs.reference import ROOT
 from tests.e2e.processes import eventually, reserved_port
 from tests.running import settings_for, svix_headers
+from tests.service.given_settings import ENVIRONMENT
 from tests.service.listening import Listening, listening
 
 COMPOSE = ROOT / "deploy" / "compose"
 UNIT = ROOT / "deploy" / "systemd" / "clerk-user-sync.service"
+COMMAND = "/opt/clerk-user-sync/bin/clerk-user-sync"
 SERVICES: dict[str, Any] = yaml.safe_load((COMPOSE / "compose.yaml").read_text())["services"]
 OF_COMPOSE = {"DOMAIN", "IMAGE", "VERSION", "POSTGRES_PASSWORD"}
 
@@ -113,9 +116,7 @@ async def test_webhooks_come_through_caddy_over_tls_and_metrics_do_not(
 @needs_systemd
 def test_systemd_takes_the_unit_and_finds_it_well_confined(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
-    unit.write_text(
-        UNIT.read_text().replace("/opt/clerk-user-sync/bin/clerk-user-sync", sys.executable)
-    )
+    unit.write_text(UNIT.read_text().replace(COMMAND, sys.executable))
     verified = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
     assert verified.stderr == ""
     judged = analyze("security", "--offline=true", "--threshold=20", "--no-pager", str(unit))
@@ -129,9 +130,34 @@ def test_a_unit_that_is_wrong_is_noticed(tmp_path: Path) -> None:
     assert "RestartSecs" in analyze("verify", "--man=no", str(unit)).stderr
 
 
-def test_wrong_settings_do_not_restart_for_ever() -> None:
-    [line] = [one for one in UNIT.read_text().splitlines() if one.startswith("RestartPrevent")]
-    assert line.split("=")[1].split() == ["64", "78"]
+@pytest.mark.parametrize(
+    ("wrong", "ends"),
+    [
+        ({"DATABASE_URL": "mysql://db/app"}, True),
+        ({"CLERK_SECRET_KEY": "wrong"}, True),
+        ({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/nowhere"}, False),
+    ],
+    ids=["of the migration", "of the service", "none, but the store is away"],
+)
+def test_wrong_settings_do_not_restart_for_ever(
+    store_url: str, tmp_path: Path, wrong: dict[str, str], ends: bool
+) -> None:
+    lines = [one.partition("=") for one in UNIT.read_text().splitlines()]
+    unit = {name: value for name, _, value in lines}
+    assert "ExecStartPre" not in unit, "systemd looks at the exit code of ExecStart alone"
+    command = tmp_path / "clerk-user-sync"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m service "$@"\n')
+    command.chmod(0o755)
+    ended = subprocess.run(
+        shlex.split(unit["ExecStart"].replace(COMMAND, str(command))),
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), **ENVIRONMENT, "DATABASE_URL": store_url, **wrong},
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode > 0
+    assert (str(ended.returncode) in unit["RestartPreventExitStatus"].split()) is ends
 
 
 def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
