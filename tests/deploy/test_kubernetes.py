@@ -156,6 +156,11 @@ def test_every_port_and_probe_is_answered() -> None:
     assert [http["ports"][0]["port"], metrics["ports"][0]["port"]] == [*ports.values()]
 
 
+def test_postgres_can_be_reached_behind_a_pooler_too() -> None:
+    [_, out] = manifest("network-policy")["spec"]["egress"]
+    assert {one["port"] for one in out["ports"]} == {443, 5432, 6432, 6543}
+
+
 def test_there_is_time_to_drain() -> None:
     needed = int(SETTINGS["drain_seconds"]) + int(SETTINGS["shutdown_seconds"])
     assert POD["terminationGracePeriodSeconds"] > needed
