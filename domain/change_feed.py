@@ -34,7 +34,7 @@ class ChangeFeed:
         Raises `FellBehind` for a position that is ahead of the log, as after the restore of a
         backup, and `StorageUnavailable`.
         """
-        newest = await self._log.number()
+        newest = await self._newest.look()
         if after is None:
             return max((await self._log.ends()).oldest - 1, 0)
         if after > newest:
@@ -53,10 +53,15 @@ class ChangeFeed:
         return told
 
     async def more(self, after: int, seconds: float) -> bool:
-        """Wait so long for a change after that position. Whether there is one."""
+        """Wait so long for a change after that position. Whether there is one.
+
+        Raises `FellBehind` if the log has lost that position.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await self._newest.beyond(after)
         except TimeoutError:
+            if self._newest.has_lost(after):
+                raise FellBehind(f"position {after} is ahead of the log") from None
             return False
         return True

@@ -33,21 +33,27 @@ class NewestPosition:
         finally:
             self._waiting -= 1
 
+    def has_lost(self, position: int) -> bool:
+        """Whether the last look found the newest position to be lower than that one."""
+        return self._newest < position
+
     async def watch(self) -> None:
         """Poll until cancelled. A failure of the store only delays the next poll."""
         while True:
             await self._wanted.wait()
             try:
-                await self._look()
+                await self.look()
             except StorageUnavailable:
                 await asyncio.sleep(AFTER_A_FAILURE)
             await asyncio.sleep(self._every)
             if not self._waiting:
                 self._wanted.clear()
 
-    async def _look(self) -> None:
+    async def look(self) -> int:
+        """The newest position, read now. Raises `StorageUnavailable`."""
         newest = await self._log.number()
         if newest != self._newest:  # it may go back: a failover can lose what was not replicated
             async with self._moved:
                 self._newest = newest
                 self._moved.notify_all()
+        return newest

@@ -234,6 +234,22 @@ async def test_a_stream_ends_when_the_service_stops(clerk: ClerkEmulator, store_
             assert [one async for one in told] == [": changes"]
 
 
+async def test_a_stream_ends_when_the_store_loses_what_it_has_told(
+    clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    """As after a failover to a standby that lacks the newest changes."""
+    settings = settings_for(clerk, store_url, changes_token=TOKEN)
+    async with on_a_port(settings) as (service, url), stream(url) as told:
+        await create(service, *(new_id() for _ in range(3)))
+        for position in (1, 2, 3):
+            assert (await next_event(told)).id == position
+        await sql.execute("delete from user_changes where position > 1")
+        async with asyncio.timeout(10):
+            assert [one async for one in told if isinstance(one, Event)] == []
+        answer = await service.http.get(f"{url}{PATH}", headers={**STREAM, "Last-Event-ID": "3"})
+    assert (answer.status_code, answer.json()) == (410, problem(410, "changes_expired"))
+
+
 async def test_a_stream_that_cannot_be_resumed_is_refused(
     clerk: ClerkEmulator, store_url: str
 ) -> None:
