@@ -30,8 +30,8 @@ class AnswerChannel(Protocol):
     def default_lines(self) -> bytes:
         """The lines of the headers that every answer has."""
 
-    def answered(self) -> None:
-        """The answer of the exchange in turn is written."""
+    def answered(self, *, keep_alive: bool) -> None:
+        """The answer of the exchange in turn is written. Without `keep_alive` it is the last."""
 
     def failed(self) -> None:
         """The application failed before the answer of the exchange in turn began."""
@@ -152,9 +152,7 @@ class Exchange:
         self.is_answered = True
         self._release()
         self._news.set()
-        if not self.keep_alive:
-            self._connection.wire.close()
-        self._connection.answered()
+        self._connection.answered(keep_alive=self.keep_alive)
 
     def _release(self) -> None:
         """Keep nothing in memory that the budget does not count any more."""

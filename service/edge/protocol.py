@@ -209,10 +209,16 @@ class EdgeProtocol(asyncio.Protocol):
     def default_lines(self) -> bytes:
         return self._edge.default_lines(self._state.default_headers)
 
-    def answered(self) -> None:
+    def answered(self, *, keep_alive: bool) -> None:
         self._account.answered()
         self._state.total_requests += 1
         if self.wire.is_closing():
+            return
+        if not keep_alive:
+            if self._pipeline.awaits_a_body and not self._account.requests:
+                self._end_with(b"")
+            else:
+                self.wire.close()
             return
         self.wire.resume_reading()
         self._pipeline.answered()
@@ -229,8 +235,7 @@ class EdgeProtocol(asyncio.Protocol):
 
     def failed(self) -> None:
         self.wire.write(as_sent(INTERNAL_ERROR, self.default_lines()))
-        self.wire.close()
-        self.answered()
+        self.answered(keep_alive=False)
 
     def _refuse(self, refusal: tuple[int, str]) -> None:
         """Answer with a problem document and close, after the answers to earlier requests."""

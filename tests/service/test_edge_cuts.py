@@ -96,6 +96,7 @@ ENDS: dict[str, bytes] = {
     "left idle": b"",
     "left in a head": b"GET /healthz HTTP/1.1\r\nX: ",
     "left in a body": HALF,
+    "answered in a body": head("POST", "/nope", "Content-Length: 1000") + b"{",
     "left with requests waiting": HALF + b" " * 999 + KEPT * 1_000,
     "refused for its form": b"nonsense\r\n\r\n",
     "refused for its length": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,

@@ -104,10 +104,11 @@ async def test_a_line_break_in_a_header_is_never_sent(clerk: ClerkEmulator, brok
     assert (answer.status, b"x-told" in answer.raw) == (500, False)
 
 
-async def test_an_application_that_fails_is_answered_with_a_problem(clerk: ClerkEmulator) -> None:
-    async def fails(_: Scope, __: Receive, ___: Send) -> None:
-        raise LookupError
+async def fails(_: Scope, __: Receive, ___: Send) -> None:
+    raise LookupError
 
+
+async def test_an_application_that_fails_is_answered_with_a_problem(clerk: ClerkEmulator) -> None:
     async with serving(clerk, fails) as at:
         answers = await at.send(head("GET", "/"), head("GET", "/"))
         assert (answers.statuses, answers.headers["connection"]) == ([500], "close")
@@ -155,6 +156,22 @@ async def test_a_body_that_has_arrived_is_read_though_the_server_stops(
         answer = await at.send(kept + b"x" * 20_000)
     assert (answer.status, answer.headers["connection"]) == (200, "close")
     assert answer.body == b"x" * 20_000
+
+
+@pytest.mark.parametrize(("app", "status"), [(sends(b"", status=413), b"413"), (fails, b"500")])
+async def test_the_last_answer_may_be_early_and_the_rest_of_the_body_is_still_taken(
+    clerk: ClerkEmulator, app: App, status: bytes
+) -> None:
+    """Many clients read nothing before they have sent everything (RFC 9112 §9.6)."""
+    async with serving(clerk, app, Budget(linger_seconds=10)) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.port)
+        writer.write(head("POST", "/", "Content-Length: 300000"))
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            writer.write(b"x" * 100_000)
+            await writer.drain()
+        assert (await asyncio.wait_for(reader.read(), 5)).split()[1] == status
+        writer.close()
 
 
 async def test_a_peer_that_leaves_is_told_to_the_application(clerk: ClerkEmulator) -> None:
