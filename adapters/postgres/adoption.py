@@ -7,7 +7,6 @@ suffice, and a run that breaks off has written nothing.
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import asyncpg
 
@@ -20,15 +19,13 @@ from adapters.postgres.adoption_statements import (
     SETTINGS_OF_A_RUN,
     normalised,
 )
-from adapters.postgres.database import out_of_reach, translated
-from adapters.postgres.servers import CONNECT_ERRORS, Servers
+from adapters.postgres.own_connection import Connection, own_connection
+from adapters.postgres.servers import Servers
 from adapters.postgres.session import qualified
 from domain.adoption import Adoption, HostTable, Judged, UnfitTable, Verdict
 from domain.errors import StorageUnavailable
 
 ROWS_AT_ONCE = 1000
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _NO_NAMES = (
     asyncpg.InvalidNameError,
@@ -36,8 +33,6 @@ _NO_NAMES = (
     asyncpg.FeatureNotSupportedError,
 )
 """What `to_regclass` raises for text that does not name a table of this database."""
-
-_DRIVERS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,34 +85,17 @@ class PostgresAdoption(Adoption):
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
-        connection = await self._connect()
-        try:
-            async with connection.transaction(isolation="repeatable_read"):
-                for setting in SETTINGS_OF_A_RUN:
-                    await connection.execute(setting)
-                yield connection
-        except asyncpg.InsufficientPrivilegeError:
-            words = "a right is missing on adopted_users, or row security hides rows of the table"
-            raise StorageUnavailable(f"{words}: see docs/guides/existing-database.md") from None
-        except _DRIVERS as error:
-            raise translated(error) from None
-        finally:
-            await _end(connection)
-
-    async def _connect(self) -> Connection:
-        try:
-            connection: Connection = await self._servers.connect(timeout=5, statement_cache_size=0)
-        except CONNECT_ERRORS as error:
-            raise out_of_reach(error) from None
-        return connection
-
-
-async def _end(connection: Connection) -> None:
-    try:
-        with suppress(*_DRIVERS, TimeoutError):
-            await connection.close(timeout=5)
-    finally:
-        connection.terminate()  # also if we are cancelled while it closes
+        async with own_connection(self._servers) as connection:
+            try:
+                async with connection.transaction(isolation="repeatable_read"):
+                    for setting in SETTINGS_OF_A_RUN:
+                        await connection.execute(setting)
+                    yield connection
+            except asyncpg.InsufficientPrivilegeError:
+                words = (
+                    "a right is missing on adopted_users, or row security hides rows of the table"
+                )
+                raise StorageUnavailable(f"{words}: see docs/guides/existing-database.md") from None
 
 
 async def _quoted(connection: Connection, table: HostTable) -> _Quoted:

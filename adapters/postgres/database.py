@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from adapters.postgres.relations import catalogue_query, read_catalogue
-from adapters.postgres.servers import Servers
+from adapters.postgres.servers import NAME, Servers
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, SyncError, Unstorable
 
@@ -87,11 +87,11 @@ class Database:
     def __init__(
         self, dsn: str, limits: PoolLimits | None = None, schema: str | None = None
     ) -> None:
-        self._servers = Servers(dsn, schema)
-        self.schema = self._servers.schema
-        self._limits = limits or PoolLimits()
+        self.servers = Servers(dsn, schema)
+        self.schema = self.servers.schema
+        self.limits = limits or PoolLimits()
         self._keeps_statements = (
-            self._limits.statement_cache > 0 and self._servers.address.keeps_statements
+            self.limits.statement_cache > 0 and self.servers.address.keeps_statements
         )
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
@@ -100,14 +100,14 @@ class Database:
         self._pool = await asyncpg.create_pool(
             connect=self._connect,
             min_size=0,
-            max_size=self._limits.size,
-            timeout=self._limits.connect,
-            command_timeout=self._limits.deadline,
-            statement_cache_size=self._limits.statement_cache,
+            max_size=self.limits.size,
+            timeout=self.limits.connect,
+            command_timeout=self.limits.deadline,
+            statement_cache_size=self.limits.statement_cache,
             max_inactive_connection_lifetime=300,
             # No session state is ever set, so none has to be reset: that saves a round trip.
             reset=_nothing_to_reset,
-            server_settings={"application_name": "clerk-user-sync"},
+            server_settings=NAME,
         )
 
     async def close(self) -> None:
@@ -130,10 +130,10 @@ class Database:
         """
         now = asyncio.get_running_loop().time()
         waited = 0.0 if since is None else now - since
-        deadline = now - waited + self._limits.deadline
+        deadline = now - waited + self.limits.deadline
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._with_tries(work, deadline, self._limits.wait - waited)
+                return await self._with_tries(work, deadline, self.limits.wait - waited)
         except SyncError:
             raise
         except asyncpg.InsufficientPrivilegeError as error:
@@ -164,7 +164,7 @@ class Database:
     async def _with_tries(
         self, work: Callable[[Session], Awaitable[Answer]], deadline: float, wait: float
     ) -> Answer:
-        for attempt in range(1, self._limits.tries):
+        for attempt in range(1, self.limits.tries):
             try:
                 return await self._once(work, deadline, wait)
             except _TRANSIENT as error:
@@ -180,9 +180,7 @@ class Database:
             raise StorageUnavailable("the pool is not open")
         connection = await self._session(self._pool, max(wait, _SHORTEST_WAIT))
         # A rollback waits for the server's answer, and on a dead network none comes: then cut it.
-        cut = asyncio.get_running_loop().call_at(
-            deadline + self._limits.grace, connection.terminate
-        )
+        cut = asyncio.get_running_loop().call_at(deadline + self.limits.grace, connection.terminate)
         try:
             return await work(Session(connection, self.schema))
         except asyncpg.ReadOnlySQLTransactionError:
@@ -200,7 +198,7 @@ class Database:
         it must not replace the result of the work, or its cancellation.
         """
         with suppress(Exception):
-            await pool.release(connection, timeout=self._limits.grace)
+            await pool.release(connection, timeout=self.limits.grace)
 
     async def _connect(self, *_: object, **options: Any) -> Any:
         """A new connection. Once a pooler is detected, all are opened without a statement cache.
@@ -209,7 +207,7 @@ class Database:
         statement under the same name.
         """
         if self._keeps_statements:
-            connection = await self._servers.connect(**options)
+            connection = await self.servers.connect(**options)
             try:
                 if not await is_behind_pooler(connection):
                     return connection
@@ -218,7 +216,7 @@ class Database:
                 raise
             connection.terminate()
             self._keeps_statements = False
-        return await self._servers.connect(**{**options, "statement_cache_size": 0})
+        return await self.servers.connect(**{**options, "statement_cache_size": 0})
 
     async def _session(self, pool: "asyncpg.Pool[asyncpg.Record]", wait: float) -> Connection:
         try:

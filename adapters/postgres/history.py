@@ -8,8 +8,9 @@ server's files has the same mark: only a process that has seen newer entries not
 
 from contextlib import suppress
 
-from adapters.postgres.change_statements import MOVE_POSITIONS
+from adapters.postgres.change_statements import MOVE_POSITIONS, NUMBERING_ALONE
 from adapters.postgres.database import Database
+from adapters.postgres.own_connection import own_connection
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, Unstorable
 from domain.history import HistoryLook, StoreHistory
@@ -51,6 +52,15 @@ left join our.sync_checkpoints as repair on repair.name = $2
 where noticed.name = $1 and (repair.saved_at is null or repair.saved_at < noticed.saved_at)
 """
 
+# The second setting came with Postgres 17, so older servers do not have it.
+NO_TIMEOUT = """
+select set_config(name, '0', true) from pg_settings
+where name in ('statement_timeout', 'transaction_timeout')
+"""
+
+LONGEST_MOVE = 3600.0
+"""Seconds. Millions of positions take minutes; only a network that died takes so long."""
+
 TIMELINE = "select left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 
 
@@ -69,9 +79,9 @@ class PostgresHistory(StoreHistory):
         self._newest = self._newest if newest is None else newest
         if marked is None:
             return HistoryLook(is_marked=False, reason=OLDER if went_back else None)
-        place, _, marked_timeline = marked.rpartition("/")
-        if place != found:
+        if not _is_original(marked, found):
             return HistoryLook(is_marked=True, reason=COPIED)
+        marked_timeline = marked.rpartition("/")[2]
         if timeline != marked_timeline and "" not in (timeline, marked_timeline):
             return HistoryLook(is_marked=True, reason=RECOVERED)
         return HistoryLook(is_marked=True, reason=OLDER if went_back else None)
@@ -87,10 +97,24 @@ class PostgresHistory(StoreHistory):
             async with session.transaction():
                 await session.execute(NOTE, NOTICED, reason)
                 await session.execute(WRITE_MARK, MARK, timeline)
-                if reason == COPIED:
-                    await session.execute(MOVE_POSITIONS)
 
-        await self._database.run(note)
+        await (self._note_copy(timeline) if reason == COPIED else self._database.run(note))
+
+    async def _note_copy(self, timeline: str) -> None:
+        """Move the positions too, unless another process has done it since we looked."""
+        database = self._database
+        async with own_connection(database.servers, LONGEST_MOVE) as connection:
+            session = Session(connection, database.schema)
+            # Without a rollback: on a network that died, that would wait as long again.
+            await session.execute("begin isolation level read committed")
+            await session.execute(NO_TIMEOUT)
+            await session.execute(NUMBERING_ALONE)
+            marked, found, _ = await session.fetchrow(READ_MARK, MARK) or (None, None, None)
+            if marked is None or not _is_original(marked, found):
+                await session.execute(NOTE, NOTICED, COPIED)
+                await session.execute(WRITE_MARK, MARK, timeline)
+                await session.execute(MOVE_POSITIONS)
+                await session.execute("commit")
 
     async def unrepaired(self) -> str | None:
         reason: str | None = await self._database.run(
@@ -106,3 +130,8 @@ class PostgresHistory(StoreHistory):
             )
             return timeline or ""
         return ""
+
+
+def _is_original(marked: str, found: str | None) -> bool:
+    """Whether the row of the mark is still the one that was written, in its own table."""
+    return marked.rpartition("/")[0] == found

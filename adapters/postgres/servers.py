@@ -15,6 +15,9 @@ CONNECT_ERRORS = (
 )
 """The driver's errors for a connection that fails: refused, timed out, unknown name, read-only."""
 
+NAME = {"application_name": "clerk-user-sync"}
+"""The setting of a session that shows a database administrator whose it is."""
+
 
 class Servers:
     """The servers that one address names, comma-separated as in libpq ("Connection URIs").

@@ -28,7 +28,9 @@ class Session:
     __slots__ = ("_connection", "_schema")
 
     def __init__(
-        self, connection: "PoolConnectionProxy[asyncpg.Record]", schema: str | None
+        self,
+        connection: "PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]",
+        schema: str | None,
     ) -> None:
         self._connection = connection
         self._schema = schema

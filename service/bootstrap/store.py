@@ -28,6 +28,8 @@ from service.jobs import Jobs, keep_running
 from service.services import Store
 from service.settings import Settings, StoreSettings
 
+MOVING = "the positions of changes have to move first, as the store was restored: wait some minutes"
+
 
 @asynccontextmanager
 async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> AsyncIterator[str]:
@@ -93,9 +95,15 @@ def store_of(
     journal = PostgresJournal(database)
     history = PostgresHistory(database)
 
-    # In a restored store, the next position would be one that was given before.
+    # In a restored store, the next position would be one that was given before. A request may wait
+    # for this: where moving the positions takes longer, the job that watches the history does it.
     async def compare_with_the_mark() -> None:
-        if reason := await notice(history):
+        try:
+            async with asyncio.timeout(database.limits.deadline):
+                reason = await notice(history)
+        except TimeoutError:
+            raise StorageUnavailable(MOVING) from None
+        if reason:
             went_back(reason)
 
     numbering = Numbering(database, compare_first=compare_with_the_mark)

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -11,19 +11,21 @@ import pytest
 
 from adapters.postgres.change_statements import MOVE_POSITIONS
 from adapters.postgres.changes import PostgresChangeLog
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.history import COPIED, RECOVERED, PostgresHistory
 from adapters.postgres.session import qualified
 from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.change_log import Progress
 from domain.changes import Change
-from domain.errors import FellBehind
+from domain.errors import FellBehind, StorageUnavailable
 from domain.history import notice
+from domain.instance import Instance
 from domain.subscriptions import Subscription
 from domain.user import LocalUser, Source
 from scripts.clerk_emulator import ClerkEmulator
 from service.bootstrap import bootstrap
+from service.bootstrap.store import store_of
 from service.bootstrap.work import working
 from service.changes import Changes
 from service.log import line_logger
@@ -40,6 +42,21 @@ from tests.service.dumps import dumped, empty_database, restored
 @pytest.fixture
 async def history(database: Database) -> PostgresHistory:
     return PostgresHistory(database)
+
+
+@asynccontextmanager
+async def nothing_can_move(sql: Sql) -> AsyncIterator[None]:
+    """Another transaction writes positions, and ends with the block."""
+    async with sql.transaction():
+        await sql.execute("update user_change_subscriptions set position = position")
+        yield
+
+
+async def somebody_waits_or(task: asyncio.Task[Any], sql: Sql) -> None:
+    async with asyncio.timeout(20):
+        while not (task.done() or await somebody_waits(sql)):
+            await asyncio.sleep(0.01)
+            await sql.execute("select pg_stat_clear_snapshot()")  # to see sessions that are new
 
 
 async def one_more_change(users: PostgresUserRepository, log: PostgresChangeLog) -> int:
@@ -79,10 +96,10 @@ async def test_positions_go_on_beyond_any_that_was_given_since_the_dump(
         for reader in (3, 5, 9):
             with pytest.raises(FellBehind):
                 await log.after(reader, 10)
-        await PostgresHistory(database).note(COPIED)  # as two processes do at the same moment
-        assert await one_more_change(users, log) > newest
+        await PostgresHistory(database).note(COPIED)  # as a process that noticed it meanwhile
+        assert await one_more_change(users, log) == newest + 1
         [standing] = await subscriptions.standings()
-        assert (standing.behind, standing.fell_behind, standing.holder) == (4, False, None)
+        assert (standing.behind, standing.fell_behind, standing.holder) == (4, False, "another")
         await database.close()
 
 
@@ -94,6 +111,28 @@ async def test_positions_stay_where_the_store_did_not_come_from_a_dump(
     await one_more_change(users, log)
     await history.note(RECOVERED)
     assert await one_more_change(users, log) == 2
+
+
+async def test_positions_move_however_long_it_takes_and_who_needs_one_is_told_to_wait(
+    database: Database, store_url: str, sql: Sql
+) -> None:
+    users = PostgresUserRepository(database)
+    await one_more_change(users, PostgresChangeLog(database))
+    await users.sync(observed(user(new_id())))
+    await notice(PostgresHistory(database))
+    await sql.execute("update sync_checkpoints set saved_at = saved_at where name = 'store.mark'")
+    impatient = Database(f"{store_url}?statement_timeout=1000", PoolLimits(deadline=1, grace=1))
+    await impatient.open()
+    store = store_of(impatient, store_url, Instance(None))
+    async with nothing_can_move(sql):
+        noted = asyncio.create_task(notice(PostgresHistory(impatient)))
+        await somebody_waits_or(noted, sql)
+        with pytest.raises(StorageUnavailable, match="positions of changes have to move"):
+            await store.changes.number()
+        await asyncio.sleep(1)
+    assert await noted == COPIED
+    assert await store.changes.number() > time.time() * 1000 - 60_000
+    await impatient.close()
 
 
 async def test_the_oldest_change_is_the_same_one_when_positions_have_moved(
@@ -133,9 +172,7 @@ async def test_a_subscription_that_is_declared_while_positions_move_begins_with_
     await move.start()
     await sql.execute(qualified(MOVE_POSITIONS, None))
     declared = asyncio.create_task(subscriptions.declare(Subscription(name="mail", begin="oldest")))
-    async with asyncio.timeout(20):
-        while not (declared.done() or await somebody_waits(sql)):
-            await asyncio.sleep(0.01)
+    await somebody_waits_or(declared, sql)
     await move.commit()
     await declared
     position = await subscriptions.take("mail", "us", 60)
@@ -158,9 +195,7 @@ async def test_a_change_that_is_set_aside_while_positions_move_moves_too(
         "select 'mail', clerk_id, position, 'waiting', 0, now() from user_changes"
     )
     noted = asyncio.create_task(history.note(COPIED))
-    async with asyncio.timeout(20):
-        while not (noted.done() or await somebody_waits(sql)):
-            await asyncio.sleep(0.01)
+    await somebody_waits_or(noted, sql)
     await save.commit()
     await noted
     moved = "select count(*) from user_changes_set_aside join user_changes using (position)"
