@@ -47,6 +47,7 @@ class Delivering:
         self._pause_watch = PauseWatch(subscription, parts)
         self._started: dict[Turn, float] = {}
         self._waiting = 0
+        self._handed_out_at = self._delivered_at = float("-inf")
         self._schedule_lock = asyncio.Lock()
         self._moved = asyncio.Event()
         self._room = asyncio.Event()
@@ -93,8 +94,11 @@ class Delivering:
             await self._parts.newest.beyond(position)
             try:
                 async with self._schedule_lock:
-                    page = await self._parts.store.read(name, schedule.read, self._limits.page)
-                    self._hand_out(schedule.add(page))
+                    limit = min(max(self._window(), 1), self._limits.page)
+                    turns = schedule.add(await self._parts.store.read(name, schedule.read, limit))
+                    if turns:
+                        self._handed_out_at = self._clock()
+                    self._hand_out(turns)
                 position = schedule.read
             except StorageUnavailable:
                 await asyncio.sleep(self._limits.look)
@@ -175,6 +179,7 @@ class Delivering:
         is_parked = error is not None and pause is None
         self._parts.report.attempted(delivery, error, self._clock() - began, parked=is_parked)
         if error is None:
+            self._delivered_at = self._clock()
             self._hand_out(self._schedule.delivered(turn))
         else:
             self._schedule.failed(turn, error, pause)
@@ -235,12 +240,23 @@ class Delivering:
         self._look_for_room()
 
     def _look_for_room(self) -> None:
-        schedule, limits = self._schedule, self._limits
-        failing = self._waiting + schedule.aside
-        if schedule.unsettled < limits.window and failing < limits.failing:
+        if self._schedule.unsettled < self._window():
             self._room.set()
         else:
             self._room.clear()
+
+    def _window(self) -> int:
+        """How many changes may be read and not settled.
+
+        While too many wait for another try, the target may be out of order, and what is read would
+        only be set aside. A single change, now and then, shows whether it works again.
+        """
+        limits, now = self._limits, self._clock()
+        if self._waiting + self._schedule.aside < limits.failing:
+            return limits.window
+        if now < self._delivered_at + limits.trial:
+            return self._subscription.at_once
+        return 1 if now >= self._handed_out_at + limits.trial else 0
 
     def _check_lease(self) -> None:
         if self._clock() >= self._held_until:

@@ -17,7 +17,8 @@ class DeliveryLimits:
     to take over every `look`. Progress is saved every `save`, so that little is repeated after a
     crash. Changes set aside are looked up every `due`. A delivery that takes longer than `long` is
     set aside while it continues. A page has `page` changes; at most `window` are read and not
-    settled; and while `failing` of them wait for another try, none are read.
+    settled. While `failing` of them wait for another try, at most `at_once` are; and if none was
+    delivered for `trial`, one is read every `trial`.
     """
 
     lease: float = 5.0
@@ -29,6 +30,7 @@ class DeliveryLimits:
     page: int = 500
     window: int = 2_000
     failing: int = 1_000
+    trial: float = 30.0
 
 
 class DeliveryReport(Protocol):

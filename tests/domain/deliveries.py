@@ -173,6 +173,15 @@ class Worker:
         self._world.at.append(asyncio.get_running_loop().time())
 
 
+def fails_for(*people: UserId, until: float = float("inf")) -> Behaviour:
+    async def behave(delivery: Delivery) -> None:
+        now = asyncio.get_running_loop().time()
+        if delivery.change.clerk_id in people and now < until:
+            raise ValueError("ada@example.com is refused")
+
+    return behave
+
+
 class History:
     """Handlers fail, hang and are slow; processes die, stop and start; the store goes away."""
 

@@ -6,21 +6,11 @@ import re
 from datetime import timedelta
 
 from domain.changes import Kind
-from domain.delivery_parts import DeliveryLimits
 from domain.subscriptions import PAUSES, AsideState, Delivery, Wants
 from domain.user import Source, UserId
-from tests.domain.deliveries import Behaviour, Worker, World
+from tests.domain.deliveries import Worker, World, fails_for
 from tests.people import new_id, observed, user
 from tests.simulation.virtual_time import in_virtual_time
-
-
-def fails_for(*people: UserId, until: float = float("inf")) -> Behaviour:
-    async def behave(delivery: Delivery) -> None:
-        now = asyncio.get_running_loop().time()
-        if delivery.change.clerk_id in people and now < until:
-            raise ValueError("ada@example.com is refused")
-
-    return behave
 
 
 @in_virtual_time
@@ -117,7 +107,7 @@ async def test_a_failure_is_tried_again_after_growing_pauses_and_holds_up_its_us
     await worker.end()
     assert world.positions == [2, 4, 1, 3]
     failures = [error for position, error, _ in worker.report.attempts if position == 1]
-    assert re.fullmatch(r"ValueError at test_deliver_changes\.py:\d+", str(failures[0]))
+    assert re.fullmatch(r"ValueError at deliveries\.py:\d+", str(failures[0]))
     assert len(failures) == 5  # at 0, 1, 6, 36 and 156 s, more or less
     assert world.arrived[2].attempt == 5
 
@@ -274,18 +264,3 @@ async def test_a_rewind_amid_the_work_delivers_again_from_there() -> None:
     await asyncio.sleep(5)
     await worker.end()
     assert world.positions == [1, 2, 3, 4, 5, 6, 4, 5, 6]
-
-
-@in_virtual_time
-async def test_while_too_many_wait_for_another_try_no_more_are_read() -> None:
-    world = World()
-    people = await world.create(300)
-    limits = DeliveryLimits(failing=100, page=20, window=40)
-    worker = Worker(world, behaviour=fails_for(*people, until=500), limits=limits)
-    await asyncio.sleep(100)
-    [standing] = await world.subscriptions.standings()
-    assert 100 <= standing.waiting <= 160
-    assert standing.position <= 160
-    await asyncio.sleep(3000)
-    await worker.end()
-    assert sorted(set(world.positions)) == list(range(1, 301))
