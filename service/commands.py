@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -104,7 +104,7 @@ def _migrate() -> int:
 
 def _write_sql(*, of_all: bool) -> int:
     """Print the missing SQL, or all of it, for a database administrator to run."""
-    with _configured(read_store_settings) as (settings, _):
+    with _configured(read_store_settings, log=sys.stderr) as (settings, _):
         try:
             text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
         except SchemaRefused as error:
@@ -116,10 +116,15 @@ def _write_sql(*, of_all: bool) -> int:
 
 
 @contextmanager
-def _configured(read: Callable[[], SomeSettings]) -> Iterator[tuple[SomeSettings, LogWriter]]:
-    """The settings, and the log in the format that they name. Raises `ValidationError`."""
+def _configured(
+    read: Callable[[], SomeSettings], log: TextIO | None = None
+) -> Iterator[tuple[SomeSettings, LogWriter]]:
+    """The settings, and the log in the format that they name, by default on standard output.
+
+    Raises `ValidationError`.
+    """
     settings = read()
-    lines = log_writer(settings.log_format)
+    lines = log_writer(settings.log_format, log)
     route_the_libraries(settings.log_level, settings.log_format, lines)
     if names := slips({**read_dotenv(), **os.environ}):
         logging.getLogger("service").warning("unknown settings: %s", ", ".join(names))

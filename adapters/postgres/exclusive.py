@@ -8,7 +8,7 @@ from typing import TypeAlias
 import asyncpg
 
 from adapters.postgres.database import out_of_reach, translated
-from adapters.postgres.open_transaction import NO_TIMEOUT, setting
+from adapters.postgres.open_transaction import NO_TIMEOUT, holder_of, setting
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
@@ -17,17 +17,11 @@ BEGIN = "begin isolation level read committed"
 
 SET_HOLDER = "select set_config('application_name', $1, true)"
 
-TRY_LOCK = "select pg_try_advisory_xact_lock(hashtextextended('exclusive:' || $1, 0))"
+KEY = "hashtextextended('exclusive:' || $1, 0)"
 
-HOLDER = """
-with wanted as (select hashtextextended('exclusive:' || $1, 0) as key)
-select application_name
-from wanted
-join pg_locks on locktype = 'advisory' and granted and objsubid = 1
-    and (classid::bigint << 32) | objid::bigint = key
-    and database = (select oid from pg_database where datname = current_database())
-join pg_stat_activity using (pid)
-"""
+TRY_LOCK = f"select pg_try_advisory_xact_lock({KEY})"
+
+HOLDER = holder_of(KEY)
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

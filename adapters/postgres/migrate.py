@@ -1,7 +1,10 @@
 """Migrate the schema to head. Safe from several processes at once, and under traffic."""
 
 import asyncio
+import logging
+import math
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,28 +18,43 @@ from sqlalchemy.pool import NullPool
 
 from adapters.postgres import upgrade
 from adapters.postgres.database import is_behind_pooler, out_of_reach
-from adapters.postgres.open_transaction import NO_TIMEOUT, setting
+from adapters.postgres.open_transaction import NO_TIMEOUT, holder_of, setting
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import StorageUnavailable
 from domain.schema import SchemaState
 
 Answer = TypeVar("Answer")
 
-_OF_A_TRANSACTION = {**NO_TIMEOUT, "lock_timeout": "2s"}
+PATIENCE = 10.0
+"""Seconds of a wait for another migration that are not worth a line in the log."""
+
+_AS_LONG_AS_WE_ARE_THERE = {
+    **NO_TIMEOUT,
+    # A minute after this process has vanished its locks are free. By default it takes two hours.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+_OF_A_TRANSACTION = {**_AS_LONG_AS_WE_ARE_THERE, "lock_timeout": "2s"}
 """A migration waits so long for a table's lock, because all traffic waits behind it."""
 
-_OF_THE_SESSION = {**NO_TIMEOUT, "lock_timeout": "0"}
+_OF_THE_SESSION = {**_AS_LONG_AS_WE_ARE_THERE, "lock_timeout": "0"}
 """For statements outside a transaction: these build indexes, and no traffic waits behind them."""
 
 
-async def migrate(dsn: str, schema: str | None = None) -> SchemaState:
+async def migrate(
+    dsn: str, schema: str | None = None, *, patience: float = PATIENCE
+) -> SchemaState:
     """Apply every missing migration, each in its own transaction.
 
-    `schema` is created if it is missing. A schema that is ahead is left unchanged. Raises
-    `SchemaRefused`, or `StorageUnavailable`, also if another transaction holds a table's lock too
-    long; it can be repeated.
+    `schema` is created if it is missing. A schema that is ahead is left unchanged. A wait for
+    another migration has no end; after `patience` seconds it is logged. Raises `SchemaRefused`, or
+    `StorageUnavailable`, also if another transaction holds a table's lock too long; it can be
+    repeated.
     """
-    return await _run(Servers(dsn, schema), partial(upgrade.bring_to_head, commits=True))
+    work = partial(upgrade.bring_to_head, commits=True)
+    return await _run(Servers(dsn, schema), work, patience)
 
 
 async def missing_sql(dsn: str, schema: str | None = None) -> str:
@@ -47,10 +65,14 @@ async def missing_sql(dsn: str, schema: str | None = None) -> str:
     return await _run(Servers(dsn, schema), upgrade.missing_sql)
 
 
-async def _run(servers: Servers, work: Callable[[Connection, str | None], Answer]) -> Answer:
+async def _run(
+    servers: Servers,
+    work: Callable[[Connection, str | None], Answer],
+    patience: float = PATIENCE,
+) -> Answer:
     engine = _engine(servers)
     try:
-        async with _locked(servers), engine.connect() as connection:
+        async with _locked(servers, patience), engine.connect() as connection:
             return await connection.run_sync(work, servers.schema)
     except DBAPIError as error:
         raise _in_words(_driver_error(error)) from None
@@ -61,7 +83,7 @@ async def _run(servers: Servers, work: Callable[[Connection, str | None], Answer
 
 
 @asynccontextmanager
-async def _locked(servers: Servers) -> AsyncIterator[None]:
+async def _locked(servers: Servers, patience: float) -> AsyncIterator[None]:
     """Allow one migration at a time, by a lock in a transaction on a second connection.
 
     In a transaction, because a pooler in transaction mode keeps a server connection for no longer.
@@ -69,17 +91,36 @@ async def _locked(servers: Servers) -> AsyncIterator[None]:
     the concurrent build of an index waits for all snapshots.
     """
     connection = await servers.connect(timeout=10, statement_cache_size=0)
+    log_at = time.monotonic() + patience
     try:
         while True:
             await connection.execute("begin")
             if await connection.fetchval("select pg_try_advisory_xact_lock($1)", upgrade.LOCK):
                 break
+            if time.monotonic() > log_at and await _logged_holder(connection):
+                log_at = math.inf
             await connection.execute("rollback")
             await asyncio.sleep(upgrade.ASK_AGAIN)
-        await connection.execute(setting(NO_TIMEOUT))
+        await connection.execute(setting(_AS_LONG_AS_WE_ARE_THERE))
         yield
     finally:
         await connection.close(timeout=5)
+
+
+async def _logged_holder(connection: Any) -> bool:
+    """Log who holds the lock of migrations. False if nobody does any more."""
+    holder = await connection.fetchrow(holder_of(str(upgrade.LOCK)))
+    if holder is None:
+        return False
+    # Another role's transaction shows no time.
+    since = f" since {holder['xact_start']:%Y-%m-%d %H:%M:%S} UTC" if holder["xact_start"] else ""
+    logging.getLogger(__name__).warning(
+        "another migration is under way%s, and this one waits for its end. If it hangs: "
+        "select pg_terminate_backend(%s)",
+        since,
+        holder["pid"],
+    )
+    return True
 
 
 def _engine(servers: Servers) -> AsyncEngine:

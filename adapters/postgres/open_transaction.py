@@ -21,3 +21,16 @@ def setting(values: Mapping[str, str], *, local: bool = True) -> str:
 select set_config(name, value, {local})
 from (values {wanted}) as wanted (name, value) join pg_settings using (name)
 """  # noqa: S608 - names and values of ours
+
+
+def holder_of(key: str) -> str:
+    """A query for the session whose transaction holds the advisory lock of this number."""
+    return f"""
+with wanted as (select {key} as key)
+select application_name, pid, xact_start
+from wanted
+join pg_locks on locktype = 'advisory' and granted and objsubid = 1
+    and (classid::bigint << 32) | objid::bigint = key
+    and database = (select oid from pg_database where datname = current_database())
+join pg_stat_activity using (pid)
+"""  # noqa: S608 - an expression of ours

@@ -121,6 +121,11 @@ async def test_to_migrate_the_database_is_enough(postgres_url: str, tmp_path: Pa
         assert (done.returncode, done.stdout) == (0, "The schema is at head.\n")
         written = await asyncio.to_thread(run, "migrate", "--sql", cwd=tmp_path, **told)
         assert written.stdout == "-- The schema is at head.\n"
+        written = await asyncio.to_thread(
+            run, "migrate", "--sql", cwd=tmp_path, CLERK_WEBHOOK_SECRET="wrong", **told
+        )
+        assert written.stdout == "-- The schema is at head.\n"
+        assert "unknown settings: CLERK_WEBHOOK_SECRET" in written.stderr
 
 
 async def test_a_table_in_the_way_ends_migrate_with_78(postgres_url: str, tmp_path: Path) -> None:

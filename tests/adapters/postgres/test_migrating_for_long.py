@@ -1,4 +1,4 @@
-"""A migration that takes long is ended by no timeout of the server."""
+"""A migration that takes long: no timeout of the server ends it, and who waits for it says so."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from adapters.postgres.migrate import _run, migrate
 from adapters.postgres.servers import Servers
+from adapters.postgres.upgrade import ASK_AGAIN, LOCK
 from domain.errors import StorageUnavailable
 from domain.schema import Standing
 from tests.adapters.postgres.behind import behind
@@ -84,3 +85,34 @@ async def test_behind_a_pooler_a_timeout_holds_for_an_index_alone_and_is_explain
             with pytest.raises(StorageUnavailable, match=r"behind a pooler.* 57014"):
                 await migrate(pooler)
         assert (await migrate(url)).standing is Standing.AT_HEAD
+
+
+async def test_who_waits_for_another_migration_says_once_since_when_and_for_which_process(
+    postgres_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with behind(postgres_url, BEFORE_AN_INDEX) as url:
+        other: Sql = await asyncpg.connect(url)
+        async with other.transaction():
+            await other.fetchval("select pg_advisory_xact_lock($1)", LOCK)
+            began = await other.fetchval("select date_trunc('second', now())")
+            migrating = asyncio.create_task(migrate(url, patience=0.1))
+            await eventually(lambda: bool(caplog.messages))
+            await asyncio.sleep(2 * ASK_AGAIN)
+            assert not migrating.done()
+        assert (await migrating).standing is Standing.AT_HEAD
+        [message] = caplog.messages
+        assert f"since {began:%Y-%m-%d %H:%M:%S}" in message
+        assert f"pg_terminate_backend({other.get_server_pid()})" in message
+        await other.close()
+
+
+async def test_the_server_ends_a_migration_whose_process_has_vanished(url: str) -> None:
+    """Within a minute, by TCP's keepalives. The default of most systems is two hours."""
+
+    def idle(connection: Connection, _: str | None) -> int:
+        names = ("idle", "interval", "count")
+        shown = (connection.exec_driver_sql(f"show tcp_keepalives_{name}") for name in names)
+        wait, interval, count = (int(one.scalar_one()) for one in shown)
+        return wait + interval * count
+
+    assert 0 < await _run(Servers(url), idle) <= 60
