@@ -67,8 +67,14 @@ def upgrade(connection: Connection, schema: str | None = None) -> SchemaState:
 
     It runs in the host's transaction and commits nothing. `schema` is `DATABASE_SCHEMA`. Indexes
     are not built concurrently: if our tables are already large, run `clerk-user-sync migrate`
-    first. Raises `SchemaRefused`, `StorageUnavailable`, or the errors of the host's driver.
+    first. Raises `SchemaRefused`, also for Alembic's offline mode, which has no connection;
+    `StorageUnavailable`; or the errors of the host's driver.
     """
+    if not isinstance(connection, Connection):
+        raise SchemaRefused(
+            "`upgrade` needs a connection, and `alembic --sql` has none: write our part with "
+            "`clerk-user-sync migrate --sql`, and call this `if not context.is_offline_mode()`"
+        )
     give_up_at = time.monotonic() + _LONGEST_WAIT
     # Polled: a statement that waits would keep a snapshot, and another process that builds an index
     # concurrently waits for all snapshots.

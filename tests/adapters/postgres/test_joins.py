@@ -255,6 +255,26 @@ async def test_a_revision_of_the_hosts_that_fails_takes_ours_back_with_it(
     assert head() >= "0009"
 
 
+CALL = "bring_users_to_head(op.get_bind()"
+
+
+async def test_a_hosts_chain_that_is_written_as_sql_is_told_how_to_write_ours(
+    url: str, tmp_path: Path
+) -> None:
+    chain = HostChain(tmp_path, url, None)
+    chain.write("a1_before", BEFORE_OURS)
+    chain.write("b2_with", WITH_OURS)
+    with pytest.raises(AssertionError, match=r"SchemaRefused: .* `clerk-user-sync migrate --sql`"):
+        await asyncio.to_thread(chain.alembic, "upgrade", "head", "--sql")
+    guarded = WITH_OURS.replace("import op", "import context, op").replace(
+        CALL, f"if not context.is_offline_mode(): {CALL}"
+    )
+    chain.write("b2_with", guarded)
+    assert "create table after_ours" in await asyncio.to_thread(
+        chain.alembic, "upgrade", "head", "--sql"
+    )
+
+
 async def standing(url: str, schema: str | None) -> Standing:
     database = Database(url, schema=schema)
     await database.open()
