@@ -64,9 +64,12 @@ def password_in(home: Path) -> str:
     """The cluster's password, generated on first use, in a file that only its owner can read."""
     file = home / "password"
     if not file.exists():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+        # Written under another name and then renamed: on a full disk it would be left empty.
+        draft = home / "password.new"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as opened:
             opened.write(secrets.token_urlsafe(24))
+        draft.rename(file)
     return file.read_text()
 
 

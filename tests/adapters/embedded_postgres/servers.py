@@ -22,12 +22,12 @@ import os, signal, sys, time
 from pathlib import Path
 from adapters.embedded_postgres import EmbeddedPostgres
 
-def die_when_it_is_about_to_move_a_file(event, _):
-    if event == "os.rename":
+def die_when_it_is_about_to_move_the_cluster(event, arguments):
+    if event == "os.rename" and Path(arguments[0]).name == "cluster.new":
         os.kill(os.getpid(), signal.SIGKILL)
 
 if "DIES_EARLY" in os.environ:
-    sys.addaudithook(die_when_it_is_about_to_move_a_file)
+    sys.addaudithook(die_when_it_is_about_to_move_the_cluster)
 user, data_dir = int(sys.argv[1]), sys.argv[2]
 if user != os.geteuid():
     os.setgroups([])

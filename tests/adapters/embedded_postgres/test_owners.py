@@ -15,6 +15,7 @@ import pytest
 from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresUnavailable
 from adapters.embedded_postgres.account import unprivileged_account
 from adapters.embedded_postgres.binaries import find_binaries
+from adapters.embedded_postgres.cluster import password_in
 from tests.adapters.embedded_postgres.servers import (
     PROJECT,
     Owners,
@@ -50,6 +51,24 @@ def test_an_owner_killed_while_starting_leaves_nothing_in_the_way(
     assert owner.wait() == -signal.SIGKILL
     with EmbeddedPostgres(tmp_path) as server:
         assert answers(server.url())
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from adapters.embedded_postgres.cluster import password_in
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    password_in(Path(sys.argv[1]))
+except OSError:
+    print("full")
+"""
+
+
+def test_a_disk_that_is_full_at_the_first_start_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    said, _ = start_python(FULL_DISK, str(tmp_path)).communicate()
+    assert said == "full\n"
+    assert len(password_in(tmp_path)) == 32
 
 
 def test_a_pid_file_left_by_a_crash_is_not_in_the_way(stopped_data_dir: Path) -> None:
