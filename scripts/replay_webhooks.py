@@ -8,7 +8,6 @@ The exit codes are in `scripts/commands/exit_codes.py` and in the help of every 
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 if not __package__:
@@ -21,41 +20,8 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 import typer
 
-from scripts.commands import changes
-from scripts.commands.adopt import adopt
-from scripts.commands.backfill import backfill
-from scripts.commands.dismiss import dismiss
-from scripts.commands.doctor import doctor
+from scripts.commands.entries import OPERATORS, add
 from scripts.commands.exit_codes import ExitCode
-from scripts.commands.explain import explain
-from scripts.commands.files import export, file
-from scripts.commands.journal import journal
-from scripts.commands.reconcile import reconcile
-from scripts.commands.retention import erase, retain
-
-COMMANDS = (
-    backfill,
-    reconcile,
-    journal,
-    dismiss,
-    file,
-    export,
-    explain,
-    doctor,
-    adopt,
-    retain,
-    erase,
-)
-
-CHANGES: Mapping[str, Callable[..., None]] = {
-    "tail": changes.tail,
-    "list": changes.list_,
-    "retry": changes.retry,
-    "skip": changes.skip,
-    "rewind": changes.rewind,
-    "resume": changes.resume,
-    "remove": changes.remove,
-}
 
 _TYPERS_USAGE = 2
 
@@ -68,12 +34,7 @@ def command_line() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for command in COMMANDS:
-        app.command()(command)
-    about_changes = typer.Typer(help="Look at changes and their subscriptions, and act on them.")
-    for name, function in CHANGES.items():
-        about_changes.command(name)(function)
-    app.add_typer(about_changes, name="changes")
+    add(app, OPERATORS, "python -m scripts.replay_webhooks")
     return app
 
 

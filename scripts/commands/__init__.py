@@ -1,6 +1,7 @@
 """The operator's commands.
 
     command.py      the parts of every command: options, lock, schema, audit trail
+    entries.py      the commands by name, with their examples, for a command line
     exit_codes.py   the exit codes, and the texts for the errors
     screen.py       progress on stderr, results on stdout
     backfill.py     copy all users of the Clerk instance
