@@ -1,13 +1,14 @@
 """The ports for changes: a log that is read by position, and the subscriptions to it."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from domain.changes import Change
 from domain.errors import FellBehind
-from domain.subscriptions import SetAside, Subscription, SubscriptionStanding
+from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding
 from domain.user import UserId
 
 
@@ -198,18 +199,20 @@ class SubscriptionDesk(Protocol):
         """The changes of one user that each subscription has set aside, by position."""
         ...
 
-    async def chosen(self, name: str, position: int | None = None) -> int:
-        """How many changes `retry` and `skip` would act on: one that is set aside and not given
-        up, or all that are parked.
+    async def chosen(
+        self, name: str, states: AbstractSet[AsideState], position: int | None = None
+    ) -> int:
+        """How many changes an action is about: one that is set aside and not given up, or all in
+        these states.
         """
         ...
 
     async def retry(self, name: str, position: int | None = None) -> int:
-        """Start the tries of one parked change again, or of all. Returns how many."""
+        """Start the tries of one change again, or of all in `RETRIED`. Returns how many."""
         ...
 
     async def skip(self, name: str, position: int | None = None) -> int:
-        """Give up one change that is set aside, or all that are parked. Returns how many."""
+        """Give up one change, or all in `SKIPPED`. Returns how many."""
         ...
 
     async def rewind(self, name: str, position: int) -> bool:

@@ -108,6 +108,13 @@ class AsideState(StrEnum):
     GIVEN_UP = "given_up"
 
 
+RETRIED = frozenset({AsideState.WAITING, AsideState.PARKED})
+"""The states of the changes that an operator's `retry` is about, unless it names one change."""
+
+SKIPPED = frozenset({AsideState.PARKED})
+"""The same for `skip`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
     """A change that could not be delivered at once. Its user's later changes wait for it.

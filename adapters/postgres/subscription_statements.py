@@ -179,9 +179,9 @@ select {ASIDE}, extract(epoch from due_at - clock_timestamp())::float8 as pause
 from our.user_changes_set_aside where clerk_id = $1 order by subscription, position
 """  # noqa: S608
 
-# One change that is set aside, or every parked one.
+# One change that is set aside, or all in these states.
 _CHOSEN = """where subscription = $1 and state <> 'given_up'
-    and (position = $2 or $2::bigint is null and state = 'parked')"""
+    and (position = $2 or $2::bigint is null and state = any ($3::text[]))"""
 
 CHOSEN = f"select count(*) from our.user_changes_set_aside {_CHOSEN}"  # noqa: S608
 

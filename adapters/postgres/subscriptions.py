@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any
 
@@ -37,7 +38,15 @@ from adapters.postgres.subscription_statements import (
 from domain.change_log import Due, Page, Progress, SubscriptionDesk, SubscriptionStore, without_gap
 from domain.changes import Kind
 from domain.errors import FellBehind
-from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
+from domain.subscriptions import (
+    RETRIED,
+    SKIPPED,
+    AsideState,
+    SetAside,
+    Subscription,
+    SubscriptionStanding,
+    Wants,
+)
 from domain.user import Source, UserId
 
 
@@ -128,17 +137,19 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
             asides[row["subscription"]].append(_aside(row))
         return asides
 
-    async def chosen(self, name: str, position: int | None = None) -> int:
+    async def chosen(
+        self, name: str, states: AbstractSet[AsideState], position: int | None = None
+    ) -> int:
         number: int = await self._database.run(
-            lambda session: session.fetchval(CHOSEN, name, position)
+            lambda session: session.fetchval(CHOSEN, name, position, sorted(states))
         )
         return number
 
     async def retry(self, name: str, position: int | None = None) -> int:
-        return await self._changed(RETRY, name, position)
+        return await self._changed(RETRY, name, position, sorted(RETRIED))
 
     async def skip(self, name: str, position: int | None = None) -> int:
-        return await self._changed(SKIP, name, position)
+        return await self._changed(SKIP, name, position, sorted(SKIPPED))
 
     async def rewind(self, name: str, position: int) -> bool:
         async def rewind(session: Session) -> bool:

@@ -15,7 +15,7 @@ from domain.change_log import LogEnds, NotKept
 from domain.changes import Change
 from domain.errors import FellBehind
 from domain.subscription_health import standings_now
-from domain.subscriptions import SetAside, SubscriptionStanding
+from domain.subscriptions import RETRIED, SKIPPED, SetAside, SubscriptionStanding
 from domain.words import count_of, span
 from scripts.commands.command import AsJson, Command, DryRun, Run
 from scripts.commands.exit_codes import ExitCode, Refusal
@@ -27,7 +27,8 @@ ASKED_EVERY = 0.5
 
 Name = Annotated[str, typer.Argument(help="The subscription's name.")]
 Position = Annotated[
-    int | None, typer.Option("--position", min=1, help="This change alone; default: all parked.")
+    int | None,
+    typer.Option("--position", min=1, help="This change alone, whether it waits or is parked."),
 ]
 
 
@@ -57,7 +58,7 @@ def list_(
 def retry(
     name: Name, *, position: Position = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
-    """Try parked changes again, from the first try."""
+    """Try all changes again that wait or are parked: now, and from the first try."""
     options = {"position": position}
     command = _acting("retry", name, options, dry_run=dry_run, as_json=as_json)
     command(partial(_retry, name=name, position=position))
@@ -66,7 +67,7 @@ def retry(
 def skip(
     name: Name, *, position: Position = None, dry_run: DryRun = False, as_json: AsJson = False
 ) -> None:
-    """Give up parked changes: they are not delivered, and the user's later ones are."""
+    """Give up all parked changes: they are not delivered, and the user's later ones are."""
     options = {"position": position}
     command = _acting("skip", name, options, dry_run=dry_run, as_json=as_json)
     command(partial(_skip, name=name, position=position))
@@ -164,14 +165,18 @@ async def _list(run: Run, *, name: str | None) -> ExitCode:
 async def _retry(run: Run, *, name: str, position: int | None) -> ExitCode:
     await _known(run, name)
     desk = run.operations.store.desk
-    number = await (desk.chosen if run.dry_run else desk.retry)(name, position)
+    number = await (
+        desk.chosen(name, RETRIED, position) if run.dry_run else desk.retry(name, position)
+    )
     return _said(run, f"{count_of(number, 'change')} to be tried again", number)
 
 
 async def _skip(run: Run, *, name: str, position: int | None) -> ExitCode:
     await _known(run, name)
     desk = run.operations.store.desk
-    number = await (desk.chosen if run.dry_run else desk.skip)(name, position)
+    number = await (
+        desk.chosen(name, SKIPPED, position) if run.dry_run else desk.skip(name, position)
+    )
     return _said(run, f"{count_of(number, 'change')} to be given up", number)
 
 

@@ -1,13 +1,21 @@
 """Subscriptions to changes: their state, the changes they set aside, and the actions on them."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 
 from fastapi import APIRouter, Request, Response
 
 from domain.change_log import LogEnds
 from domain.changes import Kind
 from domain.subscription_health import standings_now
-from domain.subscriptions import USUAL_SOURCES, SubscriptionStanding, Wants
+from domain.subscriptions import (
+    RETRIED,
+    SKIPPED,
+    USUAL_SOURCES,
+    AsideState,
+    SubscriptionStanding,
+    Wants,
+)
 from domain.user import Source
 from domain.words import count_of
 from service.console.answers import ConsoleRoute, Refused
@@ -58,14 +66,16 @@ async def subscription(visit: Reading, name: str) -> Response:
 @actions.get("/subscriptions/{name}/retry")
 async def confirm_retry(visit: Acting, name: str, request: Request) -> Response:
     position = _position(request.query_params)
-    number = await _affected(visit, name, position)
-    words = f"{_of(position, number)} will be tried again at once, from the first try."
-    return _confirmation(visit, name, "retry", words, _fields(position, number), title="Try again")
+    number = await _affected(visit, name, RETRIED, position)
+    which = _of(position, number, "waiting or parked")
+    words = f"{which} will be tried again at once, from the first try."
+    return _confirmation(visit, name, "retry", words, _fields(position), title="Try again")
 
 
 @actions.post("/subscriptions/{name}/retry")
 async def retry(visit: Acting, form: Posted, name: str) -> Response:
-    position = await _confirmed(visit, form, name)
+    position = _position(form)
+    await _affected(visit, name, RETRIED, position)  # any number of them: it moves by itself
 
     async def work() -> str:
         number = await visit.room.store.desk.retry(name, position)
@@ -77,19 +87,28 @@ async def retry(visit: Acting, form: Posted, name: str) -> Response:
 @actions.get("/subscriptions/{name}/skip")
 async def confirm_skip(visit: Acting, name: str, request: Request) -> Response:
     position = _position(request.query_params)
-    number = await _affected(visit, name, position)
+    number = await _affected(visit, name, SKIPPED, position)
     words = (
-        f"{_of(position, number)} will be given up: {name} is never told. "
+        f"{_of(position, number, 'parked')} will be given up: {name} is never told. "
         "The later changes of the same user are delivered."
     )
     return _confirmation(
-        visit, name, "skip", words, _fields(position, number), title="Give up", grave=True
+        visit,
+        name,
+        "skip",
+        words,
+        {**_fields(position), "confirmed": str(number)},
+        title="Give up",
+        grave=True,
     )
 
 
 @actions.post("/subscriptions/{name}/skip")
 async def skip(visit: Acting, form: Posted, name: str) -> Response:
-    position = await _confirmed(visit, form, name)
+    position = _position(form)
+    if str(await _affected(visit, name, SKIPPED, position)) != form.get("confirmed"):
+        words = "Nothing was done. Open the page of the subscription again."
+        raise Refused(409, "Something changed meanwhile", words)
 
     async def work() -> str:
         number = await visit.room.store.desk.skip(name, position)
@@ -215,25 +234,18 @@ async def _known(visit: Visit, name: str) -> SubscriptionStanding:
     raise Refused(404, "There is no such subscription", "The page Subscriptions lists all.")
 
 
-async def _affected(visit: Visit, name: str, position: int | None) -> int:
-    """How many changes an action on that position, or on all that are parked, is about.
+async def _affected(
+    visit: Visit, name: str, states: AbstractSet[AsideState], position: int | None
+) -> int:
+    """How many changes an action on that position, or on all in these states, is about.
 
     Raises `Refused` if there are none.
     """
     await _known(visit, name)
-    number = await visit.room.store.desk.chosen(name, position)
+    number = await visit.room.store.desk.chosen(name, states, position)
     if not number:
         raise Refused(409, "There is nothing to do", "No such change is set aside any more.")
     return number
-
-
-async def _confirmed(visit: Visit, form: Mapping[str, str], name: str) -> int | None:
-    """The position in the form. Raises `Refused` if other changes would be affected now."""
-    position = _position(form)
-    if str(await _affected(visit, name, position)) != form.get("confirmed"):
-        words = "Nothing was done. Open the page of the subscription again."
-        raise Refused(409, "Something changed meanwhile", words)
-    return position
 
 
 async def _ends(visit: Visit) -> LogEnds:
@@ -258,9 +270,9 @@ def _position(fields: Mapping[str, str]) -> int | None:
     return int(text) if text else None
 
 
-def _fields(position: int | None, number: int) -> Mapping[str, str]:
-    return {"position": "" if position is None else str(position), "confirmed": str(number)}
+def _fields(position: int | None) -> Mapping[str, str]:
+    return {"position": "" if position is None else str(position)}
 
 
-def _of(position: int | None, number: int) -> str:
-    return f"{count_of(number, 'parked change')}" if position is None else f"Change {position:,}"
+def _of(position: int | None, number: int, states: str) -> str:
+    return count_of(number, f"{states} change") if position is None else f"Change {position:,}"

@@ -87,17 +87,18 @@ async def test_a_paused_subscription_says_why_and_is_resumed(
     assert "resumed" in await text_of(operator, "/subscriptions/crm")
 
 
-async def test_all_parked_changes_are_tried_again_and_no_other(
+async def test_all_waiting_and_parked_changes_are_tried_again_and_no_other(
     operator: Visitor, subscribed: Subscribed, sql: Sql
 ) -> None:
-    assert "1 parked change will be tried again" in await text_of(
+    assert "2 waiting or parked changes will be tried again" in await text_of(
         operator, "/subscriptions/mail/retry"
     )
     await operator.confirm("/subscriptions/mail/retry")
     assert await subscribed.states() == [(1, "waiting"), (5, "waiting"), (6, "given_up")]
+    assert [one.pause <= 0 for one in await subscribed.store.set_aside("mail", 9)] == [True] * 3
     row = await sql.fetchrow(LAST_ACTION)
     assert row is not None
-    assert tuple(row)[1:] == ("changes retry", "mail", "1 change to be tried again")
+    assert tuple(row)[1:] == ("changes retry", "mail", "2 changes to be tried again")
 
 
 @pytest.mark.parametrize(

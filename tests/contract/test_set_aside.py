@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from domain.subscriptions import AsideState, Subscription
+from domain.subscriptions import RETRIED, SKIPPED, AsideState, Subscription
 from domain.user import UserId
 from tests.contract.conftest import Store
 from tests.contract.subscribed import (
@@ -59,9 +59,24 @@ async def test_what_is_parked_is_not_due_until_it_is_retried(store: Store) -> No
     assert (await standing(store)).parked == 2
     assert await store.desk.retry("mail", 1) == 1
     assert await due(store) == [1]
-    assert await store.desk.retry("mail") == 1
+    assert await store.desk.retry("mail", 2) == 1
     assert await due(store) == [1, 2]
     assert await kept(store) == [(1, "waiting", 0), (2, "waiting", 0)]
+
+
+async def test_a_retry_of_all_makes_due_what_waits_too(store: Store) -> None:
+    """After the repair of a receiver that was down, whose next tries are hours away."""
+    ada, bob, eve = new_id(), new_id(), new_id()
+    await arrive(store, ada, bob, eve)
+    await held(store)
+    await store.changes.number()
+    waiting = [aside(1, ada, attempts=5, pause=18_000), aside(2, bob, attempts=1, pause=300)]
+    await save(store, 3, aside=[*waiting, aside(3, eve)])
+    await store.desk.skip("mail", 3)
+    assert await store.desk.chosen("mail", RETRIED) == 2
+    assert await store.desk.retry("mail") == 2
+    assert await due(store) == [3, 1, 2]
+    assert await kept(store) == [(1, "waiting", 0), (2, "waiting", 0), (3, "skipping", 1)]
 
 
 async def test_what_an_operator_chooses_is_counted_as_it_is_acted_on(store: Store) -> None:
@@ -71,10 +86,14 @@ async def test_what_an_operator_chooses_is_counted_as_it_is_acted_on(store: Stor
     await store.changes.number()
     await save(store, 3, aside=[aside(1, ada, AsideState.PARKED), aside(2, bob), aside(3, eve)])
     await save(store, 3, given_up=[aside(3, eve)])
-    chosen = [await store.desk.chosen("mail", position) for position in (None, 1, 2, 3)]
-    acted_on = [await store.desk.skip("mail", position) for position in (None, 1, 2, 3)]
-    assert chosen == acted_on == [1, 1, 1, 0]
-    assert await store.desk.chosen("mail") == 0
+    for act, states, number in (
+        (store.desk.skip, SKIPPED, [1, 1, 1, 0]),
+        (store.desk.retry, RETRIED, [0, 1, 1, 0]),
+    ):
+        chosen = [await store.desk.chosen("mail", states, at) for at in (None, 1, 2, 3)]
+        assert chosen == number
+        assert [await act("mail", at) for at in (None, 1, 2, 3)] == number
+        assert await store.desk.chosen("mail", SKIPPED) == 0
 
 
 async def test_when_it_is_resolved_the_users_next_change_that_was_read_takes_its_place(

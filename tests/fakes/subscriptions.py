@@ -2,13 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from domain.change_log import Due, LogEnds, Page, Progress, SubscriptionDesk, SubscriptionStore
 from domain.changes import Change
 from domain.errors import FellBehind
-from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
+from domain.subscriptions import (
+    RETRIED,
+    SKIPPED,
+    AsideState,
+    SetAside,
+    Subscription,
+    SubscriptionStanding,
+    Wants,
+)
 from domain.user import UserId
 from tests.fakes.changes import InMemoryChangeLog
 from tests.fakes.store import InMemoryStore
@@ -142,15 +151,20 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         }
         return {name: asides for name, asides in found.items() if asides}
 
-    async def chosen(self, name: str, position: int | None = None) -> int:
+    async def chosen(
+        self, name: str, states: AbstractSet[AsideState], position: int | None = None
+    ) -> int:
         await asyncio.sleep(0)
-        return len(_chosen(self.rows[name], position))
+        return len(_chosen(self.rows[name], states, position))
 
     async def retry(self, name: str, position: int | None = None) -> int:
-        return await self._turn(name, position, AsideState.WAITING, attempts=0)
+        row = self.rows[name]
+        chosen = _chosen(row, RETRIED, position)
+        return await self._turn(row, chosen, AsideState.WAITING, attempts=0)
 
     async def skip(self, name: str, position: int | None = None) -> int:
-        return await self._turn(name, position, AsideState.SKIPPING)
+        row = self.rows[name]
+        return await self._turn(row, _chosen(row, SKIPPED, position), AsideState.SKIPPING)
 
     async def rewind(self, name: str, position: int) -> bool:
         await asyncio.sleep(0)
@@ -174,11 +188,9 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         return self.rows.pop(name, None) is not None
 
     async def _turn(
-        self, name: str, position: int | None, state: AsideState, attempts: int | None = None
+        self, row: Row, found: list[SetAside], state: AsideState, attempts: int | None = None
     ) -> int:
         await asyncio.sleep(0)
-        row = self.rows[name]
-        found = _chosen(row, position)
         for one in found:
             tried = one.attempts if attempts is None else attempts
             self._put(row, replace(one, state=state, attempts=tried, pause=0.0))
@@ -231,11 +243,11 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         )
 
 
-def _chosen(row: Row, position: int | None) -> list[SetAside]:
+def _chosen(row: Row, states: AbstractSet[AsideState], position: int | None) -> list[SetAside]:
     return [
         one
         for one in _active(row)
-        if one.position == position or (position is None and one.state is AsideState.PARKED)
+        if one.position == position or (position is None and one.state in states)
     ]
 
 
