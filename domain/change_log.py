@@ -196,7 +196,10 @@ class SubscriptionDesk(Protocol):
         ...
 
     async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:
-        """The changes of one user that each subscription has set aside, by position."""
+        """The changes of one user that each subscription has set aside, by position.
+
+        What a rewind has passed over is among them, as given up.
+        """
         ...
 
     async def chosen(
@@ -218,7 +221,7 @@ class SubscriptionDesk(Protocol):
     async def rewind(self, name: str, position: int) -> bool:
         """Continue after that position, earlier or later, even while a process runs it. False if
         there is no such subscription. Changes set aside after the position are dropped from there,
-        since they are read again.
+        since they are read again. Changes that are passed over are given up.
         """
         ...
 

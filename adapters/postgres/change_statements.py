@@ -8,6 +8,11 @@ EXPIRED_UP_TO = "changes.expired"
 those are left that a subscription has set aside, and those that wait for them.
 """
 
+PASSED_OVER = "changes.passed_over:"
+"""Before the name of a subscription: the checkpoint that holds, as a multirange, the positions that
+rewinds have passed over and that were not read since.
+"""
+
 CHANGE = "clerk_id, user_id, kind, changed, source, occurred_at, recorded_at, position, traceparent"
 
 # Every change up to the id $1 has a position; 0 is for none. $2 and $3 are that change's: after a
@@ -94,6 +99,14 @@ asides as (
 expired as (
     update our.sync_checkpoints set cursor = cursor::bigint + by from moved
     where name = '{EXPIRED_UP_TO}' and by is not null
+),
+passed_over as (
+    update our.sync_checkpoints
+    set cursor = (
+        select coalesce(range_agg(int8range(lower(one) + by, upper(one) + by)), '{{}}')
+        from unnest(cursor::int8multirange) as one
+    )
+    from moved where starts_with(name, '{PASSED_OVER}') and by is not null
 )
 update our.user_change_subscriptions
 set position = position + by, begins_after = begins_after + by, holder = null, held_until = null

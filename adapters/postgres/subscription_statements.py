@@ -1,6 +1,6 @@
 """Subscriptions: the lease, the progress, and what is set aside."""
 
-from adapters.postgres.change_statements import CHANGE, ENDS
+from adapters.postgres.change_statements import CHANGE, ENDS, PASSED_OVER
 
 # Kinds, sources and fields are stored for `explain` and the console: those of the process that
 # declared last. Each process delivers by its own.
@@ -108,14 +108,24 @@ set state = case when user_changes_set_aside.state = 'skipping' then 'skipping'
     attempts = excluded.attempts, error = excluded.error
 """
 
+
+def _passed_over(position: str, subscription: str) -> str:
+    """Whether a rewind has passed over that position; null for a subscription without one."""
+    return f"""{position} <@ (
+        select cursor::int8multirange from our.sync_checkpoints
+        where name = '{PASSED_OVER}' || {subscription}
+    )"""  # noqa: S608
+
+
 # The user's next change that was already read is set aside in place of the resolved one. It was
 # skipped while that one was set aside.
-RESOLVE = """
+RESOLVE = f"""
 with resolved as materialized (
     select aside.subscription, aside.position, (
         select min(later.position) from our.user_changes as later
         where later.clerk_id = aside.clerk_id
             and later.position > aside.position and later.position <= $3
+            and {_passed_over("later.position", "aside.subscription")} is not true
     ) as next
     from our.user_changes_set_aside as aside
     where aside.subscription = $1 and aside.position = any ($2::bigint[])
@@ -132,7 +142,7 @@ set position = next, state = 'waiting', attempts = 0, due_at = clock_timestamp()
 from resolved
 where aside.subscription = resolved.subscription and aside.position = resolved.position
     and next is not null
-"""
+"""  # noqa: S608
 
 # Noted after it has been resolved: then its place in the key is free.
 NOTE_GIVEN_UP = """
@@ -174,9 +184,19 @@ order by state = 'given_up', position
 limit $2
 """  # noqa: S608
 
+# What is passed over counts as given up.
 SET_ASIDE_OF = f"""
 select {ASIDE}, extract(epoch from due_at - clock_timestamp())::float8 as pause
-from our.user_changes_set_aside where clerk_id = $1 order by subscription, position
+from our.user_changes_set_aside where clerk_id = $1
+union all
+select by.name, change.position, change.clerk_id, 'given_up', 0, null, 0
+from our.user_changes as change
+cross join our.user_change_subscriptions as by
+where change.clerk_id = $1 and {_passed_over("change.position", "by.name")} and not exists (
+    select from our.user_changes_set_aside as aside
+    where aside.subscription = by.name and aside.position = change.position
+)
+order by subscription, position
 """  # noqa: S608
 
 # One change that is set aside, or all in these states.
@@ -197,6 +217,17 @@ set state = 'skipping', due_at = clock_timestamp()
 {_CHOSEN}
 """  # noqa: S608
 
+# The row is locked, so that the position stays until it is moved.
+PASS_OVER = f"""
+insert into our.sync_checkpoints as known (name, cursor)
+select '{PASSED_OVER}' || name, int8multirange(int8range(position, greatest(position, $2), '(]'))
+from our.user_change_subscriptions where name = $1
+for update
+on conflict (name) do update set saved_at = now(), cursor =
+    (known.cursor::int8multirange + excluded.cursor::int8multirange)
+    * int8multirange(int8range(null, $2, '[]'))
+"""  # noqa: S608
+
 # The process that delivers now finds at its next save that it no longer holds the subscription.
 REWIND = """
 update our.user_change_subscriptions
@@ -210,4 +241,7 @@ FORGET_BEYOND = """
 delete from our.user_changes_set_aside where subscription = $1 and position > $2
 """
 
-REMOVE = "delete from our.user_change_subscriptions where name = $1 returning name"
+REMOVE = f"""
+with passed_over as (delete from our.sync_checkpoints where name = '{PASSED_OVER}' || $1)
+delete from our.user_change_subscriptions where name = $1 returning name
+"""  # noqa: S608

@@ -19,6 +19,7 @@ from adapters.postgres.subscription_statements import (
     MOVE,
     NOTE_ATTEMPTS,
     NOTE_GIVEN_UP,
+    PASS_OVER,
     PAUSE,
     READ,
     RELEASE,
@@ -154,6 +155,7 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
     async def rewind(self, name: str, position: int) -> bool:
         async def rewind(session: Session) -> bool:
             async with session.transaction():
+                await session.execute(PASS_OVER, name, position)
                 if not await session.fetchval(REWIND, name, position):
                     return False
                 await session.execute(FORGET_BEYOND, name, position)

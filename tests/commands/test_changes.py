@@ -213,6 +213,18 @@ async def test_explain_calls_what_was_given_up_by_its_name(
     assert "waiting, not tried yet" in (await operator.run("changes", "list", "mail")).said
 
 
+async def test_explain_does_not_call_delivered_what_a_rewind_passed_over(
+    scene: Scene, operator: Operator
+) -> None:
+    await operator.run("changes", "rewind", "mail", "--to", "now")
+    records = (await operator.run("explain", scene.bob, "--json")).records
+    assert [one["subscriptions"]["mail"] for one in records if "change" in one] == [
+        "delivered",
+        "given up",
+    ]
+    assert [one["state"] for one in records if "deletion" in one] == ["not told"]
+
+
 async def test_a_dry_run_counts_as_the_real_run_does(scene: Scene, operator: Operator) -> None:
     await operator.run("changes", "skip", "mail")
     [aside] = await scene.store.set_aside("mail", 9)

@@ -7,7 +7,7 @@ import pytest
 
 from domain.changes import Kind
 from domain.errors import FellBehind
-from domain.subscriptions import Subscription, Wants
+from domain.subscriptions import AsideState, Subscription, Wants
 from domain.user import Source
 from tests.contract.conftest import Store
 from tests.contract.subscribed import (
@@ -146,6 +146,35 @@ async def test_a_rewind_forgets_what_is_read_again_and_takes_it_from_its_holder(
     assert await kept(store) == [(1, "waiting", 1)]
     assert await store.subscriptions.take("mail", THEM, LONG) == 1
     assert not await store.desk.rewind("nobody", 1)
+
+
+async def test_what_a_rewind_passes_over_is_given_up_unless_it_is_read_again(store: Store) -> None:
+    ada, bob = new_id(), new_id()
+    await arrive(store, ada, bob)
+    await arrive(store, ada, bob, version=2)
+    await arrive(store, ada, bob, version=3)
+    await held(store)
+    await store.changes.number()
+    await save(store, 2, aside=[aside(1, ada)])
+
+    async def given_up() -> list[int]:
+        everyone = [await store.desk.aside_of(one) for one in (ada, bob)]
+        asides = [one for of_user in everyone for one in of_user.get("mail", ())]
+        return sorted(one.position for one in asides if one.state is AsideState.GIVEN_UP)
+
+    assert await given_up() == []
+    for position, passed_over in ((4, [3, 4]), (3, [3]), (5, [3, 4, 5])):
+        assert await store.desk.rewind("mail", position)
+        assert await given_up() == passed_over
+    assert await store.subscriptions.take("mail", US, LONG) == 5
+    await save(store, 6, resolved=[aside(1, ada)])
+    assert await kept(store) == []
+    await store.desk.rewind("mail", 2)
+    assert await given_up() == []
+    await store.desk.rewind("mail", 6)
+    await store.desk.remove("mail")
+    await held(store)
+    assert await given_up() == []
 
 
 async def test_how_far_behind_it_is(store: Store) -> None:

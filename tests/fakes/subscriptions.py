@@ -33,6 +33,7 @@ class Row:
     moved_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     aside: dict[int, SetAside] = field(default_factory=dict)
     due_at: dict[int, float] = field(default_factory=dict)
+    passed_over: set[int] = field(default_factory=set)
     failing_since: float | None = None
     paused_at: datetime | None = None
     paused_because: str | None = None
@@ -146,7 +147,10 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
     async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:
         await asyncio.sleep(0)
         found = {
-            name: [row.aside[at] for at in sorted(row.aside) if row.aside[at].clerk_id == user_id]
+            name: sorted(
+                (one for one in self._with_passed_over(row) if one.clerk_id == user_id),
+                key=lambda one: one.position,
+            )
             for name, row in self.rows.items()
         }
         return {name: asides for name, asides in found.items() if asides}
@@ -170,6 +174,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         await asyncio.sleep(0)
         if (row := self.rows.get(name)) is None:
             return False
+        row.passed_over |= set(range(row.position + 1, position + 1))
+        row.passed_over = {at for at in row.passed_over if at <= position}
         row.position, row.begins_after = position, min(row.begins_after, position)
         row.holder = None
         row.aside = {at: one for at, one in row.aside.items() if at <= position}
@@ -202,12 +208,23 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         later = [
             change.position
             for change in self._store.changes
-            if change.clerk_id == one.clerk_id and one.position < change.position <= read
+            if change.clerk_id == one.clerk_id
+            and one.position < change.position <= read
+            and change.position not in row.passed_over
         ]
         if later:
             state = AsideState.WAITING
             following = SetAside(position=later[0], clerk_id=one.clerk_id, state=state, attempts=0)
             self._put(row, following)
+
+    def _with_passed_over(self, row: Row) -> Sequence[SetAside]:
+        given_up = AsideState.GIVEN_UP
+        passed_over = [
+            SetAside(position=one.position, clerk_id=one.clerk_id, state=given_up, attempts=0)
+            for one in self._store.changes
+            if one.position in row.passed_over and one.position not in row.aside
+        ]
+        return [*row.aside.values(), *passed_over]
 
     def _put(self, row: Row, one: SetAside) -> None:
         row.aside[one.position] = one

@@ -153,6 +153,21 @@ async def test_the_oldest_change_is_the_same_one_when_positions_have_moved(
     assert ends.oldest == ends.newest > 4
 
 
+async def test_what_a_rewind_passed_over_is_the_same_when_positions_have_moved(
+    database: Database, history: PostgresHistory
+) -> None:
+    users, log = PostgresUserRepository(database), PostgresChangeLog(database)
+    subscriptions = PostgresSubscriptions(database, log)
+    await subscriptions.declare(Subscription(name="mail"))
+    await one_more_change(users, log)
+    ada = new_id()
+    await users.sync(observed(user(ada)))
+    await subscriptions.rewind("mail", await log.number())
+    await history.note(COPIED)
+    [passed_over] = (await subscriptions.aside_of(ada))["mail"]
+    assert [one.position for one in await log.history(ada)] == [passed_over.position]
+
+
 async def test_a_log_that_nobody_has_read_has_no_positions_to_move(
     database: Database, history: PostgresHistory
 ) -> None:
