@@ -215,7 +215,9 @@ class Metrics:
         self._held.labels(subscription).set(is_held)
 
     def subscriptions(self, standings: Sequence[SubscriptionStanding]) -> None:
-        """Set the figures of every subscription, whichever process runs it."""
+        """Set the figures of every subscription, whichever process runs it, and of no other."""
+        for gauge in (self._behind, self._behind_seconds, self._aside, self._paused):
+            gauge.clear()
         for one in standings:
             self._behind.labels(one.name).set(one.behind)
             self._behind_seconds.labels(one.name).set(one.behind_seconds)

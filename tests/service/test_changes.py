@@ -129,6 +129,23 @@ async def test_a_subscription_that_no_process_runs_is_behind(
     assert seconds > 3599
 
 
+async def test_a_subscription_that_was_removed_is_in_no_metric(
+    clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    async with open_for_business(Shop(), clerk, store_url):
+        await begun(sql)
+    async with running_service(clerk, store_url) as service:
+        assert await told_of(service) == {"address", "welcome-mail", "workspace"}
+        await sql.execute("delete from user_change_subscriptions where name <> 'address'")
+        assert await told_of(service) == {"address"}
+
+
+async def told_of(service: Service) -> set[str]:
+    """The subscriptions in the metrics of a service."""
+    labels = [dict(labels) for _, labels in await service.samples()]
+    return {one["subscription"] for one in labels if "subscription" in one}
+
+
 async def test_metrics_tell_how_the_subscriptions_stand(
     clerk: ClerkEmulator, store_url: str, sql: Sql
 ) -> None:
