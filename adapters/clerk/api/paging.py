@@ -13,7 +13,9 @@ FIRST_PAGE = 50
 """The size of the first page of the last updated: in most walks, few users were updated."""
 
 OVERLAP = 25
-"""How many users a page of the last updated has in common with the page before it."""
+"""How many users a page of the last updated has in common with the page before it, if that one is
+long enough; else it has half of them.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +65,16 @@ class NewestFirst:
     updated meanwhile are missed: the next walk finds them. When a user is deleted, all users behind
     it move forward, and the next page would skip some. So the pages overlap: if a page has a user
     of the page before it, no user was skipped between the two.
+
+    A proxy may cap `limit`, so that only a page without a new user is the end. Most walks ask for
+    no such page: they end at a user who was not updated lately.
     """
 
     def __init__(self) -> None:
         self.has_ended = False
         self.offset = 0
+        self._overlap = 0
+        self._was_full = False
         self._shown: list[UserId] = []
 
     @property
@@ -80,13 +87,25 @@ class NewestFirst:
         return user_id not in self._shown
 
     def advance(self, size: int, ids: Sequence[UserId]) -> None:
-        """Past a page of `size` users. Raises `IdentityProviderUnavailable` if the page has no new
-        user, or if users may have been missed. Then begin the walk again.
+        """Past a page of `size` users. Raises `IdentityProviderUnavailable` if the list does not
+        advance, or if users may have been missed. Then begin the walk again.
         """
-        if self.offset and not set(ids) & set(self._shown):
+        if self._is_lost(ids):
             raise IdentityProviderUnavailable("too many users were deleted during the walk")
-        self.has_ended = size < self.limit
-        if not self.has_ended and ids in ([], self._shown):
+        self.has_ended = set(ids) <= set(self._shown)
+        repeated = size > OVERLAP and list(ids) == self._shown
+        if self.has_ended and (repeated or size >= self.limit):
             raise IdentityProviderUnavailable("the list of users does not advance")
-        self.offset += size - OVERLAP
+        self._was_full = size >= self.limit
+        self._overlap = min(OVERLAP, size // 2)
+        self.offset += size - self._overlap
         self._shown = list(ids)
+
+    def _is_lost(self, ids: Sequence[UserId]) -> bool:
+        """Whether users may have been skipped before this page.
+
+        After a page that was short, an empty one is the end: of a few users some were deleted.
+        """
+        if not self._overlap or set(ids) & set(self._shown):
+            return False
+        return self._was_full or bool(ids)

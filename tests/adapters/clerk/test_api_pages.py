@@ -74,6 +74,25 @@ async def test_pages_that_are_shorter_than_asked_for_end_no_walk(
     assert await ids(provider(client, max_rate=100_000).pages()) == everybody
 
 
+@pytest.mark.parametrize("most", [1, 2, 20, 26, 49, 50, 100, 499])
+async def test_nor_a_walk_of_the_last_updated(
+    clerk: HttpServer, client: HttpClient, most: int
+) -> None:
+    people = PEOPLE[:128] if most < 50 else PEOPLE
+    clerk.reply = capped(people, most)
+    everybody = [one["id"] for one in people]
+    assert await ids(provider(client, max_rate=100_000).newest_first()) == everybody
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 25, 26, 49, 50, 51, 500, 525])
+async def test_the_walk_of_the_last_updated_ends(
+    clerk: HttpServer, client: HttpClient, size: int
+) -> None:
+    clerk.reply = listing(PEOPLE[:size])
+    assert len(await ids(provider(client).newest_first())) == size
+    assert len(clerk.asked) <= 3
+
+
 @pytest.mark.parametrize("after", [None, UserId("user_00002")])
 async def test_users_who_sign_up_at_every_request_do_not_prolong_a_walk(
     clerk: HttpServer, client: HttpClient, after: UserId | None
@@ -178,6 +197,7 @@ async def test_the_last_updated_come_first_by_offset(clerk: HttpServer, client: 
         "limit=500&order_by=-updated_at&offset=25",
         "limit=500&order_by=-updated_at&offset=500",
         "limit=500&order_by=-updated_at&offset=975",
+        "limit=500&order_by=-updated_at&offset=1178",
     ]
 
 
