@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from adapters.postgres.change_statements import MOVE_POSITIONS, NUMBERING_ALONE
 from adapters.postgres.database import Database
+from adapters.postgres.open_transaction import NO_TIMEOUT, setting
 from adapters.postgres.own_connection import own_connection
 from adapters.postgres.session import Session
 from domain.errors import StorageUnavailable, Unstorable
@@ -50,12 +51,6 @@ select noticed.cursor
 from our.sync_checkpoints as noticed
 left join our.sync_checkpoints as repair on repair.name = $2
 where noticed.name = $1 and (repair.saved_at is null or repair.saved_at < noticed.saved_at)
-"""
-
-# The second setting came with Postgres 17, so older servers do not have it.
-NO_TIMEOUT = """
-select set_config(name, '0', true) from pg_settings
-where name in ('statement_timeout', 'transaction_timeout')
 """
 
 LONGEST_MOVE = 3600.0
@@ -107,7 +102,7 @@ class PostgresHistory(StoreHistory):
             session = Session(connection, database.schema)
             # Without a rollback: on a network that died, that would wait as long again.
             await session.execute("begin isolation level read committed")
-            await session.execute(NO_TIMEOUT)
+            await session.execute(setting(NO_TIMEOUT))
             await session.execute(NUMBERING_ALONE)
             marked, found, _ = await session.fetchrow(READ_MARK, MARK) or (None, None, None)
             if marked is None or not _is_original(marked, found):
