@@ -16,6 +16,7 @@ NAME = "clerk-user-sync"
 
 _STARTS = (ExitCode.OK, ExitCode.USAGE, ExitCode.UNAVAILABLE, ExitCode.MISCONFIGURED)
 _SERVES = (*_STARTS, ExitCode.PORT_TAKEN)
+_MIGRATES = (*_STARTS, ExitCode.IO_ERROR, ExitCode.INTERRUPTED, ExitCode.BROKEN_PIPE)
 
 
 def serve() -> None:
@@ -56,7 +57,7 @@ ENTRIES: Mapping[str, Entry] = {
     "migrate": Entry(
         migrate,
         ("migrate  # with DATABASE_URL, once per release", "migrate --sql", "migrate --sql all"),
-        _STARTS,
+        _MIGRATES,
     ),
     **OPERATORS,
     "healthcheck": Entry(healthcheck, ("healthcheck",), CHECKS),

@@ -5,8 +5,9 @@ service work` delivers changes to handlers, endpoints, a broker and Clerk.
 would run, `migrate --sql all` the SQL for an empty database. In the package: `python -m
 clerk_user_sync`, or the command `clerk-user-sync`.
 
-Exit codes: 0 stopped by a signal, 64 wrong usage, 69 the store is unreachable, 71 the port is
-taken, 78 settings are wrong, the schema cannot be migrated, or a library is not installed.
+Exit codes: 0 done, or stopped by a signal, 64 wrong usage, 69 the store is unreachable, 71 the port
+is taken, 78 settings are wrong, the schema cannot be migrated, or a library is not installed; of
+`migrate` also 74 its output failed, 130 stopped by Ctrl-C, 141 the reader of its output has gone.
 """
 
 import sys

@@ -26,7 +26,8 @@ from service.mistakes import MISTAKEN, mistakes, slips
 from service.settings import StoreSettings
 from service.work import handlers_of, work
 
-USAGE, UNREACHABLE, TAKEN, MISCONFIGURED = 64, 69, 71, 78
+USAGE, UNREACHABLE, TAKEN, UNWRITABLE, MISCONFIGURED = 64, 69, 71, 74, 78
+INTERRUPTED, UNREAD = 130, 141
 
 SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
 
@@ -95,11 +96,12 @@ def _migrate() -> int:
             return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
+        except KeyboardInterrupt:
+            kept = "Completed migrations are kept, and the same command goes on after them."
+            return _refuse(INTERRUPTED, f"Stopped. {kept}")
     if state.standing is Standing.AHEAD:
-        print(f"Nothing was changed: {health.schema(state).words}.")  # noqa: T201 - the answer
-    else:
-        print("The schema is at head.")  # noqa: T201 - the answer to a command
-    return 0
+        return _answer(f"Nothing was changed: {health.schema(state).words}.")
+    return _answer("The schema is at head.")
 
 
 def _write_sql(*, of_all: bool) -> int:
@@ -111,8 +113,9 @@ def _write_sql(*, of_all: bool) -> int:
             return _refuse(MISCONFIGURED, f"The schema cannot be migrated: {error}")
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The schema cannot be read: {error}")
-    print(text or "-- The schema is at head.")  # noqa: T201 - the answer to a command
-    return 0
+        except KeyboardInterrupt:
+            return _refuse(INTERRUPTED, "Stopped. Nothing was printed.")
+    return _answer(text or "-- The schema is at head.")
 
 
 @contextmanager
@@ -137,6 +140,19 @@ def _configured(
 def _cannot_listen(error: CannotListen) -> int:
     code = TAKEN if error.is_taken else MISCONFIGURED
     return _refuse(code, f"The port cannot be opened: {error}")
+
+
+def _answer(text: str) -> int:
+    """Print the answer to a command. Returns the exit code."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except OSError as error:
+        # At its exit Python would write again what is buffered, and fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return UNREAD
+        return _refuse(UNWRITABLE, f"Input or output: {error.strerror}")
+    return 0
 
 
 def _refuse(code: int, *lines: str) -> int:

@@ -6,7 +6,7 @@ import re
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +36,26 @@ class Ended:
 
 @dataclass(frozen=True)
 class Terminal:
-    """`environment` is all a command knows; `directory` is where it runs, away from any `.env`."""
+    """`environment` is all a command knows; `directory` is where it runs, away from any `.env`.
+
+    `program` is the module with the commands.
+    """
 
     environment: Mapping[str, str]
     directory: Path
+    program: str = "scripts.replay_webhooks"
 
     def told(self, **settings: str | None) -> "Terminal":
         """The same with other settings; None removes one."""
         changed = {**self.environment, **settings}
         kept = {name: value for name, value in changed.items() if value is not None}
-        return Terminal(kept, self.directory)
+        return replace(self, environment=kept)
 
     async def start(self, *arguments: str) -> Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "scripts.replay_webhooks",
+            self.program,
             *arguments,
             stdin=PIPE,
             stdout=PIPE,

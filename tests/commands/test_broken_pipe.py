@@ -16,14 +16,20 @@ from tests.commands.terminal import ROOT, Terminal
 pytestmark = pytest.mark.slow
 
 
-async def headed(terminal: Terminal, command: str, lines: int = 1) -> tuple[int, bytes]:
-    """The command's exit code and its stderr, if only this many bytes of its output are read."""
-    return await asyncio.to_thread(_headed, terminal, command, lines)
+OPERATORS = "scripts.replay_webhooks"
+MIGRATE = "service migrate"
+
+
+async def headed(
+    terminal: Terminal, command: str, lines: int = 1, *, of: str = OPERATORS
+) -> tuple[int, bytes]:
+    """The command's exit code and its stderr, if only this many lines of its output are read."""
+    return await asyncio.to_thread(_headed, terminal, f"{of} {command}", lines)
 
 
 def _headed(terminal: Terminal, command: str, lines: int) -> tuple[int, bytes]:
     process = subprocess.Popen(
-        f"{sys.executable} -m scripts.replay_webhooks {command}".split(),
+        f"{sys.executable} -m {command}".split(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=terminal.directory,
@@ -72,13 +78,29 @@ async def test_a_table_without_a_reader_ends_quietly(
     assert ended_quietly(*await headed(terminal, command, lines=0))
 
 
-@pytest.mark.parametrize("command", ["backfill", "journal --json", "doctor --json", "export"])
+async def test_sql_without_a_reader_ends_quietly(terminal: Terminal) -> None:
+    assert await headed(terminal, "--sql all", lines=0, of=MIGRATE) == (141, b"")
+
+
+async def test_a_migration_without_a_reader_ends_quietly(
+    terminal: Terminal, store_url: str
+) -> None:
+    assert ended_quietly(*await headed(terminal, "", lines=0, of=MIGRATE))
+
+
+FULL = ["backfill", "journal --json", "doctor --json", "export"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*(f"{OPERATORS} {one}" for one in FULL), MIGRATE, f"{MIGRATE} --sql all"],
+)
 async def test_a_full_disk_is_said_to_be_one(
     terminal: Terminal, database: Database, command: str
 ) -> None:
     await quarantined(database, b"x")
     process = await asyncio.create_subprocess_shell(
-        f"exec {sys.executable} -m scripts.replay_webhooks {command} >/dev/full",
+        f"exec {sys.executable} -m {command} >/dev/full",
         stderr=asyncio.subprocess.PIPE,
         cwd=terminal.directory,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **terminal.environment},

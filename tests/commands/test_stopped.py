@@ -3,12 +3,14 @@
 import asyncio
 import signal
 from asyncio.subprocess import Process
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.postgres.database import Database
+from adapters.postgres.upgrade import LOCK
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
@@ -26,6 +28,9 @@ STARTS_OVER = (
     "and replaying twice is harmless.\n"
 )
 NAME_OF_ADA = f"select first_name from users where clerk_id = '{ADA}'"
+WAITING_FOR_THE_LOCK = """
+select count(*) from pg_stat_activity where datname = current_database() and query = 'rollback'
+"""
 OTHER = webhook_bytes("user.created").replace(ADA.encode(), b"user_other")
 
 
@@ -132,6 +137,22 @@ async def test_a_dry_run_says_that_nothing_was_written(
     await eventually(asked, 30)
     told = await stopped(process)
     assert (told.code, told.stderr) == (130, "Stopped. Nothing was written.\n")
+
+
+async def test_a_stopped_migration_says_what_is_done(terminal: Terminal, sql: Sql) -> None:
+    async def it_waits() -> bool:
+        return bool(await sql.fetchval(WAITING_FOR_THE_LOCK))
+
+    await sql.execute("select pg_advisory_lock($1)", LOCK)
+    process = await replace(terminal, program="service").start("migrate")
+    await eventually(it_waits, 30)
+    told = await stopped(process)
+    await sql.execute("select pg_advisory_unlock($1)", LOCK)
+    assert (told.code, told.stdout, told.stderr) == (
+        130,
+        "",
+        "Stopped. Completed migrations are kept, and the same command goes on after them.\n",
+    )
 
 
 async def test_ctrl_c_while_it_starts_leaves_no_traceback(
