@@ -6,19 +6,14 @@ a receiver recognizes a repetition, and the key of its user, by which a broker c
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from contextlib import asynccontextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from domain.errors import NotTaken
 
-if TYPE_CHECKING:
-    from nats.aio.client import Client
-
 TIMEOUT = 10.0
 """Seconds for one attempt, including the time to connect."""
-
-JSON = "application/json"
 
 
 def check_broker(url: str) -> None:
@@ -86,46 +81,10 @@ class _Broker(Protocol):
     async def close(self) -> None: ...
 
 
-class _Nats:
-    """To the subject `topic.key`, with `Nats-Msg-Id`: JetStream drops what it has already.
+def _nats(url: str, topic: str, seconds: float) -> _Broker:
+    from adapters.broker.nats import Nats  # noqa: PLC0415 - only the broker that is used
 
-    One of JetStream's streams must take that subject, or nothing would keep the message. NATS
-    Docs, "JetStream Model Deep Dive", "Message Deduplication".
-    """
-
-    def __init__(self, url: str, topic: str, seconds: float) -> None:
-        from faststream.nats import NatsBroker  # noqa: PLC0415 - only the broker that is used
-
-        self._broker = NatsBroker(url, max_reconnect_attempts=-1, logger=None)
-        self._topic = topic
-        self._seconds = seconds
-        self._client: Client | None = None
-        self._stream: str | None = None
-
-    async def start(self) -> None:
-        self._client = await self._broker.connect()
-        await self._broker.start()
-        self._streams = self._client.jetstream()
-
-    async def send(self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]) -> None:
-        subject = f"{self._topic}.{key}"
-        if self._stream is None:
-            self._stream = await self._streams.find_stream_name_by_subject(subject)
-        headers = {"Nats-Msg-Id": message_id, "content-type": JSON, **trace}
-        try:
-            await self._broker.publish(
-                body, subject, headers=headers, stream=self._stream, timeout=self._seconds
-            )
-        except Exception:
-            self._stream = None  # it may have been made anew under another name
-            raise
-
-    async def close(self) -> None:
-        # Not `self._broker.stop()`, which waits for a connection that is down. Nothing is lost:
-        # every message was acknowledged.
-        if self._client is not None:
-            with suppress(OSError):  # if the connection is lost
-                await self._client.close()
+    return Nats(url, topic, seconds)
 
 
 def _rabbitmq(url: str, topic: str, seconds: float) -> _Broker:
@@ -135,8 +94,8 @@ def _rabbitmq(url: str, topic: str, seconds: float) -> _Broker:
 
 
 _BROKERS: dict[str, Callable[[str, str, float], _Broker]] = {
-    "nats": _Nats,
-    "tls": _Nats,
+    "nats": _nats,
+    "tls": _nats,
     "amqp": _rabbitmq,
     "amqps": _rabbitmq,
 }

@@ -6,7 +6,7 @@ from aio_pika import DeliveryMode, ExchangeType, Message, RobustConnection
 from aio_pika.abc import AbstractExchange
 from aio_pika.connection import make_url
 
-from adapters.broker.publisher import JSON
+from adapters.broker import JSON
 
 
 class RabbitMq:
