@@ -66,8 +66,8 @@ async def deliveries(visit: Reading, request: Request) -> Response:
     )
 
 
-@pages.get("/deliveries/{entry_id:int}")
-async def delivery(visit: Reading, entry_id: int) -> Response:
+@pages.get("/deliveries/{entry_id}")
+async def delivery(visit: Reading, entry_id: str) -> Response:
     entry = await entry_of(visit, entry_id)
     ids = [entry.clerk_id] if entry.clerk_id else []
     return visit.page(
@@ -81,11 +81,11 @@ async def delivery(visit: Reading, entry_id: int) -> Response:
     )
 
 
-@pages.get("/deliveries/{entry_id:int}/body", dependencies=[Depends(seeing_bodies)])
-async def body(visit: Reading, entry_id: int) -> Response:
+@pages.get("/deliveries/{entry_id}/body", dependencies=[Depends(seeing_bodies)])
+async def body(visit: Reading, entry_id: str) -> Response:
     entry = await entry_of(visit, entry_id)
     if entry.body is not None:
-        await visit.on_the_trail(VIEW, entry.svix_id, {"entry": entry_id}, _shown)
+        await visit.on_the_trail(VIEW, entry.svix_id, {"entry": entry.id}, _shown)
     return visit.page(
         "body.html",
         active="deliveries",
@@ -100,9 +100,12 @@ async def _shown() -> str:
     return "shown"
 
 
-async def entry_of(visit: Visit, entry_id: int) -> JournalEntry:
-    """Raises `Refused` where there is none."""
-    entry = await visit.room.store.journal_pages.entry(entry_id) if entry_id <= HIGHEST else None
+async def entry_of(visit: Visit, unverified_id: str) -> JournalEntry:
+    """Raises `Refused` where there is none, and for a text that is no id."""
+    try:
+        entry = await visit.room.store.journal_pages.entry(_id(unverified_id))
+    except ValueError:
+        raise no_such_delivery() from None
     if entry is None:
         raise no_such_delivery()
     return entry
@@ -136,7 +139,7 @@ def asked_for(unverified: Mapping[str, str], now: datetime | None = None) -> Ask
         since=read("since", lambda text: past_moment(text, now)),
         until=read("until", lambda text: past_moment(text, now)),
     )
-    before = read("before", _cursor)
+    before = read("before", _id)
     words = {name: unverified.get(name, "").strip()[:200] for name in FILTERS}
     return Asked(query=query, before=before, words=words, mistakes=tuple(mistakes))
 
@@ -148,10 +151,11 @@ def is_user_id(text: str) -> bool:
         return False
 
 
-def _cursor(text: str) -> int:
+def _id(text: str) -> int:
     """The id of an entry or an action. Raises `ValueError`."""
-    if text.isascii() and text.isdigit() and 0 < int(text[:20]) <= HIGHEST:
-        return int(text[:20])
+    # The length comes first: Python reads no number of more than 4,300 digits.
+    if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= HIGHEST:
+        return int(text)
     raise ValueError("that page does not exist; this is the newest one")
 
 

@@ -65,8 +65,8 @@ async def quarantine(visit: Reading) -> Response:
     )
 
 
-@actions.get("/deliveries/{entry_id:int}/replay")
-async def confirm_one(visit: Acting, entry_id: int) -> Response:
+@actions.get("/deliveries/{entry_id}/replay")
+async def confirm_one(visit: Acting, entry_id: str) -> Response:
     entry = await _delivery(visit, entry_id)
     rehearsed = await _once(visit.room, entry, _rehearsal(visit.room))
     words = EFFECTS[rehearsed.verdict]
@@ -80,22 +80,22 @@ async def confirm_one(visit: Acting, entry_id: int) -> Response:
         words=words,
         fields={},
         grave=rehearsed.verdict == "deleted",
-        to=f"/deliveries/{entry_id}/replay",
-        back=f"/deliveries/{entry_id}",
+        to=f"/deliveries/{entry.id}/replay",
+        back=f"/deliveries/{entry.id}",
         button="Replay",
     )
 
 
-@actions.post("/deliveries/{entry_id:int}/replay")
-async def replay_one(visit: Acting, form: Posted, entry_id: int) -> Response:
+@actions.post("/deliveries/{entry_id}/replay")
+async def replay_one(visit: Acting, form: Posted, entry_id: str) -> Response:
     del form  # it is ours, and has no fields
     entry = await _delivery(visit, entry_id)
 
     async def work() -> str:
         return _in_words(await _once(visit.room, entry, _replay(visit.room)))
 
-    await visit.on_the_trail(REPLAY, entry.svix_id, {"entry": entry_id}, work)
-    return visit.go_on(f"/deliveries/{entry_id}")
+    await visit.on_the_trail(REPLAY, entry.svix_id, {"entry": entry.id}, work)
+    return visit.go_on(f"/deliveries/{entry.id}")
 
 
 @actions.get("/quarantine/replay")
@@ -134,19 +134,19 @@ async def replay_group(visit: Acting, form: Posted) -> Response:
     return visit.go_on("/quarantine")
 
 
-@actions.get("/deliveries/{entry_id:int}/dismiss")
-async def confirm_dismissal(visit: Acting, entry_id: int) -> Response:
+@actions.get("/deliveries/{entry_id}/dismiss")
+async def confirm_dismissal(visit: Acting, entry_id: str) -> Response:
     entry = await _in_quarantine(visit, entry_id)
     words = "It is given up, and no longer in quarantine. It stays in the journal as dismissed."
-    return _dismissal(visit, entry.svix_id, words, {}, f"/deliveries/{entry_id}")
+    return _dismissal(visit, entry.svix_id, words, {}, f"/deliveries/{entry.id}")
 
 
-@actions.post("/deliveries/{entry_id:int}/dismiss")
-async def dismiss(visit: Acting, form: Posted, entry_id: int) -> Response:
+@actions.post("/deliveries/{entry_id}/dismiss")
+async def dismiss(visit: Acting, form: Posted, entry_id: str) -> Response:
     entry = await _in_quarantine(visit, entry_id)
     wanted = JournalQuery(svix_id=entry.svix_id)
     await _dismiss(visit, entry.svix_id, wanted, form)
-    return visit.go_on(f"/deliveries/{entry_id}")
+    return visit.go_on(f"/deliveries/{entry.id}")
 
 
 @actions.get("/quarantine/dismiss")
@@ -249,17 +249,17 @@ def _without_nul(text: str) -> str:
     return text.replace("\0", "")
 
 
-async def _delivery(visit: Visit, entry_id: int) -> JournalEntry:
+async def _delivery(visit: Visit, unverified_id: str) -> JournalEntry:
     """Raises `Refused` for an observation that did not come as a delivery."""
-    entry = await entry_of(visit, entry_id)
+    entry = await entry_of(visit, unverified_id)
     if entry.svix_id is None:
         raise Refused(409, "That was no delivery", "Only what Clerk delivered can be replayed.")
     return entry
 
 
-async def _in_quarantine(visit: Visit, entry_id: int) -> JournalEntry:
+async def _in_quarantine(visit: Visit, unverified_id: str) -> JournalEntry:
     """Raises `Refused` for a delivery that is not, or no longer, in quarantine."""
-    entry = await entry_of(visit, entry_id)
+    entry = await entry_of(visit, unverified_id)
     if entry.outcome != QUARANTINED:
         raise Refused(409, "It is not in quarantine", "Only what is there can be dismissed.")
     return entry

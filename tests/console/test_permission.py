@@ -42,7 +42,7 @@ def routes_of(*routers: APIRouter) -> list[APIRoute]:
 
 def path_of(route: APIRoute) -> str:
     """With something in its places."""
-    path = f"{AT}{route.path}".replace("{user_id}", ADA).replace("{entry_id:int}", "1")
+    path = f"{AT}{route.path}".replace("{user_id}", ADA).replace("{entry_id}", "1")
     path = path.replace("/subscriptions/{name}", "/subscriptions/mail")
     return path.replace("{name}", "console.css").replace("{path:path}", NOWHERE)
 
@@ -80,6 +80,11 @@ async def test_no_host_opens_the_console(nobody: Visitor, method: str, host: str
     headers = {"host": host}
     answers = {path: await nobody.http.request(method, path, headers=headers) for path in GUARDED}
     assert [path for path, answer in answers.items() if not is_kept_out(answer)] == []
+
+
+@pytest.mark.parametrize("end", ["", "/body", "/replay", "/dismiss"])
+async def test_an_endless_number_is_kept_out_as_any_path_is(nobody: Visitor, end: str) -> None:
+    assert (await nobody.get(f"/deliveries/{'9' * 5000}{end}")).status_code == 401
 
 
 @pytest.mark.parametrize(
