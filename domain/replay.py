@@ -73,12 +73,19 @@ async def recorded(
         else:
             yield RecordedDelivery(
                 svix_id=svix_id,
-                received_at=entry.received_at,
+                received_at=_arrived(entry),
                 body=body,
                 event_type=entry.event_type,
                 occurred_at=entry.occurred_at,
                 known_as=entry.outcome,
             )
+
+
+def _arrived(entry: JournalEntry) -> datetime:
+    """When it arrived: what was accepted had happened by then, if the store's clock is behind."""
+    if entry.outcome in (QUARANTINED, DISMISSED) or entry.occurred_at is None:
+        return entry.received_at
+    return max(entry.received_at, entry.occurred_at)
 
 
 def _body(entry: JournalEntry, reader: DeliveryReader) -> bytes | None:

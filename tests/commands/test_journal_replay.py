@@ -77,6 +77,18 @@ async def test_a_lost_table_is_rebuilt_and_the_journal_says_by_what(
     ]
 
 
+async def test_a_store_whose_clock_is_behind_clerks_takes_its_own_journal_back(
+    operator: Operator, database: Database, sql: Sql
+) -> None:
+    await happened(database, "user.updated")
+    await sql.execute("update sync_journal set received_at = occurred_at - interval '6 minutes'")
+    exported = await operator.run("export")
+    await sql.execute("delete from users")
+    assert await operator.outcomes("journal") == {"created": 1}
+    await sql.execute("delete from users; delete from sync_journal")
+    assert await operator.outcomes("file", "-", stdin=exported.out.encode()) == {"created": 1}
+
+
 async def test_a_second_replay_changes_nothing(
     operator: Operator, database: Database, sql: Sql
 ) -> None:
