@@ -11,7 +11,8 @@ KEPT = 1.0
 
 
 class SharedLook(Generic[Seen]):
-    """Calls `look` at most once at a time, and not again for `kept` seconds after it ended.
+    """Calls `look` at most once at a time, and not again for `kept` seconds after it ended, unless
+    `forget` is called.
 
     The cancellation of one caller does not end the look for the others. An error is raised to every
     caller that waited for it, and is not kept.
@@ -33,10 +34,12 @@ class SharedLook(Generic[Seen]):
         return await asyncio.shield(self._under_way)
 
     def forget(self) -> None:
-        """Let the next call look again."""
+        """Let the next call look again. A look under way goes on for those who wait for it."""
         self._under_way = None
 
     def _end(self, ended: "asyncio.Future[Seen]") -> None:
+        if ended is not self._under_way:
+            return
         self._ended_at = ended.get_loop().time()
         if ended.cancelled() or ended.exception() is not None:
             self._under_way = None

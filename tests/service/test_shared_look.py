@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from service.readiness import Readiness
@@ -63,6 +65,20 @@ async def test_who_gives_up_does_not_end_the_look_for_the_others() -> None:
     impatient.cancel()
     assert await patient == 1
     assert looks.begun == 1
+
+
+@in_virtual_time
+async def test_a_look_that_is_forgotten_does_not_end_the_next_one() -> None:
+    looks = Looks(failures=1)
+    look = SharedLook(looks)
+    first = asyncio.create_task(look())
+    await asyncio.sleep(0.1)
+    look.forget()
+    second = asyncio.create_task(look())
+    with pytest.raises(TimeoutError):
+        await first
+    assert await look() == await second == 2
+    assert looks.begun == 2
 
 
 @in_virtual_time
