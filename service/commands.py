@@ -63,11 +63,12 @@ def _serve() -> int:
     with _configured(read_settings) as (settings, lines):
         try:
             app = create_app(settings, lines)
-            return serve(app, settings, metrics_app(app))
+            serve(app, settings, metrics_app(app))
         except CannotListen as error:
             return _cannot_listen(error)
         except StorageUnavailable as error:
             return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
+    return 0
 
 
 def _work() -> int:

@@ -22,9 +22,8 @@ from service.services import services_of
 from service.settings import Settings
 
 
-def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
-    """Serve until a signal stops it, and serve `metrics` if METRICS_PORT is set. Returns the exit
-    code: 0, or 1 if it could not start.
+def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> None:
+    """Serve until a signal stops it, and serve `metrics` if METRICS_PORT is set.
 
     Raises `CannotListen`, or `StorageUnavailable` if the store cannot be opened.
     """
@@ -35,9 +34,7 @@ def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> int:
         beside.append((_metrics_config(metrics, settings), others))
     edge = Edge(budget_of_this_process(settings.database_pool_size))
     config = server_config(app, settings, edge)
-    server = DrainingServer(config, app, settings.drain_seconds, beside)
-    server.run([*sockets])
-    return 0 if server.started else 1
+    DrainingServer(config, app, settings.drain_seconds, beside).run([*sockets])
 
 
 def server_config(app: FastAPI, settings: Settings, edge: Edge) -> uvicorn.Config:
@@ -106,7 +103,8 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(number, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Drain at the first signal, stop accepting at the second, stop at once at the third.
+        """Drain at the first signal. Each further one ends a wait: for `drain_seconds`, if they are
+        not over, and then for the requests in hand.
 
         The base class would record the signal and raise it again at the end. It is not recorded
         here, so the process exits with 0 (docs/decisions/0007-to-stop-when-asked-is-success.md).

@@ -69,7 +69,7 @@ async def failing(password: str = "canary") -> None:
         raise RuntimeError("canary") from cause
 
 
-def main() -> int:
+def main() -> None:
     trace.set_tracer_provider(OutspokenTracers())
     _logs.set_logger_provider(OutspokenLoggers())
     settings = read_settings()
@@ -78,10 +78,10 @@ def main() -> int:
     app = create_app(settings, lines)
     app.get("/failing")(failing)
     try:
-        return serve(app, settings, metrics_app(app))
+        serve(app, settings, metrics_app(app))
     finally:
         lines.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
