@@ -72,7 +72,8 @@ async def user(visit: Reading, user_id: str) -> Response:
     """Does not ask Clerk: the page asks for `at_clerk` once it is shown."""
     checked = _checked_id(user_id)
     record = await visit.room.store.users.get(checked)
-    rows = await visit.room.store.reads.find_users(checked)
+    # The search also finds a user who has that id as their external id.
+    found = await visit.room.store.reads.find_users(checked)
     story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked, limit=SHOWN))
     changes = await changes_of(visit.room.store, checked)
     return visit.page(
@@ -80,7 +81,7 @@ async def user(visit: Reading, user_id: str) -> Response:
         active="users",
         user_id=checked,
         record=record,
-        row=rows[0] if rows else None,
+        row=next((one for one in found if one.clerk_id == checked), None),
         state=state_of(record),
         admission=ADMISSIONS[state_of(record)],
         name=name_of(record),

@@ -12,6 +12,11 @@ from tests.console.visitors import Visitor
 from tests.postgres_server import Sql
 from tests.running import Service
 
+ANOTHER = """
+insert into users (clerk_id, external_id, clerk_updated_at, observed_at, digest, synced_by, last_synced_at)
+values ('user_another', $1, now(), now(), '', 'webhook', now() + interval '1 min') returning id
+"""
+
 
 @pytest.mark.parametrize(
     ("events", "locked", "state", "words"),
@@ -47,6 +52,19 @@ async def test_a_page_begins_with_whether_they_get_in_and_why_and_what_to_do(
     assert (f'class="chip chip-{state}"' in page.partition('id="admission"')[0]) == bool(events)
     listed = (await reader.get("/users")).text
     assert (f'class="chip chip-{state}"' in listed) == bool(events)
+
+
+@pytest.mark.parametrize("events", [[], ["user.created"], ["user.created", "user.deleted"]])
+async def test_a_page_is_about_its_own_user_and_no_other_with_that_external_id(
+    service: Service, reader: Visitor, sql: Sql, events: list[str]
+) -> None:
+    for event in events:
+        await service.deliver(webhook_bytes(event))
+    our_id = await sql.fetchval("select id from users where clerk_id = $1", ADA)
+    another = await sql.fetchval(ANOTHER, ADA)
+    page = (await reader.get(f"/users/{ADA}")).text
+    assert str(another) not in page
+    assert (str(our_id) in page) == bool(events)
 
 
 async def test_fields_that_are_empty_are_named_and_not_listed(
