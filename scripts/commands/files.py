@@ -148,12 +148,13 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(path).open("rb") as stream:
-            yield stream
+        stream = Path(path).open("rb")  # noqa: SIM115 - an error of the block is not one of the file
     except OSError as error:
         raise Refusal(
             ExitCode.BAD_DATA, f"{path} cannot be read: {error.strerror or error}"
         ) from None
+    with stream:
+        yield stream
 
 
 @contextmanager

@@ -88,7 +88,13 @@ async def test_a_migration_without_a_reader_ends_quietly(
     assert ended_quietly(*await headed(terminal, "", lines=0, of=MIGRATE))
 
 
-FULL = ["backfill", "journal --json", "doctor --json", "export"]
+async def test_a_replay_whose_reader_stops_ends_quietly(terminal: Terminal, store_url: str) -> None:
+    (terminal.directory / "many.jsonl").write_bytes(b"{}\n" * 3000)
+    code, said = await headed(terminal, "file many.jsonl --json --yes")
+    assert (code, b"cannot be read" in said) == (141, False)
+
+
+FULL = ["backfill", "journal --json", "doctor --json", "export", "file one.jsonl --json"]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,7 @@ async def test_a_full_disk_is_said_to_be_one(
     terminal: Terminal, database: Database, command: str
 ) -> None:
     await quarantined(database, b"x")
+    (terminal.directory / "one.jsonl").write_bytes(b"{}\n")
     process = await asyncio.create_subprocess_shell(
         f"exec {sys.executable} -m {command} >/dev/full",
         stderr=asyncio.subprocess.PIPE,
