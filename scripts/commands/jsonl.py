@@ -20,6 +20,9 @@ from domain.sync_user import is_svix_id
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes: enough for a body of 1 MiB with any escapes."""
 
+EARLIEST, LATEST = 2000, 2999
+"""The years of a time that is believed."""
+
 
 class BadLine(Exception):
     """A line that is not a delivery. The message is our own text and quotes nothing."""
@@ -108,6 +111,9 @@ def _time(fields: Mapping[str, Any], name: str) -> datetime | None:
         raise BadLine(f"{name} is not an ISO 8601 time") from None
     if moment.tzinfo is None:
         raise BadLine(f"{name} has no time zone")
+    # At either end of the calendar another zone, or a few minutes more, is an OverflowError.
+    if not EARLIEST <= moment.year <= LATEST:
+        raise BadLine(f"{name} is not between the years {EARLIEST} and {LATEST}")
     return moment
 
 

@@ -132,6 +132,10 @@ BAD_LINES = {
     line(received_at=None): "received_at is missing",
     line(received_at="yesterday"): "received_at is not an ISO 8601 time",
     line(received_at="2025-10-09T11:40:00"): "received_at has no time zone",
+    line(received_at="9999-12-31T23:59:59Z"): "received_at is not between the years 2000 and 2999",
+    line(occurred_at="0001-01-01T00:00:00+14:00"): (
+        "occurred_at is not between the years 2000 and 2999"
+    ),
     line(occurred_at=17): "occurred_at is not an ISO 8601 time",
     line(body=None): "neither body nor body_base64 is text",
     line(body=None, body_base64="?"): "body_base64 is not base64",
