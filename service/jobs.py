@@ -39,19 +39,26 @@ _HISTORY_EVERY = 60.0
 
 _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
+_LONGEST_DOUBT = 600.0
 
 
 class Jobs:
     """Runs each job until it returns. A job that fails is logged and started again after a pause.
 
-    The pauses grow from one second to one minute. `failing` names the jobs that wait for one.
+    The pauses grow from one second to one minute.
     """
 
     def __init__(self, metrics: Metrics, log: FilteringBoundLogger) -> None:
         self._metrics = metrics
         self.log = log
         self._tasks: set[asyncio.Task[None]] = set()
-        self.failing: set[str] = set()
+        self._failing_until: dict[str, float] = {}
+
+    @property
+    def failing(self) -> frozenset[str]:
+        """The jobs that failed, and have not run for longer since: at most ten minutes."""
+        now = asyncio.get_running_loop().time()
+        return frozenset(name for name, until in self._failing_until.items() if now < until)
 
     def start(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.create_task(self._supervise(name, work))
@@ -63,9 +70,9 @@ class Jobs:
         await cancel_all(self._tasks)
 
     async def _supervise(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
-        pause = _SHORTEST_PAUSE
+        loop, pause = asyncio.get_running_loop(), _SHORTEST_PAUSE
         while True:
-            started = asyncio.get_running_loop().time()
+            started = loop.time()
             try:
                 await work()
             except SyncError as error:
@@ -73,15 +80,17 @@ class Jobs:
             except Exception:
                 self.log.exception("job_failed", job=name)
             else:
-                self.failing.discard(name)
+                self._failing_until.pop(name, None)
                 return
             self._metrics.job_failed(name)
-            if asyncio.get_running_loop().time() - started > _LONGEST_PAUSE:
+            lasted = loop.time() - started
+            if lasted > _LONGEST_PAUSE:
                 pause = _SHORTEST_PAUSE
-            self.failing.add(name)
+            # Some jobs sleep before their work. Twice as long, because no two runs take the same.
+            doubt = min(2 * lasted + 1, _LONGEST_DOUBT)
+            self._failing_until[name] = loop.time() + pause + doubt
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            self.failing.discard(name)
 
 
 def holder(name: str) -> str:

@@ -115,7 +115,7 @@ async def bootstrap(
                 keys_loaded=lambda: keys.loaded,
                 clerk_answers=lambda: requests.answers,
                 silent_users=lambda: store.watch.silent_users(silence_after),
-                failing_jobs=lambda: frozenset(jobs.failing),
+                failing_jobs=lambda: jobs.failing,
                 polling=polling,
                 contradiction=lambda: instance.contradiction,
                 went_back=store.history.unrepaired,

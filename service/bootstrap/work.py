@@ -70,7 +70,7 @@ async def working(
                 keys_loaded=None,
                 clerk_answers=lambda: clerk.answers,
                 silent_users=lambda: store.watch.silent_users(silence_after),
-                failing_jobs=lambda: frozenset(jobs.failing),
+                failing_jobs=lambda: jobs.failing,
                 polling=polling,
                 went_back=store.history.unrepaired,
             ),

@@ -53,6 +53,41 @@ async def test_meanwhile_it_is_named_as_failing() -> None:
 
 
 @in_virtual_time
+async def test_it_is_named_without_a_gap_however_long_it_takes_to_fail() -> None:
+    jobs, _, _ = supervisor()
+
+    async def work() -> None:
+        await asyncio.sleep(60.01)
+        raise StorageUnavailable("away")
+
+    jobs.start("a job", work)
+    await asyncio.sleep(60.5)
+    for _ in range(1000):
+        assert jobs.failing == {"a job"}
+        await asyncio.sleep(1)
+    await jobs.close()
+
+
+@in_virtual_time
+async def test_it_is_named_no_longer_once_it_has_run_for_longer_or_for_ten_minutes() -> None:
+    jobs, _, _ = supervisor()
+    lasts = iter([20, 100_000])
+
+    async def work() -> None:
+        await asyncio.sleep(next(lasts, 1_000_000))
+        raise StorageUnavailable("away")
+
+    jobs.start("a job", work)
+    await asyncio.sleep(20 + 1 + 50)
+    assert jobs.failing == set()
+    await asyncio.sleep(100_000)
+    assert jobs.failing == {"a job"}
+    await asyncio.sleep(610)
+    assert jobs.failing == set()
+    await jobs.close()
+
+
+@in_virtual_time
 async def test_closing_ends_a_job_that_loses_its_first_cancellation() -> None:
     jobs, _, _ = supervisor()
     lost: list[None] = []
