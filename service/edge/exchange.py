@@ -150,15 +150,12 @@ class Exchange:
         if more:
             return
         self.is_answered = True
-        self._release()
+        # Keep nothing in memory that the budget does not count any more.
+        del self._scope, self._lines
+        if self.body.size:
+            self.body.take()
         self._news.set()
         self._connection.answered(keep_alive=self.keep_alive)
-
-    def _release(self) -> None:
-        """Keep nothing in memory that the budget does not count any more."""
-        self.body.take()
-        self._scope = {}
-        self._lines = b""
 
     def _lines_of(self, headers: Collection[tuple[bytes, bytes]]) -> bytes:
         """The lines of the answer's headers, some of which are for us too.
