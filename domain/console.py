@@ -78,6 +78,18 @@ class FoundUser:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedDrift:
+    """A user whom a comparison listed at `moment`, by the store's clock.
+
+    `observed_at` is the row's own of that time, by Clerk's clock; None without a live row.
+    """
+
+    clerk_id: str
+    moment: datetime
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
     """How many rows there are, tombstones included: estimates, None before the store has one.
 
@@ -189,8 +201,8 @@ class ConsoleReads(Protocol):
         """The name, or else the e-mail address, of each user that has one, by Clerk id."""
         ...
 
-    async def changed_since(self, moments: Mapping[str, datetime]) -> frozenset[str]:
-        """The users whose rows have changed since the moment of each, by the store's clock."""
+    async def changed_since(self, listed: Collection[ListedDrift]) -> frozenset[str]:
+        """The users whose rows have changed, or were seen anew at Clerk, since they were listed."""
         ...
 
     async def sizes(self) -> Sizes:

@@ -8,7 +8,16 @@ from domain.instance import require_same_instance
 from domain.ports import Checkpoints, IdentityProvider, UserRepository, UserTable
 from domain.reconcile import now_in_milliseconds
 from domain.sync_user import SyncUser
-from domain.user import DeletedUser, LocalUser, Outcome, Source, User, UserId, outcome_of
+from domain.user import (
+    DeletedUser,
+    LocalUser,
+    Outcome,
+    Source,
+    User,
+    UserId,
+    outcome_of,
+    supersedes,
+)
 
 NOBODY = "nobody"
 """Neither our table nor Clerk has a live user by that id: there is nothing to do."""
@@ -31,6 +40,13 @@ class SyncPlan:
         if self.clerks is not None:
             return outcome_of(self.ours, self.clerks).value
         return Outcome.DELETED.value if isinstance(self.ours, LocalUser) else NOBODY
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a sync would write Clerk's answer over our row, even if the contents agree."""
+        if self.clerks is None or not isinstance(self.ours, LocalUser):
+            return False
+        return supersedes(self.clerks, self.ours)
 
     @property
     def is_ahead(self) -> bool:

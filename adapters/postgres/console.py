@@ -29,6 +29,7 @@ from domain.console import (
     Bucket,
     ConsoleReads,
     FoundUser,
+    ListedDrift,
     QuarantineGroup,
     Sizes,
 )
@@ -82,10 +83,13 @@ class PostgresConsoleReads(ConsoleReads):
         records = await self._database.run(lambda session: session.fetch(NAMES_OF, list(user_ids)))
         return {record["clerk_id"]: record["name"] for record in records if record["name"]}
 
-    async def changed_since(self, moments: Mapping[str, datetime]) -> frozenset[str]:
-        records = await self._database.run(
-            lambda session: session.fetch(CHANGED_SINCE, list(moments), list(moments.values()))
+    async def changed_since(self, listed: Collection[ListedDrift]) -> frozenset[str]:
+        columns = (
+            [one.clerk_id for one in listed],
+            [one.moment for one in listed],
+            [one.observed_at for one in listed],
         )
+        records = await self._database.run(lambda session: session.fetch(CHANGED_SINCE, *columns))
         return frozenset(record["clerk_id"] for record in records)
 
     async def sizes(self) -> Sizes:

@@ -96,9 +96,11 @@ where clerk_id = any ($1::text[])
 
 CHANGED_SINCE = """
 select clerk_id from our.users
-join unnest($1::text[], $2::timestamptz[]) as listed (clerk_id, moment) using (clerk_id)
-where last_synced_at > moment
+join unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as listed (clerk_id, moment, seen)
+    using (clerk_id)
+where last_synced_at > moment or observed_at > seen
 """
+"""An `unchanged` observation moves `observed_at` alone. Each time is of one clock."""
 
 SIZES = """
 select

@@ -3,17 +3,17 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Response
 
-from domain.console import OperatorAction
+from domain.console import ListedDrift, OperatorAction
 from domain.drift import Drift, DriftKind, Findings, Sweep, load_sweep, save_sweep
 from domain.errors import IdentityProviderUnavailable
 from domain.reconcile import LAST_FULL, ReconcileOptions, TombstoneLimit
+from domain.user import LocalUser
 from domain.words import span
 from service.console.answers import ConsoleRoute, Refused
 from service.console.room import Room
@@ -33,7 +33,7 @@ CONFIRMED_BY = (
 )
 
 KEPT = 200
-"""Differences that a run lists, as ids and names of fields, without values."""
+"""Differences that a run lists: ids, names of fields and times, without values."""
 
 KINDS = {
     DriftKind.MISSING: "at Clerk, and not here",
@@ -62,16 +62,16 @@ async def drift(visit: Reading) -> Response:
         await store.audit.last_of(CHECK, REPAIR),
     )
     sweep = await load_sweep(store.checkpoints)
-    moments = _moments(run) if run else {}
+    listed = _listed(run) if run else []
     return visit.page(
         "drift.html",
         active="drift",
         kinds=KINDS,
         sweep=sweep,
-        last_full=datetime.fromisoformat(last_full) if last_full else None,
+        last_full=_moment(last_full),
         run=run,
-        names=await store.reads.names_of(moments),
-        changed=await store.reads.changed_since(moments),
+        names=await store.reads.names_of([one.clerk_id for one in listed]),
+        changed=await store.reads.changed_since(listed),
         may_repair=sweep is not None and _is_fresh(sweep),
         at_most=KEPT,
         confirmed_by=CONFIRMED_BY,
@@ -86,7 +86,7 @@ async def sweep_by_now(room: Room) -> Sweep | None:
     )
     if sweep is None or run is None or run.detail.get("found") != sweep.found:
         return sweep  # the list is of another comparison
-    changed = await room.store.reads.changed_since(_moments(run))
+    changed = await room.store.reads.changed_since(_listed(run))
     settled = Counter(
         one["kind"]
         for one in run.detail["drifts"]
@@ -95,12 +95,19 @@ async def sweep_by_now(room: Room) -> Sweep | None:
     return replace(sweep, repaired={**(settled + Counter(sweep.repaired))})
 
 
-def _moments(run: OperatorAction) -> Mapping[str, datetime]:
-    """When the run listed each user, by the store's clock."""
-    return {
-        one["clerk_id"]: run.started_at + timedelta(seconds=one.get("after", 0))
+def _listed(run: OperatorAction) -> list[ListedDrift]:
+    return [
+        ListedDrift(
+            clerk_id=one["clerk_id"],
+            moment=run.started_at + timedelta(seconds=one.get("after", 0)),
+            observed_at=_moment(one.get("observed_at")),
+        )
         for one in run.detail.get("drifts", ())
-    }
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 @actions.get("/drift/check")
@@ -183,6 +190,9 @@ async def _compare(
                     "clerk_id": drift.clerk_id,
                     "fields": list(drift.fields),
                     "after": round(time.monotonic() - begun, 3),
+                    "observed_at": here.observed_at.isoformat()
+                    if isinstance(here := drift.here, LocalUser)
+                    else None,
                 }
             )
 

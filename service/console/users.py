@@ -36,7 +36,7 @@ TRUST = "trust clerk"
 EFFECTS = {
     "created": "Clerk has this user and we do not: a row will be created.",
     "updated": "Clerk's version is newer: our row will be overwritten with it.",
-    "unchanged": "We have what Clerk has: nothing will change.",
+    "unchanged": "The contents agree. A newer version or last sign-in of Clerk's is taken over.",
     "stale": "Our row is newer than Clerk's answer: nothing will change.",
     "gone": "Our row is a tombstone, and stays one: nothing will change.",
     "deleted": "Clerk does not know this user any more: our row will become a tombstone, and "
@@ -206,7 +206,7 @@ def _fields(rows: list[Comparison]) -> list[Comparison]:
 
 def _changes(plan: SyncPlan) -> list[Comparison]:
     """The fields that will be written."""
-    if plan.expected not in (Outcome.CREATED, Outcome.UPDATED):
+    if plan.expected != Outcome.CREATED and not plan.is_behind:
         return []
     return [row for row in _fields(beside(plan.ours, plan.clerks)) if not row.same]
 

@@ -10,6 +10,12 @@ TRAIL = (
     "select who, action, target, result from operator_actions where action <> 'sign in' order by id"
 )
 
+A_MISSED_WEBHOOK = """
+update users set clerk_updated_at = clerk_updated_at - interval '1 h',
+    observed_at = observed_at - interval '1 h'
+"""
+"""Clerk's version is an hour newer, and the contents are the same."""
+
 
 async def trail(sql: Sql) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in await sql.fetch(TRAIL)]

@@ -9,7 +9,7 @@ from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
 from tests.commands.arrivals import quarantined
-from tests.console.operator_actions import run, trail
+from tests.console.operator_actions import A_MISSED_WEBHOOK, run, trail
 from tests.console.visitors import Visitor, proof_in
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
@@ -43,6 +43,24 @@ async def test_sync_now_makes_a_spoiled_row_right(
     assert "right@example.com" in shown
     await operator.confirm(f"/users/{person}/sync")
     assert (await stored_user(sql, person))["email"] == "right@example.com"
+
+
+async def test_sync_now_takes_over_a_version_that_is_newer_though_the_contents_agree(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["missed@example.com"])["id"]
+    await operator.confirm(f"/users/{person}/sync")
+    await sql.execute(A_MISSED_WEBHOOK)
+    page = (await operator.get(f"/users/{person}/clerk")).text
+    assert "1 field differs" in page
+    assert "The contents agree; Clerk's version or last sign-in is newer." in page
+    shown = (await operator.get(f"/users/{person}/sync")).text
+    assert "A newer version or last sign-in of Clerk" in shown
+    assert "clerk_updated_at" in shown
+    await operator.confirm(f"/users/{person}/sync")
+    assert (await trail(sql))[-1] == ("operator token", "sync now", person, "unchanged")
+    assert "Both sides agree" in (await operator.get(f"/users/{person}/clerk")).text
+    assert "clerk_updated_at" not in (await operator.get(f"/users/{person}/sync")).text
 
 
 async def test_sync_now_tombstones_whom_clerk_does_not_know(

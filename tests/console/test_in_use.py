@@ -9,6 +9,7 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, webhook_bytes, with_data
 from tests.commands.arrivals import quarantined
+from tests.console.operator_actions import A_MISSED_WEBHOOK
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
@@ -179,6 +180,22 @@ async def test_a_row_that_is_synced_after_the_check_no_longer_differs(
     assert (page.count("chip-differing"), page.count("chip-changed-since")) == (1, 1)
     assert "1 user differed" in (await own_operator.get()).text
     await own_operator.confirm(f"/users/{differing[1]}/sync")
+    assert "In agreement with Clerk" in (await own_operator.get()).text
+
+
+async def test_a_row_that_is_only_seen_anew_after_the_check_no_longer_differs(
+    own_clerk: ClerkEmulator, own_operator: Visitor, sql: Sql
+) -> None:
+    person = own_clerk.create_user(email_address=["missed@example.com"])["id"]
+    await own_operator.confirm(f"/users/{person}/sync")
+    await sql.execute(A_MISSED_WEBHOOK)
+    await sql.execute(A_WEBHOOK)
+    await own_operator.confirm("/drift/check")
+    await eventually(lambda: ended(sql))
+    assert "1 user differed" in (await own_operator.get()).text
+    await own_operator.confirm(f"/users/{person}/sync")
+    page = (await own_operator.get("/drift")).text
+    assert (page.count("chip-differing"), page.count("chip-changed-since")) == (0, 1)
     assert "In agreement with Clerk" in (await own_operator.get()).text
 
 
