@@ -156,6 +156,13 @@ async def test_requests_are_counted_by_route_and_status(counting: Service) -> No
     assert await counting.metric("http_request_duration_seconds_count", route="/v1/me") == 1
 
 
+async def test_a_route_has_no_fault_before_its_first(counting: Service) -> None:
+    """An alert is about the increase of these, and a series has none when it begins with 1."""
+    await counting.http.get("/v1/me")
+    labels = frozenset({("route", "/v1/me"), ("status", "500")})
+    assert (await counting.samples())["http_requests_total", labels] == 0
+
+
 async def test_the_pool_is_watched(counting: Service, sql: Sql) -> None:
     async def one_is_in_use() -> bool:
         return await counting.metric("store_pool_connections_in_use") == 1
