@@ -19,6 +19,9 @@ SET_HOLDER = "select set_config('application_name', $1, true)"
 
 KEY = "hashtextextended('exclusive:' || $1, 0)"
 
+SILENCE = 60.0
+"""Seconds: less than a network forgets a connection after that has nothing to say."""
+
 TRY_LOCK = f"select pg_try_advisory_xact_lock({KEY})"
 
 HOLDER = holder_of(KEY)
@@ -36,8 +39,9 @@ class PostgresExclusive(Exclusive):
     it does not hold back vacuum. The holder's name, up to 63 bytes, is its `application_name`.
     """
 
-    def __init__(self, dsn: str, schema: str | None = None) -> None:
+    def __init__(self, dsn: str, schema: str | None = None, *, silence: float = SILENCE) -> None:
         self._servers = Servers(dsn, schema)
+        self._silence = silence
 
     def hold(self, name: str, holder: str) -> AbstractAsyncContextManager[None]:
         return self._hold(name, holder)
@@ -50,7 +54,7 @@ class PostgresExclusive(Exclusive):
         connection = await self._connect()
         try:
             await _lock(connection, key, holder)
-            async with _cancelled_if_lost(connection):
+            async with _cancelled_if_lost(connection, self._silence):
                 yield
         finally:
             await _end(connection)
@@ -79,11 +83,12 @@ async def _lock(connection: Connection, name: str, holder: str) -> None:
 
 
 @asynccontextmanager
-async def _cancelled_if_lost(connection: Connection) -> AsyncIterator[None]:
+async def _cancelled_if_lost(connection: Connection, silence: float) -> AsyncIterator[None]:
     """Cancel the block if the connection is lost, and raise `StorageUnavailable`.
 
     Without its connection the lock may already belong to another process.
     """
+    asking = asyncio.create_task(_ask_now_and_then(connection, silence))
     try:
         async with asyncio.timeout(None) as block:
 
@@ -92,6 +97,7 @@ async def _cancelled_if_lost(connection: Connection) -> AsyncIterator[None]:
                     block.reschedule(0)
 
             connection.add_termination_listener(lost)
+            asking.add_done_callback(lost)
             yield
     except TimeoutError:
         if not block.expired():
@@ -99,6 +105,16 @@ async def _cancelled_if_lost(connection: Connection) -> AsyncIterator[None]:
         raise StorageUnavailable("the lock was lost with its connection") from None
     finally:
         connection.remove_termination_listener(lost)
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
+async def _ask_now_and_then(connection: Connection, silence: float) -> None:
+    """Keep a network from forgetting the connection. Ends if there is no answer."""
+    with suppress(*_DRIVERS):
+        while True:
+            await asyncio.sleep(silence)
+            await connection.execute("select 1")
 
 
 async def _end(connection: Connection) -> None:

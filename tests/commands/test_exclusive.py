@@ -10,6 +10,7 @@ from adapters.postgres.exclusive import PostgresExclusive
 from domain.errors import StorageUnavailable
 from tests.adapters.postgres.faults import every_session_with
 from tests.e2e.processes import eventually
+from tests.e2e.proxy import Proxy, proxied
 from tests.postgres_server import Sql
 
 HOLDING = """
@@ -55,6 +56,23 @@ async def test_a_run_whose_lock_is_lost_ends_and_says_so(
         await run()
     async with exclusive.hold("a test's", "me"):
         pass
+
+
+async def test_the_lock_is_not_silent_for_long_and_a_network_that_forgets_it_ends_the_run(
+    store_url: str, sql: Sql
+) -> None:
+    async def is_asked() -> bool:
+        return bool(await sql.fetchval(f"select bool_or(query = 'select 1') {OF_THE_HOLDER}"))
+
+    async def run(proxy: Proxy) -> None:
+        async with PostgresExclusive(proxy.url, silence=0.1).hold("a test's", "me"):
+            await eventually(is_asked)
+            proxy.stall()
+            await asyncio.Event().wait()
+
+    async with proxied(store_url) as proxy:
+        with pytest.raises(StorageUnavailable, match="the lock was lost with its connection"):
+            await run(proxy)
 
 
 async def test_a_run_cancelled_while_it_releases_the_lock_leaves_no_session(
