@@ -22,7 +22,7 @@ from service.console.deliveries import entry_of, no_such_delivery
 from service.console.rendering import because
 from service.console.room import Room
 from service.console.runs import Run
-from service.console.visit import Acting, Posted, Reading, Visit
+from service.console.visit import Acting, Posted, Reading, Visit, require_confirmed
 
 pages = APIRouter(route_class=ConsoleRoute)
 actions = APIRouter(route_class=ConsoleRoute)
@@ -78,7 +78,7 @@ async def confirm_one(visit: Acting, entry_id: str) -> Response:
         title="Replay this delivery",
         about=entry.svix_id,
         words=words,
-        fields={},
+        fields={"confirmed": rehearsed.verdict.value},
         grave=rehearsed.verdict == "deleted",
         to=f"/deliveries/{entry.id}/replay",
         back=f"/deliveries/{entry.id}",
@@ -88,8 +88,9 @@ async def confirm_one(visit: Acting, entry_id: str) -> Response:
 
 @actions.post("/deliveries/{entry_id}/replay")
 async def replay_one(visit: Acting, form: Posted, entry_id: str) -> Response:
-    del form  # it is ours, and has no fields
     entry = await _delivery(visit, entry_id)
+    rehearsed = await _once(visit.room, entry, _rehearsal(visit.room))
+    require_confirmed(form, rehearsed.verdict.value)
 
     async def work() -> str:
         return _in_words(await _once(visit.room, entry, _replay(visit.room)))
@@ -111,7 +112,7 @@ async def confirm_group(visit: Acting, request: Request) -> Response:
         title="Replay the quarantine",
         about=error or None,
         words=_group_words(total, verdicts),
-        fields={"error": error},
+        fields={"error": error, "confirmed": str(total)},
         grave=bool(verdicts[Outcome.DELETED]),
         to="/quarantine/replay",
         back="/quarantine",
@@ -123,6 +124,7 @@ async def confirm_group(visit: Acting, request: Request) -> Response:
 async def replay_group(visit: Acting, form: Posted) -> Response:
     error = _without_nul(form.get("error", ""))
     total = await visit.room.store.journal.count(_quarantined(error))
+    require_confirmed(form, total)
     run = Run(
         who=visit.visitor.name,
         action=REPLAY_QUARANTINED,
@@ -152,11 +154,11 @@ async def dismiss(visit: Acting, form: Posted, entry_id: str) -> Response:
 @actions.get("/quarantine/dismiss")
 async def confirm_dismissal_of_group(visit: Acting, request: Request) -> Response:
     error = _without_nul(request.query_params.get("error", ""))
-    total = count_of(
-        await visit.room.store.journal.count(_quarantined(error)), "delivery", "deliveries"
-    )
-    words = f"{total} with this cause will be given up, and no longer be in quarantine."
-    return _dismissal(visit, error, words, {"error": error}, "/quarantine")
+    total = await visit.room.store.journal.count(_quarantined(error))
+    many = count_of(total, "delivery", "deliveries")
+    words = f"{many} with this cause will be given up, and no longer be in quarantine."
+    fields = {"error": error, "confirmed": str(total)}
+    return _dismissal(visit, error, words, fields, "/quarantine")
 
 
 @actions.post("/quarantine/dismiss")
@@ -164,6 +166,7 @@ async def dismiss_group(visit: Acting, form: Posted) -> Response:
     error = _without_nul(form.get("error", ""))
     if not error:
         raise Refused(400, "There is no cause", "Dismiss the deliveries of one cause at a time.")
+    require_confirmed(form, await visit.room.store.journal.count(_quarantined(error)))
     await _dismiss(visit, error, JournalQuery(error=error), form)
     return visit.go_on("/quarantine")
 

@@ -20,7 +20,7 @@ from domain.user import Source
 from domain.words import count_of
 from service.console.answers import ConsoleRoute, Refused
 from service.console.rendering import sentence, source
-from service.console.visit import Acting, Posted, Reading, Visit
+from service.console.visit import Acting, Posted, Reading, Visit, require_confirmed
 
 pages = APIRouter(route_class=ConsoleRoute)
 actions = APIRouter(route_class=ConsoleRoute)
@@ -106,9 +106,7 @@ async def confirm_skip(visit: Acting, name: str, request: Request) -> Response:
 @actions.post("/subscriptions/{name}/skip")
 async def skip(visit: Acting, form: Posted, name: str) -> Response:
     position = _position(form)
-    if str(await _affected(visit, name, SKIPPED, position)) != form.get("confirmed"):
-        words = "Nothing was done. Open the page of the subscription again."
-        raise Refused(409, "Something changed meanwhile", words)
+    require_confirmed(form, await _affected(visit, name, SKIPPED, position))
 
     async def work() -> str:
         number = await visit.room.store.desk.skip(name, position)

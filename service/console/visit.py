@@ -128,6 +128,13 @@ async def posted(request: Request, visit: Acting) -> Mapping[str, str]:
 Posted = Annotated[Mapping[str, str], Depends(posted)]
 
 
+def require_confirmed(form: Mapping[str, str], now: object) -> None:
+    """Raises `Refused` where the page of the form promised something else than would happen now."""
+    if form.get("confirmed") != str(now):
+        words = "Nothing was done. Open the page again."
+        raise Refused(409, "Something changed meanwhile", words)
+
+
 def seeing_bodies(visit: Reading) -> Visit:
     """Raises `Refused`."""
     if not visit.may_see_bodies:

@@ -28,6 +28,11 @@ def proof_in(page: httpx.Response) -> str:
     return found[1]
 
 
+def fields_of(page: httpx.Response) -> dict[str, str]:
+    """The fields of the page's form that nobody fills in."""
+    return {name: unescape(text) for name, text in _FIELD.findall(page.text)}
+
+
 @dataclass
 class Visitor:
     """Somebody with a browser's cookies, and none of its rules."""
@@ -58,8 +63,7 @@ class Visitor:
         """Open the confirmation and send its form, as it stands or with `changes`."""
         page = await self.get(path)
         assert page.status_code == 200, page.text
-        fields = {name: unescape(text) for name, text in _FIELD.findall(page.text)}
-        return await self.post(path.partition("?")[0], {**fields, **changes})
+        return await self.post(path.partition("?")[0], {**fields_of(page), **changes})
 
 
 @asynccontextmanager
