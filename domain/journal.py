@@ -158,7 +158,7 @@ class DeliveryWatch(Protocol):
 
     async def silent_users(self, after: timedelta) -> int:
         """How many new users were created just in time within the last day, at least `after` ago
-        and after the last webhook of any kind, and have had no `user.created`.
+        and after the last webhook in the journal, and have had no `user.created`.
         """
         ...
 

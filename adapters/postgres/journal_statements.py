@@ -212,8 +212,8 @@ where arrival.source = 'jit' and arrival.outcome = 'created'
         where webhook.clerk_id = arrival.clerk_id
             and webhook.event_type = 'user.created' and webhook.source = 'webhook'
     )
-    -- A webhook of any kind and about anyone ends the silence. The newest entries are enough: where
-    -- a backfill has written more since, the next webhook is among them again.
+    -- A webhook that is journaled, about anyone, ends the silence. The newest entries are
+    -- enough: where a backfill has written more since, the next webhook is among them again.
     and arrival.id > coalesce((
         select id
         from (
