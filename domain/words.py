@@ -1,10 +1,11 @@
 """Durations, counts and times as operators read and write them."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 _LARGEST_FIRST = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _AGO = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -26,12 +27,14 @@ def past_moment(text: str, now: datetime) -> datetime:
     """`2026-01-31T12:00Z`, or `3h` for three hours ago.
 
     Raises `ValueError`, with a text for the operator, for anything else, a time without a time zone
-    and one in the future.
+    and one in the future or before 1970: nothing can be subtracted from a time near the year 1.
     """
     ago = _AGO.fullmatch(text)
     moment = _before(now, ago) if ago else _iso(text)
     if moment > now:
         raise ValueError(f"{text} is in the future")
+    if moment < _BEGIN:
+        raise ValueError(f"{text} is before 1970")
     return moment
 
 
@@ -39,7 +42,7 @@ def _before(now: datetime, ago: re.Match[str]) -> datetime:
     try:
         return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     except OverflowError:
-        raise ValueError(f"{ago[0]} ago is before all time") from None
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def _iso(text: str) -> datetime:

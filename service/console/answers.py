@@ -17,6 +17,7 @@ from domain.errors import (
     StorageUnavailable,
     StoreOfAnotherInstance,
     SyncError,
+    Unstorable,
     UserUnreadable,
     WrongInstance,
 )
@@ -120,7 +121,7 @@ def sign_in_page(request: Request, needed: SignInNeeded, after: str) -> Response
 def _refusal(error: SyncError, method: str) -> Refused:
     """One of our own errors as a page. Raises the error itself where there is none for it."""
     match error:
-        case UserUnreadable() | WrongInstance() | StoreOfAnotherInstance():
+        case UserUnreadable() | WrongInstance() | StoreOfAnotherInstance() | Unstorable():
             return Refused(409, "Nothing was done", f"{sentence(error.explained)}.")
         case StorageUnavailable():
             is_read = method in ("GET", "HEAD")

@@ -5,6 +5,7 @@ from domain.instance import PIN
 from scripts.clerk_emulator import ClerkEmulator
 from service.services import services_of
 from tests.adapters.clerk.payloads import webhook_bytes
+from tests.adapters.postgres.faults import refusing
 from tests.audit_trail import no_results_kept
 from tests.commands.arrivals import quarantined
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
@@ -23,6 +24,16 @@ async def test_an_action_whose_end_is_not_known_is_not_told_as_undone(
     assert (await stored_user(sql, person))["email"] == "new@example.com"
     assert (answer.status_code, "Nothing was changed" in answer.text) == (503, False)
     assert "Whether it was done is not certain: see Audit" in answer.text
+
+
+async def test_data_that_the_store_refuses_is_told_on_a_page(
+    operator: Visitor, clerk: ClerkEmulator, sql: Sql
+) -> None:
+    person = clerk.create_user(email_address=["refused@example.com"])["id"]
+    async with refusing(sql, "22021"):
+        answer = await operator.confirm(f"/users/{person}/sync")
+    assert (answer.status_code, "Nothing was done" in answer.text) == (409, True)
+    assert "The store refuses the data" in answer.text
 
 
 async def test_a_store_of_another_instance_is_named(
