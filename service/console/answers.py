@@ -127,7 +127,7 @@ def _refusal(error: SyncError, method: str) -> Refused:
             is_read = method in ("GET", "HEAD")
             uncertain = "Whether it was done is not certain: see Audit"
             done = "Nothing was changed. Try again" if is_read else uncertain
-            words = f"{done}; the overview shows what else is down."
+            words = f"{done}; /readyz and doctor say what else is down."
             return Refused(503, "The store cannot be reached", words)
         case SigningKeysUnavailable():
             words = "The signing keys could not be loaded. Try again, or sign in with a token."

@@ -42,7 +42,7 @@ WINDOWS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the overview shows. Without a store there are findings alone."""
+    """What the overview shows. Of a store with a wrong schema there are findings alone."""
 
     findings: Sequence[Finding]
     sizes: Sizes | None = None

@@ -204,4 +204,5 @@ async def test_a_store_that_is_away_is_named(clerk: ClerkEmulator) -> None:
         for path in ("", "/deliveries", "/drift/check"):
             page = await visitor.get(path)
             assert (page.status_code, "The store cannot be reached" in page.text) == (503, True)
+            assert "/readyz and doctor say what else is down" in page.text
         assert (await visitor.sign_in(OPERATOR)).status_code == 503
