@@ -219,7 +219,8 @@ def _visible_where_text(anything: Any) -> Any:
     return anything
 
 
-def _version() -> str:
+@cache
+def static_version() -> str:
     """Changes when a file under `static/` does, so that a browser may keep each for good."""
     digest = sha256()
     for file in sorted((HERE / "static").iterdir()):
@@ -261,7 +262,7 @@ def _environment() -> Environment:
         why=why,
     )
     environment.globals.update(
-        version=_version(),
+        version=static_version(),
         command=command,
         followed_events=FOLLOWED_EVENTS,
         webhook_path=PATH,

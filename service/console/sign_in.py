@@ -11,7 +11,7 @@ from domain.ports import Session
 from service.console.access import network_of
 from service.console.answers import ConsoleRoute, Refused, SignInNeeded, base_of, room_of
 from service.console.answers import sign_in_page as page
-from service.console.rendering import HERE
+from service.console.rendering import HERE, static_version
 from service.console.room import Room
 from service.console.sign_ins import IMPERSONATED, LIFETIME, LOCKED_OUT
 from service.console.visit import (
@@ -28,7 +28,7 @@ router = APIRouter(route_class=ConsoleRoute)
 _FILES = StaticFiles(directory=HERE / "static")
 
 _FOR_GOOD = "public, max-age=31536000, immutable"
-"""The address of a file changes with its content."""
+"""For an address that changes with the content of the file."""
 
 
 @router.get("/static/{name}")
@@ -38,7 +38,9 @@ async def static(request: Request, name: str) -> Response:
         answer = await _FILES.get_response(name, request.scope)
     except HTTPException:
         raise Refused(404, "There is no such file", "") from None
-    answer.headers["Cache-Control"] = _FOR_GOOD
+    # A page of another release, in a rolling deployment, gets our file and must not keep it.
+    if request.query_params.get("v") == static_version():
+        answer.headers["Cache-Control"] = _FOR_GOOD
     return answer
 
 

@@ -47,8 +47,23 @@ async def test_every_answer_is_closed_to_everybody_else(reader: Visitor, path: s
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "same-origin"
     assert headers["x-robots-tag"] == "noindex, nofollow"
-    if not path.startswith("/static"):
-        assert headers["cache-control"] == "no-store"
+    assert headers["cache-control"] == "no-store"
+
+
+async def test_a_browser_keeps_a_file_only_under_the_address_of_its_content(
+    nobody: Visitor,
+) -> None:
+    """Halfway through a deployment the page of one release asks another for its files."""
+    page = (await nobody.get("/sign-in")).text
+    files = re.findall(r'(?:src|href)="/console(/static/[^"]+\?v=[^"]+)"', page)
+    assert len(files) == 4
+    for file in files:
+        ours = await nobody.get(file)
+        assert ours.headers["cache-control"] == "public, max-age=31536000, immutable"
+        path = file.partition("?")[0]
+        for query in ("?v=another", "", "?v="):
+            answer = await nobody.get(f"{path}{query}")
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
 
 
 @pytest.mark.parametrize("path", PAGES)
