@@ -159,6 +159,7 @@ class Metrics:
         # Alerts are about the increase of these, and a series has none when it begins with 1.
         self._refusals("signature_invalid")
         self._clerk("fetch", "401")
+        self._clerk("list", "401")
 
     def delivery(self, event_type: str | None, outcome: str) -> None:
         kind = event_type if event_type in FOLLOWED_EVENTS else "other"

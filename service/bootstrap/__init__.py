@@ -95,7 +95,9 @@ async def bootstrap(
             report=metrics.clerk_call,
             transport=transport,
         )
-        clerk = await clerk_of(stack, settings, instance, transport)
+        clerk = await clerk_of(
+            stack, settings, instance, report=metrics.clerk_call, transport=transport
+        )
         if traces is not None:
             store, requests = traces.of_store(store), traces.of_clerk(requests)
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)

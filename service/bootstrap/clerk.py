@@ -26,11 +26,21 @@ OPERATOR_SHARE = 1 / 3
 
 
 async def clerk_of(
-    stack: AsyncExitStack, settings: Settings, instance: Instance, transport: Transport = None
+    stack: AsyncExitStack,
+    settings: Settings,
+    instance: Instance,
+    *,
+    report: Report = lambda _operation, _status: None,
+    transport: Transport = None,
 ) -> Clerk:
     secrets = [s.get_secret_value() for s in settings.clerk_webhook_signing_secret]
     bulk = await identity_provider(
-        stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, transport=transport
+        stack,
+        settings,
+        share=OPERATOR_SHARE,
+        limits=BULK_LIMITS,
+        report=report,
+        transport=transport,
     )
     return Clerk(
         webhooks=ClerkWebhookVerifier(secrets, instance=instance),
@@ -67,7 +77,7 @@ async def identity_provider(
     *,
     share: float,
     limits: ClerkLimits,
-    report: Report = lambda _operation, _status: None,
+    report: Report,
     transport: Transport = None,
 ) -> ClerkIdentityProvider:
     """The identity provider. It may use `share` of Clerk's quota."""

@@ -223,7 +223,7 @@ async def test_regular_work_does_not_end(
     clerk.faults.add(NO_LIST)
     async with serving(clerk, store_url, tmp_path, reconcile_every=1, poll_every=1) as scene:
         alerts.watch(scene.port)
-        await alerts.raised(*names)
+        await alerts.raised(*names, "ClerkUserSyncSecretKeyRefused")
         assert {*map(page_of, names)} == {"reconcile-is-overdue"}
         page = found(scene, "ClerkUserSyncReconcileOverdue")
         assert 'job_failures_total{name="reconcile"}' in await page.run("job_failures_total")

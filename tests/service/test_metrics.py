@@ -140,6 +140,17 @@ async def test_calls_to_clerk_are_counted_by_status(
     assert await counting.metric("clerk_requests_total", **labels) == 1
 
 
+async def test_calls_of_a_poll_are_counted_too(clerk: ClerkEmulator, store_url: str) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=401, on="GetUserList"))
+    labels = frozenset({("operation", "list"), ("status", "401")})
+    async with running_service(clerk, store_url, poll_every=1) as service:
+
+        async def is_counted() -> bool:
+            return (await service.samples())["clerk_requests_total", labels] >= 1
+
+        await eventually(is_counted)
+
+
 async def test_sessions_are_counted_by_outcome(counting: Service, clerk: ClerkEmulator) -> None:
     await counting.session(clerk.session_token(ADA))
     await counting.session("nonsense")
@@ -212,7 +223,7 @@ VOCABULARIES = {
         *(error.code for error in STATUSES),
         *(f"body_{word}" for word in ("not_json", "too_large", "too_slow", "length_invalid")),
     },
-    "operation": {"fetch", "list", "count"},
+    "operation": {"fetch", "list", "count", "update", "session", "memberships", "jwks"},
     "route": {
         *(WEBHOOKS, f"{WEBHOOKS}/", "/v1/me", "/v1/session"),
         *("/healthz", "/readyz", "/metrics", "unmatched"),
