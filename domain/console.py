@@ -139,15 +139,15 @@ class ConsoleSessions(Protocol):
     """The sign-ins that have not ended. Each method raises `StorageUnavailable`."""
 
     async def open(self, session: ConsoleSession, lifetime: timedelta) -> None:
-        """Keep a new sign-in for that long, confirmed now."""
+        """Keep a new sign-in for that long, confirmed as long ago as it says."""
         ...
 
     async def find(self, key: bytes) -> ConsoleSession | None:
         """The sign-in, or None if it has ended or expired."""
         ...
 
-    async def confirm(self, key: bytes) -> None:
-        """Its Clerk session has proved to be good now."""
+    async def confirm(self, key: bytes, ago: timedelta) -> None:
+        """Its Clerk session was good that long ago."""
         ...
 
     async def end(self, key: bytes) -> None:

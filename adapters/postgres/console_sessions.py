@@ -8,8 +8,9 @@ from domain.user import UserId
 
 _OPEN = """
 with expired as (delete from our.console_sessions where expires_at <= now())
-insert into our.console_sessions (key, ground, clerk_id, clerk_session_id, expires_at)
-values ($1, $2, $3, $4, now() + $5::interval)
+insert into our.console_sessions
+    (key, ground, clerk_id, clerk_session_id, confirmed_at, expires_at)
+values ($1, $2, $3, $4, now() - $5::interval, now() + $6::interval)
 """
 
 _FIND = """
@@ -18,7 +19,10 @@ from our.console_sessions
 where key = $1 and expires_at > now()
 """
 
-_CONFIRM = "update our.console_sessions set confirmed_at = now() where key = $1"
+_CONFIRM = """
+update our.console_sessions set confirmed_at = greatest(confirmed_at, now() - $2::interval)
+where key = $1
+"""
 
 _END = "delete from our.console_sessions where key = $1"
 
@@ -33,14 +37,15 @@ class PostgresConsoleSessions(ConsoleSessions):
 
     async def open(self, session: ConsoleSession, lifetime: timedelta) -> None:
         ids = (session.key, session.ground, session.user_id, session.clerk_session_id)
-        await self._database.run(lambda connection: connection.execute(_OPEN, *ids, lifetime))
+        times = (session.confirmed_ago, lifetime)
+        await self._database.run(lambda connection: connection.execute(_OPEN, *ids, *times))
 
     async def find(self, key: bytes) -> ConsoleSession | None:
         record = await self._database.run(lambda connection: connection.fetchrow(_FIND, key))
         return None if record is None else ConsoleSession(**record)
 
-    async def confirm(self, key: bytes) -> None:
-        await self._database.run(lambda connection: connection.execute(_CONFIRM, key))
+    async def confirm(self, key: bytes, ago: timedelta) -> None:
+        await self._database.run(lambda connection: connection.execute(_CONFIRM, key, ago))
 
     async def end(self, key: bytes) -> None:
         await self._database.run(lambda connection: connection.execute(_END, key))

@@ -2,13 +2,13 @@
 
 A sign-in ends with its ground: the token or list in the settings, the user, their Clerk session,
 their role, or the Clerk session in the same browser. All of it is checked at each request. Clerk is
-asked only when a minute has passed in which the browser had no fresh session token.
+asked only when the last session token is expired and the last proof is a minute old.
 """
 
 import asyncio
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
 
 from domain.console import AuditTrail, ClerkSessions, ConsoleSession, ConsoleSessions
@@ -21,7 +21,7 @@ from service.console.timeouts import CLERK_TIMEOUT_OF_A_PAGE
 LIFETIME = timedelta(hours=8)
 
 CONFIRM_EVERY = timedelta(seconds=60)
-"""How old a proof of the Clerk session may be: as old as a session token may be."""
+"""How old a proof of the Clerk session may be: as old as a session token becomes."""
 
 UNCONFIRMED_FOR = timedelta(minutes=10)
 """For how long a sign-in lasts while Clerk does not answer."""
@@ -56,7 +56,12 @@ class SignIns:
         secret = token_urlsafe(32)
         opened = ConsoleSession(key=_key(secret), ground=ground)
         if session is not None:
-            opened = replace(opened, user_id=session.user_id, clerk_session_id=session.session_id)
+            opened = replace(
+                opened,
+                user_id=session.user_id,
+                clerk_session_id=session.session_id,
+                confirmed_ago=_age(session),
+            )
         await self.kept.open(opened, LIFETIME)
         await self._note(self._name(opened), "sign in", "signed in")
         return secret
@@ -127,8 +132,9 @@ class SignIns:
             return "another session of the user in this browser"
         if self.access.of_session(session) != kept.ground:
             return "the session no longer has that permission"
-        if kept.confirmed_ago > CONFIRM_EVERY / 2:
-            await self.kept.confirm(kept.key)
+        age = _age(session)
+        if kept.confirmed_ago - age > CONFIRM_EVERY / 2:  # a write at each request is not needed
+            await self.kept.confirm(kept.key, age)
         return ""
 
     async def _why_ended_at_clerk(self, kept: ConsoleSession, user_id: UserId) -> str:
@@ -144,7 +150,7 @@ class SignIns:
                 return ""
             why = str(error) or "no answer in time"
             raise IdentityProviderUnavailable(f"the session cannot be confirmed: {why}") from None
-        await self.kept.confirm(kept.key)
+        await self.kept.confirm(kept.key, timedelta(0))
         return ""
 
     def _name(self, kept: ConsoleSession) -> str:
@@ -154,6 +160,11 @@ class SignIns:
     async def _note(self, who: str, action: str, result: str, **detail: str) -> None:
         action_id = await self.audit.begin(who=who, action=action, target=None, detail=detail)
         await self.audit.end(action_id, result=result, detail=detail)
+
+
+def _age(session: Session) -> timedelta:
+    """How long ago Clerk vouched for the session: when it issued the token."""
+    return max(datetime.now(UTC) - session.issued_at, timedelta(0))
 
 
 def _key(secret: str) -> bytes:

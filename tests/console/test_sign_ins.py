@@ -1,5 +1,6 @@
 """A sign-in ends on every replica once it is no longer permitted, and by itself after some time."""
 
+import time
 from typing import Any
 
 import httpx
@@ -115,6 +116,24 @@ async def test_within_a_minute_it_ends_with_its_clerk_session(
         await sql.execute(AGES, CONFIRM_EVERY)
         assert (await browser.get("/audit")).status_code == 401
     assert (await trail(sql))[-1][3] == "the session has ended at Clerk"
+
+
+@pytest.mark.parametrize("opened_with_it", [True, False])
+async def test_a_token_proves_its_session_for_a_minute_from_when_it_was_issued(
+    *, for_sessions: Service, clerk: ClerkEmulator, opened_with_it: bool, sql: Sql
+) -> None:
+    now = int(time.time())
+    half_a_minute: dict[str, Any] = {"iat": now - 31, "nbf": now - 31, "exp": now + 29}
+    async with signed_in(for_sessions, clerk, **half_a_minute) as browser:
+        await sql.execute(AGES, CONFIRM_EVERY / 2)
+        if not opened_with_it:
+            browser.show(clerk.session_token(ADA, **half_a_minute))
+            assert (await browser.get("/audit")).status_code == 200
+            await sql.execute(AGES, CONFIRM_EVERY / 2)
+        browser.show(expired(clerk))
+        for session in clerk.sessions.active_of(ADA):
+            clerk.revoke_session(session.id)
+        assert (await browser.get("/audit")).status_code == 401
 
 
 @pytest.mark.parametrize(
