@@ -35,6 +35,9 @@ CONFIRMED_BY = (
 KEPT = 200
 """Differences that a run lists: ids, names of fields and times, without values."""
 
+ENDED_AT = "ended_at"
+"""When a run's comparison ended: the name that its list and the kept comparison have in common."""
+
 KINDS = {
     DriftKind.MISSING: "at Clerk, and not here",
     DriftKind.DIFFERING: "on both sides, with different contents",
@@ -84,7 +87,7 @@ async def sweep_by_now(room: Room) -> Sweep | None:
         await load_sweep(room.store.checkpoints),
         await room.store.audit.last_of(CHECK, REPAIR),
     )
-    if sweep is None or run is None or run.detail.get("found") != sweep.found:
+    if sweep is None or run is None or run.detail.get(ENDED_AT) != sweep.ended_at.isoformat():
         return sweep  # the list is of another comparison
     changed = await room.store.reads.changed_since(_listed(run))
     settled = Counter(
@@ -218,8 +221,8 @@ async def _compare(
     await room.reconcile.full(options, findings)
     sweep = findings.as_sweep(datetime.now(UTC))
     detail.update(found=sweep.found, repaired=sweep.repaired)
-    if not repair:
-        await save_sweep(room.store.checkpoints, sweep)
+    detail[ENDED_AT] = sweep.ended_at.isoformat()
+    await save_sweep(room.store.checkpoints, sweep)  # after a repair too, for this time of its end
     return _in_words(findings, repair=repair)
 
 

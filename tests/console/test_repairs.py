@@ -1,10 +1,15 @@
 """Drift checks and repairs from the console: the limit of tombstones, the lock, and what a run leaves on the trail."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from adapters.postgres.checkpoints import PostgresCheckpoints
+from adapters.postgres.database import Database
 from adapters.postgres.exclusive import PostgresExclusive
+from domain.drift import load_sweep, save_sweep
 from domain.user import UserId
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
@@ -58,6 +63,20 @@ async def test_a_row_that_changed_before_it_was_compared_is_not_settled(
     )
     assert "changed since" in (await own_operator.get("/drift")).text
     assert "2 users differed from Clerk" in (await own_operator.get()).text
+
+
+async def test_a_later_comparison_that_finds_as_many_is_another_one(
+    own_operator: Visitor, database: Database, sql: Sql, spoiled: list[str]
+) -> None:
+    """Of a command, which lists no users here: nothing is known of what has changed since it."""
+    await run(own_operator, sql, "/drift/check")
+    await sql.execute("update users set last_synced_at = clock_timestamp()")
+    assert "1 user differed from Clerk" in (await own_operator.get()).text
+    checkpoints = PostgresCheckpoints(database)
+    sweep = await load_sweep(checkpoints)
+    assert sweep is not None
+    await save_sweep(checkpoints, replace(sweep, ended_at=datetime.now(UTC)))
+    assert f"{len(spoiled)} users differed from Clerk" in (await own_operator.get()).text
 
 
 async def test_only_a_repair_counts_as_the_last_repair(
@@ -133,12 +152,14 @@ async def test_a_run_that_fails_says_so(
     assert f"Failed: {why}" in (await own_operator.get("/drift")).text
 
 
+@pytest.mark.parametrize("progress", [{"progress_at": "2026-01-01T00:00:00+00:00"}, {}])
 async def test_a_run_that_ended_with_its_process_is_told_as_such(
-    own_operator: Visitor, sql: Sql
+    own_operator: Visitor, sql: Sql, progress: dict[str, str]
 ) -> None:
     await sql.execute(
-        "insert into operator_actions (who, action, detail) values ('x', 'drift check', $1)",
-        json.dumps({"compared": 7, "drifts": [], "progress_at": "2026-01-01T00:00:00+00:00"}),
+        "insert into operator_actions (who, action, detail, started_at)"
+        " values ('x', 'drift check', $1, now() - interval '2 min')",
+        json.dumps({"compared": 7, "drifts": [], **progress}),
     )
     assert "its process has ended" in (await own_operator.get("/drift")).text
 
