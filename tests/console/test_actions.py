@@ -253,6 +253,9 @@ async def test_a_dismissed_delivery_can_be_replayed(
     assert (await operator.confirm(f"{path}/replay")).status_code == 303
     assert (await journal(sql))[0]["outcome"] == "created"
     assert (await trail(sql))[-1] == ("operator token", "replay", "msg_q", "created")
+    attempts = (await operator.get(path)).text.partition('id="attempts"')[2]
+    assert "first received" in attempts.partition("1 dismissed")[0]
+    assert "replay by" in attempts.partition("1 dismissed")[2]
 
 
 async def test_a_cause_is_dismissed_as_a_whole(
