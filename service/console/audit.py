@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from domain.console import ACTIONS_ON_A_PAGE
+from service.console.access import ATTEMPTS, FAILURES_ON_THE_TRAIL
 from service.console.answers import ConsoleRoute, Refused
 from service.console.deliveries import asked_for
 from service.console.visit import Reading
@@ -23,6 +24,8 @@ async def audit(visit: Reading, request: Request) -> Response:
         names=await visit.room.store.reads.names_of(people),
         older=actions[-1].id if len(actions) == ACTIONS_ON_A_PAGE else None,
         before=before,
+        attempts=ATTEMPTS,
+        failures=FAILURES_ON_THE_TRAIL,
     )
 
 
