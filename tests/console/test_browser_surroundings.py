@@ -34,6 +34,20 @@ async def test_while_nothing_answers_nothing_is_called_live(address: str) -> Non
 
 
 @pytest.mark.slow
+async def test_a_body_that_does_not_come_is_told(address: str, lively: dict[str, str]) -> None:
+    async with browsing(address, **SCREENS["wide"]) as browser:
+        page = browser.page
+        await browser.sign_in()
+        await browser.open(lively["delivery"])
+        await page.route("**/body", lambda route: route.abort())
+        await page.click("text=Show it")
+        await page.wait_for_selector("text=There was no answer.")
+        await page.unroute("**/body")
+        await page.click("text=Show it")
+        await page.wait_for_selector("pre")
+
+
+@pytest.mark.slow
 async def test_under_a_prefix_everything_is_there(
     own_clerk: ClerkEmulator, store_url: str, sql: Sql
 ) -> None:

@@ -94,6 +94,9 @@ function showNoAnswer(event) {
       text.textContent = "There was no answer. Load the page again.";
       text.classList.remove("waiting");
     });
+    part.parentElement.querySelectorAll("[data-no-answer]").forEach((text) => {
+      text.textContent = "There was no answer. Try again, or load the page again.";
+    });
   }
 }
 
