@@ -144,6 +144,11 @@ class Metrics:
         self._behind_seconds = self._gauge(
             "subscription_behind_seconds", "Age of the oldest of them.", "subscription"
         )
+        self._fell_behind = self._gauge(
+            "subscription_fell_behind",
+            "1 if changes that the subscription needs are not in the log, else 0.",
+            "subscription",
+        )
         self._aside = self._gauge(
             "subscription_set_aside_changes",
             "Changes that wait for another try, or are parked.",
@@ -223,11 +228,13 @@ class Metrics:
 
     def subscriptions(self, standings: Sequence[SubscriptionStanding]) -> None:
         """Set the figures of every subscription, whichever process runs it, and of no other."""
-        for gauge in (self._behind, self._behind_seconds, self._aside, self._paused):
+        levels = (self._behind, self._behind_seconds, self._fell_behind)
+        for gauge in (*levels, self._aside, self._paused):
             gauge.clear()
         for one in standings:
             self._behind.labels(one.name).set(one.behind)
             self._behind_seconds.labels(one.name).set(one.behind_seconds)
+            self._fell_behind.labels(one.name).set(one.fell_behind)
             self._aside.labels(one.name, "waiting").set(one.waiting)
             self._aside.labels(one.name, "parked").set(one.parked)
             self._paused.labels(one.name).set(one.paused_at is not None)

@@ -161,7 +161,8 @@ select
     greatest(ends.newest - position, 0) as behind,
     coalesce(extract(epoch from clock_timestamp() - (
         select recorded_at from our.user_changes as next
-        where next.position = subscription.position + 1
+        where next.position > subscription.position
+        order by next.position limit 1
     )), 0)::float8 as behind_seconds,
     (select count(*) from our.user_changes_set_aside as aside
         where aside.subscription = name and state in ('waiting', 'skipping')) as waiting,

@@ -23,8 +23,8 @@ from service.app import user_sync
 from service.changes import Changes
 from tests.adapters.push.receiver import receiving
 from tests.docs.alerts import Alerts, found
-from tests.docs.scene import Scene, serving
-from tests.e2e.processes import ServiceProcess, environment_for
+from tests.docs.scene import Scene, serving, shows
+from tests.e2e.processes import ServiceProcess, environment_for, eventually
 from tests.postgres_server import Sql
 from tests.running import settings_for, svix_headers
 
@@ -89,6 +89,25 @@ async def test_no_process_runs_a_subscription(alerts: Alerts, scene: Scene, sql:
     async with user_sync(FastAPI(), settings, changes=shop.changes):  # it is started again
         await alerts.ended("ClerkUserSyncSubscriptionBehind")
     assert len(shop.mails) == 2
+
+
+async def test_a_subscription_fell_behind(alerts: Alerts, scene: Scene, sql: Sql) -> None:
+    shop = Shop(is_mended=True)
+    settings = settings_for(scene.clerk, scene.store)
+    async with user_sync(FastAPI(), settings, changes=shop.changes):
+        pass
+    for _ in range(3):
+        await scene.known()
+    alerts.watch(scene.port)
+    await eventually(lambda: shows(scene, 'behind_changes{subscription="welcome-mail"} 3'))
+    await sql.execute("delete from user_changes where position < 3")
+    await alerts.raised("ClerkUserSyncSubscriptionFellBehind")
+    page = found(scene, "ClerkUserSyncSubscriptionFellBehind")
+    assert "not in the log" in await page.run("changes list\n")
+    await page.run("changes rewind", NAME="welcome-mail")
+    await alerts.ended("ClerkUserSyncSubscriptionFellBehind")
+    async with user_sync(FastAPI(), settings, changes=shop.changes):
+        await shop.sent(1)
 
 
 async def test_a_subscription_is_paused(

@@ -135,5 +135,7 @@ async def test_a_subscription_is_stuck(scene: Scene) -> None:
         await eventually(lambda: shows(scene, r'state="parked",subscription="welcome-mail"} 0'))
         # None is paused here; `test_alerts_of_processes_end.py` resumes one that is.
         assert "no subscription 'crm'" in await page.next()
+        # Nor did one fall behind; see there too.
+        assert "no subscription 'crm'" in await page.next(NAME="crm")
         await page.next()
     all_was_run(page)

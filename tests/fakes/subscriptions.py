@@ -240,7 +240,7 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         def number(*states: AsideState) -> int:
             return sum(one.state in states for one in row.aside.values())
 
-        following = [one for one in self._store.changes if one.position == row.position + 1]
+        following = [one for one in self._store.changes if one.position > row.position]
         ages = [(datetime.now(UTC) - one.recorded_at).total_seconds() for one in following]
         return SubscriptionStanding(
             name=name,
