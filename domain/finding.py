@@ -70,6 +70,7 @@ _RUNBOOKS: Mapping[str, str] = {
     "signing_keys": "clerk-is-down",
     "clerk": "clerk-is-down",
     "polling": "reconcile-is-overdue",
+    "reconcile": "reconcile-is-overdue",
     "jobs": "reconcile-is-overdue",
     "last_delivery": "webhooks-do-not-arrive",
     "webhooks": "webhooks-do-not-arrive",

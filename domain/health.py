@@ -22,6 +22,10 @@ POLLS_MISSED = 3
 A_POLLS_LENGTH = timedelta(minutes=1)
 """Polling counts as broken if no poll has ended for that many intervals and the length of one."""
 
+COMPARISONS_MISSED = 2
+A_COMPARISONS_LENGTH = timedelta(minutes=30)
+"""As for polls. The alert waits for as long."""
+
 
 def store(error: str | None) -> Finding:
     if error is None:
@@ -202,6 +206,17 @@ def polling(every: timedelta, ago: timedelta | None) -> Finding:
     if ago > POLLS_MISSED * every + A_POLLS_LENGTH:
         return bad("polling", f"{words}, though POLL_EVERY is {span(every)}", advice)
     return ok("polling", words)
+
+
+def reconcile(every: timedelta, ago: timedelta | None) -> Finding:
+    """Whether the table is compared as `RECONCILE_EVERY` says. `ago` is None before the first."""
+    advice = "start the service with RECONCILE_EVERY; if it runs, see its log for job_failed"
+    if ago is None:
+        return warn("reconcile", "the first full comparison has not ended yet", advice)
+    words = f"the last full comparison ended {span(ago)} ago"
+    if ago > COMPARISONS_MISSED * every + A_COMPARISONS_LENGTH:
+        return bad("reconcile", f"{words}, though RECONCILE_EVERY is {span(every)}", advice)
+    return ok("reconcile", words)
 
 
 def users(at_clerk: int) -> Finding:

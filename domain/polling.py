@@ -1,4 +1,4 @@
-"""Polling: ask Clerk for updated users, for a service that webhooks cannot reach."""
+"""Whether the regular work with Clerk comes: polls, and full comparisons."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from domain import health
 from domain.finding import Finding
 from domain.ports import Checkpoints
-from domain.reconcile import LAST_RECENT
+from domain.reconcile import LAST_FULL, LAST_RECENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,15 @@ class Polling:
         """When the last poll ended; None before the first. Raises `StorageUnavailable`."""
         age = await self.checkpoints.age(LAST_RECENT)
         return None if age is None else datetime.now(UTC) - age
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """The interval of full comparisons, by one of the processes that share the store."""
+
+    every: timedelta
+    checkpoints: Checkpoints
+
+    async def look(self) -> Finding:
+        """Whether they come in time. Raises `StorageUnavailable`."""
+        return health.reconcile(self.every, await self.checkpoints.age(LAST_FULL))

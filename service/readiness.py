@@ -8,7 +8,7 @@ from typing import Any
 from domain import health
 from domain.errors import StorageUnavailable
 from domain.finding import Finding
-from domain.polling import Polling
+from domain.polling import Comparing, Polling
 from domain.schema import SchemaState
 from service.shared_look import SharedLook
 
@@ -66,6 +66,7 @@ class Readiness:
         silent_users: Callable[[], Awaitable[int]],
         failing_jobs: Callable[[], frozenset[str]] = frozenset,
         polling: Polling | None = None,
+        comparing: Comparing | None = None,
         contradiction: Callable[[], str | None] = lambda: None,
         went_back: Callable[[], Awaitable[str | None]],
     ) -> None:
@@ -75,6 +76,7 @@ class Readiness:
         self._silent_users = silent_users
         self._failing_jobs = failing_jobs
         self._polling = polling
+        self._comparing = comparing
         self._contradiction = contradiction
         self._went_back = went_back
         self._store = SharedLook(self._look_at_store)
@@ -125,7 +127,11 @@ class Readiness:
         """Empty if the store does not answer."""
         try:
             async with asyncio.timeout(TIMEOUT):
-                return [health.history(await self._went_back()), *await self._webhooks()]
+                return [
+                    health.history(await self._went_back()),
+                    *await self._webhooks(),
+                    *([await self._comparing.look()] if self._comparing else []),
+                ]
         except (StorageUnavailable, TimeoutError):
             return []
 

@@ -15,7 +15,7 @@ from domain.console import AuditTrail, ClerkSessions, ConsoleReads, ConsoleSessi
 from domain.history import StoreHistory
 from domain.instance import Instance
 from domain.journal import DeliveryWatch, Journal, JournalPages, JournalRetention
-from domain.polling import Polling
+from domain.polling import Comparing, Polling
 from domain.ports import (
     Checkpoints,
     DeliveryReader,
@@ -134,6 +134,12 @@ def polling_of(settings: Settings, store: Store) -> Polling | None:
     if settings.poll_every is None:
         return None
     return Polling(timedelta(seconds=settings.poll_every), store.checkpoints)
+
+
+def comparing_of(settings: Settings, store: Store) -> Comparing | None:
+    if settings.reconcile_every is None:
+        return None
+    return Comparing(timedelta(seconds=settings.reconcile_every), store.checkpoints)
 
 
 def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:

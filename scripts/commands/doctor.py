@@ -25,7 +25,7 @@ from service.bootstrap import operations
 from service.bootstrap.settings import notes_on, read_settings, works_on
 from service.dotenv import read_dotenv
 from service.mistakes import mistakes, slips
-from service.services import Operations, polling_of
+from service.services import Operations, comparing_of, polling_of
 from service.settings import Settings
 
 TIMEOUT = 10.0
@@ -89,6 +89,7 @@ async def _of_the_store(settings: Settings, available: Operations) -> list[Findi
 
 async def _of_webhooks(settings: Settings, available: Operations) -> list[Finding]:
     store, polling = available.store, polling_of(settings, available.store)
+    comparing = comparing_of(settings, store)
     last_at, expected = await store.watch.last_delivery_at(), polling is None
     silent = await store.watch.silent_users(timedelta(seconds=settings.silence_after))
     return [
@@ -96,6 +97,7 @@ async def _of_webhooks(settings: Settings, available: Operations) -> list[Findin
         health.quarantine(await store.journal.quarantined()),
         health.webhooks(silent, expected=expected),
         *([await polling.look()] if polling else []),
+        *([await comparing.look()] if comparing else []),
         health.drift(await load_sweep(store.checkpoints)),
         changes(await standings_now(store.changes, store.desk)),
     ]

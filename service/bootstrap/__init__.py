@@ -48,7 +48,14 @@ from service.jobs import (
 )
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.services import Operations, Services, polling_of, reconcile_of, sync_now_of
+from service.services import (
+    Operations,
+    Services,
+    comparing_of,
+    polling_of,
+    reconcile_of,
+    sync_now_of,
+)
 from service.settings import Settings
 from service.shared_look import SharedLook
 
@@ -119,6 +126,7 @@ async def bootstrap(
                 silent_users=lambda: store.watch.silent_users(silence_after),
                 failing_jobs=lambda: jobs.failing,
                 polling=polling,
+                comparing=comparing_of(settings, store),
                 contradiction=lambda: instance.contradiction,
                 went_back=store.history.unrepaired,
             ),

@@ -21,7 +21,7 @@ from service.figures import read_figures
 from service.jobs import Jobs, tell_that_it_went_back, watch_event_loop, watch_history
 from service.metrics import Metrics
 from service.readiness import Readiness
-from service.services import Worker, polling_of
+from service.services import Worker, comparing_of, polling_of
 from service.settings import Settings
 from service.shared_look import SharedLook
 
@@ -72,6 +72,7 @@ async def working(
                 silent_users=lambda: store.watch.silent_users(silence_after),
                 failing_jobs=lambda: jobs.failing,
                 polling=polling,
+                comparing=comparing_of(settings, store),
                 went_back=store.history.unrepaired,
             ),
             metrics=metrics,

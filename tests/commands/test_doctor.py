@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from typer.main import get_command
 
+from adapters.postgres.checkpoints import PostgresCheckpoints
 from adapters.postgres.database import Database
 from domain import health
 from domain.drift import Sweep
 from domain.finding import State, command
+from domain.reconcile import LAST_FULL
 from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
@@ -103,6 +105,17 @@ async def test_quarantine_and_silence_are_found(
     )
     found = await states(healthy)
     assert (found["quarantine"], found["webhooks"]) == ("warn", "bad")
+
+
+async def test_regular_comparisons_that_do_not_come_are_bad(
+    healthy: Operator, database: Database, sql: Sql
+) -> None:
+    assert "reconcile" not in await states(healthy)
+    assert (await states(healthy, RECONCILE_EVERY="3600"))["reconcile"] == "warn"
+    await PostgresCheckpoints(database).save(LAST_FULL, "")
+    assert (await states(healthy, RECONCILE_EVERY="3600"))["reconcile"] == "ok"
+    await sql.execute("update sync_checkpoints set saved_at = now() - interval '1 day'")
+    assert (await states(healthy, RECONCILE_EVERY="3600"))["reconcile"] == "bad"
 
 
 async def test_a_key_that_clerk_refuses_is_bad(healthy: Operator) -> None:

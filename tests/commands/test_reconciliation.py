@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 from domain.ports import Exclusive
@@ -122,3 +122,13 @@ async def test_the_log_names_the_user_that_cannot_be_read(
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     told = [line for line in lines if line["event"] == "user_unreadable"]
     assert {line["user_id"] for line in told} == {unreadable}
+
+
+async def test_readiness_tells_that_comparisons_do_not_come(
+    clerk: ClerkEmulator, store_url: str, available: Operations, sql: Sql
+) -> None:
+    await available.store.checkpoints.save(LAST_FULL, datetime.now(UTC).isoformat())
+    async with running_service(clerk, store_url, reconcile_every=3600) as service:
+        assert "reconcile" not in await service.degraded()
+        await sql.execute("update sync_checkpoints set saved_at = now() - interval '1 day'")
+        assert "reconcile" in await service.degraded()
