@@ -116,7 +116,9 @@ async def test_secrets_and_keys_are_rotated(
         clerk.sender.endpoints[:] = [rotated]
         user_id = before.signed_up()
         await eventually(lambda: shows(before, r'code="signature_invalid"} [1-9]'))
-        assert "deliveries_total{" not in await page.next()
+        said = await page.next()
+        assert "deliveries_total{" not in said
+        assert "this machine's clock is" in said
         clerk.faults.add(KEY_REFUSED)
         await page.next()
         clerk.faults.clear()
