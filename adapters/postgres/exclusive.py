@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TypeAlias
-
-import asyncpg
 
 from adapters.postgres.database import out_of_reach, translated
 from adapters.postgres.open_transaction import NO_TIMEOUT, holder_of, setting
+from adapters.postgres.own_connection import DRIVER_ERRORS, Connection
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
@@ -25,10 +23,6 @@ SILENCE = 60.0
 TRY_LOCK = f"select pg_try_advisory_xact_lock({KEY})"
 
 HOLDER = holder_of(KEY)
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-_DRIVERS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class PostgresExclusive(Exclusive):
@@ -77,7 +71,7 @@ async def _lock(connection: Connection, name: str, holder: str) -> None:
             await connection.execute(setting(NO_TIMEOUT))
             return
         other = await connection.fetchval(HOLDER, name)
-    except _DRIVERS as error:
+    except DRIVER_ERRORS as error:
         raise translated(error) from None
     raise AlreadyRunning(other or "unknown")
 
@@ -111,7 +105,7 @@ async def _cancelled_if_lost(connection: Connection, silence: float) -> AsyncIte
 
 async def _ask_now_and_then(connection: Connection, silence: float) -> None:
     """Keep a network from forgetting the connection. Ends if there is no answer."""
-    with suppress(*_DRIVERS):
+    with suppress(*DRIVER_ERRORS):
         while True:
             await asyncio.sleep(silence)
             await connection.execute("select 1")
@@ -123,7 +117,7 @@ async def _end(connection: Connection) -> None:
     It is rolled back first, because the server may notice the end of a connection later.
     """
     try:
-        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*DRIVER_ERRORS):
             await connection.execute("rollback")
             await connection.close(timeout=5)
     finally:

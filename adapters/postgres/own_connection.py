@@ -11,7 +11,8 @@ from adapters.postgres.servers import CONNECT_ERRORS, NAME, Servers
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-_DRIVERS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What the driver raises on an open connection."""
 
 
 @asynccontextmanager
@@ -30,7 +31,7 @@ async def own_connection(
         raise out_of_reach(error) from None
     try:
         yield connection
-    except _DRIVERS as error:
+    except DRIVER_ERRORS as error:
         raise translated(error) from None
     finally:
         await _end(connection)
@@ -38,7 +39,7 @@ async def own_connection(
 
 async def _end(connection: Connection) -> None:
     try:
-        with suppress(*_DRIVERS):
+        with suppress(*DRIVER_ERRORS):
             await connection.close(timeout=5)
     finally:
         connection.terminate()  # also if we are cancelled while it closes
