@@ -94,8 +94,12 @@ def _is_held(file: Path) -> bool:
 
 
 def _configured(name: str) -> str | None:
-    """A setting of the environment, or else of `.env`; an empty one is none."""
-    kept = read_dotenv()
+    """A setting of the environment, or else of `.env`; an empty one is none.
+
+    The names are read in either case, as the service does.
+    """
+    sources: tuple[Mapping[str, str | None], ...] = (os.environ, read_dotenv())
+    given = [{key.upper(): value for key, value in source.items()} for source in sources]
     names = (f"{PREFIX}{name}", name)
-    found = [source.get(one) for source in (os.environ, kept) for one in names]
+    found = [source.get(one) for source in given for one in names]
     return next((value for value in found if value), None)

@@ -201,7 +201,14 @@ async def served(data: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "own", ["CLERK_SECRET_KEY", "CLERK_USER_SYNC_CLERK_SECRET_KEY", "DATABASE_URL"]
+    "own",
+    [
+        "CLERK_SECRET_KEY",
+        "CLERK_USER_SYNC_CLERK_SECRET_KEY",
+        "DATABASE_URL",
+        "clerk_secret_key",
+        "Clerk_User_Sync_Database_Url",
+    ],
 )
 def test_settings_of_ones_own_come_before_those_of_the_demo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
