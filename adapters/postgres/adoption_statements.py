@@ -29,7 +29,8 @@ order by attname = $2::text desc
 limit 1
 """
 
-_WHITE = r"E' \t\n\r\f\v'"
+_WHITE = r"E' \t\n\r\f\x0b'"
+"""Postgres 16 reads `\\v` as the letter, and would take it from the ends of an address."""
 
 
 def normalised(value: str) -> str:

@@ -16,7 +16,11 @@ from tests.fakes.adoption import HostRow, InMemoryAdoption
 from tests.people import at
 from tests.postgres_server import Sql
 
-ADDRESSES = ("ada@example.com", "ADA@example.com", " ada@example.com\t", "grace@example.com", "")
+ADDRESSES = (
+    *("ada@example.com", "ADA@example.com", "\v ada@example.com\t"),
+    *("vera@example.dev", "era@example.dev", "vera@example.de"),
+    "",
+)
 
 
 async def test_by_external_id_and_by_a_verified_primary_address(
@@ -100,6 +104,18 @@ async def test_what_may_be_somebody_elses_is_never_linked(
     assert "1" not in await links(accounts)
 
 
+async def test_white_space_around_an_address_is_left_out_and_no_letter(
+    accounts: Sql, database: Database, store_url: str
+) -> None:
+    rows = [HostRow("1", "\v\tgrace@example.com\f\r\n "), HostRow("2", "ada@example.dev")]
+    rows += [HostRow("3", "vera@example.com")]
+    users = [person(1, "grace@example.com"), person(2, "ada@example.de")]
+    await given_(accounts, database, rows, [*users, person(3, "era@example.com")])
+    counts = await PostgresAdoption(store_url).link(TABLE)
+    assert counts == {Verdict.BY_ADDRESS: 1, Verdict.NO_USER: 2, Verdict.NO_ROW: 2}
+    assert await links(accounts) == {"1": "user_1"}
+
+
 async def test_a_deleted_user_takes_part_in_nothing_and_keeps_their_link(
     accounts: Sql, database: Database, store_url: str
 ) -> None:
@@ -146,9 +162,9 @@ PEOPLE = st.lists(
     st.builds(
         person,
         st.integers(1, 4),
-        st.sampled_from((None, *ADDRESSES[:4])),
+        st.sampled_from((None, *ADDRESSES[:-1])),
         verified=st.booleans(),
-        others=st.lists(st.sampled_from(ADDRESSES[:4]), max_size=1).map(tuple),
+        others=st.lists(st.sampled_from(ADDRESSES[:-1]), max_size=1).map(tuple),
         external_id=st.sampled_from((None, "1", "2", "x", "y")),
     ),
     max_size=4,
