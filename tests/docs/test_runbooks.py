@@ -1,6 +1,7 @@
 """Each page of docs/operating/: its failure is caused, and its commands are run."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,20 +124,28 @@ async def test_secrets_and_keys_are_rotated(
         await page.next()
         clerk.faults.clear()
         assert await before.me(user_id) == 200
-        await before.forged_update(user_id)
+        assert await before.forged_update(user_id) == 204
+    secrets = secrets_of_the_page(page.name, leaked=clerk.config.webhook_secrets[0])
+    async with serving(clerk, store_url, tmp_path, clerk_webhook_signing_secret=secrets) as after:
+        page.environment = after.runbook(page.name).environment
+        assert await after.forged_update(user_id) == 400
         assert await drift(clerk, sql) != {}
         await page.next()
         await page.next(USER_ID=user_id)
         assert await drift(clerk, sql) == {}
-    both = (NEW_SECRET, *clerk.config.webhook_secrets)
-    async with serving(clerk, store_url, tmp_path, clerk_webhook_signing_secret=both) as after:
         clerk.sender.endpoints[:] = [Endpoint(url=after.webhooks, secrets=(NEW_SECRET,))]
         after.signed_up()
         await eventually(lambda: shows(after, r'deliveries_total\{outcome="created"'))
-        page.environment = after.runbook(page.name).environment
         await page.next()
         assert await after.me(user_id) == 200
     all_was_run(page)
+
+
+def secrets_of_the_page(name: str, *, leaked: str) -> str:
+    """The value of `CLERK_WEBHOOK_SIGNING_SECRET` that the page gives."""
+    text = (OPERATING / f"{name}.md").read_text()
+    [value] = re.findall(r"(?m)^    CLERK_WEBHOOK_SIGNING_SECRET=(.+)$", text)
+    return str(value).replace("whsec_new…", NEW_SECRET).replace("whsec_old…", leaked)
 
 
 async def test_deliveries_come_late(scene: Scene) -> None:
