@@ -123,7 +123,7 @@ async def _export(run: Run, *, wanted: JournalQuery, path: str, force: bool) -> 
     deliveries = recorded(journal, wanted, run.operations.clerk.delivery_reader)
     total = await journal.count(wanted)
     with (
-        _created(os.devnull if run.dry_run else path, force=force) as stream,
+        _created(path, force=force, dry_run=run.dry_run) as stream,
         run.screen.progress("deliveries", total) as advance,
     ):
         async for delivery in deliveries:
@@ -158,14 +158,15 @@ def _opened(path: str) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _created(path: str, *, force: bool) -> Iterator[BinaryIO]:
-    """A file that only its owner can read, or standard output."""
-    if path == STANDARD:
+def _created(path: str, *, force: bool, dry_run: bool) -> Iterator[BinaryIO]:
+    """A file that only its owner can read, or standard output; in a dry run, the null device."""
+    if path == STANDARD and not dry_run:
         with standard_output() as stream:
             yield stream
         return
+    opener = _nowhere if dry_run else _private
     try:
-        with open(path, "wb", opener=partial(_private, force=force)) as stream:
+        with open(path, "wb", opener=partial(opener, force=force)) as stream:
             yield stream
     except FileExistsError:
         words = f"{path} exists: --force overwrites it"
@@ -195,17 +196,30 @@ def standard_output() -> Iterator[BinaryIO]:
             stream.detach()
 
 
-def _private(path: str, flags: int, *, force: bool) -> int:
-    """Open a file for its owner alone. Without `force`, raises `FileExistsError` if it has content.
+def _nowhere(path: str, flags: int, *, force: bool) -> int:
+    """Open the null device. Raises what `_private` would, where a look can tell."""
+    target = Path(os.devnull if path == STANDARD else path)
+    if target.is_file() or target.is_dir():
+        os.close(_free(path, os.O_WRONLY, force=force))
+    else:
+        target.parent.stat()
+    return os.open(os.devnull, flags)
 
-    The mode of a device or a pipe is not changed.
-    """
-    descriptor = os.open(path, flags & ~os.O_TRUNC, 0o600)
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode):
-        if found.st_size and not force:
-            os.close(descriptor)
-            raise FileExistsError(path)
+
+def _private(path: str, flags: int, *, force: bool) -> int:
+    """Open a file for its owner alone. The mode of a device or a pipe is not changed."""
+    descriptor = _free(path, flags, force=force)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.fchmod(descriptor, 0o600)
         os.truncate(descriptor, 0)
+    return descriptor
+
+
+def _free(path: str, flags: int, *, force: bool) -> int:
+    """Open a file as it is. Without `force`, raises `FileExistsError` if it has content."""
+    descriptor = os.open(path, flags & ~os.O_TRUNC, 0o600)
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and found.st_size and not force:
+        os.close(descriptor)
+        raise FileExistsError(path)
     return descriptor

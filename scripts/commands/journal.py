@@ -73,9 +73,10 @@ async def _work(run: Run, *, wanted: JournalQuery, post: str | None) -> ExitCode
 
 
 def _destination(run: Run, post: str | None) -> Destination:
-    if post:
-        return rehearse_post if run.dry_run else _post(run, post)
-    return here(run)
+    if not post:
+        return here(run)
+    there = _post(run, post)
+    return rehearse_post if run.dry_run else there
 
 
 def _post(run: Run, url: str) -> PostDelivery:
@@ -86,8 +87,12 @@ def _post(run: Run, url: str) -> PostDelivery:
 
 
 def here(run: Run) -> Destination:
-    """A replay into our own store; in a dry run, a rehearsal."""
+    """A replay into our own store; in a dry run, a rehearsal.
+
+    Raises `StoreOfAnotherInstance`.
+    """
     available = run.operations
+    available.clerk.instance.require_no_contradiction()
     if run.dry_run:
         return RehearseDelivery(available.clerk.delivery_reader, available.store.users)
     return ReplayDelivery(available.clerk.delivery_reader, available.store.users)
