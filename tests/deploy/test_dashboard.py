@@ -47,6 +47,8 @@ NOT_ON_IT = {
 }
 """For alerts alone."""
 
+NOT_SO = {"ClerkUserSyncStoreFailing", "ClerkUserSyncDown", "ClerkUserSyncKeysOld"}
+
 needs_prometheus = pytest.mark.skipif(
     shutil.which("prometheus") is None,
     reason="prometheus is not installed: it comes with Debian's package prometheus",
@@ -164,8 +166,8 @@ def running_prometheus(services: Sequence[Listening], folder: Path) -> Iterator[
     """Its address."""
     config = {
         "global": {
-            "scrape_interval": "300ms",
-            "scrape_timeout": "300ms",
+            "scrape_interval": "500ms",
+            "scrape_timeout": "500ms",
             "evaluation_interval": "1s",
         },
         "rule_files": [str(ROOT / "deploy/prometheus/rules.yml")],
@@ -205,8 +207,13 @@ def running_prometheus(services: Sequence[Listening], folder: Path) -> Iterator[
 async def test_each_panel_shows_data(prometheus: Prometheus, query: str) -> None:
     asked = query.replace("$__rate_interval", "1m").replace("$namespace", ".*")
     assert "$" not in asked
-    shown = [one["value"][1] for one in await prometheus.results(asked)]
-    assert [value for value in shown if value != "NaN"], asked
+
+    async def shows_data() -> bool:
+        shown = [one["value"][1] for one in await prometheus.results(asked)]
+        return any(value != "NaN" for value in shown)
+
+    # Not at once: on a busy machine a scrape times out now and then, and leaves a gap.
+    await eventually(shows_data)
 
 
 @needs_prometheus
@@ -215,12 +222,16 @@ async def test_prometheus_evaluates_every_alert_and_fires_what_is_so(
 ) -> None:
     rules = await prometheus.rules()
     assert {(rule["health"], rule.get("lastError")) for rule in rules} == {("ok", None)}
-    # Those that wait for nothing, or that have begun to wait.
-    seen = {alert["labels"]["alertname"] for rule in rules for alert in rule["alerts"]}
-    assert "ClerkUserSyncQuarantineFilled" in seen
-    assert (
-        seen & {"ClerkUserSyncStoreFailing", "ClerkUserSyncDown", "ClerkUserSyncKeysOld"} == set()
-    )
+
+    async def fires_what_is_so() -> bool:
+        # Those that wait for nothing, or that have begun to wait.
+        alerts = [alert for rule in await prometheus.rules() for alert in rule["alerts"]]
+        seen = {alert["labels"]["alertname"] for alert in alerts}
+        return "ClerkUserSyncQuarantineFilled" in seen and not seen & NOT_SO
+
+    # Not at once: a scrape that times out on a busy machine makes a service look down.
+    await eventually(fires_what_is_so)
+    rules = await prometheus.rules()
     for rule in rules:
         for alert in rule["alerts"]:
             assert "<error" not in str(alert["annotations"])
