@@ -48,10 +48,11 @@ async def test_a_post_without_a_secret_to_sign_with(
         ("nowhere/new.jsonl", 65, "cannot be written: No such file or directory"),
     ],
 )
+@pytest.mark.usefixtures("database")
 async def test_an_export_to_a_place_that_cannot_be_written(
     operator: Operator,
-    database: Database,
     tmp_path: Path,
+    *,
     place: str,
     code: int,
     words: str,
