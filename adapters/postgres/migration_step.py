@@ -10,13 +10,22 @@ from adapters.postgres.session import qualified
 class Step:
     """Runs the statements of one migration, or prints them for `migrate --sql`.
 
-    A statement names our tables as `our.users`. `commits` is false inside a host's transaction,
+    A statement names our tables as `our.users`. `users_in` is the schema where that table was
+    before the first step; None if it was not there. `commits` is false inside a host's transaction,
     which a migration must not commit.
     """
 
-    def __init__(self, context: MigrationContext, schema: str | None, *, commits: bool) -> None:
+    def __init__(
+        self,
+        context: MigrationContext,
+        schema: str | None,
+        users_in: str | None = None,
+        *,
+        commits: bool,
+    ) -> None:
         self._context = context
         self._schema = schema
+        self._users_in = users_in
         self._commits = commits
 
     def __call__(self, statement: str) -> None:
@@ -35,3 +44,18 @@ class Step:
         with self._context.autocommit_block():
             for statement in statements:
                 self(statement)
+
+    def index(self, name: str, on: str) -> None:
+        """Build an index of `users` apart. `on` is what follows the word in SQL."""
+        # An interrupted concurrent build has left an invalid index, if the table was there.
+        if self._users_in:
+            self.drop_index(name)
+        self.apart(f"create index concurrently {name} on {on}")
+
+    def drop_index(self, name: str) -> None:
+        """Drop an index of `users` apart, if it is there.
+
+        Its schema is named: the search path may lead to an index of the host's own `users`.
+        """
+        schema = self._users_in or self._schema
+        self.apart(qualified(f"drop index concurrently if exists our.{name}", schema))

@@ -78,8 +78,9 @@ _NAMES = ", ".join(f"'{name}'" for name in (*RELATIONS, *_VERSION_RELATIONS))
 class Catalogue:
     """What the database's catalogue says. `target` is the schema where our tables are created.
 
-    `relations` are the columns of our tables and views, by name. `foreign` are other applications'
-    tables with the same names. `lacking` are the rights that the role does not have, by relation.
+    `relations` are the columns of our tables and views, by name. `users_in` is the schema of our
+    `users`, if it is there. `foreign` are other applications' tables with the same names. `lacking`
+    are the rights that the role does not have, by relation.
     """
 
     target: str | None
@@ -87,6 +88,7 @@ class Catalogue:
     encoding: str
     role: str
     relations: Mapping[str, frozenset[str]]
+    users_in: str | None
     foreign: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]]
 
@@ -161,6 +163,7 @@ def read_catalogue(records: Iterable[Any]) -> Catalogue:
         encoding=rows[0]["encoding"],
         role=rows[0]["role"],
         relations={name: frozenset(row["columns"]) for name, row in ours.items()},
+        users_in=ours["users"]["schema"] if "users" in ours else None,
         foreign=tuple(sorted(foreign)),
         lacking={
             name: tuple(right for right in known[name].rights if right in row["lacking"])

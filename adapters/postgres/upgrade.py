@@ -49,12 +49,14 @@ _NOTE = """\
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """`revision` is that of the schema; None if it is empty. `moves` says that it is still in the
-    host's table, and `makes_schema` that the schema has to be created.
+    """`revision` is that of the schema; None if it is empty. `users_in` is the schema of our
+    `users`, if it is there. `moves` says that the revision is still in the host's table, and
+    `makes_schema` that the schema has to be created.
     """
 
     state: SchemaState
     revision: str | None
+    users_in: str | None
     moves: bool
     makes_schema: bool
 
@@ -99,7 +101,7 @@ def bring_to_head(connection: Connection, schema: str | None, *, commits: bool) 
         connection.commit()
     context = _context(schema, head(), connection=connection)
     with context.begin_transaction():
-        context.run_migrations(step=Step(context, schema, commits=commits))
+        context.run_migrations(step=Step(context, schema, plan.users_in, commits=commits))
     return _state(connection, schema)
 
 
@@ -119,7 +121,7 @@ def missing_sql(connection: Connection, schema: str | None) -> str:
 def all_sql(schema: str | None) -> str:
     """The SQL of all migrations, for an empty database."""
     state = SchemaState(standing=Standing.BEHIND)
-    return _written(_Plan(state, None, moves=False, makes_schema=schema is not None), schema)
+    return _written(_Plan(state, None, None, moves=False, makes_schema=schema is not None), schema)
 
 
 def _written(plan: _Plan, schema: str | None) -> str:
@@ -130,7 +132,7 @@ def _written(plan: _Plan, schema: str | None) -> str:
     text.write("\n")
     context = _context(schema, head(), as_sql=True, output_buffer=text, starting_rev=plan.revision)
     with context.begin_transaction():
-        context.run_migrations(step=Step(context, schema, commits=True))
+        context.run_migrations(step=Step(context, schema, plan.users_in, commits=True))
     return text.getvalue()
 
 
@@ -144,7 +146,10 @@ def _plan(connection: Connection, schema: str | None) -> _Plan:
         finding = health.schema(state)
         raise SchemaRefused(f"{finding.words}: {finding.advice}")
     makes_schema = schema is not None and not catalogue.target_exists
-    return _Plan(state, version or old, moves=old is not None, makes_schema=makes_schema)
+    revision = version or old
+    return _Plan(
+        state, revision, catalogue.users_in, moves=old is not None, makes_schema=makes_schema
+    )
 
 
 def _state(connection: Connection, schema: str | None) -> SchemaState:

@@ -24,6 +24,11 @@ from tests.people import delivered, new_id, user
 from tests.postgres_server import Sql
 
 HOST_USERS = "create table users (id bigint primary key, clerk_id text, email text)"
+HOST_INDEXES = """
+    alter table users add external_id text, add created_at timestamptz;
+    create index on users (external_id);
+    create index on users (created_at)
+"""
 
 OUTSIDE_A_BODY = r";\n(?=(?:[^$]*\$\$[^$]*\$\$)*[^$]*$)"
 """The end of a statement, but not of one between `$$` and `$$`."""
@@ -165,15 +170,28 @@ async def test_a_schema_in_the_address_is_the_same_as_in_the_setting(url: str) -
     await serves(f"{url}?schema=clerk&pgbouncer=true", None)
 
 
-async def test_a_table_of_the_hosts_behind_ours_in_the_search_path_is_not_in_the_way(
-    url: str, host: Sql
+@pytest.mark.parametrize("as_sql", [False, True])
+@pytest.mark.parametrize("begun", [None, "0007", "0014"])
+async def test_a_table_of_the_hosts_behind_ours_in_the_search_path_keeps_its_indexes(
+    url: str, host: Sql, *, begun: str | None, as_sql: bool
 ) -> None:
-    await host.execute(f"{HOST_USERS}; create schema app")
+    """They have the names of ours. A migration that had `begun` goes on after that revision."""
+    await host.execute(f"{HOST_USERS}; {HOST_INDEXES}; create schema app")
     await host.execute(
         "alter role current_user in database " + '"' + url.rpartition("/")[2] + '"'
         " set search_path = app, public"
     )
-    await migrate(url)
+    if begun:
+        await migrate(url)
+        await _run(Servers(url), partial(upgrade.step_back, revision=begun))
+        await host.execute("drop index if exists app.users_external_id_idx")
+    before = await everything_of(host)
+    if as_sql:
+        await host.execute("set search_path = app, public")
+        await run_as_psql_does(host, await missing_sql(url))
+    else:
+        await migrate(url)
+    assert await everything_of(host) >= before
     assert await standing_of(url) is Standing.AT_HEAD
     assert await host.fetchval("select count(*) from app.users") == 0
 

@@ -13,17 +13,11 @@ _PREFIXES = ("email", "first_name", "last_name")
 
 
 def upgrade(step: Step) -> None:
-    step.apart(
-        "drop index concurrently if exists our.users_created_at_idx",
-        "create index concurrently users_created_at_idx on our.users (created_at)",
-    )
+    step.index("users_created_at_idx", "our.users (created_at)")
     for name in _PREFIXES:
-        step.apart(
-            f"drop index concurrently if exists our.users_{name}_prefix_idx",
-            f"""
-            create index concurrently users_{name}_prefix_idx on our.users
-            (lower({name}) text_pattern_ops) where octet_length({name}) <= 512
-            """,
+        step.index(
+            f"users_{name}_prefix_idx",
+            f"our.users (lower({name}) text_pattern_ops) where octet_length({name}) <= 512",
         )
 
 
