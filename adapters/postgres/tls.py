@@ -23,6 +23,9 @@ _FILES = {
     "sslkey": "postgresql.key",
 }
 """The options that name files, and libpq's default file in `~/.postgresql` for each."""
+_ALSO_VARIABLES = ("channel_binding", "gssencmode", "require_auth", "sslsni")
+"""Other options that demand security, for which libpq has a variable as well."""
+
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 _CHANNEL_BINDING = (
@@ -59,6 +62,7 @@ def tls_from(
     A demand for security is met or refused, never ignored. With `only_sockets` there is no TLS, as
     in libpq.
     """
+    _take_variables(options, environment)
     mode = _mode(options, environment)
     given = {name: options[name] for name in _FILES if name in options}
     files = {**_usual_files(environment), **given}
@@ -82,10 +86,16 @@ def tls_from(
     if "sslkey" in given and "sslcert" not in files:
         raise AddressRefused("this needs sslcert", "sslkey")
     context = _context(mode, files, options.pop("sslpassword", ""))
-    _set_versions(context, options)
+    _set_versions(context, options, environment)
     for name in given:
         del options[name]
     return Tls(ssl=context, direct=direct, notes=notes)
+
+
+def _take_variables(options: dict[str, str], environment: Mapping[str, str]) -> None:
+    for name in _ALSO_VARIABLES:
+        if value := environment.get(_variable(name)):
+            options.setdefault(name, value)
 
 
 def _usual_files(environment: Mapping[str, str]) -> dict[str, str]:
@@ -94,10 +104,14 @@ def _usual_files(environment: Mapping[str, str]) -> dict[str, str]:
     files = {}
     for name, file in _FILES.items():
         usual = home / ".postgresql" / file
-        named = environment.get(f"PG{name.upper()}")
+        named = environment.get(_variable(name))
         if named or os.path.isfile(usual):  # noqa: PTH113 - never raises
             files[name] = named or str(usual)
     return files
+
+
+def _variable(option: str) -> str:
+    return f"PG{option.upper().replace('_', '')}"
 
 
 def _mode(options: dict[str, str], environment: Mapping[str, str]) -> str | None:
@@ -112,6 +126,8 @@ def _mode(options: dict[str, str], environment: Mapping[str, str]) -> str | None
     if options.pop("requiressl", "0") == "1":
         mode = mode or "require"
     mode = mode or environment.get("PGSSLMODE") or None
+    if mode is None and environment.get("PGREQUIRESSL", "").startswith("1"):
+        mode = "require"
     if mode is not None and mode not in _MODES:
         raise AddressRefused(f"give one of {', '.join(sorted(_MODES))}", "sslmode")
     if options.pop("gssencmode", "prefer") not in {"prefer", "disable"}:
@@ -193,9 +209,17 @@ def _load(context: SSLContext, files: Mapping[str, str], name: str) -> None:
         raise AddressRefused("no certificates can be read from that file", name) from None
 
 
-def _set_versions(context: SSLContext, options: dict[str, str]) -> None:
-    least = options.pop("ssl_min_protocol_version", "TLSv1.2")
-    most = options.pop("ssl_max_protocol_version", "TLSv1.3")
+def _set_versions(
+    context: SSLContext, options: dict[str, str], environment: Mapping[str, str]
+) -> None:
+    """Where TLS is not demanded, asyncpg reads the variables itself."""
+    least, most = (
+        options.pop(name, environment.get(_variable(name)) or usual)
+        for name, usual in (
+            ("ssl_min_protocol_version", "TLSv1.2"),
+            ("ssl_max_protocol_version", "TLSv1.3"),
+        )
+    )
     # Older versions are never used, so a lower minimum is satisfied.
     minimum = _VERSIONS.get({"TLSv1": "TLSv1.2", "TLSv1.1": "TLSv1.2"}.get(least, least))
     maximum = _VERSIONS.get(most)

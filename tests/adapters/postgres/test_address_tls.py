@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from adapters.postgres.tls import AddressRefused
 from tests.adapters.postgres.addresses import parse
 from tests.adapters.postgres.certificates import Certificates, certificates_in
 
@@ -85,6 +86,51 @@ def test_libpqs_own_files_and_variables_count(certificates: Certificates, tmp_pa
     (tmp_path / ".postgresql/root.crt").write_bytes(certificates.root.read_bytes())
     context = context_of("postgresql://u@h/d?sslmode=require", home=tmp_path)
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, False)
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "verifies", "least"),
+    [
+        ("", {"PGSSLMODE": "require", "PGCHANNELBINDING": "require"}, True, "TLSv1_2"),
+        ("", {"PGSSLMODE": "require", "PGSSLMINPROTOCOLVERSION": "TLSv1.3"}, False, "TLSv1_3"),
+        ("", {"PGREQUIRESSL": "1"}, False, "TLSv1_2"),
+        ("", {"PGSSLMODE": "verify-full", "PGREQUIRESSL": "1"}, True, "TLSv1_2"),
+        ("&channel_binding=prefer", {"PGCHANNELBINDING": "require"}, False, "TLSv1_2"),
+        (
+            "&ssl_min_protocol_version=TLSv1.2",
+            {"PGSSLMINPROTOCOLVERSION": "TLSv1.3"},
+            False,
+            "TLSv1_2",
+        ),
+    ],
+)
+def test_libpqs_variables_demand_what_the_options_do_and_the_address_comes_first(
+    query: str, variables: dict[str, str], verifies: bool, least: str, certificates: Certificates
+) -> None:
+    mode = f"sslmode=require{query}" if query else ""
+    root = {"PGSSLROOTCERT": str(certificates.root)} if verifies else {}
+    context = context_of(f"postgresql://u@h/d?{mode}", **variables, **root)
+    assert (context.verify_mode == ssl.CERT_REQUIRED, context.minimum_version.name) == (
+        verifies,
+        least,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "option"),
+    [
+        ("PGGSSENCMODE", "require", "gssencmode"),
+        ("PGREQUIREAUTH", "scram-sha-256", "require_auth"),
+        ("PGSSLSNI", "0", "sslsni"),
+        ("PGCHANNELBINDING", "maybe", "channel_binding"),
+    ],
+)
+def test_a_variable_that_cannot_be_honoured_is_refused_as_the_option_is(
+    variable: str, value: str, option: str
+) -> None:
+    environment: dict[str, Any] = {variable: value}
+    with pytest.raises(AddressRefused, match=f"^{option}: "):
+        parse("postgresql://u@h/d?sslmode=require", **environment)
 
 
 def test_a_client_certificate_is_read(certificates: Certificates) -> None:
