@@ -67,7 +67,10 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clerk:
-    """All ports to Clerk. `bulk` has the timeouts and the share of Clerk's quota of a long run."""
+    """All ports to Clerk, with the timeouts and the share of Clerk's quota of a long run.
+
+    `answers` is false after repeated failures of Clerk.
+    """
 
     webhooks: WebhookVerifier
     delivery_reader: DeliveryReader
@@ -75,6 +78,7 @@ class Clerk:
     clock: IdentityProviderClock
     sessions: ClerkSessions
     writer: IdentityWriter
+    answers: Callable[[], bool]
     instance: Instance
 
 

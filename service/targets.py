@@ -42,7 +42,9 @@ def published(publish: Callable[[str, str, bytes, str | None], Awaitable[None]])
     return to_broker
 
 
-def written_back(clerk: IdentityWriter, key: str | None) -> Target:
+def written_back(
+    clerk: IdentityWriter, key: str | None, require_same_instance: Callable[[], Awaitable[object]]
+) -> Target:
     """Writes our id into `external_id`, or under `key` of the public metadata.
 
     The webhook that follows records one change, `updated`, which this subscription does not take.
@@ -51,8 +53,11 @@ def written_back(clerk: IdentityWriter, key: str | None) -> Target:
 
     async def write(delivery: Delivery) -> None:
         user = delivery.user
-        if user is not None and _wants_our_id(user, key):
-            await clerk.write_our_id(user.clerk_id, str(user.id), key)
+        if user is None or not _wants_our_id(user, key):
+            return
+        if not await clerk.write_our_id(user.clerk_id, str(user.id), key):
+            # Another instance has none of our users: that is a failure, and no user is gone.
+            await require_same_instance()
 
     return write
 

@@ -139,7 +139,7 @@ async def bootstrap(
         metrics.watch_keys(lambda: keys.age)
         metrics.watch_pool(lambda: database.size, lambda: database.in_use)
         _start_jobs(jobs, settings, services, keys)
-        targets = await targets_of(stack, settings, clerk.writer, changes, traces)
+        targets = await targets_of(stack, settings, store, clerk, changes=changes, traces=traces)
         deliveries = Deliveries(targets, store, newest, metrics, log)
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)

@@ -49,6 +49,7 @@ async def clerk_of(
         clock=bulk,
         sessions=bulk,
         writer=bulk,
+        answers=lambda: bulk.answers,
         instance=instance,
     )
 

@@ -4,16 +4,18 @@ a broker, and our id at Clerk.
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from adapters.broker.publisher import broker_publisher
 from adapters.clerk.network import read_authorities
-from domain.ports import IdentityWriter
+from domain.instance import require_same_instance
 from domain.subscriptions import Subscription, Target
 from service.bootstrap.clerk import proxy_for
 from service.change_settings import PushTo
 from service.changes import Changes
 from service.extras import extra
+from service.services import Clerk, Store
 from service.settings import Settings
 from service.targets import BROKER, SVIX_PAUSES, WRITE_BACK, published, pushed, written_back
 
@@ -24,18 +26,20 @@ if TYPE_CHECKING:
 async def targets_of(
     stack: AsyncExitStack,
     settings: Settings,
-    clerk: IdentityWriter,
+    store: Store,
+    clerk: Clerk,
+    *,
     changes: Changes | None,
     traces: "Traces | None",
 ) -> Sequence[tuple[Subscription, Target]]:
     """Opened now, and closed with the stack. Nothing is connected to yet."""
     handlers = changes.targets if changes else ()
-    targets = [*handlers, *await _of_settings(stack, settings, clerk)]
+    targets = [*handlers, *await _of_settings(stack, settings, store, clerk)]
     return traces.of_targets(targets) if traces else targets
 
 
 async def _of_settings(
-    stack: AsyncExitStack, settings: Settings, clerk: IdentityWriter
+    stack: AsyncExitStack, settings: Settings, store: Store, clerk: Clerk
 ) -> Sequence[tuple[Subscription, Target]]:
     targets = [await _push(stack, settings, endpoint) for endpoint in settings.changes_push]
     if settings.changes_broker_url is not None:
@@ -47,7 +51,15 @@ async def _of_settings(
             )
         targets.append((BROKER, published(publisher.publish)))
     if settings.changes_write_back is not None:
-        targets.append((WRITE_BACK, written_back(clerk, settings.write_back_key)))
+        same_instance = partial(
+            require_same_instance,
+            clerk.bulk,
+            store.user_table,
+            store.checkpoints,
+            clerk.instance.given,
+        )
+        target = written_back(clerk.writer, settings.write_back_key, same_instance)
+        targets.append((WRITE_BACK, target))
     return targets
 
 

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 
 from structlog.typing import FilteringBoundLogger
 
-from adapters.clerk.api.calls import BULK_LIMITS
 from domain.instance import Instance
 from domain.newest_position import NewestPosition
-from service.bootstrap.clerk import OPERATOR_SHARE, identity_provider
+from service.bootstrap.clerk import clerk_of
 from service.bootstrap.settings import checked
 from service.bootstrap.store import migrate_at, open_database, store_address, store_of
 from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.deliveries import Deliveries
 from service.figures import read_figures
-from service.jobs import Jobs, tell_that_it_went_back, watch_event_loop, watch_history
+from service.jobs import (
+    Jobs,
+    know_instance,
+    tell_that_it_went_back,
+    watch_event_loop,
+    watch_history,
+)
 from service.metrics import Metrics
 from service.readiness import Readiness
 from service.services import Worker, comparing_of, polling_of
@@ -48,10 +53,10 @@ async def working(
             await migrate_at(dsn, settings)
         instance = Instance(settings.clerk_instance_id)
         store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
-        clerk = await identity_provider(
-            stack, settings, share=OPERATOR_SHARE, limits=BULK_LIMITS, report=metrics.clerk_call
-        )
-        targets = await targets_of(stack, settings, clerk, changes, traces)
+        clerk = await clerk_of(stack, settings, instance, report=metrics.clerk_call)
+        if settings.changes_write_back is not None:
+            jobs.start("clerk instance", lambda: know_instance(clerk, store, log))
+        targets = await targets_of(stack, settings, store, clerk, changes=changes, traces=traces)
         jobs.start("store history", lambda: watch_history(store.history, log))
         newest = NewestPosition(store.changes)
         jobs.start("newest change", newest.watch)
@@ -68,11 +73,12 @@ async def working(
             readiness=Readiness(
                 schema=store.schema,
                 keys_loaded=None,
-                clerk_answers=lambda: clerk.answers,
+                clerk_answers=clerk.answers,
                 silent_users=lambda: store.watch.silent_users(silence_after),
                 failing_jobs=lambda: jobs.failing,
                 polling=polling,
                 comparing=comparing_of(settings, store),
+                contradiction=lambda: instance.contradiction,
                 went_back=store.history.unrepaired,
             ),
             metrics=metrics,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
@@ -16,11 +17,15 @@ from domain.instance import PIN
 from domain.reconcile import ReconcileOptions
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
+from service.bootstrap.work import working
+from service.changes import Changes
+from service.log import line_logger
+from service.metrics import Metrics
 from service.services import Services, reconcile_of, services_of
 from tests.adapters.clerk.payloads import MISSING, envelope
 from tests.commands.commands import Operator
 from tests.postgres_server import Sql
-from tests.running import Service, running_service
+from tests.running import Service, running_service, settings_for
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """Both instances post to the same endpoint."""
@@ -176,6 +181,47 @@ async def test_a_command_of_another_instance_is_refused_and_doctor_says_why(
     found = {one["about"]: one for one in (await unnamed.run("doctor", "--json")).records}
     assert (found["instance"]["state"], "ins_ours" in found["instance"]["words"]) == ("bad", True)
     assert await users(sql) == 1
+
+
+DELIVERED = """
+select position = (select count(*) from user_changes)
+    and not exists (select from user_changes_set_aside)
+from user_change_subscriptions where name = 'clerk-write-back'
+"""
+
+
+async def test_no_user_of_ours_is_passed_over_because_another_instance_has_none(
+    clerk: ClerkEmulator, other_clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    async with service_of(clerk, store_url) as service:
+        await is_pinned(sql, "ins_ours")
+        people = [
+            clerk.create_user(email_address=[f"{name}@example.com"])["id"]
+            for name in ("ada", "grace")
+        ]
+        for one in people:
+            assert (await service.me(clerk.session_token(one))).status_code == 200
+    async with service_of(other_clerk, store_url, changes_write_back="external_id"):
+        await becomes(lambda: other_clerk.calls.count("UpdateUser") > 1)
+    ada, grace = people
+    clerk.delete_user(grace)
+    async with service_of(clerk, store_url, changes_write_back="external_id"):
+        await becomes(lambda: clerk.get_user(ada)["external_id"] is not None)
+        async with asyncio.timeout(20):
+            while not await sql.fetchval(DELIVERED):
+                await asyncio.sleep(0.05)
+
+
+async def test_a_worker_that_writes_to_another_instance_is_not_ready(
+    other_clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    await sql.execute("insert into sync_checkpoints values ($1, 'ins_ours')", PIN)
+    given = {"clerk_instance_id": None, "changes_write_back": "external_id"}
+    settings = settings_for(other_clerk, store_url, **given)
+    log = line_logger("error", "json", StringIO())
+    async with working(settings, Changes(), Metrics(), log) as worker, asyncio.timeout(20):
+        while (await worker.readiness.report()).as_document()["checks"].get("rows") is not False:
+            await asyncio.sleep(0.05)
 
 
 async def test_the_pin_can_be_taken_away_and_the_service_goes_on_without_a_restart(

@@ -115,6 +115,7 @@ class Replica:
                 clock=clerk,
                 sessions=clerk,
                 writer=clerk,
+                answers=lambda: clerk.answers,
                 instance=Instance(config.instance_id),
             ),
             feed=ChangeFeed(store, store, NewestPosition(store)),
