@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle
+from secrets import randbelow
 from uuid import uuid4
 
 import orjson
@@ -21,17 +22,13 @@ REFUSED = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """The users of the requests. `template` is Clerk's JSON of a user.
-
-    Deliveries begin with the known user number `first`, so that turns do not repeat each other.
-    """
+    """The users of the requests. `template` is Clerk's JSON of a user."""
 
     instance_id: str
     secret: str
     template: dict[str, object]
     tokens: tuple[str, ...]
     users: int
-    first: int = 0
 
 
 def user_id(number: int) -> str:
@@ -40,14 +37,18 @@ def user_id(number: int) -> str:
 
 
 def arrivals(work: Work, world: World, count: int) -> Iterator[bytes]:
-    """Requests for `work`. Fresh deliveries end after `count`, because each is sent once."""
+    """Requests for `work`. Fresh deliveries end after `count`, because each is sent once.
+
+    They begin with any known user, so that later turns do not find the same rows in memory.
+    """
+    first = randbelow(world.users)
     match work:
         case Work.KNOWN_USER:
             return cycle([_get("/v1/me", token) for token in world.tokens])
         case Work.BAD_SIGNATURE:
             return cycle([_delivery(work, world, number) for number in range(REFUSED)])
         case Work.FRESH_DELIVERY:
-            return iter([_delivery(work, world, number) for number in range(count)])
+            return iter([_delivery(work, world, first + number) for number in range(count)])
 
 
 def _get(path: str, token: str) -> bytes:
@@ -61,12 +62,8 @@ def _delivery(work: Work, world: World, number: int) -> bytes:
     """Deliveries: one half of unknown users, the other half updates of known ones."""
     now = datetime.now(tz=UTC)
     known = number % 2 == 0
-    subject = (
-        user_id((world.first + number) * 7919 % world.users)
-        if known
-        else f"user_{uuid4().hex[:27]}"
-    )
-    body = _body(world, subject, "user.updated" if known else "user.created", now, number)
+    subject = user_id(number * 7919 % world.users) if known else f"user_{uuid4().hex[:27]}"
+    body = _body(world, subject, "user.updated" if known else "user.created", now)
     svix_id = f"msg_{uuid4().hex[:27]}"
     signature = Webhook(world.secret).sign(svix_id, now, body)
     if work is Work.BAD_SIGNATURE:
@@ -74,9 +71,11 @@ def _delivery(work: Work, world: World, number: int) -> bytes:
     return _post(svix_id, now, signature, body.encode())
 
 
-def _body(world: World, subject: str, event: str, now: datetime, number: int) -> str:
+def _body(world: World, subject: str, event: str, now: datetime) -> str:
+    """The name never repeats: a user with the contents of an earlier turn would be unchanged."""
     milliseconds = int(now.timestamp() * 1000)
-    data = {**world.template, "id": subject, "updated_at": milliseconds, "first_name": f"A{number}"}
+    name = f"A{uuid4().hex[:12]}"
+    data = {**world.template, "id": subject, "updated_at": milliseconds, "first_name": name}
     return orjson.dumps(
         {
             "data": data,

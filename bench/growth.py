@@ -30,7 +30,6 @@ from service.jobs import RETENTION_PAUSE_RATIO
 
 SIGNED_IN = 2_000
 """Sessions at every size, of users spread over the table."""
-STRIDE = 100_003
 WORKS = (Work.KNOWN_USER, Work.FRESH_DELIVERY)
 KEPT = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
 DUE = "select count(*) from sync_journal where received_at < $1"
@@ -125,13 +124,12 @@ def signed_in_everywhere(clerk: ClerkEmulator, users: int) -> World:
 
 async def _round(places: Sequence[Place], number: int) -> list[Turn]:
     order = from_the(number, places)
-    return [await _turn(place, work, number) for work in WORKS for place in order]
+    return [await _turn(place, work) for work in WORKS for place in order]
 
 
-async def _turn(place: Place, work: Work, number: int) -> Turn:
-    world = replace(place.course.world, first=number * STRIDE)
+async def _turn(place: Place, work: Work) -> Turn:
     async with _forgetting(place):
-        return await turn(place.running, work, replace(place.course, world=world))
+        return await turn(place.running, work, place.course)
 
 
 @asynccontextmanager

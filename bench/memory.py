@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from statistics import linear_regression, median
 from typing import Annotated
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contestants import OURS, Running, running
-from bench.growth import STRIDE, signed_in_everywhere
+from bench.growth import signed_in_everywhere
 from bench.processes import memory
 from bench.rounds import Course, turn
 from bench.store import durable_store
@@ -79,9 +79,8 @@ async def _samples(ours: Running, course: Course, requests: int) -> list[Sample]
     """Samples of the memory, the first one idle. Samples are taken between turns."""
     samples = [Sample(requests=0, resident=memory(ours.pid) or 0.0)]
     asked = 0.0
-    for number, work in enumerate(cycle(course.works)):
-        world = replace(course.world, first=number * STRIDE)
-        done = await turn(ours, work, replace(course, world=world))
+    for work in cycle(course.works):
+        done = await turn(ours, work, course)
         asked += done.per_second * course.load.seconds
         if asked >= requests * len(samples) / STEPS:
             samples.append(Sample(requests=int(asked), resident=memory(ours.pid) or 0.0))
