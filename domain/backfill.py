@@ -8,6 +8,7 @@ newer state.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from domain.drift import differing_fields
 from domain.errors import CursorRefused
@@ -27,6 +28,9 @@ from domain.user import (
 )
 
 CHECKPOINT = "backfill"
+
+BACKFILLED = "backfill.ended"
+"""The checkpoint that holds when a backfill last came to its end, by the host's clock."""
 
 Report = Callable[[Sequence[str], Sequence[LeftOut]], None]
 """Called after each page with an outcome or `failed` for each user, and the users left out."""
@@ -57,6 +61,7 @@ class Backfill:
                 raise
             # The user at the cursor has been deleted. Starting over costs time and loses nothing.
             await self._write_pages(None, report)
+        await self.checkpoints.save(BACKFILLED, datetime.now(UTC).isoformat())
         await self.checkpoints.clear(CHECKPOINT)
 
     async def preview(self, report: Report) -> None:

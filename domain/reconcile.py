@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from domain.backfill import BACKFILLED
 from domain.compact_ids import CompactIds
 from domain.drift import Drift, DriftKind, Findings, compare, save_sweep
 from domain.instance import is_at_clerk, require_same_instance
@@ -96,12 +97,12 @@ class Reconcile:
         """Compare the users that Clerk updated since the last run that left no drift.
 
         It finds neither deletions nor changes that were made to our rows alone. The first run
-        compares all users at Clerk. Its repairs count as a backfill, so that a service that begins
-        to poll welcomes nobody who has been a user for years.
+        compares all users at Clerk.
         """
         await self._require_same_instance()
         saved = await self.checkpoints.load(WATERMARK)
-        run = _Run(self, options, findings, Source.RECONCILE if saved else Source.BACKFILL)
+        missing = Source.RECONCILE if saved else await self._source_of_missing()
+        run = _Run(self, options, findings, missing)
         read_at = await run.compare_updated(datetime.fromisoformat(saved) if saved else None)
         settled = not options.insist or not (findings.left or findings.left_out)
         if read_at is not None and settled and options.remember:
@@ -110,16 +111,28 @@ class Reconcile:
             await self.checkpoints.save(LAST_RECENT, datetime.now(UTC).isoformat())
 
     async def full(self, options: ReconcileOptions, findings: Findings) -> None:
-        """Compare all users of both sides. On an empty table its repairs count as a backfill."""
+        """Compare all users of both sides."""
         await self._require_same_instance()
         is_empty = not await self.user_table.live_ids(after=None, limit=1)
-        run = _Run(self, options, findings, Source.BACKFILL if is_empty else Source.RECONCILE)
+        missing = Source.BACKFILL if is_empty else await self._source_of_missing()
+        run = _Run(self, options, findings, missing)
         at_clerk = await run.compare_everyone()
         await run.find_deleted(at_clerk)
         if options.repair:
             now = datetime.now(UTC)
             await self.checkpoints.save(LAST_FULL, now.isoformat())
             await save_sweep(self.checkpoints, findings.as_sweep(now))
+
+    async def _source_of_missing(self) -> Source:
+        """Until one run has brought in everybody, a missing user may have been one for years.
+
+        Such a creation counts as a backfill, so that nobody is welcomed late. Updates and deletions
+        are news at any time.
+        """
+        for ended in (WATERMARK, LAST_FULL, BACKFILLED):
+            if await self.checkpoints.load(ended) is not None:
+                return Source.RECONCILE
+        return Source.BACKFILL
 
     async def _require_same_instance(self) -> None:
         await require_same_instance(
@@ -138,7 +151,7 @@ class _Run:
     ports: Reconcile
     options: ReconcileOptions
     findings: Findings
-    source: Source = Source.RECONCILE
+    source_of_missing: Source
 
     async def compare_updated(self, watermark: datetime | None) -> datetime | None:
         """Compare users updated since the watermark, or all of them in creation order.
@@ -210,11 +223,16 @@ class _Run:
     async def _make_equal(self, drifts: Sequence[Drift]) -> None:
         for drift in drifts:
             await self._withdraw_if_trusted(drift)
-        observed = [drift.at_clerk for drift in drifts if drift.at_clerk is not None]
-        await self._sync([SyncUser(change=user, source=self.source) for user in observed])
-        remaining = await self._drifts(observed)
+        observed = [(drift.kind, drift.at_clerk) for drift in drifts if drift.at_clerk is not None]
+        await self._sync([self._command(kind, user) for kind, user in observed])
+        remaining = await self._drifts([user for _, user in observed])
         left = {drift.clerk_id for drift in remaining if not await self._settled(drift)}
         self._note_repaired(drift for drift in drifts if drift.clerk_id not in left)
+
+    def _command(self, kind: DriftKind, user: User) -> SyncUser:
+        is_missing = kind is DriftKind.MISSING
+        source = self.source_of_missing if is_missing else Source.RECONCILE
+        return SyncUser(change=user, source=source)
 
     async def _withdraw_if_trusted(self, drift: Drift) -> None:
         if drift.kind is DriftKind.AHEAD and drift.clerk_id in self.options.trust_clerk:
@@ -233,7 +251,7 @@ class _Run:
         if drift.kind is DriftKind.DIFFERING and isinstance(drift.here, LocalUser):
             later = max(at_clerk.observed_at, drift.here.observed_at + CLERKS_UNIT)
             change = replace(at_clerk, observed_at=later)
-            await self._sync([SyncUser(change=change, source=self.source)])
+            await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
         return not await self._drifts([at_clerk])
 
     async def _sync(self, commands: Sequence[SyncUser]) -> None:
@@ -249,7 +267,7 @@ class _Run:
         if self.options.repair:
             # If the webhook of this deletion arrives later, the join keeps its earlier time.
             change = DeletedUser(clerk_id=user_id, deleted_at=now_in_milliseconds())
-            await self._sync([SyncUser(change=change, source=self.source)])
+            await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
             self._note_repaired([drift])
 
     def _note(self, drifts: Sequence[Drift]) -> None:

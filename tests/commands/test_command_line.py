@@ -85,7 +85,7 @@ async def test_a_repair_counts_what_it_did_and_what_is_left(
     assert (last["drift_repaired"], last["drift_left"]) == (1, 0)
 
 
-CURSORS = "select name from sync_checkpoints where name <> 'store.mark'"
+CURSORS = "select name from sync_checkpoints where name like 'reconcile.%'"
 
 
 async def test_a_dry_run_of_reconcile_writes_not_even_how_far_it_came(

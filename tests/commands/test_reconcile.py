@@ -175,16 +175,6 @@ async def test_the_incremental_run_asks_only_for_what_was_updated_since(
     assert await drift(clerk, sql) == {}
 
 
-async def test_a_full_repair_of_an_empty_table_counts_as_a_backfill_and_welcomes_nobody(
-    clerk: ClerkEmulator, available: Operations, sql: Sql
-) -> None:
-    for sources in (["backfill"], ["backfill", "reconcile"]):
-        clerk.create_user(email_address=[f"{len(sources)}@example.com"])
-        await reconcile_of(available, repair=True).full()
-        changes = await sql.fetch("select source from user_changes order by id")
-        assert [change["source"] for change in changes] == sources
-
-
 async def test_drift_that_was_only_reported_is_found_again(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
