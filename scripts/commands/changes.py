@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from domain.errors import FellBehind
 from domain.subscription_health import standings_now
 from domain.subscriptions import RETRIED, SKIPPED, SetAside, SubscriptionStanding
 from domain.words import count_of, span
-from scripts.commands.command import AsJson, Command, DryRun, Run
+from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
 from scripts.commands.exit_codes import ExitCode, Refusal
 from service.change_message import change_document
 
@@ -80,11 +81,12 @@ def rewind(
         str, typer.Option("--to", help="`oldest`, `now`, or a position, after which it goes on.")
     ],
     dry_run: DryRun = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Continue a subscription at another position, earlier or later."""
     command = _acting("rewind", name, {"to": to}, dry_run=dry_run, as_json=as_json)
-    command(partial(_rewind, name=name, to=to))
+    replace(command, yes=yes)(partial(_rewind, name=name, to=to))
 
 
 def resume(name: Name, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
@@ -184,6 +186,10 @@ async def _rewind(run: Run, *, name: str, to: str) -> ExitCode:
     standing = await _known(run, name)
     await run.operations.store.changes.number()
     position = _place(to, await run.operations.store.changes.ends())
+    if not standing.fell_behind:
+        # The line that started over one that fell behind may be run a second time.
+        again = "of the changes that are kept would be delivered again, if wanted"
+        run.require_consent(standing.position - position, again, above=0)
     if not run.dry_run:
         await run.operations.store.desk.rewind(name, position)
     return _said(run, f"{name} goes on after {position}; it was at {standing.position}", position)

@@ -64,12 +64,12 @@ class Run:
             self.tally["failed"] += 1
             self.screen.say(f"{user.clerk_id}: cannot be kept: {user.reason}")
 
-    def require_consent(self, count: int, what: str) -> None:
-        """Ask before more than `ASKED_ABOVE` writes.
+    def require_consent(self, count: int, what: str, above: int = ASKED_ABOVE) -> None:
+        """Ask before more than so many writes.
 
         Raises `Refusal` if the operator does not agree, or if there is no terminal.
         """
-        if count <= ASKED_ABOVE or self.dry_run or self.yes:
+        if count <= above or self.dry_run or self.yes:
             return
         if not self.screen.can_ask:
             words = f"{count} {what}: add --yes to agree, or --dry-run to see what it does."

@@ -121,8 +121,25 @@ async def test_skip_gives_up_one_change(scene: Scene, operator: Operator) -> Non
 async def test_rewind_goes_on_from_another_place(
     scene: Scene, operator: Operator, to: str, position: int
 ) -> None:
-    assert (await operator.run("changes", "rewind", "mail", "--to", to)).code == 0
+    assert (await operator.run("changes", "rewind", "mail", "--to", to, "--yes")).code == 0
     assert await scene.store.take("mail", "another", 60) == position
+
+
+async def test_what_starts_over_a_subscription_that_fell_behind_is_run_twice(
+    scene: Scene, operator: Operator, sql: Sql
+) -> None:
+    await scene.store.declare(Subscription(name="post", begin="oldest"))
+    await sql.execute("delete from user_changes where position < 3")
+    start_over = ("changes", "rewind", "post", "--to", "oldest")
+    for _ in range(2):
+        assert (await operator.run(*start_over)).code == 0
+        assert await scene.store.take("post", "us", 60) == 2
+    assert await scene.store.save("post", "us", Progress(position=4, read=4), 60)
+    ended = await operator.run(*start_over)
+    assert (ended.code, "2 of the changes" in ended.err) == (64, True)
+    assert await scene.store.take("post", "us", 60) == 4
+    assert (await operator.run(*start_over, "--yes")).code == 0
+    assert await scene.store.take("post", "us", 60) == 2
 
 
 @pytest.mark.parametrize(("to", "code"), [("yesterday", 64), ("5", 65), ("-1", 64)])
