@@ -5,7 +5,7 @@ suffice, and a run that breaks off has written nothing.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
@@ -125,12 +125,14 @@ async def _table(connection: Connection, name: str) -> asyncpg.Record:
     """Find a table by its name as it is stored, or as SQL writes it. Raises `UnfitTable`."""
     as_stored = ".".join('"{}"'.format(part.replace('"', '""')) for part in name.split("."))
     for text in (as_stored, name):
-        with suppress(*_NO_NAMES):
+        try:
             async with connection.transaction():
                 if found := await connection.fetchrow(FIND_TABLE, text):
-                    if not found["may_look"]:
-                        raise UnfitTable(f"the role lacks USAGE on the schema of {found['name']}")
                     return found
+        except asyncpg.InsufficientPrivilegeError:
+            raise UnfitTable(f"the role lacks USAGE on the schema of {name}") from None
+        except _NO_NAMES:
+            pass
     raise UnfitTable(f"there is no table or view {name}")
 
 

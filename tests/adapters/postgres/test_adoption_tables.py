@@ -1,5 +1,7 @@
 """Which tables of an application can be used, whatever they and their columns are named."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -89,22 +91,37 @@ async def test_a_time_of_verification_counts_once_it_is_there(
     assert await adoption.report(table) == {Verdict.BY_ADDRESS: 1}
 
 
+@asynccontextmanager
+async def limited(sql: Sql, store_url: str) -> AsyncIterator[tuple[str, PostgresAdoption]]:
+    """A role that has the rights to our tables alone, and adoption as that role."""
+    name = f"adopts_{uuid4().hex}"
+    await sql.execute(
+        f"create role {name} login password 'x'; grant select on users to {name};"
+        f"grant select, insert on adopted_users to {name}"
+    )
+    parts = urlsplit(store_url)
+    place = f"{name}:x@{parts.netloc.rpartition('@')[2]}"
+    yield name, PostgresAdoption(urlunsplit(parts._replace(netloc=place)))
+    await sql.execute(f"drop owned by {name}; drop role {name}")
+
+
 async def test_rows_that_a_policy_hides_are_an_error_and_not_unique(
     accounts: Sql, store_url: str
 ) -> None:
     await accounts.execute("alter table accounts enable row level security")
     await accounts.execute("alter table accounts force row level security")
-    name = f"adopts_{uuid4().hex}"
-    await accounts.execute(
-        f"create role {name} login password 'x'; grant select on accounts, users to {name};"
-        f"grant select, insert on adopted_users to {name}"
-    )
-    parts = urlsplit(store_url)
-    place = f"{name}:x@{parts.netloc.rpartition('@')[2]}"
-    limited = PostgresAdoption(urlunsplit(parts._replace(netloc=place)))
-    with pytest.raises(StorageUnavailable, match="row security hides rows"):
-        await limited.report(TABLE)
-    await accounts.execute("revoke select on accounts from " + name)
-    with pytest.raises(UnfitTable, match=r"the role lacks SELECT on public\.accounts"):
-        await limited.report(TABLE)
-    await accounts.execute(f"drop owned by {name}; drop role {name}")
+    async with limited(accounts, store_url) as (role, adoption):
+        with pytest.raises(UnfitTable, match=r"the role lacks SELECT on public\.accounts"):
+            await adoption.report(TABLE)
+        await accounts.execute(f"grant select on accounts to {role}")
+        with pytest.raises(StorageUnavailable, match="row security hides rows"):
+            await adoption.report(TABLE)
+
+
+async def test_a_schema_that_the_role_may_not_use_is_named(sql: Sql, store_url: str) -> None:
+    await sql.execute("create schema hidden create table accounts (id int)")
+    words = r"the role lacks USAGE on the schema of hidden\.accounts"
+    async with limited(sql, store_url) as (_, adoption):
+        with pytest.raises(UnfitTable, match=words):
+            await adoption.report(HostTable(name="hidden.accounts"))
+    await sql.execute("drop schema hidden cascade")
