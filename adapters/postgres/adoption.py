@@ -37,9 +37,13 @@ _NO_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class _Quoted:
-    """The application's table in SQL: names as the server quotes them."""
+    """The application's table in SQL: names as the server quotes them.
+
+    `name` is the table's in its links, without quotation marks: people write it there.
+    """
 
     name: str
+    table: str
     id: str
     external_id: str
     address: str
@@ -47,7 +51,7 @@ class _Quoted:
 
     def into(self, statement: str, schema: str | None) -> str:
         return qualified(statement, schema).format(
-            table=self.name,
+            table=self.table,
             id=self.id,
             external_id=self.external_id,
             address=self.address,
@@ -114,6 +118,7 @@ async def _quoted(connection: Connection, table: HostTable) -> _Quoted:
     address = await column(table.email) if table.email else None
     return _Quoted(
         name=found["name"],
+        table=found["quoted"],
         id=row_id["name"],
         external_id=external_id["name"],
         address=normalised(address["name"]) if address else "null::text",

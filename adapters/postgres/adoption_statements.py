@@ -10,7 +10,8 @@ from adapters.postgres.open_transaction import NO_TIMEOUT, setting
 FIND_TABLE = """
 select
     pg_class.oid,
-    format('%I.%I', nspname, relname) as name
+    format('%I.%I', nspname, relname) as quoted,
+    nspname || '.' || relname as name
 from pg_class
 join pg_namespace on pg_namespace.oid = relnamespace
 where pg_class.oid = to_regclass($1::text) and relkind in ('r', 'p', 'v', 'm', 'f')

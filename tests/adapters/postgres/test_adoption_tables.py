@@ -31,6 +31,19 @@ async def test_an_id_may_be_of_any_type(
     await sql.execute("drop schema shop cascade")
 
 
+@pytest.mark.parametrize("name", ["User", '"User"', "public.User"])
+async def test_a_link_has_the_name_of_the_table_without_quotation_marks(
+    sql: Sql, database: Database, store_url: str, name: str
+) -> None:
+    await sql.execute('create table "User" (id int); insert into "User" values (1)')
+    await sync(database, [person(1, external_id="1")])
+    adoption = PostgresAdoption(store_url)
+    assert await adoption.link(HostTable(name=name)) == {Verdict.BY_EXTERNAL_ID: 1}
+    assert await sql.fetchval("select table_name from adopted_users") == "public.User"
+    assert await adoption.link(HostTable(name=name)) == {Verdict.LINKED_BEFORE: 1}
+    await sql.execute('drop table "User"')
+
+
 async def test_hostile_names_are_quoted(sql: Sql, database: Database, store_url: str) -> None:
     """Ours begin with `our.` in our statements; and `{}` stands for a name of theirs."""
     await sql.execute('create schema "our"')
