@@ -158,7 +158,7 @@ class IdentityProvider(Protocol):
         ...
 
     def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
-        """All users in creation order, a page at a time.
+        """All users in creation order, a page at a time; if there is none, one empty page.
 
         Raises `IdentityProviderUnavailable`; `CursorRefused` if it cannot start after that user.
         """

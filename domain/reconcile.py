@@ -156,7 +156,7 @@ class _Run:
     async def compare_updated(self, watermark: datetime | None) -> datetime | None:
         """Compare users updated since the watermark, or all of them in creation order.
 
-        Returns when the first page was read, by Clerk's clock; None if there is no user.
+        Returns when the first page was read, by Clerk's clock; None if no page tells.
         """
         clerk = self.ports.identity_provider
         since = watermark - REACH_BACK if watermark else datetime.min.replace(tzinfo=UTC)

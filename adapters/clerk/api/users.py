@@ -70,7 +70,8 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             raise UserUnreadable(unreadable.reason) from unreadable
 
     async def pages(self, *, starting_after: UserId | None = None) -> AsyncIterator[UserPage]:
-        """All users, page by page. Unreadable users are listed in `left_out`.
+        """All users, page by page, and one empty page of an instance without users. Unreadable
+        users are listed in `left_out`.
 
         A short page need not be the last one: a proxy may cap `limit`. So the number of users is
         compared with Clerk's count when a walk ends. Also raises `IdentityProviderUnavailable` if
@@ -91,6 +92,8 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             if not entries or (is_short and ids == shown):
                 total = await self.count() if is_whole else 0
                 if not _lacks_many(position.seen, total):
+                    if is_whole and not position.seen:
+                        yield _page([], answer)
                     return
                 if looks_again:
                     raise IdentityProviderUnavailable(
