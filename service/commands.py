@@ -24,6 +24,7 @@ from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter
 from service.mistakes import MISTAKEN, mistakes, slips
 from service.settings import StoreSettings
+from service.streams import discard
 from service.work import handlers_of, work
 
 USAGE, UNREACHABLE, TAKEN, UNWRITABLE, MISCONFIGURED = 64, 69, 71, 74, 78
@@ -90,7 +91,7 @@ def _work() -> int:
 
 def _migrate() -> int:
     with _configured(read_store_settings) as (settings, _):
-        print(f"migrate: {works_on(settings)}", file=sys.stderr)  # noqa: T201 - before the result
+        _say(f"migrate: {works_on(settings)}")
         try:
             state = asyncio.run(migrate_store(settings))
         except SchemaRefused as error:
@@ -148,8 +149,7 @@ def _answer(text: str) -> int:
     try:
         print(text, flush=True)  # noqa: T201
     except OSError as error:
-        # At its exit Python would write again what is buffered, and fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
             return UNREAD
         return _refuse(UNWRITABLE, f"Input or output: {error.strerror}")
@@ -157,5 +157,13 @@ def _answer(text: str) -> int:
 
 
 def _refuse(code: int, *lines: str) -> int:
-    print("\n  ".join(lines), file=sys.stderr)  # noqa: T201 - there may be no log yet
+    _say(*lines)
     return code
+
+
+def _say(*lines: str) -> None:
+    """Write a message to stderr, for there may be no log yet; it is dropped if stderr is full."""
+    try:
+        print("\n  ".join(lines), file=sys.stderr)  # noqa: T201
+    except OSError:
+        discard(sys.stderr)

@@ -21,6 +21,7 @@ from scripts.commands.journal import here
 from scripts.commands.jsonl import BadLine, numbered_lines, read_line, write_line
 from scripts.commands.replaying import AFTER_A_REPLAY, replay
 from scripts.commands.screen import interruptible
+from service.streams import discard
 
 STANDARD = "-"
 
@@ -190,7 +191,7 @@ def standard_output() -> Iterator[BinaryIO]:
         yield stream
         stream.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
     finally:
         if isinstance(stream, io.BufferedWriter) and stream is not output:
             stream.detach()

@@ -1,11 +1,10 @@
 """Progress on stderr, if it is a terminal; results on stdout, for people or for machines."""
 
-import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from threading import current_thread, main_thread
 from typing import Any
@@ -25,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.user import Outcome
+from service.streams import discard
 
 OUTCOMES = (*(outcome.value for outcome in Outcome), "quarantined", "failed")
 """The outcomes of observations and deliveries, in the order of the final table."""
@@ -67,19 +67,21 @@ class Screen:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._out = _Output(soft_wrap=True, highlight=False)
-        self._err = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._err = _Output(stderr=True, soft_wrap=True, highlight=False)
 
     def say(self, words: str) -> None:
-        """Write a message about the run to stderr; it is dropped if stderr is closed."""
-        with suppress(OSError):
+        """Write a message about the run to stderr; it is dropped if stderr is closed or full."""
+        try:
             self._err.print(words, markup=False)
+        except OSError:
+            discard(sys.stderr)
 
     def close(self) -> None:
-        """Discard all further output, and what is buffered: the reader of stdout has gone."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        """Discard all further output: the reader of stdout has gone."""
+        discard(sys.stdout)
 
     def close_if_full(self) -> None:
-        """Discard output that cannot be written: Python would try again at exit, and fail."""
+        """Discard output that cannot be written."""
         try:
             sys.stdout.flush()
         except OSError:

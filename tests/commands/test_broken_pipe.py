@@ -118,6 +118,28 @@ async def test_a_full_disk_is_said_to_be_one(
     assert b"Traceback" not in said
 
 
+@pytest.mark.parametrize("stderr", ["full", "without a reader"])
+async def test_a_message_that_cannot_be_written_ends_nothing(
+    terminal: Terminal, store_url: str, stderr: str
+) -> None:
+    if stderr == "full":
+        unwritable = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, unwritable = os.pipe()
+        os.close(reader)
+    (terminal.directory / "one.jsonl").write_bytes(b"{}\n")
+    process = await asyncio.create_subprocess_exec(
+        *f"{sys.executable} -m {OPERATORS} file one.jsonl --json".split(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=unwritable,
+        cwd=terminal.directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **terminal.environment},
+    )
+    os.close(unwritable)
+    shown, _ = await process.communicate()
+    assert (process.returncode, b'"exit_code":65' in shown) == (65, True)
+
+
 @pytest.mark.parametrize("command", ["doctor", "journal", "export", "explain user_1"])
 async def test_nothing_breaks_where_nothing_is_open(
     terminal: Terminal, store_url: str, command: str

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +16,7 @@ from domain.errors import StorageUnavailable
 from service.bootstrap.settings import read_settings
 from service.bootstrap.store import migrate_store
 from tests.postgres_server import temporary_database
-from tests.service.given_settings import ENVIRONMENT, GOOD, Ended, run, settings
+from tests.service.given_settings import ENVIRONMENT, GOOD, ROOT, Ended, run, settings
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +129,34 @@ async def test_to_migrate_the_database_is_enough(postgres_url: str, tmp_path: Pa
         )
         assert written.stdout == "-- The schema is at head.\n"
         assert "unknown settings: CLERK_WEBHOOK_SECRET" in written.stderr
+
+
+def unheard(*arguments: str, cwd: Path, **environment: str) -> tuple[int, str]:
+    """The exit code and stdout of `python -m service` where stderr cannot be written."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "service", *arguments],
+            cwd=cwd,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=full,
+            text=True,
+            timeout=100,
+        )
+    return ended.returncode, ended.stdout
+
+
+async def test_migrate_does_its_work_where_stderr_cannot_be_written(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    async with temporary_database(postgres_url, f"unheard_{uuid4().hex}") as url:
+        ended = await asyncio.to_thread(unheard, "migrate", cwd=tmp_path, DATABASE_URL=url)
+        assert ended == (0, "The schema is at head.\n")
+
+
+def test_a_refusal_keeps_its_exit_code_where_stderr_cannot_be_written(tmp_path: Path) -> None:
+    assert unheard("dance", cwd=tmp_path) == (64, "")
 
 
 async def test_a_table_in_the_way_ends_migrate_with_78(postgres_url: str, tmp_path: Path) -> None:
