@@ -156,6 +156,29 @@ async def test_a_right_that_is_missing_is_named(roles: Roles) -> None:
     await database.close()
 
 
+async def test_after_an_upgrade_from_1_0_the_statements_of_the_changelog_suffice(
+    roles: Roles,
+) -> None:
+    """The role has the rights that it had in 1.0, on the four tables that were there."""
+    await roles.run(
+        "clerk_migrator",
+        "revoke all on all tables in schema clerk from clerk_service;"
+        "grant select, insert, update on clerk.users, clerk.operator_actions to clerk_service;"
+        "grant select, insert, update, delete on clerk.sync_journal, clerk.sync_checkpoints "
+        "to clerk_service",
+    )
+    entry = (GUIDE.parents[2] / "CHANGELOG.md").read_text().partition("### Added")[0]
+    grants = re.findall(r"grant\s[a-z,\s]+\son\s[a-z_,\s]+\sto\s…", entry)
+    assert grants
+    statements = [grant.replace("…", "clerk_service") for grant in grants]
+    await roles.run("clerk_migrator", "; ".join(["set search_path to clerk", *statements]))
+    database = Database(roles.url("clerk_service"), schema=SCHEMA)
+    await database.open()
+    state = await schema_state(database)
+    assert (state.standing, state.lacking) == (Standing.AT_HEAD, ())
+    await database.close()
+
+
 async def test_a_role_without_the_right_to_migrate_gets_the_missing_right(
     roles: Roles,
 ) -> None:
