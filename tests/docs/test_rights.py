@@ -19,12 +19,14 @@ from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, INSTANCE, webhook_bytes
 from tests.commands.commands import Operator
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
+from tests.docs.guides import blocks
 from tests.people import new_id
 from tests.postgres_server import Sql, temporary_database
 from tests.running import running_service
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "rights.md"
 ONCE, AFTER_MIGRATE, FOR_A_HOST = re.findall(r"(?s)```sql\n(.*?)```", GUIDE.read_text())
+_, TRIGGERS = blocks("changes.md", "sql")
 PASSWORDS = {
     "clerk_migrator": "change-me-1",
     "clerk_service": "change-me-2",
@@ -177,6 +179,18 @@ async def test_after_an_upgrade_from_1_0_the_statements_of_the_changelog_suffice
     state = await schema_state(database)
     assert (state.standing, state.lacking) == (Standing.AT_HEAD, ())
     await database.close()
+
+
+async def test_the_trigger_of_the_guide_to_changes_works_for_the_serving_role(
+    roles: Roles, clerk: ClerkEmulator
+) -> None:
+    await roles.run("", re.sub(r"\busers\b", f"{SCHEMA}.users", TRIGGERS))
+    url = roles.url("clerk_service")
+    async with running_service(clerk, url, database_schema=SCHEMA) as service:
+        assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
+        await roles.run("", "do $$ begin assert exists (select from workspaces); end $$")
+        assert (await service.deliver(webhook_bytes("user.deleted"))).status_code == 204
+        await roles.run("", "do $$ begin assert not exists (select from workspaces); end $$")
 
 
 async def test_a_role_without_the_right_to_migrate_gets_the_missing_right(
