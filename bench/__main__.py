@@ -29,6 +29,9 @@ CLERK_LATENCY = 0.03
 AT_REST = 50
 """Requests a second of the last turns, which leave the services idle most of the time."""
 
+LONGER = 4
+"""These turns are so many times as long: the system tells CPU in steps of 10 ms."""
+
 
 def main(
     *,
@@ -36,7 +39,9 @@ def main(
         bool, typer.Option(help="Compare with all services, not only the bound.")
     ] = False,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
-    seconds: Annotated[float, typer.Option(min=0.2, help="The length of each turn.")] = 3.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.2, help="The length of each turn; at rest it is longer.")
+    ] = 3.0,
     users: Annotated[int, typer.Option(min=1_000, help="The users in the store before.")] = 10_000,
     connections: Annotated[
         str, typer.Option(help="Numbers of connections, with commas, the most last.")
@@ -53,8 +58,8 @@ def main(
         Load(users=users, seconds=seconds, connections=int(number))
         for number in connections.split(",")
     ]
-    loads = [*crowds, Load(users=users, seconds=seconds, connections=4, a_second=AT_REST)]
-    turns = asyncio.run(_bench(EVERYBODY if peers else ALONE, loads, rounds, tries))
+    at_rest = Load(users=users, seconds=LONGER * seconds, connections=4, a_second=AT_REST)
+    turns = asyncio.run(_bench(EVERYBODY if peers else ALONE, [*crowds, at_rest], rounds, tries))
     if svg is not None:
         drawn = [[turn for turn in one if turn.load == crowds[-1]] for one in turns]
         svg.write_text(picture(drawn, "ours"))

@@ -1,4 +1,7 @@
-"""The client, in its own process: it reads a spec on stdin and writes results to stdout."""
+"""The client, in its own process: it reads a spec on stdin and writes results to stdout.
+
+It says when it has prepared its requests, and begins at the next line.
+"""
 
 import asyncio
 import sys
@@ -109,13 +112,17 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
 
-async def ask(spec: Spec) -> Answers:
-    """Every connection has at most one request in flight."""
+def prepared(spec: Spec) -> Iterator[bytes]:
     load = spec.load
     a_second = load.a_second or MOST_A_SECOND
     # Each connection takes one more at the start and one at the end, which it does not send.
     most = int((load.warm_up + load.seconds) * a_second) + 2 * load.connections
-    requests = arrivals(spec.work, spec.world, most)
+    return arrivals(spec.work, spec.world, most)
+
+
+async def ask(spec: Spec, requests: Iterator[bytes]) -> Answers:
+    """Every connection has at most one request in flight."""
+    load = spec.load
     answers = Answers()
     start = time.perf_counter()
     begin = start + load.warm_up
@@ -152,7 +159,12 @@ def read_answers(text: bytes) -> Answers:
 
 
 def main() -> None:
-    answers = uvloop.run(ask(read_spec(sys.stdin.buffer.read())))
+    spec = read_spec(sys.stdin.buffer.readline())
+    requests = prepared(spec)
+    sys.stdout.write("prepared\n")
+    sys.stdout.flush()
+    sys.stdin.buffer.readline()
+    answers = uvloop.run(ask(spec, requests))
     # `sys.stdout.buffer` has no buffer under PYTHONUNBUFFERED, and may write only a part.
     with open(sys.stdout.fileno(), "wb", closefd=False) as output:
         output.write(orjson.dumps(vars(answers), option=orjson.OPT_NON_STR_KEYS))

@@ -4,14 +4,14 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import orjson
 
 from bench.arrivals import World
 from bench.client import Answers, Spec, read_answers
 from bench.contestants import Running
-from bench.processes import cpu_times, memory
+from bench.processes import CpuTimes, cpu_times, memory
 from bench.store import Store
 from bench.works import Load, Work
 
@@ -95,12 +95,10 @@ async def turn(running: Running, work: Work, course: Course) -> Turn:
 
 async def _try(running: Running, work: Work, course: Course) -> Turn:
     await course.store.checkpoint()
-    before = cpu_times(running.pid, course.store.pid)
-    answers = await _ask(running, work, course)
-    after = cpu_times(running.pid, course.store.pid)
+    spec = Spec(port=running.port, work=work, load=course.load, world=course.world)
+    answers, spent = await measured(running, spec, course.store.pid)
     _check(running, work, answers)
     latencies = sorted(answers.latencies)
-    spent = None if before is None or after is None else after - before
     return Turn(
         contestant=running.contestant.name,
         work=work,
@@ -115,17 +113,21 @@ async def _try(running: Running, work: Work, course: Course) -> Turn:
     )
 
 
-async def _ask(running: Running, work: Work, course: Course) -> Answers:
-    spec = Spec(port=running.port, work=work, load=course.load, world=course.world)
+async def measured(running: Running, spec: Spec, store: int) -> tuple[Answers, CpuTimes | None]:
+    """The answers, and the CPU meanwhile: without the start and the preparation of the client."""
     client = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.client"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    answer, _ = await client.communicate(orjson.dumps(asdict(spec)))
+    cast("asyncio.StreamWriter", client.stdin).write(orjson.dumps(asdict(spec)) + b"\n")
+    await cast("asyncio.StreamReader", client.stdout).readline()
+    before = cpu_times(running.pid, store)
+    answer, _ = await client.communicate(b"\n")
+    after = cpu_times(running.pid, store)
     if client.returncode:
         raise RuntimeError(f"the client failed against {running.contestant.name}")
-    return read_answers(answer)
+    return read_answers(answer), None if before is None or after is None else after - before
 
 
 def _check(running: Running, work: Work, answers: Answers) -> None:
