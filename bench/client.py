@@ -35,9 +35,9 @@ class Spec:
 
 @dataclass(kw_only=True)
 class Answers:
-    """The answers after the warm-up: latencies in milliseconds, and the number of each status.
+    """The answers between warm-up and end: latencies in milliseconds, the number of each status.
 
-    `in_all` counts those of the warm-up too.
+    `in_all` counts the earlier and the later ones too.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         now = time.perf_counter()
         self._answers.in_all += 1
-        if now >= self._times.begin:
+        if self._times.begin <= now < self._times.end:
             self._answers.latencies.append((now - self._sent) * 1000)
             self._answers.statuses[self._parser.get_status_code()] += 1
         self._wait()

@@ -1,12 +1,13 @@
-"""The benchmark's client, and the moment from which CPU counts."""
+"""What the benchmark's client counts, and the moment from which CPU counts."""
 
 import asyncio
 import sys
+from itertools import cycle
 
 import pytest
 
 from bench.arrivals import World
-from bench.client import Spec
+from bench.client import Spec, ask
 from bench.contestants import Contestant, Running
 from bench.processes import PROC
 from bench.rounds import measured
@@ -31,6 +32,23 @@ connection.setblocking(True)
 while connection.recv(65536):
     connection.sendall({ANSWER!r})
 """
+
+
+async def test_an_answer_after_the_end_does_not_count() -> None:
+    load = Load(connections=4, warm_up=0.0, seconds=0.2)
+
+    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        await asyncio.sleep(2 * load.seconds)
+        writer.write(ANSWER)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer_late, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        spec = Spec(port=port, work=Work.KNOWN_USER, load=load, world=WORLD)
+        answers = await ask(spec, cycle([b"GET / HTTP/1.1\r\n\r\n"]))
+    assert (answers.latencies, answers.statuses, answers.in_all) == ([], {}, load.connections)
 
 
 @pytest.mark.skipif(not (PROC / "stat").exists(), reason="needs /proc")
