@@ -8,11 +8,23 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.program import ENTRIES
 from tests.docs.reference import ROOT, cells
 from tests.docs.runbooks import OPERATING
 
 DEPLOY = ROOT / "deploy"
 INDEX = (OPERATING / "index.md").read_text()
+FINAL = {
+    *("reconcile --full --repair", "journal", "file", "adopt --apply", "retain", "erase"),
+    *("changes skip", "changes remove"),
+}
+"""What no command undoes: tombstones, links, and what is deleted or given up."""
+
+NOT_FINAL = {
+    *("serve", "work", "migrate", "doctor", "healthcheck", "backfill", "export", "explain"),
+    *("dismiss", "changes tail", "changes list", "changes retry", "changes rewind"),
+    "changes resume",
+}
 PLAIN_RESTART = re.compile(
     r"(?<!no )(?<!--)\brestart\b(?!\]\(index\.md#with-new-settings\))", re.IGNORECASE
 )
@@ -38,6 +50,14 @@ def test_new_settings_can_be_given_wherever_there_is_a_shell() -> None:
     assert "docker compose up --detach --wait" in how
     assert "docker compose up --detach --wait" in compose
     assert f"`{re.findall(r'EnvironmentFile=(.+)', unit)[0]}`" in how
+
+
+def test_what_is_final_is_named() -> None:
+    named = {name for place in places("What is final") for name in re.findall("`(.+?)`", place)}
+    assert named == FINAL
+    commands = {name.partition(" --")[0] for name in FINAL}
+    assert commands | NOT_FINAL == ENTRIES.keys()
+    assert not commands & NOT_FINAL
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
