@@ -202,6 +202,9 @@ def polling(every: timedelta, ago: timedelta | None) -> Finding:
     advice = "start the service with POLL_EVERY; if it runs, see its log for job_failed"
     if ago is None:
         return warn("polling", "the first poll of Clerk has not ended yet", advice)
+    if ago < timedelta(0):
+        words = f"the last poll of Clerk is {span(ago)} ahead of the store's clock"
+        return bad("polling", words, advice)
     words = f"Clerk was last polled {span(ago)} ago"
     if ago > POLLS_MISSED * every + A_POLLS_LENGTH:
         return bad("polling", f"{words}, though POLL_EVERY is {span(every)}", advice)
@@ -213,6 +216,9 @@ def reconcile(every: timedelta, ago: timedelta | None) -> Finding:
     advice = "start the service with RECONCILE_EVERY; if it runs, see its log for job_failed"
     if ago is None:
         return warn("reconcile", "the first full comparison has not ended yet", advice)
+    if ago < timedelta(0):
+        words = f"the last full comparison is {span(ago)} ahead of the store's clock"
+        return bad("reconcile", words, advice)
     words = f"the last full comparison ended {span(ago)} ago"
     if ago > COMPARISONS_MISSED * every + A_COMPARISONS_LENGTH:
         return bad("reconcile", f"{words}, though RECONCILE_EVERY is {span(every)}", advice)

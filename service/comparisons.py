@@ -87,7 +87,9 @@ async def _whenever_due(
 
     async def due_in() -> timedelta:
         age = await checkpoints.age(last)
-        return timedelta(0) if age is None else max(every - age, timedelta(0))
+        if age is None or age < timedelta(0):  # the store's clock may be set back
+            return timedelta(0)
+        return max(every - age, timedelta(0))
 
     while True:
         pause = await due_in()
