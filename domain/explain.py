@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.journal import DISMISSED, QUARANTINED, JournalEntry
-from domain.user import KEPT_FIELDS, DeletedUser, Outcome, User, UserState
+from domain.user import KEPT_FIELDS, DeletedUser, Outcome, User, UserState, is_same
 from domain.words import span
 
 _COMPARED = ("clerk_updated_at", *KEPT_FIELDS)
@@ -34,7 +34,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        return bool(self.ours == self.clerks)
+        return is_same(self.ours, self.clerks)
 
     @property
     def is_empty(self) -> bool:

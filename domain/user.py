@@ -206,10 +206,13 @@ def outcome_of(stored: UserState, observed: UserChange) -> Outcome:
 
 
 def differing(names: Iterable[str], one: User, other: User) -> tuple[str, ...]:
-    """The names of those fields that differ, as the digest would: in Python 1 is True and 1.0."""
-    return tuple(
-        name for name in names if _plain(getattr(one, name)) != _plain(getattr(other, name))
-    )
+    """The names of those fields that differ."""
+    return tuple(name for name in names if not is_same(getattr(one, name), getattr(other, name)))
+
+
+def is_same(one: object, other: object) -> bool:
+    """Whether a digest would be the same with either value: in Python 1 is True and 1.0."""
+    return _plain(one) == _plain(other)
 
 
 def _version(user: User) -> tuple[Any, ...]:

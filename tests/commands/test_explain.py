@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.postgres.database import Database
+from domain.drift import differing_fields
 from domain.explain import beside, standing, why
 from domain.journal import JOURNAL_OUTCOMES, JournalEntry
 from domain.user import Source
@@ -91,6 +92,15 @@ def test_the_differences_are_found_field_by_field() -> None:
     differing = [one.field for one in beside(ours, clerks) if not one.same]
     assert differing == ["clerk_updated_at", "email", "first_name"]
     assert "exists" in [one.field for one in beside(deleted(user_id), clerks) if not one.same]
+
+
+def test_fields_are_the_same_where_a_comparison_finds_no_difference() -> None:
+    user_id = new_id()
+    pairs = [({"seats": 1}, {"seats": True}), ({"a": 1, "b": 2}, {"b": 2, "a": 1})]
+    for ours, clerks in pairs:
+        sides = user(user_id, public_metadata=ours), user(user_id, public_metadata=clerks)
+        differing = [one.field for one in beside(*sides) if not one.same]
+        assert differing == [*differing_fields(*sides)]
 
 
 async def test_a_whole_history_is_shown_in_order(
