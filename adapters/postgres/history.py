@@ -6,6 +6,7 @@ Recovery to a point in time, or a standby that takes over, begins another timeli
 server's files has the same mark: only a process that has seen newer entries notices it.
 """
 
+import asyncio
 from contextlib import suppress
 
 from adapters.postgres.change_statements import MOVE_POSITIONS, NUMBERING_ALONE
@@ -65,8 +66,13 @@ class PostgresHistory(StoreHistory):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._newest = 0
+        self._looking = asyncio.Lock()
 
     async def look(self) -> HistoryLook:
+        async with self._looking:  # so that none is compared with a newer one
+            return await self._look()
+
+    async def _look(self) -> HistoryLook:
         row = await self._database.run(lambda session: session.fetchrow(READ_MARK, MARK))
         marked, found, newest = row or (None, None, None)
         timeline = await self._timeline()

@@ -157,6 +157,35 @@ async def test_an_earlier_state_that_is_the_same_to_the_bit_is_noticed_by_who_sa
     assert await notice(history) is None
 
 
+class SlowHistory(PostgresHistory):
+    """Its first look waits between what it reads."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.is_between, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def _timeline(self) -> str:
+        if not self.is_between.is_set():
+            self.is_between.set()
+            await self.goes_on.wait()
+        return await super()._timeline()
+
+
+async def test_two_looks_at_once_do_not_take_each_other_for_a_later_state(
+    database: Database, sql: Sql
+) -> None:
+    entry = "insert into sync_journal (svix_id, source, outcome) values ($1, 'webhook', 'created')"
+    await sql.execute(entry, "msg_1")
+    history = SlowHistory(database)
+    one = asyncio.create_task(history.look())
+    await history.is_between.wait()
+    await sql.execute(entry, "msg_2")
+    other = asyncio.create_task(history.look())
+    await asyncio.wait({other}, timeout=0.5)
+    history.goes_on.set()
+    assert [(await look).reason for look in (one, other)] == [None, None]
+
+
 async def test_another_timeline(history: PostgresHistory, store_url: str, sql: Sql) -> None:
     await notice(history)
     # The row is rewritten as the server that was recovered would find it.
