@@ -83,16 +83,7 @@ async def bootstrap(
     async with AsyncExitStack() as stack:
         for note in notes_on(settings):
             log.warning("database_url", note=note)
-        jobs = Jobs(metrics, log)
-        dsn = await stack.enter_async_context(store_address(settings, jobs))
-        database = await open_database(stack, settings, dsn)
-        stack.push_async_callback(jobs.close)  # before the store that they use is closed
-        if settings.database_url is None:
-            await migrate_at(dsn, settings)
-        elif settings.migrate_on_start:
-            jobs.start("migrate", lambda: migrate_at(dsn, settings))
         instance = Instance(settings.clerk_instance_id)
-        store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
         keys = await signing_keys(stack, settings, transport)
         requests = await identity_provider(
             stack,
@@ -105,6 +96,15 @@ async def bootstrap(
         clerk = await clerk_of(
             stack, settings, instance, report=metrics.clerk_call, transport=transport
         )
+        jobs = Jobs(metrics, log)
+        dsn = await stack.enter_async_context(store_address(settings, jobs))
+        database = await open_database(stack, settings, dsn)
+        stack.push_async_callback(jobs.close)  # before the connections that they use are closed
+        if settings.database_url is None:
+            await migrate_at(dsn, settings)
+        elif settings.migrate_on_start:
+            jobs.start("migrate", lambda: migrate_at(dsn, settings))
+        store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
         if traces is not None:
             store, requests = traces.of_store(store), traces.of_clerk(requests)
         resolve_user = ResolveUser(store.users, requests, _jit_limits(settings), metrics.jit)

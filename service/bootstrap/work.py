@@ -45,15 +45,15 @@ async def working(
     """Run the subscriptions while the block runs. Then finish what is in hand, or hand it back."""
     settings = checked(settings)
     async with AsyncExitStack() as stack:
+        instance = Instance(settings.clerk_instance_id)
+        clerk = await clerk_of(stack, settings, instance, report=metrics.clerk_call)
         jobs = Jobs(metrics, log)
         dsn = await stack.enter_async_context(store_address(settings, jobs))
         database = await open_database(stack, settings, dsn)
-        stack.push_async_callback(jobs.close)
+        stack.push_async_callback(jobs.close)  # before the connections that they use are closed
         if settings.database_url is None:
             await migrate_at(dsn, settings)
-        instance = Instance(settings.clerk_instance_id)
         store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
-        clerk = await clerk_of(stack, settings, instance, report=metrics.clerk_call)
         if settings.changes_write_back is not None:
             jobs.start("clerk instance", lambda: know_instance(clerk, store, log))
         targets = await targets_of(stack, settings, store, clerk, changes=changes, traces=traces)

@@ -4,12 +4,16 @@ import asyncio
 import json
 from io import StringIO
 
+import httpx
 import pytest
 
 from domain.errors import StorageUnavailable
+from scripts.clerk_emulator import ClerkEmulator
+from service.bootstrap import bootstrap
 from service.jobs import Jobs
 from service.log import line_logger
 from service.metrics import Metrics
+from tests.running import settings_for
 from tests.simulation.virtual_time import in_virtual_time
 
 
@@ -147,3 +151,33 @@ async def test_closing_ends_every_job() -> None:
     await asyncio.sleep(0)
     await jobs.close()
     assert ended.is_set()
+
+
+class Network(httpx.AsyncBaseTransport):
+    """Clerk's, which as aiohttp's sessions refuses what is asked while and after it is closed."""
+
+    def __init__(self, clerk: ClerkEmulator) -> None:
+        self._clerk = clerk.transport
+        self._closed = asyncio.Event()
+        self.asked = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/users"):
+            self.asked.set()
+            await self._closed.wait()
+        if self._closed.is_set():
+            raise RuntimeError("Session is closed")
+        return await self._clerk.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        self._closed.set()
+        await asyncio.sleep(0.1)
+
+
+async def test_no_job_fails_because_the_process_stops(clerk: ClerkEmulator, store_url: str) -> None:
+    network, lines = Network(clerk), StringIO()
+    settings = settings_for(clerk, store_url, poll_every=1)
+    log = line_logger("info", "json", lines)
+    async with bootstrap(settings, Metrics(), log, transport=network):
+        await network.asked.wait()
+    assert "job_failed" not in lines.getvalue()
