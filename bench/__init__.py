@@ -1,4 +1,4 @@
-"""Compare our speed with other services that do the same work on the same store: `make bench`.
+"""Compare our speed with that of other services on the same store: `make bench`.
 
 __main__.py      the command line
 contestants.py   the services that are compared, and how each is started

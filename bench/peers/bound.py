@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from svix.webhooks import Webhook, WebhookVerificationError
 
 from adapters.postgres import statements
+from adapters.postgres.columns import USER_COLUMNS
 from adapters.postgres.session import qualified
 from adapters.postgres.statements import BATCH_COLUMNS
 
-GET_MANY, SYNC = (qualified(one, None) for one in (statements.GET_MANY, statements.SYNC))
-
-CONTENTS = ("email", "phone_number", "username", "first_name", "last_name", "image_url")
+GET_MANY, SYNC, SYNC_UNLOCKED = (
+    qualified(one, None) for one in (statements.GET_MANY, statements.SYNC, statements.SYNC_UNLOCKED)
+)
 
 
 class Bound:
@@ -67,26 +68,40 @@ class Bound:
         except WebhookVerificationError:
             await _answer(send, 400, b"")
             return
-        row = _row(orjson.loads(body), headers["svix-id"], body)
+        written = row(orjson.loads(body), headers["svix-id"], body)
         async with self._pool.acquire() as connection:
-            await connection.fetch(SYNC, *([row.get(name)] for name in BATCH_COLUMNS))
+            await write(connection, written)
         await _answer(send, 204, b"")
 
 
-def _row(event: dict[str, Any], svix_id: str, body: bytes) -> dict[str, Any]:
+async def write(connection: Any, row: dict[str, Any]) -> None:
+    columns = [[row.get(name)] for name in BATCH_COLUMNS]
+    # The first statement skips a row that another writer has locked; the second one waits for it.
+    if not await connection.fetch(SYNC_UNLOCKED, *columns):
+        await connection.fetch(SYNC, *columns)
+
+
+def row(event: dict[str, Any], svix_id: str, body: bytes) -> dict[str, Any]:
+    """The columns of a delivery, translated without a check."""
     data = event["data"]
-    emails = {one["id"]: one["email_address"] for one in data["email_addresses"]}
-    row = {name: data.get(name) for name in CONTENTS}
-    return row | {
+    emails = [_email(one, data) for one in data["email_addresses"]]
+    email = next((one for one in emails if one["primary"]), None)
+    phones = {one["id"]: one["phone_number"] for one in data["phone_numbers"]}
+    contents = {name: data.get(name) for name in USER_COLUMNS} | {
+        "clerk_created_at": _time(data["created_at"]),
+        "email": email and email["address"],
+        "email_verified": email is not None and email["verified"],
+        "phone_number": phones.get(data["primary_phone_number_id"]),
+        "public_metadata": orjson.dumps(data["public_metadata"]).decode(),
+        "email_addresses": orjson.dumps(emails).decode(),
+        "legal_accepted_at": _time(data["legal_accepted_at"]),
+        "last_sign_in_at": _time(data["last_sign_in_at"]),
+    }
+    return contents | {
         "clerk_id": data["id"],
         "clerk_updated_at": _time(data["updated_at"]),
         "observed_at": _time(event["timestamp"]),
-        "digest": hashlib.sha256(orjson.dumps(row)).digest(),
-        "clerk_created_at": _time(data["created_at"]),
-        "email": emails.get(data["primary_email_address_id"]),
-        "email_verified": True,
-        "public_metadata": orjson.dumps(data["public_metadata"]).decode(),
-        "banned": data["banned"],
+        "digest": hashlib.sha256(orjson.dumps(contents)).digest(),
         "source": "webhook",
         "svix_id": svix_id,
         "event_type": event["type"],
@@ -95,7 +110,17 @@ def _row(event: dict[str, Any], svix_id: str, body: bytes) -> dict[str, Any]:
     }
 
 
-def _time(milliseconds: int) -> datetime:
+def _email(one: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "address": one["email_address"],
+        "verified": (one["verification"] or {}).get("status") == "verified",
+        "primary": one["id"] == data["primary_email_address_id"],
+    }
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    if milliseconds is None:
+        return None
     return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 

@@ -1,4 +1,4 @@
-// The same work on the same tables: one guarded upsert with its journal entry, one lookup.
+// On the same tables: one guarded upsert with its journal entry, one lookup.
 import pg from 'pg'
 
 export const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 10, min: 10 })
