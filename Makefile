@@ -60,7 +60,7 @@ test-lowest: $(VENV)/made.stamp ## run the tests on the lowest versions that pyp
 test-mutants: $(VENV)/dev.stamp ## put small mistakes into critical code, and report those that no test finds
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
-bench: $(VENV)/run.stamp ## compare our speed with a lower bound: raw ASGI, the same statements, nothing else
+bench: $(VENV)/run.stamp ## compare our speed with a plain server: raw ASGI, the same statements, nothing else
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
 bench-peers: $(VENV)/bench.stamp ## compare our speed with four other services; two of them need Node 20 and npm

@@ -2,7 +2,7 @@
 
 __main__.py      the command line
 contestants.py   the services that are compared, and how each is started
-peers/           the other services: the bound, the tutorial's, the naive one; node/ those in Node
+peers/           the plain server, the tutorial's, the naive one; node/ those in Node
 works.py         the kinds of requests
 arrivals.py      the requests, byte for byte
 client.py        the client, in its own process

@@ -36,7 +36,7 @@ LONGER = 4
 def main(
     *,
     peers: Annotated[
-        bool, typer.Option(help="Compare with all services, not only the bound.")
+        bool, typer.Option(help="Compare with all services, not only the plain server.")
     ] = False,
     rounds: Annotated[int, typer.Option(min=1)] = 5,
     seconds: Annotated[

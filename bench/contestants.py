@@ -26,10 +26,10 @@ class Contestant:
 
 
 OURS = Contestant(name="ours", words="python -m service", command=(sys.executable, "-m", "service"))
-BOUND = Contestant(
-    name="bound",
+PLAIN = Contestant(
+    name="plain",
     words="raw ASGI, asyncpg pool, PyJWT, svix, our statements, nothing else",
-    command=(sys.executable, "-m", "bench.peers.bound"),
+    command=(sys.executable, "-m", "bench.peers.plain"),
 )
 TUTORIAL = Contestant(
     name="tutorial",
@@ -48,8 +48,8 @@ NODE_TUNED = Contestant(
     name="node tuned", words="node:http, node:crypto, pg", command=("node", str(NODE / "tuned.js"))
 )
 
-ALONE = (OURS, BOUND)
-EVERYBODY = (OURS, BOUND, NODE_OFFICIAL, NODE_TUNED, TUTORIAL, NAIVE)
+ALONE = (OURS, PLAIN)
+EVERYBODY = (OURS, PLAIN, NODE_OFFICIAL, NODE_TUNED, TUTORIAL, NAIVE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import orjson
 from adapters.postgres.database import Database
 from adapters.postgres.users import PostgresUserRepository
 from bench import pages
-from bench.peers import bound
+from bench.peers import plain
 from domain.user import KEPT_FIELDS, OBSERVATION_FIELDS
 from tests.adapters.clerk.payloads import ADA, EMAIL_ID, address, command, with_data
 
@@ -57,7 +57,7 @@ async def test_copy_and_merge_write_the_rows_the_journal_and_the_changes_that_ou
     assert theirs == ours
 
 
-async def test_the_bound_writes_all_that_ours_writes_of_a_delivery(
+async def test_the_plain_server_writes_all_that_ours_writes_of_a_delivery(
     database: Database, sql: Sql
 ) -> None:
     data: dict[str, Any] = {
@@ -76,7 +76,7 @@ async def test_the_bound_writes_all_that_ours_writes_of_a_delivery(
     event = with_data(**data)
     await PostgresUserRepository(database).sync(command(event))
     ours = await taken_away(sql, [ADA], WITHOUT_DIGEST_AND_BODY)
-    await bound.write(sql, bound.row(event, "msg_1", orjson.dumps(event)))
+    await plain.write(sql, plain.row(event, "msg_1", orjson.dumps(event)))
     theirs = await taken_away(sql, [ADA], WITHOUT_DIGEST_AND_BODY)
     assert [len(rows) for rows in theirs.values()] == [1, 1, 1]
     assert theirs == ours

@@ -1,4 +1,4 @@
-"""The bound: raw ASGI, an asyncpg pool, PyJWT and svix, our statements, and nothing else.
+"""The plain server: raw ASGI, an asyncpg pool, PyJWT and svix, our statements, and nothing else.
 
 It has no limits, log lines, metrics, problem documents or quarantine: only the work itself.
 """
@@ -25,7 +25,7 @@ GET_MANY, SYNC, SYNC_UNLOCKED = (
 )
 
 
-class Bound:
+class Plain:
     """An ASGI application. The pool is opened by the first event, `lifespan`."""
 
     def __init__(self) -> None:
@@ -147,4 +147,4 @@ async def _nothing(_: Any) -> None:
 
 
 if __name__ == "__main__":
-    uvicorn.run(Bound(), port=int(os.environ["PORT"]), access_log=False, log_level="warning")
+    uvicorn.run(Plain(), port=int(os.environ["PORT"]), access_log=False, log_level="warning")
