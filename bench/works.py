@@ -27,7 +27,7 @@ class Load:
     """The load. `users` are in the store before; `seconds` counts after the warm-up.
 
     Each connection asks again as soon as it is answered; or all of them together ask `a_second`
-    times in a second, however long the answers take.
+    times in a second, or fewer if answers take longer than `pause`: a connection waits for its own.
     """
 
     users: int = 10_000
