@@ -17,7 +17,6 @@ def run(connection: Connection) -> None:
         connection=connection,
         target_metadata=Base.metadata,
         include_object=ignore_ours,
-        include_schemas=True,
     )
     with context.begin_transaction():
         context.run_migrations()

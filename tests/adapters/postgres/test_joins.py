@@ -221,6 +221,8 @@ class HostChain:
 async def test_a_hosts_chain_stays_clean_before_between_and_after_ours(
     url: str, host: Sql, tmp_path: Path, schema: str | None
 ) -> None:
+    """A schema of somebody else's stays out of it too."""
+    await host.execute("create schema analytics create table visits (id int)")
     chain = HostChain(tmp_path, url, schema)
     chain.write("a1_before", BEFORE_OURS)
     await asyncio.to_thread(chain.alembic, "upgrade", "head")
