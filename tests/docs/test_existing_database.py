@@ -13,6 +13,8 @@ from tests.postgres_server import Sql, temporary_database
 GUIDE = "existing-database.md"
 MADE, GRANTED, READ, OF_A_USER, AS_A_KEY, BY_HAND, GONE = blocks(GUIDE, "sql")
 SIDE_BY_SIDE, LOOK, LINK = (commands(block) for block in blocks(GUIDE, "console"))
+*_, RIGHTS = blocks("rights.md", "sql")
+"""Those of the role that makes the application's tables."""
 
 
 @pytest.fixture
@@ -21,8 +23,35 @@ async def url(postgres_url: str) -> AsyncIterator[str]:
         yield url
 
 
-async def test_the_guide_from_its_first_line_to_its_last(clerk: ClerkEmulator, url: str) -> None:
-    sql: Sql = await asyncpg.connect(url)
+@pytest.fixture
+async def admin(url: str) -> AsyncIterator[Sql]:
+    connection: Sql = await asyncpg.connect(url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def application(admin: Sql, url: str) -> AsyncIterator[str]:
+    """The role of the application, which has only the rights of the guides."""
+    name = f"application_{uuid4().hex}"
+    await admin.execute(
+        f"create role {name} login password 'x'; grant create on schema public to {name}"
+    )
+    yield name
+    await admin.execute(f"drop owned by {name} cascade; drop role {name}")
+
+
+@pytest.fixture
+async def sql(application: str, url: str) -> AsyncIterator[Sql]:
+    """A connection of the application."""
+    connection: Sql = await asyncpg.connect(url, user=application, password="x")
+    yield connection
+    await connection.close()
+
+
+async def test_the_guide_from_its_first_line_to_its_last(
+    clerk: ClerkEmulator, url: str, admin: Sql, application: str, sql: Sql
+) -> None:
     environment = {**clerk.config.environment(), "DATABASE_URL": url, "CLERK_RATE_LIMIT": "100000"}
     await sql.execute(MADE)
     await sql.execute(
@@ -41,6 +70,7 @@ async def test_the_guide_from_its_first_line_to_its_last(clerk: ClerkEmulator, u
     for arguments in SIDE_BY_SIDE:
         ended = await run(arguments, environment)
         assert ended.exit_code == 0, ended.output
+    await admin.execute(RIGHTS.replace("your_application", application))
     looked = await run(LOOK[0], environment)
     assert looked.exit_code == 0, looked.output
     assert await sql.fetchval("select count(*) from clerk.adopted_users") == 0
@@ -62,14 +92,11 @@ async def test_the_guide_from_its_first_line_to_its_last(clerk: ClerkEmulator, u
     await run(["reconcile", "--full", "--repair"], environment)
     assert [gone["id"] for gone in await sql.fetch(GONE)] == [1]
     assert await sql.fetchval("select count(*) from users") == 3
-    await sql.close()
 
 
-async def test_the_grants_suffice(url: str) -> None:
-    sql: Sql = await asyncpg.connect(url)
+async def test_the_grants_suffice(admin: Sql) -> None:
     name = f"serves_{uuid4().hex}"
-    await sql.execute(f"{MADE}; create role {name}")
-    await sql.execute(GRANTED.replace("clerk_service", name))
-    assert await sql.fetchval("select has_table_privilege($1, 'public.users', 'select')", name)
-    await sql.execute(f"drop owned by {name}; drop role {name}")
-    await sql.close()
+    await admin.execute(f"{MADE}; create role {name}")
+    await admin.execute(GRANTED.replace("clerk_service", name))
+    assert await admin.fetchval("select has_table_privilege($1, 'public.users', 'select')", name)
+    await admin.execute(f"drop owned by {name}; drop role {name}")
