@@ -20,6 +20,7 @@ from adapters.postgres.journal_statements import (
     deliveries_count,
     deliveries_page,
     dismissal,
+    end_of_span,
     entries_page,
     last_looked_at,
 )
@@ -55,26 +56,44 @@ class PostgresJournal(Journal, JournalPages, DeliveryWatch):
         return count
 
     async def dismiss(self, query: JournalQuery) -> int:
-        text, parameters = dismissal(query)
-        number: int = await self._database.run(lambda session: session.fetchval(text, *parameters))
+        number: int = await self._value(*dismissal(query))
         return number
 
     async def count(self, query: JournalQuery) -> int:
-        text, parameters = deliveries_count(query)
-        number: int = await self._database.run(lambda session: session.fetchval(text, *parameters))
-        return number
+        total = 0
+        async for after, last in self._spans(query):
+            total += await self._value(*deliveries_count(query, after, last))
+            if query.limit is not None and total >= query.limit:
+                return query.limit
+        return total
 
     async def deliveries(self, query: JournalQuery) -> AsyncIterator[JournalEntry]:
-        after, left = 0, query.limit
-        while left is None or left > 0:
-            size = READ_AT_ONCE if left is None else min(left, READ_AT_ONCE)
-            text, parameters = deliveries_page(query, after, size)
-            records = await self._database.run(partial(_fetch, text=text, parameters=parameters))
-            for record in records:
-                yield _entry(record)
-            if len(records) < size:
-                return
-            after, left = records[-1]["id"], None if left is None else left - size
+        left = HIGHEST if query.limit is None else query.limit
+        async for start, last in self._spans(query):
+            after = start
+            while after < last:
+                size = min(left, READ_AT_ONCE)
+                text, parameters = deliveries_page(query, after, last, size)
+                work = partial(_fetch, text=text, parameters=parameters)
+                records = await self._database.run(work)
+                for record in records:
+                    yield _entry(record)
+                left -= len(records)
+                if left == 0:
+                    return
+                after = records[-1]["id"] if len(records) == size else last
+
+    async def _spans(self, query: JournalQuery) -> AsyncIterator[tuple[int, int]]:
+        """Ranges of ids, from above the one to the other, each for one statement to read."""
+        low, high = await self._database.run(lambda session: _bounds(session, query))
+        after = low - 1
+        while after < high:
+            last = min(await self._value(*end_of_span(query, after)) or high, high)
+            yield after, last
+            after = last
+
+    async def _value(self, text: str, parameters: Sequence[Any]) -> Any:
+        return await self._database.run(lambda session: session.fetchval(text, *parameters))
 
     async def history(self, user_id: UserId) -> list[JournalEntry]:
         records = await self._database.run(lambda session: session.fetch(HISTORY, user_id))
@@ -103,13 +122,20 @@ async def _fetch(session: Session, *, text: str, parameters: Sequence[Any]) -> l
     return await session.fetch(text, *parameters)
 
 
-async def _page(session: Session, query: JournalQuery, before: int | None) -> EntryPage:
-    limit = query.limit or PAGE_SIZE
-    low, high = LOWEST, before or HIGHEST
+async def _bounds(session: Session, query: JournalQuery) -> tuple[int, int]:
+    """The first id that the times of the query allow, and one that is above all of them."""
+    low, high = LOWEST, HIGHEST
     if query.since is not None:
         low = await session.fetchval(FIRST_ID_SINCE, query.since - OVERLAP)
     if query.until is not None:
-        high = min(high, await session.fetchval(FIRST_ID_SINCE, query.until + OVERLAP))
+        high = await session.fetchval(FIRST_ID_SINCE, query.until + OVERLAP)
+    return low, high
+
+
+async def _page(session: Session, query: JournalQuery, before: int | None) -> EntryPage:
+    limit = query.limit or PAGE_SIZE
+    low, high = await _bounds(session, query)
+    high = min(high, before or HIGHEST)
     text, parameters = entries_page(query, low, high, limit + 1)
     found = tuple(map(_entry, await session.fetch(text, *parameters)))
     if len(found) > limit:

@@ -54,29 +54,36 @@ _CONDITIONS = {
 }
 
 
-def deliveries_page(query: JournalQuery, after: int, size: int) -> Statement:
-    """The verified deliveries with an id above `after`, oldest first."""
-    where, values = _where(query, first=3)
+def end_of_span(query: JournalQuery, after: int) -> Statement:
+    """The last of as many entries above `after` as one statement may read; no row if all are."""
+    walk, walked = _walk(query, first=2)
+    text = f"""
+        select id from our.sync_journal where id > $1 and {walk}
+        order by id
+        offset {_looked_at(query) - 1}
+        limit 1
+    """  # noqa: S608
+    return text, [after, *walked]
+
+
+def deliveries_page(query: JournalQuery, after: int, last: int, size: int) -> Statement:
+    """The verified deliveries with `after < id <= last`, oldest first."""
+    where, values = _deliveries(query, first=4)
     text = f"""
         select {ENTRY}, body from our.sync_journal
-        where id > $1 and svix_id is not null and {_unless_dismissed(query)} and {where}
+        where id > $1 and id <= $2 and {where}
         order by id
-        limit $2
+        limit $3
     """  # noqa: S608
-    return text, [after, size, *values]
+    return text, [after, last, size, *values]
 
 
-def deliveries_count(query: JournalQuery) -> Statement:
-    where, values = _where(query, first=2)
+def deliveries_count(query: JournalQuery, after: int, last: int) -> Statement:
+    where, values = _deliveries(query, first=3)
     text = f"""
-        select count(*)
-        from (
-            select from our.sync_journal
-            where svix_id is not null and {_unless_dismissed(query)} and {where}
-            limit $1
-        ) as wanted
+        select count(*) from our.sync_journal where id > $1 and id <= $2 and {where}
     """  # noqa: S608
-    return text, [query.limit, *values]
+    return text, [after, last, *values]
 
 
 def dismissal(query: JournalQuery) -> Statement:
@@ -95,7 +102,7 @@ def dismissal(query: JournalQuery) -> Statement:
 
 def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Statement:
     """The entries with `low <= id < high`, newest first; reads a bounded number."""
-    walk, walked = _walk(query)
+    walk, walked = _walk(query, first=4)
     rest = replace(query, user_id=None, svix_id=None)
     where, values = _where(rest, first=4 + len(walked))
     text = f"""
@@ -114,20 +121,22 @@ def entries_page(query: JournalQuery, low: int, high: int, size: int) -> Stateme
 
 def last_looked_at(query: JournalQuery, low: int, high: int) -> Statement:
     """The oldest entry that such a page reads; no row if it reached the start of the journal."""
-    walk, walked = _walk(query)
+    walk, walked = _walk(query, first=3)
     text = f"""
         select id, received_at from our.sync_journal
-        where id >= $1 and id < $2 and $3::integer > 0 and {walk}
+        where id >= $1 and id < $2 and {walk}
         order by id desc
         offset {_looked_at(query) - 1}
         limit 1
     """  # noqa: S608
-    return text, [low, high, 1, *walked]
+    return text, [low, high, *walked]
 
 
-def _unless_dismissed(query: JournalQuery) -> str:
-    """A dismissed delivery is replayed or exported only where that is asked for."""
-    return "true" if DISMISSED in query.outcomes else f"{_OUTCOME} <> 'dismissed'"
+def _deliveries(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
+    where, values = _where(query, first)
+    # A dismissed delivery is replayed or exported only where that is asked for.
+    kept = "true" if DISMISSED in query.outcomes else f"{_OUTCOME} <> 'dismissed'"
+    return f"svix_id is not null and {_by_outcome(query)} and {kept} and {where}", values
 
 
 def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
@@ -144,14 +153,19 @@ def _where(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
     return " and ".join(conditions) or "true", values
 
 
-def _walk(query: JournalQuery) -> tuple[str, list[Any]]:
-    """The conditions by which an index finds the entries to read, numbered from 4."""
+def _walk(query: JournalQuery, first: int) -> tuple[str, list[Any]]:
+    """The conditions by which an index finds the entries to read."""
     by_index = JournalQuery(user_id=query.user_id, svix_id=query.svix_id)
-    where, values = _where(by_index, first=4)
-    if outcome := _uncommon(query):
-        # A constant of ours in the text: the planner does not match a parameter to a partial index.
-        where += f" and outcome = '{outcome}'"
-    return where, values
+    where, values = _where(by_index, first)
+    return f"{where} and {_by_outcome(query)}", values
+
+
+def _by_outcome(query: JournalQuery) -> str:
+    """The condition of a partial index, as a constant of ours: the planner does not match a
+    parameter to it.
+    """
+    outcome = _uncommon(query)
+    return f"outcome = '{outcome}'" if outcome else "true"
 
 
 def _looked_at(query: JournalQuery) -> int:
@@ -190,12 +204,17 @@ where id in (
 It reads ten times as many as it deletes, to skip entries whose time came from a clock ahead.
 """
 
-EXPIRED = """
-select
-    (select count(*) from our.sync_journal
-        where body is not null and received_at < now() - $1::interval),
-    (select count(*) from our.sync_journal where received_at < now() - $2::interval)
+EXPIRED_BODIES = """
+select count(*) from our.sync_journal where body is not null and received_at < now() - $1::interval
 """
+
+EXPIRED_ENTRIES = f"""
+select count(*) filter (where received_at < now() - $1::interval) as due, max(id) as last
+from (
+    select id, received_at from our.sync_journal where id > $2 order by id limit {LOOKED_AT}
+) as looked_at
+"""  # noqa: S608
+"""How many of the next entries are due. If none of them is, no later one is."""
 
 BODIES_OF = "select count(*) from our.sync_journal where clerk_id = $1 and body is not null"
 

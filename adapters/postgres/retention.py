@@ -1,6 +1,7 @@
 """Deletes from the journal what is due, in small batches."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from adapters.postgres.database import Database
@@ -8,8 +9,11 @@ from adapters.postgres.journal_statements import (
     BODIES_OF,
     EXPIRE_BODIES,
     EXPIRE_ENTRIES,
-    EXPIRED,
+    EXPIRED_BODIES,
+    EXPIRED_ENTRIES,
+    LOWEST,
 )
+from adapters.postgres.session import Session
 from adapters.postgres.statements import ERASE_BODIES
 from domain.journal import JournalRetention
 from domain.user import UserId
@@ -28,11 +32,18 @@ class PostgresRetention(JournalRetention):
         return await self._changed(EXPIRE_ENTRIES, older_than, limit)
 
     async def expired(self, bodies: timedelta, entries: timedelta) -> tuple[int, int]:
-        record = await self._database.run(
-            lambda session: session.fetchrow(EXPIRED, bodies, entries)
+        due_bodies: int = await self._database.run(
+            lambda session: session.fetchval(EXPIRED_BODIES, bodies)
         )
-        due_bodies, due_entries = record or (0, 0)
-        return due_bodies, due_entries
+        return due_bodies, await self._expired_entries(entries)
+
+    async def _expired_entries(self, older_than: timedelta) -> int:
+        total, after = 0, LOWEST
+        while True:
+            due, after = await self._database.run(partial(_next_due, older_than, after))
+            if not due:
+                return total
+            total += due
 
     async def erase_bodies(self, user_id: UserId) -> int:
         return await self._changed(ERASE_BODIES, [user_id])
@@ -45,3 +56,9 @@ class PostgresRetention(JournalRetention):
         """Run the statement. Returns the number of rows, from its command tag: `UPDATE 17`."""
         tag: str = await self._database.run(lambda session: session.execute(statement, *parameters))
         return int(tag.rpartition(" ")[2])
+
+
+async def _next_due(older_than: timedelta, after: int, session: Session) -> tuple[int, int]:
+    row = await session.fetchrow(EXPIRED_ENTRIES, older_than, after)
+    due, last = row or (0, after)
+    return due, last

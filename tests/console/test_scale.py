@@ -56,6 +56,8 @@ VIEWS = (
     "/users",
     "/drift",
     "/quarantine",
+    "/quarantine/replay",
+    "/quarantine/dismiss?error=bug",
     "/audit",
 )
 
