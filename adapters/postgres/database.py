@@ -55,6 +55,8 @@ _EXPLAINED = {
     "TooManyConnectionsError": "it has no connection left",
     "DiskFullError": "its disk is full",
     "InvalidSchemaNameError": "there is no such schema: see DATABASE_SCHEMA",
+    "UndefinedTableError": "our tables are not there: run clerk-user-sync migrate, or see "
+    "DATABASE_SCHEMA",
     "DuplicateTableError": "another application has a table, view or index with the name of ours: "
     "set DATABASE_SCHEMA",
 }

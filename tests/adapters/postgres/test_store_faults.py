@@ -16,7 +16,7 @@ from tests.adapters.postgres.faults import every_session_with, refusals, refusin
 from tests.e2e.locks import row_locked, waiting_for_locks
 from tests.e2e.processes import eventually
 from tests.people import deleted, delivered, new_id, observed, outcomes_of, user
-from tests.postgres_server import Sql
+from tests.postgres_server import Sql, temporary_database
 
 PATIENT = PoolLimits(size=4, wait=30, connect=30, deadline=60)
 """Long timeouts of ours, so that the store's timeouts apply."""
@@ -69,6 +69,15 @@ async def test_a_passing_failure_that_does_not_pass_is_tried_three_times(
         with pytest.raises(StorageUnavailable, match=sqlstate):
             await users.sync(delivered(user(new_id())))
         assert await refusals(sql) == 3
+
+
+async def test_a_store_without_our_tables_is_told_by_what_to_run(postgres_url: str) -> None:
+    async with (
+        temporary_database(postgres_url, f"empty_{new_id()}") as url,
+        new_sessions(url) as users,
+    ):
+        with pytest.raises(StorageUnavailable, match="clerk-user-sync migrate"):
+            await users.get(new_id())
 
 
 @pytest.mark.parametrize("sqlstate", LASTING.values(), ids=LASTING)
