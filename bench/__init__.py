@@ -4,7 +4,7 @@ __main__.py      the command line
 contestants.py   the services that are compared, and how each is started
 peers/           the plain server, the tutorial's, the naive one; node/ those in Node
 works.py         the kinds of requests
-arrivals.py      the requests, byte for byte
+arrivals.py      the requests, byte for byte;  signed_in.py  whose they are
 client.py        the client, in its own process
 store.py         one durable Postgres, with the same rows in a database for each service
 rounds.py        rounds in which the services take turns; a disturbed turn is repeated

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import track
 
 from bench import first_request, pages
-from bench.arrivals import TOKENS, World
+from bench.arrivals import TOKENS
 from bench.contestants import ALONE, EVERYBODY, Contestant, Running, running
 from bench.interpreter import interpreter
 from bench.picture import picture
 from bench.report import quiet, tables
 from bench.rounds import Course, Turn, one_round
+from bench.signed_in import signed_in
 from bench.store import Store, durable_store
 from bench.works import Load, Work
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
@@ -79,7 +80,7 @@ async def _bench(
         # Before the others, whose writes leave work for Postgres that would slow this down.
         console.print(await pages.compare(await store.add("pages"), rounds))
         clerk.faults.add(ApiFault(kind=FaultKind.SLOW, on="GetUser", seconds=CLERK_LATENCY))
-        world = _world(clerk, users)
+        world = signed_in(clerk, [user.id for user in clerk.users], users)
         courses = [
             Course(works=list(Work), load=load, world=world, store=store, tries=tries)
             for load in loads
@@ -109,19 +110,6 @@ async def _started(
         }
         started.append(await stack.enter_async_context(running(contestant, environment)))
     return started
-
-
-def _world(clerk: ClerkEmulator, users: int) -> World:
-    """Tokens of all users at Clerk, valid for an hour; the store has them and many more users."""
-    people = [user.id for user in clerk.users]
-    until = clerk.clock() // 1000 + 3600
-    return World(
-        instance_id=clerk.config.instance_id,
-        secret=clerk.config.webhook_secrets[0],
-        template=clerk.get_user(people[0]),
-        tokens=tuple(clerk.session_token(user_id, exp=until) for user_id in people),
-        users=users,
-    )
 
 
 if __name__ == "__main__":

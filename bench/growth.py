@@ -17,19 +17,17 @@ from rich.table import Table
 from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.database import Database
 from adapters.postgres.retention import PostgresRetention
-from bench.arrivals import World, user_id
 from bench.contestants import OURS, Running, running
 from bench.curve import curve
 from bench.report import Ratio, spread
 from bench.rounds import Course, Turn, from_the, turn
+from bench.signed_in import signed_in_everywhere
 from bench.store import Store, durable_store
 from bench.works import Load, Work
 from domain.retention import Retain, RetentionPeriods
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from service.jobs import RETENTION_PAUSE_RATIO
 
-SIGNED_IN = 2_000
-"""Sessions at every size, of users spread over the table."""
 WORKS = (Work.KNOWN_USER, Work.FRESH_DELIVERY)
 KEPT = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
 DUE = "select count(*) from sync_journal where received_at < $1"
@@ -107,19 +105,6 @@ async def _place(
 
 def _name(users: int, journal: int = 0) -> str:
     return f"{users:,} users" + (f", journal {journal:,}" if journal else "")
-
-
-def signed_in_everywhere(clerk: ClerkEmulator, users: int) -> World:
-    """Sessions of users spread over the table, valid for an hour."""
-    until = clerk.clock() // 1000 + 3600
-    people = [user_id(number * users // SIGNED_IN) for number in range(SIGNED_IN)]
-    return World(
-        instance_id=clerk.config.instance_id,
-        secret=clerk.config.webhook_secrets[0],
-        template=clerk.get_user(next(iter(clerk.users)).id),
-        tokens=tuple(clerk.session_token(one, exp=until) for one in people),
-        users=users,
-    )
 
 
 async def _round(places: Sequence[Place], number: int) -> list[Turn]:

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.contestants import OURS, Running, running
-from bench.growth import signed_in_everywhere
 from bench.processes import memory
 from bench.rounds import Course, turn
+from bench.signed_in import signed_in_everywhere
 from bench.store import durable_store
 from bench.works import Load, Work
 from scripts.clerk_emulator import EmulatorConfig, running_emulator
