@@ -94,6 +94,26 @@ async def test_the_guide_from_its_first_line_to_its_last(
     assert await sql.fetchval("select count(*) from users") == 3
 
 
+async def test_the_command_for_every_night_links_however_many_there_are(
+    clerk: ClerkEmulator, url: str
+) -> None:
+    """More links than a person is asked about, without a terminal."""
+    sql: Sql = await asyncpg.connect(url)
+    environment = {**clerk.config.environment(), "DATABASE_URL": url, "CLERK_RATE_LIMIT": "100000"}
+    environment["DATABASE_SCHEMA"] = "clerk"
+    await sql.execute(MADE)
+    clerk.create_users(1001)
+    for arguments in SIDE_BY_SIDE:
+        await run(arguments, environment)
+    await sql.execute(
+        "insert into users (email, email_confirmed_at) select email, now() from clerk.users"
+    )
+    linked = await run(LINK[-1], environment)
+    assert linked.exit_code == 0, linked.output
+    assert await sql.fetchval("select count(*) from clerk.adopted_users") == 1001
+    await sql.close()
+
+
 async def test_the_grants_suffice(admin: Sql) -> None:
     name = f"serves_{uuid4().hex}"
     await admin.execute(f"{MADE}; create role {name}")
