@@ -33,7 +33,8 @@ class UserRepository(Protocol):
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
         """Give a live row the least version there is, if its `clerk_updated_at` is `version`.
 
-        Its contents stay, and from then on any observation is greater. Returns whether that is so.
+        Its contents stay, and from then on any observation is greater. Returns whether that is so,
+        also for a row that has the least version already.
         Raises `StorageUnavailable`.
         """
         ...

@@ -11,6 +11,7 @@ with expired as (delete from our.console_sessions where expires_at <= now())
 insert into our.console_sessions
     (key, ground, clerk_id, clerk_session_id, confirmed_at, expires_at)
 values ($1, $2, $3, $4, now() - $5::interval, now() + $6::interval)
+on conflict (key) do nothing  -- the first try, whose answer was lost
 """
 
 _FIND = """

@@ -123,10 +123,15 @@ class Database:
             self._pool.terminate()
 
     async def run(
-        self, work: Callable[[Session], Awaitable[Answer]], since: float | None = None
+        self,
+        work: Callable[[Session], Awaitable[Answer]],
+        since: float | None = None,
+        *,
+        repeat: bool = True,
     ) -> Answer:
         """Run `work` on one connection, and repeat it after a transient error.
 
+        The first try may be committed: `repeat` is false for work that would answer otherwise then.
         All limits count from `since`, on the loop's clock, by default from now. Raises
         `StorageUnavailable` or `Unstorable`, nothing else.
         """
@@ -135,7 +140,8 @@ class Database:
         deadline = now - waited + self.limits.deadline
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._with_tries(work, deadline, self.limits.wait - waited)
+                tries = self.limits.tries if repeat else 1
+                return await self._with_tries(work, deadline, self.limits.wait - waited, tries)
         except SyncError:
             raise
         except asyncpg.InsufficientPrivilegeError as error:
@@ -164,9 +170,9 @@ class Database:
         return 0 if self._pool is None else self._pool.get_size()
 
     async def _with_tries(
-        self, work: Callable[[Session], Awaitable[Answer]], deadline: float, wait: float
+        self, work: Callable[[Session], Awaitable[Answer]], deadline: float, wait: float, tries: int
     ) -> Answer:
-        for attempt in range(1, self.limits.tries):
+        for attempt in range(1, tries):
             try:
                 return await self._once(work, deadline, wait)
             except _TRANSIENT as error:

@@ -56,7 +56,10 @@ class PostgresJournal(Journal, JournalPages, DeliveryWatch):
         return count
 
     async def dismiss(self, query: JournalQuery) -> int:
-        number: int = await self._value(*dismissal(query))
+        text, parameters = dismissal(query)
+        number: int = await self._database.run(
+            lambda session: session.fetchval(text, *parameters), repeat=False
+        )
         return number
 
     async def count(self, query: JournalQuery) -> int:

@@ -232,9 +232,10 @@ where clerk_id = {_IDS}
 
 WITHDRAW_VERSION = """
 update our.users set clerk_updated_at = $3, observed_at = $3
-where clerk_id = $1 and clerk_updated_at = $2 and deleted_at is null
+where clerk_id = $1 and clerk_updated_at in ($2, $3) and deleted_at is null
 returning clerk_id
 """
+"""The least version too: a first try may have given it, and its answer was lost."""
 
 LIVE_IDS = """
 select clerk_id from our.users

@@ -164,10 +164,17 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
         return await self._database.run(rewind)
 
     async def resume(self, name: str) -> bool:
-        return bool(await self._database.run(lambda session: session.fetchval(RESUME, name)))
+        return await self._found(RESUME, name)
 
     async def remove(self, name: str) -> bool:
-        return bool(await self._database.run(lambda session: session.fetchval(REMOVE, name)))
+        return await self._found(REMOVE, name)
+
+    async def _found(self, statement: str, name: str) -> bool:
+        return bool(
+            await self._database.run(
+                lambda session: session.fetchval(statement, name), repeat=False
+            )
+        )
 
     async def _changed(self, statement: str, *parameters: Any) -> int:
         tag: str = await self._database.run(lambda session: session.execute(statement, *parameters))

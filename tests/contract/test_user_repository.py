@@ -197,7 +197,8 @@ async def test_a_withdrawn_version_lets_any_observation_in(store: Store, path: s
     await store.users.sync(observed(user(user_id, updated=900, email="wrong@example.com")))
     right = observed(user(user_id, updated=2, email="right@example.com"))
     assert (await store.users.sync(right)).outcome is Outcome.STALE
-    assert await store.users.withdraw_version(user_id, at(900))
+    for _ in range(2):
+        assert await store.users.withdraw_version(user_id, at(900))
     kept = await live(store, user_id)
     assert (kept.email, kept.clerk_updated_at) == ("wrong@example.com", LEAST_VERSION)
     if path == "one":

@@ -81,7 +81,9 @@ class InMemoryStore(UserRepository, UserTable, Journal):
     async def withdraw_version(self, user_id: UserId, version: datetime) -> bool:
         await asyncio.sleep(0)
         row = self.rows.get(user_id)
-        if row is None or not isinstance(row.state, User) or row.state.clerk_updated_at != version:
+        if row is None or not isinstance(row.state, User):
+            return False
+        if row.state.clerk_updated_at not in (version, LEAST_VERSION):
             return False
         row.state = replace(row.state, clerk_updated_at=LEAST_VERSION, observed_at=LEAST_VERSION)
         return True

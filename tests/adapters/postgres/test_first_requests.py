@@ -26,10 +26,14 @@ class CountingDatabase(Database):
     sent = 0
 
     async def run(
-        self, work: Callable[[Session], Awaitable[Answer]], since: float | None = None
+        self,
+        work: Callable[[Session], Awaitable[Answer]],
+        since: float | None = None,
+        *,
+        repeat: bool = True,
     ) -> Answer:
         self.sent += 1
-        return await super().run(work, since)
+        return await super().run(work, since, repeat=repeat)
 
 
 @pytest.fixture
