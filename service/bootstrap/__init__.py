@@ -1,7 +1,7 @@
 """The composition root: builds all parts and connects them. Read it top to bottom."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -34,7 +34,7 @@ from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.comparisons import poll_regularly, reconcile_regularly
 from service.deliveries import Deliveries
-from service.extras import extra
+from service.extras import MissingExtra, extra
 from service.figures import read_figures
 from service.jobs import (
     RETENTION_PAUSE_RATIO,
@@ -144,7 +144,9 @@ async def bootstrap(
         deliveries.start(jobs)
         stack.push_async_callback(deliveries.stop, settings.shutdown_seconds)
         if settings.has_console:
-            services = replace(services, console=_console(stack, settings, services, log))
+            # Without the extra, `mount_console` has raised this, or the host mounts no console.
+            with suppress(MissingExtra):
+                services = replace(services, console=_console(stack, settings, services, log))
         yield services
 
 

@@ -52,6 +52,35 @@ PUBLIC = """
     SigningKeysUnavailable __version__
 """
 
+BESIDE_A_SERVICE = """
+import asyncio, os, sys
+sys.modules["jinja2"] = None  # as if it were not installed
+from fastapi import FastAPI
+from clerk_user_sync import MissingExtra, mount_console, user_sync
+
+os.environ |= {
+    "CLERK_API_URL": "http://127.0.0.1:1",
+    "CLERK_ISSUER": "https://clerk.example.com",
+    "CLERK_JWKS_URL": "http://127.0.0.1:1",
+    "CLERK_SECRET_KEY": "sk_test_canaryCanaryCanary",
+    "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "CONSOLE_OPERATOR_TOKEN": "0123456789abcdef0123456789abcdef",
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "LOG_LEVEL": "error",
+}
+
+async def main():
+    app = FastAPI()
+    async with user_sync(app):
+        print("it serves")
+    try:
+        mount_console(app)
+    except MissingExtra as error:
+        print(error)
+
+asyncio.run(main())
+"""
+
 LIGHT = """
 import sys
 import clerk_user_sync
@@ -99,6 +128,13 @@ def test_every_module_is_imported_and_none_by_its_name_in_the_repository(in_host
 def test_a_host_with_packages_of_the_same_names_mounts_it(in_host: InHost) -> None:
     paths = in_host(MOUNTED).split()
     assert {"/hello", "/webhooks/clerk"} <= set(paths)
+
+
+def test_settings_of_a_console_do_not_stop_a_host_that_has_none(in_host: InHost) -> None:
+    """It shares the settings of a service, and mounts no console."""
+    said = in_host(BESIDE_A_SERVICE).splitlines()
+    assert "it serves" in said
+    assert "The console needs jinja2: pip install 'clerk-user-sync[console]'" in said
 
 
 def test_importing_it_loads_nothing_else(in_host: InHost) -> None:
