@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,15 +19,17 @@ from adapters.postgres.database import Database
 from adapters.postgres.retention import PostgresRetention
 from bench.contestants import OURS, Running, running
 from bench.curve import curve
-from bench.report import Ratio, spread
+from bench.report import Ratio, quiet, spread
 from bench.rounds import Course, Turn, from_the, turn
 from bench.signed_in import signed_in_everywhere
 from bench.store import Store, durable_store
 from bench.works import Load, Work
-from domain.retention import Retain, RetentionPeriods
+from domain.retention import Expired, Retain, RetentionPeriods
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from service.jobs import RETENTION_PAUSE_RATIO
 
+TRIES = 3
+"""Tries of a turn, if other processes disturb it."""
 WORKS = (Work.KNOWN_USER, Work.FRESH_DELIVERY)
 KEPT = RetentionPeriods(bodies=timedelta(days=30), entries=timedelta(days=90))
 DUE = "select count(*) from sync_journal where received_at < $1"
@@ -80,7 +82,7 @@ async def _growth(
         turns = [await _round(places, number) for number in range(rounds)]
         left = [await _left(place) for place in places if place.journal]
     Console(width=120).print(
-        table(turns), *(f"left to forget at the end: {count:,}" for count in left)
+        table(turns), quiet(turns), *(f"left to forget at the end: {count:,}" for count in left)
     )
     return turns
 
@@ -97,9 +99,8 @@ async def _place(
         "HOST": "127.0.0.1",
     }
     started = await stack.enter_async_context(running(replace(OURS, name=name), environment))
-    course = Course(
-        works=WORKS, load=load, world=signed_in_everywhere(clerk, load.users), store=store
-    )
+    world = signed_in_everywhere(clerk, load.users)
+    course = Course(works=WORKS, load=load, world=world, store=store, tries=TRIES)
     return Place(running=started, course=course, url=url, users=load.users, journal=journal)
 
 
@@ -113,28 +114,28 @@ async def _round(places: Sequence[Place], number: int) -> list[Turn]:
 
 
 async def _turn(place: Place, work: Work) -> Turn:
-    async with _forgetting(place):
+    async with forgetting(place.url) if place.journal else nullcontext():
         return await turn(place.running, work, place.course)
 
 
 @asynccontextmanager
-async def _forgetting(place: Place) -> AsyncIterator[None]:
-    """Run the service's retention on the large journal during the turn."""
-    if not place.journal:
-        yield
-        return
-    database = Database(place.url)
+async def forgetting(url: str) -> AsyncIterator[asyncio.Task[Expired]]:
+    """Run the service's retention on this store meanwhile. Raises its error at the end."""
+    database = Database(url)
     await database.open()
     retain = Retain(
         PostgresRetention(database), PostgresChangeLog(database), KEPT, rests=RETENTION_PAUSE_RATIO
     )
-    forgetting = asyncio.create_task(retain())
+    retention = asyncio.create_task(retain())
     try:
-        yield
+        yield retention
     finally:
-        forgetting.cancel()
-        await asyncio.gather(forgetting, return_exceptions=True)
-        await database.close()
+        retention.cancel()
+        try:
+            with suppress(asyncio.CancelledError):
+                await retention
+        finally:
+            await database.close()
 
 
 async def _left(place: Place) -> int:
