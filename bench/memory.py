@@ -68,11 +68,13 @@ async def _measure(requests: int, load: Load) -> None:
 
 async def _start(environment: Mapping[str, str]) -> float:
     """Seconds from the start of the process to the first 200; up to 0.05 too many."""
-    began = time.perf_counter()
-    async with running(OURS, environment) as ours, httpx.AsyncClient() as client:
-        while (await client.get(f"http://127.0.0.1:{ours.port}/readyz")).status_code != 200:
-            pass
-        return time.perf_counter() - began
+    # A client is made before the clock starts: that takes a tenth of a second.
+    async with httpx.AsyncClient() as client:
+        began = time.perf_counter()
+        async with running(OURS, environment) as ours:
+            while (await client.get(f"http://127.0.0.1:{ours.port}/readyz")).status_code != 200:
+                pass
+            return time.perf_counter() - began
 
 
 async def _samples(ours: Running, course: Course, requests: int) -> list[Sample]:
