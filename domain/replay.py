@@ -51,7 +51,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
-    """The result of one replay. `reason` is our own text, where there is one."""
+    """The result of one replay. `reason` is our own text, where there is one: of `NO_BODY`, why the
+    delivery was quarantined.
+    """
 
     svix_id: str
     verdict: Outcome | Verdict
@@ -69,7 +71,7 @@ async def recorded(
     async for entry in journal.deliveries(query):
         svix_id, body = entry.svix_id or "", _body(entry, reader)
         if body is None:
-            yield Replayed(svix_id=svix_id, verdict=Verdict.NO_BODY)
+            yield Replayed(svix_id=svix_id, verdict=Verdict.NO_BODY, reason=entry.error)
         else:
             yield RecordedDelivery(
                 svix_id=svix_id,

@@ -1,10 +1,12 @@
 """The pages of docs/operating/ about users and their data: the failure is caused, and the commands are run."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
 
 from adapters.postgres.database import Database
+from adapters.postgres.retention import PostgresRetention
 from domain.changes import Change
 from domain.user import LocalUser
 from scripts.clerk_emulator import (
@@ -28,10 +30,17 @@ async def test_the_quarantine_fills(scene: Scene, database: Database, sql: Sql) 
     # The release of that day could not read what this one can.
     body = scene.clerk.deliveries(user_id)[-1].body
     await quarantined(database, body, clerk_id=user_id)
+    await quarantined(database, body, clerk_id=user_id, svix_id="msg_old")
+    await sql.execute(
+        "update sync_journal set received_at = now() - interval '31 days' where svix_id = 'msg_old'"
+    )
+    assert await PostgresRetention(database).expire_bodies(timedelta(days=30), 9) == 1
     page = scene.runbook("quarantine-fills")
     await page.next()
     await page.next()
     await page.next()
+    assert '"reason":"wrong_type"' in await page.next()
+    await page.next(CAUSE="wrong_type")
     await page.next()
     assert await sql.fetchval("select first_name from users") == "Ada"
     all_was_run(page)
