@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -11,8 +12,10 @@ import asyncpg
 import pytest
 
 from adapters.postgres.database import Database
-from adapters.postgres.migrate import migrate
+from adapters.postgres.migrate import _run, migrate
 from adapters.postgres.schema import schema_state
+from adapters.postgres.servers import Servers
+from adapters.postgres.upgrade import step_back
 from domain.errors import StorageUnavailable
 from domain.schema import Standing
 from scripts.clerk_emulator import ClerkEmulator
@@ -24,7 +27,8 @@ from tests.people import new_id
 from tests.postgres_server import Sql, temporary_database
 from tests.running import running_service
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "rights.md"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = DOCS / "guides" / "rights.md"
 ONCE, AFTER_MIGRATE, FOR_A_HOST = re.findall(r"(?s)```sql\n(.*?)```", GUIDE.read_text())
 _, TRIGGERS = blocks("changes.md", "sql")
 PASSWORDS = {
@@ -123,6 +127,19 @@ async def test_the_serving_role_changes_no_table(roles: Roles) -> None:
         await roles.run("clerk_service", "delete from clerk.users")
     state = await migrate(roles.url("clerk_service"), SCHEMA)
     assert state.standing is Standing.AT_HEAD
+
+
+async def test_a_backup_of_an_older_release_is_migrated_as_the_page_says(roles: Roles) -> None:
+    older = partial(step_back, revision="0006")
+    await _run(Servers(roles.url("clerk_migrator"), SCHEMA), older)
+    with pytest.raises(StorageUnavailable, match="it needs CREATE"):
+        await migrate(roles.url("clerk_service"), SCHEMA)
+    page = (DOCS / "operating" / "restored-from-a-backup.md").read_text()
+    [role] = re.findall(r"DATABASE_URL=postgresql://(\w+):… clerk-user-sync migrate", page)
+    assert (await migrate(roles.url(role), SCHEMA)).standing is Standing.AT_HEAD
+    job = (DOCS.parent / "deploy" / "kubernetes" / "base" / "migrate.yaml").read_text()
+    [secret] = re.findall(r"secret `([\w-]+)`", page)
+    assert f"name: {secret}\n                  key: DATABASE_URL" in job
 
 
 async def test_the_reporting_role_reads_only_users_that_are_not_deleted(roles: Roles) -> None:
