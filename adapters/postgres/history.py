@@ -85,7 +85,9 @@ class PostgresHistory(StoreHistory):
         marked_timeline = marked.rpartition("/")[2]
         if timeline != marked_timeline and "" not in (timeline, marked_timeline):
             return HistoryLook(is_marked=True, reason=RECOVERED)
-        return HistoryLook(is_marked=True, reason=OLDER if went_back else None)
+        # Without a timeline, since the server did not tell it then, the mark is not a whole one.
+        is_marked = marked_timeline != "" or timeline == ""
+        return HistoryLook(is_marked=is_marked, reason=OLDER if went_back else None)
 
     async def mark(self) -> None:
         timeline = await self._timeline()

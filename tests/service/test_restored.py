@@ -20,6 +20,8 @@ from tests.postgres_server import Sql
 from tests.running import Service, running_service
 from tests.service.dumps import dumped, empty_database, restored
 
+MARKED = "select cursor from sync_checkpoints where name = 'store.mark'"
+
 
 @pytest.fixture
 async def history(database: Database) -> PostgresHistory:
@@ -188,16 +190,29 @@ async def test_two_looks_at_once_do_not_take_each_other_for_a_later_state(
 
 async def test_another_timeline(history: PostgresHistory, store_url: str, sql: Sql) -> None:
     await notice(history)
-    # The row is rewritten as the server that was recovered would find it.
-    mark = await sql.fetchval("select cursor from sync_checkpoints where name = 'store.mark'")
-    place = "/".join(mark.split("/")[1:3])
+    await mark_of_timeline(sql, "0000000A")
+    assert await notice(history) == RECOVERED
+
+
+async def test_a_mark_without_a_timeline_gets_one(history: PostgresHistory, sql: Sql) -> None:
+    """The server did not answer when it was asked for it."""
+    await notice(history)
+    await mark_of_timeline(sql, "")
+    assert await notice(history) is None
+    assert not str(await sql.fetchval(MARKED)).endswith("/")
+    assert (await history.look()).is_marked
+
+
+async def mark_of_timeline(sql: Sql, timeline: str) -> None:
+    """Rewrite the mark as a server that was recovered would find it."""
+    place = "/".join((await sql.fetchval(MARKED)).split("/")[1:3])
     await sql.execute(
         "update sync_checkpoints set cursor = "
-        "concat_ws('/', pg_current_xact_id()::text::numeric % 4294967296, $1::text, '0000000A') "
+        "concat_ws('/', pg_current_xact_id()::text::numeric % 4294967296, $1::text, $2::text) "
         "where name = 'store.mark'",
         place,
+        timeline,
     )
-    assert await notice(history) == RECOVERED
 
 
 async def test_a_repair_before_anybody_noticed_counts(
