@@ -50,11 +50,16 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 
 @pytest.fixture(scope=_scope)
 def clerk(
-    _clerk_config: EmulatorConfig, clerk_settings: Settings, _clerk_signing_key: RSAPrivateKey
+    _clerk_config: EmulatorConfig,
+    clerk_settings: Settings,
+    _clerk_signing_key: RSAPrivateKey,
+    _clerk_operations: Operations,
+    _clerk_portal: BlockingPortal,
 ) -> Iterator[EmulatedClerk]:
     """A Clerk instance in process, without a socket. `clerk.connect(app)` lets your app use it."""
-    from testing import EmulatedClerk  # noqa: PLC0415
+    from testing import EmulatedClerk, store  # noqa: PLC0415
 
+    store.forget_subscriptions(_clerk_portal, _clerk_operations)
     emulated = EmulatedClerk(_clerk_config, clerk_settings, _clerk_signing_key)
     yield emulated
     emulated.close()

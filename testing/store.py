@@ -8,6 +8,7 @@ from anyio.from_thread import BlockingPortal
 from adapters.embedded_postgres import EmbeddedPostgres
 from adapters.postgres.migrate import migrate
 from adapters.postgres.temporary import temporary_database
+from domain.change_log import SubscriptionDesk
 from service.bootstrap import operations
 from service.bootstrap.settings import read_store_settings
 from service.services import Operations
@@ -45,3 +46,13 @@ def opened(portal: BlockingPortal, settings: Settings) -> Iterator[Operations]:
     """What an operator's command works with, in the portal's thread."""
     with portal.wrap_async_context_manager(operations(settings)) as made:
         yield made
+
+
+def forget_subscriptions(portal: BlockingPortal, operations: Operations) -> None:
+    """Handlers of the same name begin anew, and meet no change that an earlier test left."""
+    portal.call(_remove_all, operations.store.desk)
+
+
+async def _remove_all(desk: SubscriptionDesk) -> None:
+    for standing in await desk.standings():
+        await desk.remove(standing.name)

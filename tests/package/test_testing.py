@@ -111,7 +111,7 @@ def test_asynchronous_tests(host_tests: HostTests) -> None:
         "test_asyncio.py": ASYNCHRONOUS.replace("PLUGIN", "asyncio") + of_asyncio,
         "test_handlers.py": HANDLERS,
     }
-    host_tests(files, "-o", "asyncio_mode=strict").assert_outcomes(passed=3)
+    host_tests(files, "-o", "asyncio_mode=strict").assert_outcomes(passed=5)
 
 
 async def test_one_client_for_all_tests_and_a_database_of_the_hosts_own(
