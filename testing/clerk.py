@@ -1,5 +1,6 @@
 """A Clerk instance of the test's own, and how an application is connected to it."""
 
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from domain.user import User
 from scripts.clerk_emulator.config import EmulatorConfig
 from scripts.clerk_emulator.emulator import ClerkEmulator
 from scripts.clerk_emulator.server import listen, serving
+from scripts.commands.demo import without_settings
 from service.settings import Settings
 from service.stand_in import StandIn, put_in, take_out
 
@@ -47,13 +49,15 @@ class EmulatedClerk(ClerkEmulator):
     def listen(self) -> dict[str, str]:
         """Answer on a port of this machine too, until `close`.
 
-        Returns the environment for an application that runs in another process.
+        Returns the whole environment for an application that runs in another process: this one's,
+        with our settings replaced.
         """
         listener, bound = listen(EmulatorConfig())
         portal = self._ended.enter_context(start_blocking_portal())
         self._ended.enter_context(portal.wrap_async_context_manager(serving(self, listener)))
         schema = self.settings.database_schema
         return {
+            **without_settings(os.environ),
             **self.config.environment(),
             "CLERK_API_URL": bound.url,
             "CLERK_JWKS_URL": bound.jwks_url,

@@ -151,9 +151,11 @@ import httpx
 import pytest
 
 @pytest.fixture
-def client(clerk):
-    environment = {**os.environ, **clerk.listen()}
-    del environment["CLERK_AUDIENCE"]
+def client(clerk, monkeypatch):
+    monkeypatch.setenv("CLERK_JWT_KEY", "of a real instance")
+    monkeypatch.setenv("CLERK_USER_SYNC_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/real")
+    environment = clerk.listen()
+    assert environment["PATH"] == os.environ["PATH"]
     command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
