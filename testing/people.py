@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from anyio.from_thread import BlockingPortal
@@ -17,6 +17,8 @@ from service.auth import clerk_session, current_user, optional_user
 from service.mounted import applications
 from service.services import Operations
 from testing.clerk import EmulatedClerk
+
+_Overrides: TypeAlias = dict[Callable[..., Any], Callable[..., Any]]
 
 
 class SyncedUser:
@@ -82,7 +84,7 @@ class OverrideCurrentUser:
 
     def __call__(self, app: FastAPI, user: LocalUser | None) -> None:
         """Every request is by `user` from now on, or by a visitor without a token if None."""
-        answers: dict[Callable[..., Any], Callable[..., Any]] = {
+        answers: _Overrides = {
             current_user: _answer(user) if user else _refuse,
             optional_user: _answer(user),
             clerk_session: _answer(_session_of(user)) if user else _refuse,
@@ -90,7 +92,7 @@ class OverrideCurrentUser:
         for one in applications(app):
             before = dict(one.dependency_overrides)
             one.dependency_overrides.update(answers)
-            self._ended.callback(_restore, one, before)
+            self._ended.callback(_take_back, one, answers, before)
 
     def close(self) -> None:
         """Give every application its own answers again."""
@@ -108,9 +110,14 @@ async def _refuse() -> None:
     raise InvalidSession("not exactly one Authorization header")
 
 
-def _restore(app: FastAPI, overrides: dict[Callable[..., Any], Callable[..., Any]]) -> None:
-    app.dependency_overrides.clear()
-    app.dependency_overrides.update(overrides)
+def _take_back(app: FastAPI, answers: _Overrides, before: _Overrides) -> None:
+    """Only answers that are still ours: others have come and gone meanwhile."""
+    overrides = app.dependency_overrides
+    for asked, answer in answers.items():
+        if overrides.get(asked) is answer:
+            del overrides[asked]
+            if asked in before:
+                overrides[asked] = before[asked]
 
 
 def _session_of(user: LocalUser) -> Session:

@@ -125,11 +125,18 @@ def test_names(clerk, deliver):
 """
 
 ROUTE_ALONE = """
+import pytest
 from fastapi.testclient import TestClient
 from clerk_user_sync.testing import local_user
 from shop import app
 
-def test_a_user(override_current_user):
+@pytest.fixture
+def db():
+    app.dependency_overrides[test_a_user] = lambda: "a database"
+    yield
+    app.dependency_overrides.clear()
+
+def test_a_user(override_current_user, db):
     ada = local_user(first_name="Ada")
     override_current_user(app, ada)
     client = TestClient(app)
