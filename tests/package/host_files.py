@@ -149,6 +149,7 @@ def test_nothing_is_left(clerk):
     assert not app.dependency_overrides
     assert not hasattr(app.state, "user_sync_stand_in")
     clerk.connect(app)
+    clerk.connect(app)
     assert hasattr(app.state, "user_sync_stand_in")
 """
 
