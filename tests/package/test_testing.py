@@ -74,6 +74,16 @@ def test_the_code_of_the_guide_runs_on_an_embedded_server(
     host_tests(files).assert_outcomes(passed=13)
 
 
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql+asyncpg"])
+def test_a_host_makes_its_tables_at_an_address_of_any_scheme(
+    host_tests: HostTests, postgres_url: str, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_url.replace("postgresql", scheme, 1))
+    files = blocks("testing.md") | blocks("joins-and-migrations.md")
+    needed = ("models.py", "tables/conftest.py", "tables/test_orders.py")
+    host_tests({name: files[name] for name in needed}).assert_outcomes(passed=1)
+
+
 async def test_synchronous_tests(
     host_tests: HostTests, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
