@@ -70,8 +70,8 @@ def test_the_code_of_the_guide_runs_on_an_embedded_server(
     monkeypatch.delenv("DATABASE_URL")
     models = blocks("joins-and-migrations.md")["models.py"]
     files = {**blocks("testing.md"), "models.py": models}
-    assert len(files) == 13
-    host_tests(files).assert_outcomes(passed=13)
+    assert len(files) == 15
+    host_tests(files).assert_outcomes(passed=14)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql+asyncpg"])
