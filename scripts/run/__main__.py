@@ -35,6 +35,7 @@ from scripts.run.shop import Shop
 from scripts.run.story import Person, Story
 from scripts.run.tokens import Tokens, kept_tokens
 from service.bootstrap.store import embedded_address
+from service.hangup import hangup
 from service.log_writer import LogWriter
 from service.routes.webhooks import PATH
 
@@ -79,9 +80,13 @@ def _in_words(error: Exception) -> str:
 
 def _demo(console: Console) -> int:
     async def demo(data: Path) -> int:
-        async with _started(data, service_port=0, clerk_port=0) as running:
-            passed, _ = await running.demo(console)
-            return 0 if passed else 1
+        _cancel_on_signals()
+        with suppress(asyncio.CancelledError):
+            async with _started(data, service_port=0, clerk_port=0) as running:
+                passed, _ = await running.demo(console)
+                return 0 if passed else 1
+        console.print("Stopped before the end of the demo.")
+        return 1
 
     with tempfile.TemporaryDirectory() as data:
         return asyncio.run(demo(Path(data)))
@@ -108,7 +113,7 @@ def _run(console: Console, port: int) -> int:
 
 
 def _cancel_on_signals() -> None:
-    """Cancel this task on SIGINT or SIGTERM, once: another one must not cut the end short."""
+    """Cancel this task on SIGINT, SIGTERM or a hangup, once: another must not cut the end short."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - called in a coroutine
 
@@ -116,8 +121,9 @@ def _cancel_on_signals() -> None:
         if not task.cancelling():
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, cancel)
+    for number in (signal.SIGINT, signal.SIGTERM, hangup()):
+        if number is not None:
+            asyncio.get_running_loop().add_signal_handler(number, cancel)
 
 
 @dataclass(frozen=True, kw_only=True)

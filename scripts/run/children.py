@@ -92,7 +92,7 @@ async def child(
         env=env,
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
-        # In a session of its own it gets no Ctrl-C, so the parent can end the children in order.
+        # In a session of its own it gets no signal of the terminal: the parent ends them in order.
         start_new_session=True,
     )
     running = Child(name, process)

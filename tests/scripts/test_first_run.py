@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(300)
 
 PATIENCE = 120.0
 ENDS_WITHIN = 30.0
+A_CLUSTER = "postgres/cluster.new"
 REAL = {
     "CLERK_SECRET_KEY": "sk_live_ofNobody0123456789abcdefghijklmnop",
     "CLERK_ISSUER": "https://clerk.example.invalid",
@@ -32,7 +33,7 @@ REAL = {
 
 @dataclass
 class Shown:
-    """What a run printed, `rest` after Ctrl-C, and its exit status."""
+    """What a run printed, `rest` after it was told to stop, and its exit status."""
 
     text: str
     rest: str = ""
@@ -49,8 +50,10 @@ class Shown:
 
 
 @asynccontextmanager
-async def running(folder: Path, until: str = "Serving", **variables: str) -> AsyncIterator[Shown]:
-    """`make run` in that folder, until it prints this; then Ctrl-C."""
+async def running(
+    folder: Path, until: str = "Serving", stop: int = signal.SIGINT, **variables: str
+) -> AsyncIterator[Shown]:
+    """`make run` in that folder, until it prints this; then Ctrl-C, or `stop`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "scripts.run"),
         cwd=folder,
@@ -68,7 +71,7 @@ async def running(folder: Path, until: str = "Serving", **variables: str) -> Asy
         yield shown
     finally:
         if process.returncode is None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(stop)
         async with asyncio.timeout(ENDS_WITHIN):
             shown.rest = (await process.communicate())[0].decode()
         shown.status = process.returncode
@@ -92,16 +95,38 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-@pytest.mark.parametrize("begun", ["", ".data/demo/postgres/cluster.new"])
-async def test_ctrl_c_during_the_start_ends_all_that_was_started(
-    tmp_path: Path, begun: str
+@pytest.mark.parametrize(
+    ("stop", "begun"),
+    [(signal.SIGINT, ""), (signal.SIGINT, A_CLUSTER), (signal.SIGHUP, A_CLUSTER)],
+)
+async def test_a_stop_during_the_start_ends_all_that_was_started(
+    tmp_path: Path, stop: int, begun: str
 ) -> None:
-    async with running(tmp_path, until="Starting", PORT="0") as shown:
-        await eventually((tmp_path / begun).exists)
+    """Ctrl-C, and a terminal that is closed."""
+    async with running(tmp_path, until="Starting", stop=stop, PORT="0") as shown:
+        await eventually((tmp_path / ".data/demo" / begun).exists)
     assert shown.status == 0
     assert "Stopped" in shown.rest
     assert "Serving" not in shown.rest
     await eventually(lambda: not processes_in(tmp_path), ENDS_WITHIN)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_stop_of_the_demo_ends_all_that_was_started(tmp_path: Path, stop: int) -> None:
+    """`make demo`, whose data is in a temporary folder."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "scripts.run", "--once"),
+        cwd=tmp_path,
+        env=environment({"TMPDIR": str(tmp_path)}),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    await eventually(lambda: any(tmp_path.glob(f"*/{A_CLUSTER}")), PATIENCE)
+    process.send_signal(stop)
+    async with asyncio.timeout(ENDS_WITHIN):
+        said, _ = await process.communicate()
+    assert (process.returncode, said) == (1, b"Stopped before the end of the demo.\n")
+    assert not processes_in(tmp_path)
 
 
 def processes_in(folder: Path) -> list[str]:
