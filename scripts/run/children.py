@@ -21,7 +21,7 @@ class ChildEnded(Exception):
 
 
 class Child:
-    """A running Python module. `lines` holds the lines of JSON that it has printed."""
+    """A running Python module. `lines` are those of JSON that it printed and nobody followed."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.name = name
@@ -44,14 +44,14 @@ class Child:
             raise ChildEnded(self.name, self._process.returncode)
 
     async def follow(self) -> AsyncIterator[Line]:
-        """Yields every further line, until the process ends."""
-        shown = len(self.lines)
-        while not self._ended or shown < len(self.lines):
+        """Yields every further line, until the process ends. No line is kept any more."""
+        self.lines.clear()
+        while self.lines or not self._ended:
             async with self._more:
-                while shown == len(self.lines) and not self._ended:
+                while not self.lines and not self._ended:
                     await self._more.wait()
-            for line in self.lines[shown:]:
-                shown += 1
+            lines, self.lines = self.lines, []
+            for line in lines:
                 yield line
 
     async def stop(self) -> int:
