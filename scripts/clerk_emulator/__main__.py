@@ -116,7 +116,11 @@ async def _serve(
         _print_settings(config, as_json=as_json)
         await stop.wait()
     if state_file:
-        await state_file.stop()
+        try:
+            await state_file.stop()
+        except OSError as error:
+            print(f"The state is not saved: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
 
 
 def _print_settings(config: EmulatorConfig, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ Sessions and undelivered webhooks are not kept.
 
 import asyncio
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,16 @@ class StateFile:
         self._saved = revision
 
     async def _keep_saving(self) -> None:
+        is_told = False
         while True:
             await asyncio.sleep(self._every)
-            self.save()
+            try:
+                self.save()
+                is_told = False
+            except OSError as error:  # a full disk may have room again
+                if not is_told:
+                    print(f"The state cannot be saved: {error}", file=sys.stderr)
+                is_told = True
 
 
 def _snapshot(clerk: ClerkInstance) -> State:

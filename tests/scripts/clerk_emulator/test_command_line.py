@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -99,6 +100,22 @@ async def test_users_keys_and_secrets_survive_a_restart(tmp_path: Path) -> None:
     assert {name: after[name] for name in after.keys() - moved} == {
         name: before[name] for name in before.keys() - moved
     }
+
+
+async def test_a_state_file_that_cannot_be_written_at_the_end_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    state = ("--state", str(folder / "clerk.json"))
+    async with command("--port", "0", "--json", *state) as process:
+        assert process.stdout is not None
+        settings = json.loads(await process.stdout.readline())
+        shutil.rmtree(folder)
+        await call(settings, "POST", "/v1/users", {"username": "ada"})
+        process.terminate()
+        _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith(b"The state is not saved: ")
 
 
 def test_a_state_file_that_is_not_one_is_an_error_without_a_traceback(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The state file."""
 
+import asyncio
+import shutil
 import stat
 from pathlib import Path
 
@@ -42,6 +44,25 @@ async def test_the_last_change_is_saved_at_the_end(emulator: ClerkEmulator, path
     assert saved is not None
     restored = ClerkEmulator(emulator.config, signing_key=saved.signing_key)
     assert restored.jwks() == emulator.jwks()
+
+
+async def test_a_file_that_cannot_be_written_is_told_once_and_written_when_it_can_be(
+    emulator: ClerkEmulator, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = path.parent / "folder"
+    folder.mkdir()
+    file = StateFile(folder / path.name, emulator, every=0.01)
+    await file.start()
+    shutil.rmtree(folder)
+    emulator.create_user(username="ada")
+
+    await eventually(lambda: "The state cannot be saved: " in capsys.readouterr().err)
+    await asyncio.sleep(0.05)
+    folder.mkdir()
+
+    await eventually((folder / path.name).exists)
+    await file.stop()
+    assert capsys.readouterr().err == ""
 
 
 def test_nothing_is_written_where_nothing_changed(emulator: ClerkEmulator, path: Path) -> None:
