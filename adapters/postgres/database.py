@@ -50,8 +50,9 @@ _EXPLAINED = {
     "SSLError": "TLS with it failed",
     "ConnectionError": "it ended the connection, or offers no TLS",
     "InvalidAuthorizationSpecificationError": "it refuses this user, this host or this sslmode",
-    "ProtocolViolationError": "it refuses an option of the address, as pgbouncer does search_path: "
-    "set DATABASE_SCHEMA instead",
+    "ProtocolViolationError": "a pooler in between refuses it: its limit of clients, its password "
+    "or its server; see its log",
+    "CannotConnectNowError": "it is starting, stopping or in recovery",
     "TooManyConnectionsError": "it has no connection left",
     "DiskFullError": "its disk is full",
     "InvalidSchemaNameError": "there is no such schema: see DATABASE_SCHEMA",
@@ -61,6 +62,8 @@ _EXPLAINED = {
     "set DATABASE_SCHEMA",
 }
 """Explanations of frequent errors, by the class's name. "It" is the server."""
+
+_OPTION_REFUSED = "it refuses an option of the address: for search_path, set DATABASE_SCHEMA"
 
 _CONTENT_CLASSES = {"22", "23", "54"}
 """SQLSTATE classes of errors in the content: data, integrity, limits (PostgreSQL, appendix A)."""
@@ -278,7 +281,10 @@ def out_of_reach(error: Exception) -> StorageUnavailable:
 def _words(error: Exception) -> str:
     name = type(error).__name__
     words = f"{name} {_sqlstate(error)}".strip()
-    return f"{_EXPLAINED[name]} ({words})" if name in _EXPLAINED else words
+    # PgBouncer sends one SQLSTATE for nearly all that it refuses.
+    option_refused = str(error).startswith("unsupported startup parameter")
+    explanation = _OPTION_REFUSED if option_refused else _EXPLAINED.get(name)
+    return f"{explanation} ({words})" if explanation else words
 
 
 def _sqlstate(error: Exception) -> str:

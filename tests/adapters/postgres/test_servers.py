@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from adapters.postgres.address import with_database
-from adapters.postgres.database import Database
+from adapters.postgres.database import Database, out_of_reach
 from adapters.postgres.servers import Servers
 from domain.errors import StorageUnavailable
 from tests.e2e.processes import eventually
@@ -130,6 +130,22 @@ async def test_what_the_address_sets_is_set_in_the_session(store_url: str) -> No
 async def test_a_database_that_does_not_exist_is_a_store_out_of_reach(store_url: str) -> None:
     words = "no such database (InvalidCatalogNameError 3D000)"
     await says_unavailable(with_database(store_url, "nowhere"), words)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "message", "words"),
+    [
+        ("08P01", "unsupported startup parameter: search_path", "DATABASE_SCHEMA"),
+        ("08P01", "no more connections allowed (max_client_conn)", "a pooler in between"),
+        ("08P01", "server login has been failing", "a pooler in between"),
+        ("57P03", "the database system is starting up", "it is starting"),
+    ],
+)
+def test_a_refusal_at_the_log_in_is_explained(sqlstate: str, message: str, words: str) -> None:
+    """PgBouncer sends 08P01 for nearly all of them."""
+    error = out_of_reach(asyncpg.PostgresError.new({"C": sqlstate, "M": message}))
+    assert words in str(error)
+    assert ("DATABASE_SCHEMA" in str(error)) == (words == "DATABASE_SCHEMA")
 
 
 async def says_unavailable(address: str, words: str) -> None:
