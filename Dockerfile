@@ -29,7 +29,7 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
 
 FROM builder AS without-emulator
 RUN cd /opt/venv/lib/python3.*/site-packages/clerk_user_sync \
- && rm -r scripts/clerk_emulator testing pytest_plugin.py \
+ && rm -r scripts/clerk_emulator testing pytest_plugin.py __pycache__/pytest_plugin.* \
  && sed -i '/^\[pytest11]/,/^$/d' ../clerk_user_sync-*.dist-info/entry_points.txt
 
 

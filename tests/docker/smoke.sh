@@ -74,7 +74,7 @@ size=$("$docker" image inspect --format '{{.Size}}' "$image")
 user=$(in_image id -u)
 [ "$user" -ne 0 ] || fail "the image runs as root"
 public_key=$(client public_key)
-for_tests='-name clerk_emulator -o -path */clerk_user_sync/testing -o -path */clerk_user_sync/pytest_plugin.py'
+for_tests='-name clerk_emulator -o -path */clerk_user_sync/testing -o -path */clerk_user_sync/*pytest_plugin*'
 files=$(in_image sh -c "set -f; find / -xdev \( $for_tests \) 2>/dev/null; ls -A /app")
 [ -z "$files" ] || fail "the image holds $files"
 client components || fail "the list of components is not what is installed"
