@@ -65,17 +65,19 @@ class Run:
             self.screen.say(f"{user.clerk_id}: cannot be kept: {user.reason}")
 
     def require_consent(self, count: int, what: str, above: int = ASKED_ABOVE) -> None:
-        """Ask before more than so many writes.
+        """Ask before more than so many writes, as `consent` does."""
+        if count > above:
+            self.consent(f"{count} {what}", "Nothing was done.")
 
-        Raises `Refusal` if the operator does not agree, or if there is no terminal.
-        """
-        if count <= above or self.dry_run or self.yes:
+    def consent(self, words: str, otherwise: str) -> None:
+        """Ask. Raises `Refusal` without a terminal, and with `otherwise` if the answer is no."""
+        if self.dry_run or self.yes:
             return
         if not self.screen.can_ask:
-            words = f"{count} {what}: add --yes to agree, or --dry-run to see what it does."
-            raise Refusal(ExitCode.USAGE, words)
-        if not self.screen.ask(f"{count} {what}. Go on?"):
-            raise Refusal(ExitCode.USAGE, "Nothing was done.")
+            told = f"{words}: add --yes to agree, or --dry-run to see what it does."
+            raise Refusal(ExitCode.USAGE, told)
+        if not self.screen.ask(f"{words}. Go on?"):
+            raise Refusal(ExitCode.USAGE, otherwise)
 
 
 Work = Callable[[Run], Awaitable[ExitCode]]

@@ -86,8 +86,10 @@ def _number_of_lines(stream: BinaryIO) -> int:
 def _read_once(run: Run, stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """The lines of a pipe or a terminal. Their number is not known, so consent is asked late."""
     lines = numbered_lines(stream)
-    while numbered := _next(lines):
-        run.require_consent(numbered[0], f"lines or more, of which {ASKED_ABOVE} are replayed")
+    done = f"first {ASKED_ABOVE} deliveries are replayed"
+    for count, numbered in enumerate(iter(partial(_next, lines), None), start=1):
+        if count == ASKED_ABOVE + 1:
+            run.consent(f"The {done}, and more have come", f"Stopped: the {done}.")
         yield numbered
 
 

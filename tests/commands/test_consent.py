@@ -21,6 +21,8 @@ insert into sync_journal (svix_id, event_type, source, outcome)
 select 'msg_' || n, 'user.updated', 'webhook', 'updated' from generate_series(1, $1) as n
 """
 
+STOPPED = f"Stopped: the first {ASKED_ABOVE} deliveries are replayed."
+
 
 def lines(number: int) -> bytes:
     """Deliveries of an event that is not followed: quick to replay."""
@@ -94,7 +96,8 @@ async def test_a_pipe_stops_when_more_come_than_are_replayed_unasked(
     ended = await operator.run("file", str(pipe), "--json")
     await asyncio.gather(writing, return_exceptions=True)
     assert ended.code == 64
-    assert f"1001 lines or more, of which {ASKED_ABOVE} are replayed: add --yes" in ended.said
+    words = f"The first {ASKED_ABOVE} deliveries are replayed, and more have come: add --yes"
+    assert words in ended.said
     *replayed, summary = ended.records
     assert [one["verdict"] for one in replayed] == ["ignored"] * ASKED_ABOVE
     assert summary["exit_code"] == 64
@@ -114,31 +117,61 @@ async def test_a_pipe_stops_when_more_come_than_are_replayed_unasked(
 async def test_at_a_terminal_a_person_is_asked(
     operator: Operator, many: int, answer: bytes, code: int, words: str
 ) -> None:
-    ended, said = await asyncio.to_thread(_at_a_terminal, operator, answer)
+    ended, said = await asyncio.to_thread(_at_a_terminal, operator, answer, "journal")
     assert "1001 deliveries would be replayed. Go on? [y/N]" in said
     assert (ended, words in said) == (code, True)
     assert "Traceback" not in said
 
 
-def _at_a_terminal(operator: Operator, answer: bytes) -> tuple[int, str]:
-    """Type the answer when asked. Returns the exit code, and what the screen showed."""
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("answer", "code", "words", "result"),
+    [
+        (b"y\n", 0, "1003", "done"),
+        (b"n\n", 64, STOPPED, f"failed: {STOPPED}"),
+    ],
+)
+async def test_at_a_terminal_a_person_is_asked_once_about_a_pipe(
+    operator: Operator,
+    sql: Sql,
+    tmp_path: Path,
+    *,
+    answer: bytes,
+    code: int,
+    words: str,
+    result: str,
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = asyncio.create_task(asyncio.to_thread(pipe.write_bytes, lines(ASKED_ABOVE + 3)))
+    ended, said = await asyncio.to_thread(_at_a_terminal, operator, answer, "file", str(pipe))
+    await asyncio.gather(writing, return_exceptions=True)
+    assert (ended, words in said, said.count("[y/N]")) == (code, True, 1)
+    assert "Nothing was done" not in said
+    assert await sql.fetchval("select result from operator_actions") == result
+
+
+def _at_a_terminal(operator: Operator, answer: bytes, *arguments: str) -> tuple[int, str]:
+    """Type the answer whenever asked. Returns the exit code, and what the screen showed."""
     child, terminal = pty.fork()
     if child == 0:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERM": "dumb"}
         given = {name: value for name, value in operator.environment.items() if value}
-        command = [sys.executable, "-m", "scripts.replay_webhooks", "journal"]
+        command = [sys.executable, "-m", "scripts.replay_webhooks", *arguments]
         os.execve(sys.executable, command, {**environment, **given})
-    said = _read(terminal, until=b"[y/N]")
-    os.write(terminal, answer)
-    said += _read(terminal, until=None)
+    said = b""
+    while b"[y/N]" in (shown := _read(terminal, until=b"[y/N]")):
+        os.write(terminal, answer)
+        said += shown
+    said += shown
     os.close(terminal)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode()
 
 
-def _read(terminal: int, *, until: bytes | None) -> bytes:
+def _read(terminal: int, *, until: bytes) -> bytes:
     """Read up to some words, or to the end, which Linux signals by an error."""
     said = b""
-    while until is None or until not in said:
+    while until not in said:
         try:
             piece = os.read(terminal, 4096)
         except OSError:
