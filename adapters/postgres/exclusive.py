@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 
 from adapters.postgres.database import out_of_reach, translated
 from adapters.postgres.open_transaction import NO_TIMEOUT, holder_of, setting
-from adapters.postgres.own_connection import DRIVER_ERRORS, Connection
-from adapters.postgres.servers import CONNECT_ERRORS, Servers
+from adapters.postgres.own_connection import Connection
+from adapters.postgres.servers import CONNECT_ERRORS, DRIVER_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
 

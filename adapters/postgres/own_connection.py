@@ -7,12 +7,9 @@ from typing import TypeAlias
 import asyncpg
 
 from adapters.postgres.database import out_of_reach, translated
-from adapters.postgres.servers import CONNECT_ERRORS, NAME, Servers
+from adapters.postgres.servers import CONNECT_ERRORS, DRIVER_ERRORS, NAME, Servers
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
-DRIVER_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What the driver raises on an open connection."""
 
 
 @asynccontextmanager

@@ -6,13 +6,15 @@ import asyncpg
 
 from adapters.postgres.address import parse_address
 
-CONNECT_ERRORS = (
+DRIVER_ERRORS = (
     OSError,
-    OverflowError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+"""What the driver raises on an open connection."""
+
+CONNECT_ERRORS = (*DRIVER_ERRORS, OverflowError)
 """The driver's errors for a connection that fails: refused, timed out, unknown name, read-only."""
 
 NAME = {"application_name": "clerk-user-sync"}

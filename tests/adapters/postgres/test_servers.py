@@ -10,6 +10,7 @@ import pytest
 
 from adapters.postgres.address import with_database
 from adapters.postgres.database import Database, out_of_reach
+from adapters.postgres.own_connection import own_connection
 from adapters.postgres.servers import Servers
 from domain.errors import StorageUnavailable
 from tests.e2e.processes import eventually
@@ -146,6 +147,15 @@ def test_a_refusal_at_the_log_in_is_explained(sqlstate: str, message: str, words
     error = out_of_reach(asyncpg.PostgresError.new({"C": sqlstate, "M": message}))
     assert words in str(error)
     assert ("DATABASE_SCHEMA" in str(error)) == (words == "DATABASE_SCHEMA")
+
+
+async def test_whatever_the_driver_raises_on_an_open_connection_is_a_store_out_of_reach(
+    store_url: str,
+) -> None:
+    for error in (asyncpg.InternalClientError(), asyncpg.InterfaceError("lost"), ConnectionError()):
+        with pytest.raises(StorageUnavailable):
+            async with own_connection(Servers(store_url)):
+                raise error
 
 
 async def says_unavailable(address: str, words: str) -> None:
