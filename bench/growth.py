@@ -82,7 +82,10 @@ async def _growth(
         turns = [await _round(places, number) for number in range(rounds)]
         left = [await _left(place) for place in places if place.journal]
     Console(width=120).print(
-        table(turns), quiet(turns), *(f"left to forget at the end: {count:,}" for count in left)
+        table(turns),
+        quiet(turns),
+        *(f"left to forget at the end: {count:,}" for count in left),
+        sep="\n",
     )
     return turns
 
