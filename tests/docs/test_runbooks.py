@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from adapters.clerk.api.calls import _SENTENCES
 from domain import health
 from scripts.clerk_emulator import (
     ClerkEmulator,
@@ -106,6 +107,15 @@ async def test_clerk_is_down(scene: Scene) -> None:
     scene.clerk.faults.clear()
     await page.next()
     all_was_run(page)
+
+
+def test_the_page_about_clerk_explains_what_the_process_saw() -> None:
+    """Its image has no curl, and the network of another machine may be another one."""
+    text = (OPERATING / "clerk-is-down.md").read_text()
+    for status in (*_SENTENCES, "unusable", "429"):
+        assert f"| `{status}`" in text
+    assert f"bad … {health.signing_keys(loaded=False).about}" in text
+    assert not re.search(r"curl .*(/jwks|CLERK_API_URL)", text)
 
 
 async def test_secrets_and_keys_are_rotated(
