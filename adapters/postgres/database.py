@@ -55,6 +55,7 @@ _EXPLAINED = {
     "CannotConnectNowError": "it is starting, stopping or in recovery",
     "TooManyConnectionsError": "it has no connection left",
     "DiskFullError": "its disk is full",
+    "LockNotAvailableError": "another transaction holds a lock: try again",
     "InvalidSchemaNameError": "there is no such schema: see DATABASE_SCHEMA",
     "UndefinedTableError": "our tables are not there: run clerk-user-sync migrate, or see "
     "DATABASE_SCHEMA",

@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 import pytest
 
 from adapters.clerk.api.calls import _SENTENCES
+from adapters.postgres.database import _EXPLAINED, _NONE_FREE
 from domain import health
+from domain.schema import SchemaState, Standing
 from scripts.clerk_emulator import (
     ClerkEmulator,
     DeliveryStatus,
     Endpoint,
 )
+from service.jobs import _LONGEST_DOUBT, _LONGEST_PAUSE
 from tests.commands.scenes import drift
 from tests.docs.runbooks import OPERATING
 from tests.docs.scene import (
@@ -91,6 +94,34 @@ async def test_the_store_failed_over(scene: Scene, sql: Sql) -> None:
     await page.next()
     assert await sql.fetchval("select count(*) from users where clerk_id = $1", lost) == 1
     all_was_run(page)
+
+
+def test_the_words_about_the_store_are_those_that_it_has() -> None:
+    """Those with a colon say themselves what to do."""
+    text = (OPERATING / "store-failed-over.md").read_text()
+    named = {word for words in re.findall(r"(?m)^\| (`.+?) \|", text) for word in words.split("`")}
+    ours = {words for words in _EXPLAINED.values() if ":" not in words} | {_NONE_FREE}
+    assert ours <= named
+    assert named - ours <= {"", ", "}
+
+
+def test_each_reason_to_be_unready_is_on_the_page_of_a_service_that_is_down() -> None:
+    text = (OPERATING / "service-is-down.md").read_text()
+    for finding in (
+        health.store("away"),
+        health.schema(SchemaState(standing=Standing.BEHIND)),
+        health.signing_keys(loaded=False),
+        health.rows_instance("another"),
+    ):
+        assert finding.unready
+        assert f"`{finding.about}`" in text
+
+
+def test_a_job_that_failed_is_well_again_within_the_minutes_of_the_page() -> None:
+    [minutes] = re.findall(
+        r"take (\d+) minutes", (OPERATING / "reconcile-is-overdue.md").read_text()
+    )
+    assert int(minutes) * 60 == _LONGEST_PAUSE + _LONGEST_DOUBT
 
 
 async def test_clerk_is_down(scene: Scene) -> None:
