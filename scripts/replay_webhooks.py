@@ -5,6 +5,7 @@
 The exit codes are in `scripts/commands/exit_codes.py` and in the help of every command.
 """
 
+import io
 import os
 import signal
 import sys
@@ -45,6 +46,7 @@ def main() -> int:
 def run(app: typer.Typer) -> int:
     """Run a command line. Returns the exit code, also after Ctrl-C."""
     _open_closed_streams()
+    _show_every_character()
     was_default = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     if was_default:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -63,6 +65,12 @@ def _open_closed_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: PTH123, SIM115 - open to the end
+
+
+def _show_every_character() -> None:
+    """A character that the encoding of stdout lacks is shown by its number, as on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -104,9 +104,11 @@ class Screen:
             self._out.print(words, markup=False)
 
     def record(self, fields: Mapping[str, Any]) -> None:
-        """Print a line of the result, for machines."""
+        """Write a line of the result, for machines: in UTF-8, whatever the terminal's encoding."""
         if self.as_json:
-            print(orjson.dumps(dict(fields), default=str).decode(), flush=True)
+            line = orjson.dumps(dict(fields), default=str, option=orjson.OPT_APPEND_NEWLINE)
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
 
     def table(self, title: str, rows: Mapping[str, object]) -> None:
         """Print a table of two columns, for people."""
