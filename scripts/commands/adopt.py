@@ -9,6 +9,7 @@ import typer
 from domain.adoption import CONTRADICTORY, LINKABLE, HostTable, UnfitTable, Verdict
 from scripts.commands.command import AsJson, Command, Run, Yes
 from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.screen import written
 
 TableName = Annotated[
     str, typer.Argument(help="Your table or view, such as public.accounts.", metavar="TABLE")
@@ -113,7 +114,8 @@ async def _adopt(run: Run, table: HostTable, *, show_rows: bool) -> ExitCode:
             run.screen.record(
                 {"verdict": one.verdict, "row_id": one.row_id, "clerk_id": one.clerk_id}
             )
-            run.screen.line(f"{WORDS[one.verdict]}  {one.row_id or ''}  {one.clerk_id or ''}")
+            row_id = written(one.row_id) if one.row_id else ""
+            run.screen.line(f"{WORDS[one.verdict]}  {row_id}  {one.clerk_id or ''}")
     counts = await adoption.report(table) if run.dry_run or not run.yes else {}
     if not run.dry_run:
         run.require_consent(sum(counts.get(one, 0) for one in LINKABLE), "rows would be linked")

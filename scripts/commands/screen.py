@@ -66,8 +66,8 @@ class Screen:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = _Output(soft_wrap=True, highlight=False)
-        self._err = _Output(stderr=True, soft_wrap=True, highlight=False)
+        self._out = _Output(soft_wrap=True, highlight=False, emoji=False)
+        self._err = _Output(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
     def say(self, words: str) -> None:
         """Write a message about the run to stderr; it is dropped if stderr is closed or full."""

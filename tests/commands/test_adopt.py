@@ -99,6 +99,13 @@ async def test_every_row_can_be_shown(accounts: Operator) -> None:
     }
 
 
+async def test_an_id_commands_no_terminal(accounts: Operator, sql: Sql) -> None:
+    await sql.execute("alter table accounts alter id type text")
+    await sql.execute("insert into accounts values (E'x\\x1b[2J', null, true)")
+    ended = await accounts.run(*ADOPT, "--show-rows")
+    assert (ended.code, "\x1b" in ended.out, r"x\x1b[2J" in ended.out) == (0, False, True)
+
+
 async def test_contradictions_are_65_and_the_rest_is_linked(accounts: Operator, sql: Sql) -> None:
     await sql.execute("insert into accounts values (5, ' hedy@example.com', true)")
     ended = await accounts.run(*ADOPT, "--apply", "--json")

@@ -73,3 +73,13 @@ def test_a_run_that_never_began_has_no_table(capsys: pytest.CaptureFixture[str])
     command.tally["created"] += 1
     command._show_table(screen, ExitCode.UNAVAILABLE)
     assert "created" in capsys.readouterr().out
+
+
+def test_what_is_shown_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(as_json=False)
+    screen.line(":smile: [red]")
+    screen.say(":smile: [red]")
+    screen.table("", {":smile:": ":smile:"})
+    shown = capsys.readouterr()
+    assert (shown.out.count(":smile:"), shown.out.count("[red]")) == (3, 1)
+    assert shown.err == ":smile: [red]\n"
