@@ -18,6 +18,7 @@ from scripts.commands.reconcile import reconcile
 from scripts.commands.retention import erase, retain
 
 CHECKS = (ExitCode.OK, ExitCode.NOT_WELL, ExitCode.USAGE)
+_LOOKS = (*CHECKS, ExitCode.IO_ERROR, ExitCode.INTERRUPTED, ExitCode.BROKEN_PIPE)
 _NOT_OF_ALL = (ExitCode.NOT_WELL, ExitCode.DRIFT, ExitCode.PORT_TAKEN)
 _OPERATES = tuple(code for code in ExitCode if code not in _NOT_OF_ALL)
 
@@ -32,7 +33,7 @@ class Entry:
 
 
 OPERATORS: Mapping[str, Entry] = {
-    "doctor": Entry(doctor, ("doctor", "doctor --json"), (*CHECKS, ExitCode.INTERRUPTED)),
+    "doctor": Entry(doctor, ("doctor", "doctor --json"), _LOOKS),
     "backfill": Entry(backfill, ("backfill", "backfill --dry-run")),
     "reconcile": Entry(
         reconcile,

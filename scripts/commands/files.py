@@ -169,8 +169,7 @@ def _created(path: str, *, force: bool, dry_run: bool) -> Iterator[BinaryIO]:
         return
     opener = _nowhere if dry_run else _private
     try:
-        with open(path, "wb", opener=partial(opener, force=force)) as stream:
-            yield stream
+        stream = open(path, "wb", opener=partial(opener, force=force))  # noqa: SIM115 - as in `_opened`
     except FileExistsError:
         words = f"{path} exists: --force overwrites it"
         raise Refusal(ExitCode.USAGE, words) from None
@@ -178,6 +177,8 @@ def _created(path: str, *, force: bool, dry_run: bool) -> Iterator[BinaryIO]:
         raise Refusal(
             ExitCode.BAD_DATA, f"{path} cannot be written: {error.strerror or error}"
         ) from None
+    with stream:
+        yield stream
 
 
 @contextmanager

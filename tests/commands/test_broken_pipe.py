@@ -94,7 +94,10 @@ async def test_a_replay_whose_reader_stops_ends_quietly(terminal: Terminal, stor
     assert (code, b"cannot be read" in said) == (141, False)
 
 
-FULL = ["backfill", "journal --json", "doctor --json", "export", "file one.jsonl --json"]
+FULL = [
+    *("backfill", "journal --json", "doctor --json", "file one.jsonl --json"),
+    *("export", "export /dev/full"),
+]
 
 
 @pytest.mark.parametrize(

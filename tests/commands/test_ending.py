@@ -16,6 +16,7 @@ from domain.errors import (
     WrongInstance,
 )
 from scripts.commands.command import Command
+from scripts.commands.entries import OPERATORS, Entry
 from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen
 
@@ -83,3 +84,9 @@ def test_what_is_shown_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr()
     assert (shown.out.count(":smile:"), shown.out.count("[red]")) == (3, 1)
     assert shown.err == ":smile: [red]\n"
+
+
+@pytest.mark.parametrize("entry", OPERATORS.values(), ids=OPERATORS)
+def test_each_help_has_the_exit_codes_that_any_command_may_end_with(entry: Entry) -> None:
+    ends = {ExitCode.OK, ExitCode.USAGE, ExitCode.IO_ERROR, ExitCode.INTERRUPTED}
+    assert {*ends, ExitCode.BROKEN_PIPE} <= set(entry.exit_codes)
