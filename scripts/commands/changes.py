@@ -153,9 +153,12 @@ async def _tail(run: Run, *, after: int | None, follow: bool) -> ExitCode:
 async def _list(run: Run, *, name: str | None) -> ExitCode:
     desk = run.operations.store.desk
     if name is not None:
-        await _known(run, name)
-        for aside in await desk.set_aside(name, SHOWN_AT_ONCE):
+        standing = await _known(run, name)
+        for aside in (shown := await desk.set_aside(name, SHOWN_AT_ONCE)):
             _show_aside(run, name, aside)
+        more = standing.waiting + standing.parked + standing.given_up - len(shown)
+        if len(shown) == SHOWN_AT_ONCE and more > 0:
+            run.screen.say(f"Not shown: {more:,} more")
         return ExitCode.OK
     standings = await standings_now(run.operations.store.changes, desk)
     for one in standings:

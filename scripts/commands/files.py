@@ -78,7 +78,8 @@ async def _replay_file(run: Run, *, path: str) -> ExitCode:
 
 def _number_of_lines(stream: BinaryIO) -> int:
     start = stream.tell()
-    number = sum(1 for _ in numbered_lines(stream))
+    with interruptible():
+        number = sum(1 for _ in numbered_lines(stream))
     stream.seek(start)
     return number
 
@@ -151,7 +152,8 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        stream = Path(path).open("rb")  # noqa: SIM115 - an error of the block is not one of the file
+        with interruptible():  # a pipe without a writer holds it up
+            stream = Path(path).open("rb")  # noqa: SIM115 - an error of the block is not one of the file
     except OSError as error:
         raise Refusal(
             ExitCode.BAD_DATA, f"{path} cannot be read: {error.strerror or error}"
@@ -169,7 +171,8 @@ def _created(path: str, *, force: bool, dry_run: bool) -> Iterator[BinaryIO]:
         return
     opener = _nowhere if dry_run else _private
     try:
-        stream = open(path, "wb", opener=partial(opener, force=force))  # noqa: SIM115 - as in `_opened`
+        with interruptible():
+            stream = open(path, "wb", opener=partial(opener, force=force))  # noqa: SIM115 - as in `_opened`
     except FileExistsError:
         words = f"{path} exists: --force overwrites it"
         raise Refusal(ExitCode.USAGE, words) from None

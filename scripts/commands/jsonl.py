@@ -8,6 +8,7 @@ the line has `body_base64` instead.
 
 import base64
 import binascii
+import codecs
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -53,10 +54,15 @@ def read_line(line: bytes) -> RecordedDelivery:
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers; a line that is too long is cut."""
+    """The lines that are not blank, with their numbers; a line that is too long is cut.
+
+    The mark at the start of a file, which some editors write, is left out.
+    """
     number = 0
     while line := stream.readline(LONGEST_LINE + 1):
         number += 1
+        if number == 1:
+            line = line.removeprefix(codecs.BOM_UTF8)
         yield from [(number, line)] if line.strip() else []
         while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
             line = stream.readline(LONGEST_LINE + 1)

@@ -1,7 +1,5 @@
 """`changes`: what an operator sees of changes and their subscriptions, and does about them."""
 
-from datetime import timedelta
-
 import pytest
 
 from adapters.postgres.changes import PostgresChangeLog
@@ -10,11 +8,12 @@ from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
 from domain.change_log import Progress
 from domain.changes import Kind
-from domain.finding import State, command
-from domain.subscription_health import changes as judged
-from domain.subscriptions import AsideState, SetAside, Subscription, SubscriptionStanding, Wants
+from domain.finding import command
+from domain.subscriptions import AsideState, SetAside, Subscription, Wants
+from domain.user import UserId
+from scripts.commands.changes import SHOWN_AT_ONCE
 from tests.commands.commands import Operator
-from tests.people import at, deleted, new_id, observed, user
+from tests.people import deleted, new_id, observed, user
 from tests.postgres_server import Sql
 
 MAIL = Subscription(name="mail", begin="oldest")
@@ -36,15 +35,7 @@ class Scene:
         await self.users.sync(observed(deleted(self.bob)))
         await self.store.declare(MAIL)
         await self.store.take("mail", "us", 60)
-        await self.save(
-            SetAside(
-                position=1,
-                clerk_id=self.ada,
-                state=AsideState.PARKED,
-                attempts=8,
-                error="SMTPServerDisconnected at smtplib.py:398",
-            )
-        )
+        await self.save(parked(self.ada))
 
     async def save(self, *aside: SetAside, given_up: bool = False) -> None:
         progress = Progress(
@@ -54,6 +45,12 @@ class Scene:
 
     async def states(self) -> list[tuple[int, str]]:
         return [(one.position, one.state.value) for one in await self.store.set_aside("mail", 9)]
+
+
+def parked(clerk_id: UserId, position: int = 1) -> SetAside:
+    where = "SMTPServerDisconnected at smtplib.py:398"
+    state = AsideState.PARKED
+    return SetAside(position=position, clerk_id=clerk_id, state=state, attempts=8, error=where)
 
 
 @pytest.fixture
@@ -96,6 +93,12 @@ async def test_list_shows_each_subscription_and_what_one_has_set_aside(
     said = (await operator.run("changes", "list", "mail")).said
     assert f"1 {scene.ada} parked, 8 failures: SMTPServerDisconnected at smtplib.py:398" in said
     assert "mail" in (await operator.run("changes", "list")).said
+
+
+async def test_list_says_how_many_it_does_not_show(scene: Scene, operator: Operator) -> None:
+    await scene.save(*(parked(new_id(), 2 + n) for n in range(SHOWN_AT_ONCE)))
+    ended = await operator.run("changes", "list", "mail", "--json")
+    assert (len(ended.records), ended.err.endswith("Not shown: 1 more\n")) == (SHOWN_AT_ONCE, True)
 
 
 async def test_retry_tries_again_and_is_on_the_audit_trail(
@@ -257,43 +260,3 @@ async def test_doctor_names_what_is_parked(scene: Scene, operator: Operator) -> 
     assert found["state"] == "warn"
     assert found["words"] == "1 change could not be delivered: mail"
     assert scene.ada
-
-
-def standing(**fields: object) -> SubscriptionStanding:
-    usual: dict[str, object] = {
-        "name": "mail",
-        "wants": Wants(),
-        "position": 1,
-        "begins_after": 0,
-        "holder": "us",
-        "behind": 0,
-        "behind_seconds": 0.0,
-        "waiting": 0,
-        "parked": 0,
-        "given_up": 0,
-        "moved_at": at(0),
-        "fell_behind": False,
-    }
-    return SubscriptionStanding(**{**usual, **fields})  # type: ignore[arg-type]
-
-
-LATE = timedelta(minutes=6).total_seconds()
-
-
-@pytest.mark.parametrize(
-    ("stands", "state", "words"),
-    [
-        ({}, State.OK, "1 subscription to changes, none in trouble"),
-        ({"fell_behind": True}, State.BAD, "is not in the log"),
-        ({"behind": 7, "behind_seconds": LATE}, State.WARN, "is slow: 7 changes behind, 6 min"),
-        ({"behind": 7, "behind_seconds": LATE, "holder": None}, State.WARN, "is run by no process"),
-    ],
-)
-def test_subscriptions_are_judged(stands: dict[str, object], state: State, words: str) -> None:
-    found = judged([standing(**stands)])
-    assert (found.state, words in found.words) == (state, True)
-
-
-def test_of_several_troubles_the_worst_is_told() -> None:
-    found = judged([standing(parked=3), standing(name="post", fell_behind=True)])
-    assert (found.state, "post" in found.words) == (State.BAD, True)

@@ -1,6 +1,7 @@
 """`file` and `export`: deliveries as JSON Lines, good lines and bad."""
 
 import base64
+import codecs
 import io
 import json
 from contextlib import redirect_stdout
@@ -32,6 +33,11 @@ async def test_a_file_is_applied_and_journaled_as_a_replay(
 
 async def test_standard_input_will_do(operator: Operator) -> None:
     assert await operator.outcomes("file", "-", stdin=line()) == {"created": 1}
+
+
+async def test_a_file_may_begin_with_a_byte_order_mark(operator: Operator) -> None:
+    marked = codecs.BOM_UTF8 + line()
+    assert await operator.outcomes("file", "-", stdin=marked) == {"created": 1}
 
 
 async def test_the_order_of_the_lines_does_not_matter(operator: Operator, sql: Sql) -> None:

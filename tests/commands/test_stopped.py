@@ -1,6 +1,7 @@
 """Ctrl-C: the command ends with 130, and says what is done and how to continue."""
 
 import asyncio
+import os
 import signal
 from asyncio.subprocess import Process
 from dataclasses import replace
@@ -103,6 +104,30 @@ async def test_one_ctrl_c_is_enough_while_it_waits_for_a_line(terminal: Terminal
     assert (code, told.outcomes, told.stderr) == (130, {"created": 1}, STARTS_OVER)
 
 
+@pytest.mark.parametrize("command", ["file", "export"])
+async def test_one_ctrl_c_is_enough_while_it_opens_a_pipe(
+    terminal: Terminal, tmp_path: Path, command: str
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    process = await terminal.start(command, str(pipe))
+    await eventually(lambda: _waits_in(process) == "wait_for_partner", 30)
+    assert (await stopped(process)).code == 130
+
+
+async def test_one_ctrl_c_is_enough_while_it_passes_over_lines(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    path = tmp_path / "deliveries.jsonl"
+    path.write_bytes(line("session.created") * 20_000)
+    process = await terminal.start("file", str(path), "--json", "--yes")
+    assert process.stdout is not None
+    # More than a pipe holds: the command writes no faster than we read.
+    await process.stdout.readline()
+    told = await stopped(process)
+    assert (told.code, told.stdout.count("\n") < 19_000) == (130, True)
+
+
 async def test_a_stopped_repair_says_that_it_starts_over(
     clerk: ClerkEmulator, terminal: Terminal, available: Any, sql: Sql
 ) -> None:
@@ -174,3 +199,8 @@ async def test_ctrl_c_while_it_starts_leaves_no_traceback(
 def _mapped(process: Process) -> str:
     """The files that are mapped into its memory."""
     return Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def _waits_in(process: Process) -> str:
+    """The function of the kernel in which it waits."""
+    return Path(f"/proc/{process.pid}/wchan").read_text()
