@@ -29,7 +29,13 @@ from service.bootstrap.clerk import (
     signing_keys,
 )
 from service.bootstrap.settings import checked, notes_on
-from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.bootstrap.store import (
+    migrate_at,
+    open_database,
+    open_with_jobs,
+    store_address,
+    store_of,
+)
 from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.comparisons import poll_regularly, reconcile_regularly
@@ -97,12 +103,8 @@ async def bootstrap(
             stack, settings, instance, report=metrics.clerk_call, transport=transport
         )
         jobs = Jobs(metrics, log)
-        dsn = await stack.enter_async_context(store_address(settings, jobs))
-        database = await open_database(stack, settings, dsn)
-        stack.push_async_callback(jobs.close)  # before the connections that they use are closed
-        if settings.database_url is None:
-            await migrate_at(dsn, settings)
-        elif settings.migrate_on_start:
+        dsn, database = await open_with_jobs(stack, settings, jobs)
+        if settings.database_url is not None and settings.migrate_on_start:
             jobs.start("migrate", lambda: migrate_at(dsn, settings))
         store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
         if traces is not None:

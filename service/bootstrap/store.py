@@ -67,6 +67,22 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
         await asyncio.to_thread(server.stop)
 
 
+async def open_with_jobs(
+    stack: AsyncExitStack, settings: Settings, jobs: Jobs
+) -> tuple[str, Database]:
+    """The store's address and its pool. An embedded store is at the head of our schema.
+
+    The jobs are closed before the pool, and before the connections that the stack opened earlier:
+    they use them. Raises `StorageUnavailable`.
+    """
+    dsn = await stack.enter_async_context(store_address(settings, jobs))
+    database = await open_database(stack, settings, dsn)
+    stack.push_async_callback(jobs.close)
+    if settings.database_url is None:
+        await migrate_at(dsn, settings)
+    return dsn, database
+
+
 def embedded_address(data_dir: Path) -> str | None:
     """The address of the embedded server that a process runs on that directory, if one does."""
     from adapters.embedded_postgres import EmbeddedPostgres  # noqa: PLC0415 - as above

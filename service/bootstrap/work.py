@@ -12,7 +12,7 @@ from domain.instance import Instance
 from domain.newest_position import NewestPosition
 from service.bootstrap.clerk import clerk_of
 from service.bootstrap.settings import checked
-from service.bootstrap.store import migrate_at, open_database, store_address, store_of
+from service.bootstrap.store import open_with_jobs, store_of
 from service.bootstrap.targets import targets_of
 from service.changes import Changes
 from service.deliveries import Deliveries
@@ -48,11 +48,7 @@ async def working(
         instance = Instance(settings.clerk_instance_id)
         clerk = await clerk_of(stack, settings, instance, report=metrics.clerk_call)
         jobs = Jobs(metrics, log)
-        dsn = await stack.enter_async_context(store_address(settings, jobs))
-        database = await open_database(stack, settings, dsn)
-        stack.push_async_callback(jobs.close)  # before the connections that they use are closed
-        if settings.database_url is None:
-            await migrate_at(dsn, settings)
+        dsn, database = await open_with_jobs(stack, settings, jobs)
         store = store_of(database, dsn, instance, partial(tell_that_it_went_back, log))
         if settings.changes_write_back is not None:
             jobs.start("clerk instance", lambda: know_instance(clerk, store, log))
