@@ -62,6 +62,8 @@ class Measured:
 
 @pytest.fixture
 async def measured(database: Database, sql: Sql) -> Measured:
+    # Without the room that rows of other tests left, through which the new ones would be scattered.
+    await sql.execute("truncate sync_journal")
     await sql.execute(FILL, ENTRIES)
     await sql.execute("vacuum analyze sync_journal")
     return Measured(database)
