@@ -14,7 +14,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from adapters.clerk.proxied import ProxiedTransport
 from domain.loopback import is_loopback
+
+_MOST = 32
+"""Connections at a time."""
 
 _SCHEME = re.compile(r"[a-z0-9+]+://")
 _MEANT = {"socks://": "socks5://"}
@@ -81,13 +85,14 @@ def read_authorities(file: str | None, directory: str | None) -> ssl.SSLContext:
 
 def transport_to(verify: ssl.SSLContext, proxy: str | None = None) -> httpx.AsyncBaseTransport:
     """Connections that trust `verify`, by a proxy if there is one. The environment is not read."""
-    limits = httpx.Limits(max_connections=32, max_keepalive_connections=16)
-    if proxy is None:
-        with suppress(ModuleNotFoundError):  # aiohttp, of the extra `push`
-            from adapters.clerk.direct import DirectTransport  # noqa: PLC0415
+    if proxy is not None:
+        return ProxiedTransport(verify, proxy, most=_MOST)
+    limits = httpx.Limits(max_connections=_MOST, max_keepalive_connections=16)
+    with suppress(ModuleNotFoundError):  # aiohttp, of the extra `push`
+        from adapters.clerk.direct import DirectTransport  # noqa: PLC0415
 
-            return DirectTransport(verify, limits)
-    return httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, limits=limits, trust_env=False)
+        return DirectTransport(verify, limits)
+    return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
 
 
 def _names(entry: str, host: str, port: int) -> bool:

@@ -99,10 +99,7 @@ async def identity_provider(
 def http_client(settings: Settings, url: str) -> httpx.AsyncClient:
     """A client for this address only, because its proxy depends on it. The caller closes it."""
     return httpx.AsyncClient(
-        follow_redirects=False,
-        verify=read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
-        proxy=proxy_for(settings, url),
-        trust_env=False,
+        follow_redirects=False, transport=_network(settings, url), trust_env=False
     )
 
 

@@ -45,7 +45,7 @@ class SvixWebhookEndpoint(WebhookEndpoint):
             answer = await self._client.post(
                 self._url, content=body, headers=headers, timeout=_SECONDS
             )
-        except httpx.TransportError as error:
+        except (TimeoutError, httpx.TransportError) as error:
             raise EndpointUnavailable(type(error).__name__) from error
         if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
             raise EndpointUnavailable(f"it answers {answer.status_code}")

@@ -25,7 +25,7 @@ async def server() -> AsyncIterator[HttpServer]:
 
 @pytest.fixture(scope="session", params=["aiohttp", "httpx"])
 async def client(server: HttpServer, request: pytest.FixtureRequest) -> AsyncIterator[HttpClient]:
-    """With aiohttp, and as where it is not installed or there is a proxy."""
+    """With aiohttp, and as where it is not installed."""
     transport = None if request.param == "aiohttp" else httpx.AsyncHTTPTransport(trust_env=False)
     async with clerk_client("sk_test_secret", server.url, transport) as client:
         assert isinstance(client.transport, DirectTransport) == (transport is None)

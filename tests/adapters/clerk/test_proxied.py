@@ -1,0 +1,64 @@
+"""Requests by a proxy that works, and by proxies that fail while they connect."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from adapters.clerk.http import Answer, HttpClient, bounded_request
+from tests.adapters.clerk.proxies import (
+    Says,
+    client_by,
+    consents_and_hangs_up,
+    consents_and_is_silent,
+    hangs_up,
+    is_silent,
+    is_well,
+    running_proxy,
+)
+from tests.e2e.processes import eventually
+
+CLERK = "https://api.clerk.com/v1"
+PLAIN = "http://api.clerk.com/v1"
+
+
+async def ask(client: HttpClient, url: str = CLERK) -> Answer:
+    return await bounded_request(client, url, seconds=10.0, max_bytes=100)
+
+
+async def test_connections_are_used_again_and_are_not_too_many() -> None:
+    async with running_proxy(is_well) as proxy, client_by(f"http://{proxy.at}") as client:
+        for _ in range(2):
+            answers = await asyncio.gather(*(ask(client, PLAIN) for _ in range(40)))
+            assert [answer.body for answer in answers] == [b"{}"] * 40
+        assert proxy.met == 32
+    await eventually(lambda: proxy.kept == 0)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [("http", hangs_up), ("http", consents_and_hangs_up)],
+)
+async def test_a_proxy_that_fails_is_asked_again_however_often(scheme: str, says: Says) -> None:
+    async with running_proxy(says) as proxy, client_by(f"{scheme}://{proxy.at}") as client:
+        for _ in range(40):
+            with pytest.raises(httpx.TransportError):
+                await ask(client)
+        assert proxy.met == 40
+
+
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [("http", is_silent), ("http", consents_and_is_silent), ("socks5", is_silent)],
+)
+async def test_so_is_one_that_is_silent_and_no_connection_to_it_stays_open(
+    scheme: str, says: Says
+) -> None:
+    async with running_proxy(says) as proxy, client_by(f"{scheme}://{proxy.at}") as client:
+        for _ in range(40):
+            asking = asyncio.create_task(ask(client))
+            async with asyncio.timeout(5):
+                await proxy.silences.get()
+            asking.cancel()
+            await asyncio.wait([asking])
+        await eventually(lambda: proxy.kept == 0)
