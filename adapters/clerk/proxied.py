@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+from socksio import SOCKSError
 
 
 class ProxiedTransport(httpx.AsyncBaseTransport):
@@ -58,7 +59,10 @@ class _Connection:
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "trace": self._note}
-        return await self._pool.handle_async_request(request)
+        try:
+            return await self._pool.handle_async_request(request)
+        except SOCKSError as error:
+            raise httpx.ProxyError(type(error).__name__) from error
 
     async def close(self) -> None:
         await self._pool.aclose()

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.clerk.api.client import clerk_client
 from adapters.clerk.http import HttpClient
+from adapters.clerk.network import read_authorities, transport_to
 from domain.errors import IdentityProviderUnavailable
 from domain.user import UserId
 from tests.adapters.clerk.certificates import untrusted_server
@@ -29,6 +30,7 @@ from tests.adapters.clerk.providers import (
     asking_to_wait,
     provider,
 )
+from tests.adapters.clerk.proxies import Says, hangs_up, running_proxy, speaks_http
 from tests.e2e.processes import reserved_port
 
 
@@ -94,6 +96,16 @@ class TestRetries:
     async def test_follow_an_unknown_host(self) -> None:
         async with clerk_client("sk_test_x", "http://clerk.invalid") as client:
             await unavailable(client)
+
+    @pytest.mark.parametrize("says", [hangs_up, speaks_http])
+    async def test_follow_a_proxy_that_does_not_speak_socks(self, says: Says) -> None:
+        reports = Reports()
+        async with running_proxy(says) as proxy:
+            transport = transport_to(read_authorities(None, None), f"socks5://{proxy.at}")
+            async with clerk_client("sk_test_x", "https://clerk.invalid", transport) as client:
+                with pytest.raises(IdentityProviderUnavailable):
+                    await provider(client, reports=reports).fetch(USER_ID)
+        assert reports.attempts == [("fetch", "error")] * 3
 
 
 class TestRetryAfter:

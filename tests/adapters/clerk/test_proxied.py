@@ -15,6 +15,7 @@ from tests.adapters.clerk.proxies import (
     is_silent,
     is_well,
     running_proxy,
+    speaks_http,
 )
 from tests.e2e.processes import eventually
 
@@ -37,7 +38,12 @@ async def test_connections_are_used_again_and_are_not_too_many() -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "says"),
-    [("http", hangs_up), ("http", consents_and_hangs_up)],
+    [
+        ("http", hangs_up),
+        ("http", consents_and_hangs_up),
+        ("socks5", hangs_up),
+        ("socks5", speaks_http),
+    ],
 )
 async def test_a_proxy_that_fails_is_asked_again_however_often(scheme: str, says: Says) -> None:
     async with running_proxy(says) as proxy, client_by(f"{scheme}://{proxy.at}") as client:
