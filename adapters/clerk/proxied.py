@@ -16,7 +16,10 @@ from socksio import SOCKSError
 
 
 class ProxiedTransport(httpx.AsyncBaseTransport):
-    """Sends httpx's requests by `proxy`, at most `most` of them at a time."""
+    """Sends httpx's requests by `proxy`, at most `most` of them at a time.
+
+    `verify` has the authorities of Clerk, and of a proxy whose address is `https://`.
+    """
 
     def __init__(self, verify: ssl.SSLContext, proxy: str, most: int) -> None:
         self._verify = verify
@@ -52,8 +55,12 @@ class _Connection:
     """One connection, opened by the first request, and again after it was closed at the far end."""
 
     def __init__(self, verify: ssl.SSLContext, proxy: str) -> None:
+        is_tls = httpx.URL(proxy).scheme == "https"
         self._pool = httpx.AsyncHTTPTransport(
-            verify=verify, proxy=proxy, limits=httpx.Limits(max_connections=1), trust_env=False
+            verify=verify,
+            proxy=httpx.Proxy(proxy, ssl_context=verify if is_tls else None),
+            limits=httpx.Limits(max_connections=1),
+            trust_env=False,
         )
         self._hang_up: Callable[[], Awaitable[None]] | None = None
 

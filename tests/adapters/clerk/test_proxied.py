@@ -1,11 +1,15 @@
 """Requests by a proxy that works, and by proxies that fail while they connect."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from adapters.clerk.http import Answer, HttpClient, bounded_request
+from adapters.clerk.network import read_authorities
+from tests.adapters.clerk.certificates import self_signed_context
 from tests.adapters.clerk.proxies import (
     Says,
     client_by,
@@ -68,3 +72,16 @@ async def test_so_is_one_that_is_silent_and_no_connection_to_it_stays_open(
             asking.cancel()
             await asyncio.wait([asking])
         await eventually(lambda: proxy.kept == 0)
+
+
+async def test_the_certificate_of_a_proxy_is_checked_as_clerks_own(
+    private_key: RSAPrivateKey, tmp_path: Path
+) -> None:
+    tls = self_signed_context(private_key, tmp_path)
+    ours = read_authorities(str(tmp_path / "self-signed.pem"), None)
+    async with running_proxy(is_well, tls) as proxy:
+        async with client_by(f"https://{proxy.at}", ours) as client:
+            assert (await ask(client, PLAIN)).body == b"{}"
+        async with client_by(f"https://{proxy.at}") as client:
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await ask(client, PLAIN)
