@@ -100,8 +100,8 @@ class ClerkCalls:
 
     @property
     def answers(self) -> bool:
-        """False while the circuit is open."""
-        return not self._circuit.is_open
+        """False after failures that opened the circuit, if the last one is recent."""
+        return not self._circuit.is_failing
 
     async def get(
         self, operation: str, path: str, params: Mapping[str, str | int], limits: ClerkLimits

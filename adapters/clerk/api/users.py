@@ -52,7 +52,7 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
 
     @property
     def answers(self) -> bool:
-        """False while the circuit is open, after repeated failures of Clerk."""
+        """False after repeated failures: until a call succeeds, and at most for a minute."""
         return self._calls.answers
 
     async def fetch(self, user_id: UserId) -> User | None:

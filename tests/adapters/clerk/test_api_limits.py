@@ -143,6 +143,14 @@ class TestCircuit:
             await users.fetch(USER_ID)
         assert not users.answers
 
+    async def test_says_so_again_a_minute_after_the_last_failure_though_nobody_calls(
+        self, opened: Opened
+    ) -> None:
+        users, clock = opened
+        assert not users.answers
+        clock.pass_seconds(60)
+        assert users.answers
+
     async def test_closes_with_a_success(self, clerk: HttpServer, client: HttpClient) -> None:
         clerk.replies(*[BROKEN] * 4, FOUND, *[BROKEN] * 4, then=FOUND)
         users = provider(client, limits=replace(LIMITS, tries=1))

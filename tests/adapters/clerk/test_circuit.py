@@ -100,3 +100,25 @@ def test_a_shorter_time_does_not_undo_a_longer_one(circuit: CircuitBreaker) -> N
 def test_no_server_stops_us_for_a_day(circuit: CircuitBreaker) -> None:
     circuit.hold(86_400)
     assert circuit.wait() == 60
+
+
+def test_it_is_failing_until_a_success(circuit: CircuitBreaker) -> None:
+    assert not circuit.is_failing
+    circuit.trip()
+    assert circuit.is_failing
+    circuit.succeeded()
+    assert not circuit.is_failing
+
+
+def test_a_minute_after_the_last_failure_it_is_no_longer_said_to_be(
+    circuit: CircuitBreaker, clock: Clock
+) -> None:
+    circuit.trip()
+    clock.pass_seconds(40)
+    circuit.failed()
+    clock.pass_seconds(59)
+    assert circuit.is_failing
+    clock.pass_seconds(1)
+    assert not circuit.is_failing
+    circuit.failed()
+    assert circuit.is_failing
