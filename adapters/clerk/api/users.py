@@ -75,11 +75,12 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
 
         A short page need not be the last one: a proxy may cap `limit`. So the number of users is
         compared with Clerk's count when a walk ends. Also raises `IdentityProviderUnavailable` if
-        it falls short. Users who sign up meanwhile do not prolong a walk for ever.
+        it falls short. Deletions meanwhile lower the count, so a page as long as the one before it
+        need not be the last either. Users who sign up meanwhile do not prolong a walk for ever.
         """
         position = Position(cursor=starting_after)
         is_whole, shown, began = starting_after is None, None, None
-        looks_again = False
+        before, looks_again = PAGE_SIZE, False
         while True:
             answer = await self._list("+created_at", PAGE_SIZE, position.params)
             if answer.status in _REFUSED and position.params:
@@ -105,11 +106,12 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
             yield _page(entries, answer)
             if is_short and not ids:
                 return
-            if is_short:
+            is_new = _are_new(entries, began)
+            if is_short and (is_new or len(entries) < before):
                 lacking = await self.count() - position.seen - len(entries) if is_whole else 1
-                if lacking <= 0 or (lacking < PAGE_SIZE and _are_new(entries, began)):
+                if lacking <= 0 or (is_new and lacking < PAGE_SIZE):
                     return
-            position, shown = position.after(len(entries), ids), ids
+            position, shown, before = position.after(len(entries), ids), ids, len(entries)
 
     async def newest_first(self) -> AsyncIterator[UserPage]:
         """All users, the last updated first.

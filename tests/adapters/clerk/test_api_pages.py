@@ -74,6 +74,25 @@ async def test_pages_that_are_shorter_than_asked_for_end_no_walk(
     assert await ids(provider(client, max_rate=100_000).pages()) == everybody
 
 
+@pytest.mark.parametrize("most", [2, 7, 100, 499])
+async def test_nor_do_deletions_meanwhile_where_pages_are_shorter_than_asked_for(
+    clerk: HttpServer, client: HttpClient, most: int
+) -> None:
+    """The users who were met and deleted are no longer counted."""
+    people = PEOPLE[: 2 * most + 1]
+    listed = capped(people, most)
+
+    def answer(asked: Asked) -> Reply:
+        reply: Reply = listed(asked)
+        if len(clerk.asked) == 1:
+            del people[0]
+        return reply
+
+    clerk.reply = answer
+    everybody = [one["id"] for one in people]
+    assert await ids(provider(client, max_rate=100_000).pages()) == everybody
+
+
 @pytest.mark.parametrize("most", [1, 2, 20, 26, 49, 50, 100, 499])
 async def test_nor_a_walk_of_the_last_updated(
     clerk: HttpServer, client: HttpClient, most: int
