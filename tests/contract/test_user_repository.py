@@ -5,6 +5,7 @@ from secrets import token_urlsafe
 
 import pytest
 
+from domain.drift import differing_fields
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,
@@ -13,6 +14,7 @@ from domain.user import (
     Source,
     User,
 )
+from tests.adapters.clerk.payloads import translated
 from tests.contract.conftest import Store
 from tests.contract.records import live, outcomes
 from tests.people import at, deleted, new_id, observed, user
@@ -98,6 +100,14 @@ async def test_everything_that_is_kept_of_a_user_comes_back_as_it_was(store: Sto
     assert {name: getattr(record, name) for name in KEPT_FIELDS} == {
         name: getattr(whole, name) for name in KEPT_FIELDS
     }
+
+
+async def test_numbers_in_metadata_come_back_as_they_were_read(store: Store) -> None:
+    whole = [1.0, 1e15, 1e16, -1e16, 2.0**60, 18446744073709549568.0, 2.0**64, -(2.0**63), -1e19]
+    others = [1e20, 1e300, 0.0, -0.0, -0.05, 1e-7, 1.5e-300, 5e-324, 2**64 - 1, -(2**63), 10**16]
+    ada = translated(id=new_id(), public_metadata={"numbers": [*whole, *others]})
+    await store.users.sync(observed(ada))
+    assert differing_fields(await live(store, ada.clerk_id), ada) == ()
 
 
 async def test_older_is_stale_and_changes_nothing(store: Store) -> None:

@@ -31,6 +31,7 @@ YEAR_2100 = 4_102_444_800_000
 """Milliseconds since `EPOCH`."""
 
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_REWRITTEN = re.compile(rb"[0-9]e[+]?[0-9]|-0[.]0")
 _SPARE_LEVELS = 10
 
 
@@ -108,7 +109,7 @@ def flag(fields: Mapping[str, Any], name: str) -> bool:
 
 
 def storable_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An object that is stored as `jsonb`; null or missing is `{}`.
+    """An object as `jsonb` stores it; null or missing is `{}`.
 
     Raises `Unreadable` for a NUL, which `jsonb` refuses, and for an object that is nested too
     deeply to be part of another document.
@@ -126,4 +127,19 @@ def storable_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     written = write_json(nested)
     if b"\\u0000" in written and _NUL_ESCAPE.search(written):
         raise Unreadable("nul_character")
-    return value
+    return _as_read_back(value) if _REWRITTEN.search(written) else value
+
+
+def _as_read_back(value: Any) -> Any:
+    """The value as `jsonb` gives it back, which has neither a negative zero nor exponents.
+
+    So a whole number of 17 digits and more comes back as an integer, or beyond 64 bits as a float.
+    """
+    if isinstance(value, dict):
+        return {name: _as_read_back(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_read_back(inner) for inner in value]
+    if not isinstance(value, float):
+        return value
+    is_integer = abs(value) >= 1e16 and -(2.0**63) <= value < 2.0**64
+    return int(value) if is_integer else value + 0.0

@@ -92,6 +92,23 @@ class TestPublicMetadata:
         assert reason(public_metadata=nested(250)) == "not_storable"
         assert translated(public_metadata=nested(200)).public_metadata == nested(200)
 
+    @pytest.mark.parametrize(
+        ("number", "kept"),
+        [
+            (1e15, "1000000000000000.0"),
+            (1e16, "10000000000000000"),
+            (-1e16, "-10000000000000000"),
+            (2.0**60, "1152921504606846976"),
+            (2.0**64, "1.8446744073709552e+19"),
+            (-0.0, "0.0"),
+            (-0.05, "-0.05"),
+            (1, "1"),
+        ],
+    )
+    def test_has_its_numbers_as_postgres_gives_them_back(self, number: float, kept: str) -> None:
+        read = translated(public_metadata={"a": [{"b": number}], "1e16": "-0.0"}).public_metadata
+        assert repr(read) == f"{{'a': [{{'b': {kept}}}], '1e16': '-0.0'}}"
+
 
 def nested(levels: int) -> Any:
     value: Any = {}
