@@ -6,6 +6,7 @@ The package installs `main`. Without the extra `cli` it prints how to install it
 
 import sys
 
+from service.exit_code import ExitCode
 from service.extras import MissingExtra, extra
 
 
@@ -16,8 +17,6 @@ def main() -> int:
             from scripts.program import program  # noqa: PLC0415
             from scripts.replay_webhooks import run  # noqa: PLC0415
     except MissingExtra as error:
-        from service.commands import MISCONFIGURED  # noqa: PLC0415 - only here
-
         print(error, file=sys.stderr)
-        return MISCONFIGURED
+        return ExitCode.MISCONFIGURED
     return run(program())

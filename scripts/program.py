@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from scripts.commands.entries import CHECKS, OPERATORS, Entry, add, epilog
-from scripts.commands.exit_codes import ExitCode
 from service import commands as service
 from service import healthcheck as health
+from service.exit_code import ExitCode
 from service.extras import extra
 
 NAME = "clerk-user-sync"

@@ -2,7 +2,7 @@
 
 `python -m scripts.replay_webhooks --help`, or `python scripts/replay_webhooks.py --help`.
 
-The exit codes are in `scripts/commands/exit_codes.py` and in the help of every command.
+The exit codes are in `service/exit_code.py` and in the help of every command.
 """
 
 import io
@@ -22,7 +22,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 import typer
 
 from scripts.commands.entries import OPERATORS, add
-from scripts.commands.exit_codes import ExitCode
+from service.exit_code import ExitCode
 
 _TYPERS_USAGE = 2
 

@@ -19,6 +19,7 @@ from service.bootstrap.store import all_sql, migrate_store, missing_sql
 from service.deliveries import NameTakenTwice
 from service.dotenv import read_dotenv
 from service.edge.listening import CannotListen
+from service.exit_code import ExitCode
 from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
 from service.log_writer import LogWriter
@@ -27,23 +28,20 @@ from service.settings import StoreSettings
 from service.streams import discard
 from service.work import handlers_of, work
 
-USAGE, UNREACHABLE, TAKEN, UNWRITABLE, MISCONFIGURED = 64, 69, 71, 74, 78
-INTERRUPTED, UNREAD = 130, 141
-
 SomeSettings = TypeVar("SomeSettings", bound=StoreSettings)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> ExitCode:
     """Run the command. Returns the exit code."""
     try:
         return _run(arguments)
     except ValidationError as error:
-        return _refuse(MISCONFIGURED, MISTAKEN, *mistakes(error))
+        return _refuse(ExitCode.MISCONFIGURED, MISTAKEN, *mistakes(error))
     except MissingExtra as error:
-        return _refuse(MISCONFIGURED, str(error))
+        return _refuse(ExitCode.MISCONFIGURED, str(error))
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str]) -> ExitCode:
     match arguments:
         case [] | ["serve"]:
             return _serve()
@@ -54,10 +52,12 @@ def _run(arguments: list[str]) -> int:
         case ["migrate", "--sql", *which] if which in ([], ["all"]):
             return _write_sql(of_all=bool(which))
         case _:
-            return _refuse(USAGE, "usage: python -m service [serve | work | migrate [--sql [all]]]")
+            return _refuse(
+                ExitCode.USAGE, "usage: python -m service [serve | work | migrate [--sql [all]]]"
+            )
 
 
-def _serve() -> int:
+def _serve() -> ExitCode:
     with extra("server", "The server"):
         from service.edge.server import serve  # noqa: PLC0415 - only the extra has uvicorn
 
@@ -68,55 +68,55 @@ def _serve() -> int:
         except CannotListen as error:
             return _cannot_listen(error)
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
-    return 0
+            return _refuse(ExitCode.UNAVAILABLE, f"The store cannot be opened: {error}")
+    return ExitCode.OK
 
 
-def _work() -> int:
+def _work() -> ExitCode:
     with _configured(read_settings) as (settings, lines):
         try:
             changes = handlers_of(settings)
         except ValueError as error:
-            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
+            return _refuse(ExitCode.MISCONFIGURED, MISTAKEN, str(error))
         try:
             asyncio.run(work(settings, changes, lines))
         except NameTakenTwice as error:
-            return _refuse(MISCONFIGURED, MISTAKEN, str(error))
+            return _refuse(ExitCode.MISCONFIGURED, MISTAKEN, str(error))
         except CannotListen as error:
             return _cannot_listen(error)
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be opened: {error}")
-    return 0
+            return _refuse(ExitCode.UNAVAILABLE, f"The store cannot be opened: {error}")
+    return ExitCode.OK
 
 
-def _migrate() -> int:
+def _migrate() -> ExitCode:
     with _configured(read_store_settings) as (settings, _):
         _say(f"migrate: {works_on(settings)}")
         try:
             state = asyncio.run(migrate_store(settings))
         except SchemaRefused as error:
-            return _refuse(MISCONFIGURED, f"Nothing was changed: {error}")
+            return _refuse(ExitCode.MISCONFIGURED, f"Nothing was changed: {error}")
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The store cannot be migrated now: {error}")
+            return _refuse(ExitCode.UNAVAILABLE, f"The store cannot be migrated now: {error}")
         except KeyboardInterrupt:
             kept = "Completed migrations are kept, and the same command goes on after them."
-            return _refuse(INTERRUPTED, f"Stopped. {kept}")
+            return _refuse(ExitCode.INTERRUPTED, f"Stopped. {kept}")
     if state.standing is Standing.AHEAD:
         return _answer(f"Nothing was changed: {health.schema(state).words}.")
     return _answer("The schema is at head.")
 
 
-def _write_sql(*, of_all: bool) -> int:
+def _write_sql(*, of_all: bool) -> ExitCode:
     """Print the missing SQL, or all of it, for a database administrator to run."""
     with _configured(read_store_settings, log=sys.stderr) as (settings, _):
         try:
             text = all_sql(settings) if of_all else asyncio.run(missing_sql(settings))
         except SchemaRefused as error:
-            return _refuse(MISCONFIGURED, f"The schema cannot be migrated: {error}")
+            return _refuse(ExitCode.MISCONFIGURED, f"The schema cannot be migrated: {error}")
         except StorageUnavailable as error:
-            return _refuse(UNREACHABLE, f"The schema cannot be read: {error}")
+            return _refuse(ExitCode.UNAVAILABLE, f"The schema cannot be read: {error}")
         except KeyboardInterrupt:
-            return _refuse(INTERRUPTED, "Stopped. Nothing was printed.")
+            return _refuse(ExitCode.INTERRUPTED, "Stopped. Nothing was printed.")
     return _answer(text or "-- The schema is at head.")
 
 
@@ -139,24 +139,24 @@ def _configured(
         lines.close()
 
 
-def _cannot_listen(error: CannotListen) -> int:
-    code = TAKEN if error.is_taken else MISCONFIGURED
+def _cannot_listen(error: CannotListen) -> ExitCode:
+    code = ExitCode.PORT_TAKEN if error.is_taken else ExitCode.MISCONFIGURED
     return _refuse(code, f"The port cannot be opened: {error}")
 
 
-def _answer(text: str) -> int:
+def _answer(text: str) -> ExitCode:
     """Print the answer to a command. Returns the exit code."""
     try:
         print(text, flush=True)  # noqa: T201
     except OSError as error:
         discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
-            return UNREAD
-        return _refuse(UNWRITABLE, f"Input or output: {error.strerror}")
-    return 0
+            return ExitCode.BROKEN_PIPE
+        return _refuse(ExitCode.IO_ERROR, f"Input or output: {error.strerror}")
+    return ExitCode.OK
 
 
-def _refuse(code: int, *lines: str) -> int:
+def _refuse(code: ExitCode, *lines: str) -> ExitCode:
     _say(*lines)
     return code
 

@@ -18,8 +18,9 @@ _OURS = re.compile(r"\bour\.")
 
 @lru_cache(maxsize=512)
 def qualified(statement: str, schema: str | None) -> str:
-    """The statement with the schema's name in it. `schema` has no quote: see `is_schema_name`."""
-    return _OURS.sub(f'"{schema}".' if schema else "", statement)
+    """The statement with the schema's name in it."""
+    name = '"{}".'.format(schema.replace('"', '""')) if schema else ""
+    return _OURS.sub(lambda _: name, statement)
 
 
 class Session:

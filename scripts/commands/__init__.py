@@ -2,7 +2,7 @@
 
     command.py      the parts of every command: options, lock, schema, audit trail
     entries.py      the commands by name, with their examples, for a command line
-    exit_codes.py   the exit codes, and the texts for the errors
+    ending.py       the exit code and the text that an error ends a command with
     screen.py       progress on stderr, results on stdout
     backfill.py     copy all users of the Clerk instance
     reconcile.py    compare our table with Clerk, and repair it

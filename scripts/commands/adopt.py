@@ -8,8 +8,9 @@ import typer
 
 from domain.adoption import CONTRADICTORY, LINKABLE, HostTable, UnfitTable, Verdict
 from scripts.commands.command import AsJson, Command, Run, Yes
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from scripts.commands.screen import written
+from service.exit_code import ExitCode
 
 TableName = Annotated[
     str, typer.Argument(help="Your table or view, such as public.accounts.", metavar="TABLE")
@@ -90,6 +91,7 @@ def adopt(
         options=options,
         if_stopped="Either all links are written or none; run the same command again to be sure.",
         dry_run=not apply,
+        preview="leave out --apply",
         yes=yes,
         as_json=as_json,
         counted=False,

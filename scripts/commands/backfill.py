@@ -8,7 +8,7 @@ import typer
 
 from domain.ports import LeftOut
 from scripts.commands.command import AsJson, Command, DryRun, Run
-from scripts.commands.exit_codes import ExitCode
+from service.exit_code import ExitCode
 from service.services import backfill_of
 
 Restart = Annotated[

@@ -19,8 +19,9 @@ from domain.subscription_health import standings_now
 from domain.subscriptions import RETRIED, SKIPPED, SetAside, SubscriptionStanding
 from domain.words import count_of, span
 from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from service.change_message import change_document
+from service.exit_code import ExitCode
 
 SHOWN_AT_ONCE = 1000
 ASKED_EVERY = 0.5

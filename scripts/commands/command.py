@@ -19,11 +19,12 @@ from domain.instance import recall
 from domain.ports import LeftOut
 from domain.user import UserId
 from scripts.commands.demo import settings_of_the_demo
-from scripts.commands.exit_codes import ExitCode, Refusal, ending
+from scripts.commands.ending import Refusal, ending
 from scripts.commands.screen import Screen, Tally, would_be
 from scripts.commands.users import found_user
 from service.bootstrap import operations
 from service.bootstrap.settings import read_settings, works_on
+from service.exit_code import ExitCode
 from service.jobs import OPERATOR_LOCK, holder
 from service.mistakes import MISTAKEN, mistakes
 from service.services import Operations
@@ -41,7 +42,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON obj
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of a command, about `users`. `tally` and `facts` are shown in the final table."""
+    """One run of a command, about `users`. `tally` and `facts` are shown in the final table.
+
+    `preview` is the words for how to run it without writing.
+    """
 
     name: str
     operations: Operations
@@ -51,6 +55,7 @@ class Run:
     tally: Tally
     facts: dict[str, Any]
     dry_run: bool
+    preview: str
     yes: bool
 
     @property
@@ -74,7 +79,7 @@ class Run:
         if self.dry_run or self.yes:
             return
         if not self.screen.can_ask:
-            told = f"{words}: add --yes to agree, or --dry-run to see what it does."
+            told = f"{words}: add --yes to agree, or {self.preview} to see what it does."
             raise Refusal(ExitCode.USAGE, told)
         if not self.screen.ask(f"{words}. Go on?"):
             raise Refusal(ExitCode.USAGE, otherwise)
@@ -89,15 +94,17 @@ class Command:
     """A command with its options.
 
     `exclusive`: it takes the operator's lock. `counted`: it ends with the table of outcomes.
-    `if_stopped`: the text after Ctrl-C. `dry_run_title`: the title's addition for a run that writes
-    nothing. `action`, `target` and `options` are for the audit trail; without `action` the run is
-    not recorded there. `users` are named as the operator likes. The trail is kept for ever, so it
-    has their Clerk ids and no address: one as the target, or all as the option `users_option`.
+    `if_stopped`: the text after Ctrl-C. `preview`: as in `Run`.
+    `dry_run_title`: the title's addition for a run that writes nothing. `action`, `target` and
+    `options` are for the audit trail; without `action` the run is not recorded there. `users` are
+    named as the operator likes. The trail is kept for ever, so it has their Clerk ids and no
+    address: one as the target, or all as the option `users_option`.
     """
 
     name: str
     if_stopped: str
     dry_run: bool = False
+    preview: str = "--dry-run"
     yes: bool = False
     as_json: bool = False
     exclusive: bool = True
@@ -142,6 +149,7 @@ class Command:
                 tally=self.tally,
                 facts=self.facts,
                 dry_run=self.dry_run,
+                preview=self.preview,
                 yes=self.yes,
             )
             if self.action is None or self.dry_run:

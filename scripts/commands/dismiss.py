@@ -8,8 +8,9 @@ import typer
 from domain.journal import QUARANTINED, JournalQuery
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from scripts.commands.filters import svix_id_of
+from service.exit_code import ExitCode
 
 SvixId = Annotated[
     str | None,

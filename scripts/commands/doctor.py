@@ -19,11 +19,12 @@ from domain.instance import recall
 from domain.subscription_health import changes, standings_now
 from scripts.commands.command import AsJson
 from scripts.commands.demo import settings_of_the_demo
-from scripts.commands.exit_codes import ExitCode, ending
+from scripts.commands.ending import ending
 from scripts.commands.screen import Screen
 from service.bootstrap import operations
 from service.bootstrap.settings import notes_on, read_settings, works_on
 from service.dotenv import read_dotenv
+from service.exit_code import ExitCode
 from service.mistakes import mistakes, slips
 from service.services import Operations, comparing_of, polling_of
 from service.settings import Settings

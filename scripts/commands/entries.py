@@ -10,12 +10,12 @@ from scripts.commands.adopt import adopt
 from scripts.commands.backfill import backfill
 from scripts.commands.dismiss import dismiss
 from scripts.commands.doctor import doctor
-from scripts.commands.exit_codes import ExitCode
 from scripts.commands.explain import explain
 from scripts.commands.files import export, file
 from scripts.commands.journal import journal
 from scripts.commands.reconcile import reconcile
 from scripts.commands.retention import erase, retain
+from service.exit_code import ExitCode
 
 CHECKS = (ExitCode.OK, ExitCode.NOT_WELL, ExitCode.USAGE)
 _LOOKS = (*CHECKS, ExitCode.IO_ERROR, ExitCode.INTERRUPTED, ExitCode.BROKEN_PIPE)

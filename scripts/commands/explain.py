@@ -14,10 +14,11 @@ from domain.finished import Ending
 from domain.user import LocalUser, User, UserId
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, Run
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from scripts.commands.screen import written
 from scripts.commands.users import UserArgument
 from service.changes_of import ChangeRow, changes_of
+from service.exit_code import ExitCode
 
 TIMEOUT = 15.0
 """Seconds for Clerk's answer."""

@@ -15,12 +15,13 @@ import typer
 from domain.journal import JournalQuery
 from domain.replay import RecordedDelivery, Replayed, Verdict, recorded
 from scripts.commands.command import ASKED_ABOVE, AsJson, Command, DryRun, Run, Yes
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from scripts.commands.filters import with_filters
 from scripts.commands.journal import here
 from scripts.commands.jsonl import BadLine, numbered_lines, read_line, write_line
 from scripts.commands.replaying import AFTER_A_REPLAY, replay
 from scripts.commands.screen import interruptible
+from service.exit_code import ExitCode
 from service.streams import discard
 
 STANDARD = "-"

@@ -15,10 +15,11 @@ from domain.replay import (
     rehearse_post,
 )
 from scripts.commands.command import AsJson, Command, DryRun, Run, Yes
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from scripts.commands.filters import with_filters
 from scripts.commands.replaying import AFTER_A_REPLAY, Destination, replay
 from service.addresses import trusted_address
+from service.exit_code import ExitCode
 from service.routes.webhooks import PATH
 
 

@@ -12,8 +12,8 @@ from domain.reconcile import ReconcileOptions, TombstoneLimit
 from domain.user import LocalUser, UserId
 from domain.words import count_of
 from scripts.commands.command import AsJson, Command, DryRun, Run, end_on_the_trail
-from scripts.commands.exit_codes import ExitCode
 from scripts.commands.screen import written
+from service.exit_code import ExitCode
 from service.services import reconcile_of
 
 Full = Annotated[

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from domain.replay import RecordedDelivery, Replayed, Verdict
 from scripts.commands.command import Run
-from scripts.commands.exit_codes import ExitCode
+from service.exit_code import ExitCode
 
 AFTER_A_REPLAY = (
     "Replayed deliveries are saved; the same command starts over, and replaying twice is harmless."

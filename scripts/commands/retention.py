@@ -2,8 +2,8 @@
 
 from domain.retention import Retain
 from scripts.commands.command import AsJson, Command, DryRun, Run
-from scripts.commands.exit_codes import ExitCode
 from scripts.commands.users import UserArgument
+from service.exit_code import ExitCode
 
 
 def retain(*, dry_run: DryRun = False, as_json: AsJson = False) -> None:

@@ -6,8 +6,9 @@ import typer
 
 from domain.console import ConsoleReads
 from domain.user import UserId, parse_user_id
-from scripts.commands.exit_codes import ExitCode, Refusal
+from scripts.commands.ending import Refusal
 from scripts.commands.screen import written
+from service.exit_code import ExitCode
 
 UserArgument = Annotated[
     str,

@@ -104,6 +104,7 @@ def _run(console: Console, port: int) -> int:
                     console.print("\nServing. Ctrl-C stops.\n")
                     async for line in running.service.follow():
                         show_request(console, line)
+                    running.service.check()
         console.print("Stopped. The data is kept.")
         return 0
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from scripts.commands.exit_codes import ExitCode
 from scripts.replay_webhooks import command_line
+from service.exit_code import ExitCode
 
 TYPERS_USAGE = 2
 

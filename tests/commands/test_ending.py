@@ -16,9 +16,10 @@ from domain.errors import (
     WrongInstance,
 )
 from scripts.commands.command import Command
+from scripts.commands.ending import Refusal, ending
 from scripts.commands.entries import OPERATORS, Entry
-from scripts.commands.exit_codes import ExitCode, Refusal, ending
 from scripts.commands.screen import Screen
+from service.exit_code import ExitCode
 
 ENDINGS: dict[BaseException, tuple[int, str]] = {
     AlreadyRunning("backfill"): (75, "Another run is under way: backfill"),

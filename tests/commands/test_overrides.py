@@ -8,7 +8,7 @@ import pytest
 from adapters.postgres.database import Database
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from scripts.commands.exit_codes import ExitCode
+from service.exit_code import ExitCode
 from tests.audit_trail import no_results_kept
 from tests.commands.arrivals import quarantined
 from tests.commands.commands import Operator

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from domain.errors import SyncError
-from scripts.commands.exit_codes import ExitCode
 from scripts.program import ENTRIES
 from service.app import create_app
 from service.errors import status_of
+from service.exit_code import ExitCode
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.settings import Settings

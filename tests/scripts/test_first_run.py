@@ -129,14 +129,24 @@ async def test_a_stop_of_the_demo_ends_all_that_was_started(tmp_path: Path, stop
     assert not processes_in(tmp_path)
 
 
-def processes_in(folder: Path) -> list[str]:
-    """The processes whose working directory is below the folder."""
-    found = []
+def processes_in(folder: Path) -> dict[int, str]:
+    """The processes whose working directory is below the folder, by id, and their arguments."""
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
             if (process / "cwd").readlink().is_relative_to(folder):
-                found.append((process / "cmdline").read_text())
+                found[int(process.name)] = (process / "cmdline").read_text()
     return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+async def test_a_service_that_ends_by_itself_ends_the_run_with_an_error(tmp_path: Path) -> None:
+    async with running(tmp_path, PORT="0") as shown:
+        [service] = [pid for pid, it in processes_in(tmp_path).items() if "-m\0service\0" in it]
+        os.kill(service, signal.SIGTERM)
+        await eventually(lambda: not processes_in(tmp_path), ENDS_WITHIN)
+    assert shown.status == 1
+    assert "The service ended with exit status 0." in shown.rest
 
 
 MISTAKES = {

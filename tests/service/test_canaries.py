@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from scripts.clerk_emulator import ClerkEmulator
-from scripts.commands.exit_codes import ExitCode
+from service.exit_code import ExitCode
 from tests.adapters.clerk.payloads import ADA
 from tests.commands.commands import Operator
 from tests.e2e.processes import ServiceProcess, environment_for, eventually

@@ -7,7 +7,7 @@ import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.__main__ import main
-from service.commands import MISCONFIGURED
+from service.exit_code import ExitCode
 
 HANDLERS = """
 from service.changes import Changes
@@ -37,5 +37,5 @@ def test_a_name_that_is_taken_twice_is_named(
     }
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    assert main(["work"]) == MISCONFIGURED
+    assert main(["work"]) == ExitCode.MISCONFIGURED
     assert "two subscriptions are named crm" in capfd.readouterr().err

@@ -30,6 +30,9 @@ HOST_INDEXES = """
     create index on users (created_at)
 """
 
+QUOTED = '"my ""app"""'
+"""A schema that DATABASE_SCHEMA cannot name, but a search path can."""
+
 OUTSIDE_A_BODY = r";\n(?=(?:[^$]*\$\$[^$]*\$\$)*[^$]*$)"
 """The end of a statement, but not of one between `$$` and `$$`."""
 
@@ -176,24 +179,24 @@ async def test_a_table_of_the_hosts_behind_ours_in_the_search_path_keeps_its_ind
     url: str, host: Sql, *, begun: str | None, as_sql: bool
 ) -> None:
     """They have the names of ours. A migration that had `begun` goes on after that revision."""
-    await host.execute(f"{HOST_USERS}; {HOST_INDEXES}; create schema app")
+    await host.execute(f"{HOST_USERS}; {HOST_INDEXES}; create schema {QUOTED}")
     await host.execute(
         "alter role current_user in database " + '"' + url.rpartition("/")[2] + '"'
-        " set search_path = app, public"
+        f" set search_path = {QUOTED}, public"
     )
     if begun:
         await migrate(url)
         await _run(Servers(url), partial(upgrade.step_back, revision=begun))
-        await host.execute("drop index if exists app.users_external_id_idx")
+        await host.execute(f"drop index if exists {QUOTED}.users_external_id_idx")
     before = await everything_of(host)
     if as_sql:
-        await host.execute("set search_path = app, public")
+        await host.execute(f"set search_path = {QUOTED}, public")
         await run_as_psql_does(host, await missing_sql(url))
     else:
         await migrate(url)
     assert await everything_of(host) >= before
     assert await standing_of(url) is Standing.AT_HEAD
-    assert await host.fetchval("select count(*) from app.users") == 0
+    assert await host.fetchval(f"select count(*) from {QUOTED}.users") == 0
 
 
 async def test_a_schema_of_a_newer_release_is_ahead_and_stays(url: str, host: Sql) -> None:
