@@ -53,7 +53,7 @@ class ChangeFeed:
         return told
 
     async def more(self, after: int, seconds: float) -> bool:
-        """Wait so long for a change after that position. Whether there is one.
+        """Wait up to `seconds` for a change after that position. Returns whether one came.
 
         Raises `FellBehind` if the log has lost that position.
         """

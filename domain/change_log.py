@@ -102,7 +102,7 @@ class Page:
 class Due:
     """Changes that are set aside and due, and the number of all that wait for another try.
 
-    None is for one that is no longer in the log.
+    A change is None if it is no longer in the log.
     """
 
     changes: Sequence[tuple[SetAside, Change | None]]
@@ -164,8 +164,8 @@ class SubscriptionStore(Protocol):
         Returns False, and saves nothing, if another process holds the subscription now, or if some
         of what was read is no longer in the log.
 
-        A change that is resolved or given up is followed by the user's next change up to `read`, if
-        there is one: it is set aside, due now.
+        When a change is resolved or given up, the user's next change up to `read` is set aside, due
+        now.
         """
         ...
 
@@ -205,8 +205,8 @@ class SubscriptionDesk(Protocol):
     async def chosen(
         self, name: str, states: AbstractSet[AsideState], position: int | None = None
     ) -> int:
-        """How many changes an action is about: one that is set aside and not given up, or all in
-        these states.
+        """How many changes an action would take: the one at `position`, unless it is given up, or
+        all in these states.
         """
         ...
 

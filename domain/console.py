@@ -190,7 +190,7 @@ class ConsoleReads(Protocol):
         ...
 
     async def users_like(self, prefix: str) -> tuple[FoundUser, ...]:
-        """Users whose e-mail address, first or last name begins so, in any case."""
+        """Users whose e-mail address, first or last name begins with it, ignoring case."""
         ...
 
     async def newest_users(self) -> tuple[FoundUser, ...]:

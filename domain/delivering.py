@@ -175,20 +175,20 @@ class Delivering:
             attempt=turn.failures + 1,
         )
         error = await self._deliver(delivery)
-        pause = self._pause_after(turn.failures) if error else None
-        is_parked = error is not None and pause is None
+        wait = self._wait_after(turn.failures) if error else None
+        is_parked = error is not None and wait is None
         self._parts.report.attempted(delivery, error, self._clock() - began, parked=is_parked)
         if error is None:
             self._delivered_at = self._clock()
             self._hand_out(self._schedule.delivered(turn))
         else:
-            self._schedule.failed(turn, error, pause)
+            self._schedule.failed(turn, error, wait)
 
     async def _deliver(self, delivery: Delivery) -> str | None:
         """Call the target. Returns the error as our own text, or None."""
         error = await self._called(delivery)
         self._pause_watch.note(error)
-        return named(error) if error else None
+        return _named(error) if error else None
 
     async def _called(self, delivery: Delivery) -> BaseException | None:
         try:
@@ -216,7 +216,8 @@ class Delivering:
             attempt=delivery.attempt,
         )
 
-    def _pause_after(self, failures: int) -> float | None:
+    def _wait_after(self, failures: int) -> float | None:
+        """Seconds until the next try; None if there is none."""
         pauses = self._subscription.pauses
         if failures >= len(pauses):
             return None
@@ -229,8 +230,10 @@ class Delivering:
                 self._schedule.set_aside(turn)
 
     def _hand_out(self, turns: Sequence[Turn]) -> None:
-        """The earliest position first. The saved position stays before a change that is not
-        settled, and changes delivered after it are repeated after a crash.
+        """Put the turns into the queue, the earliest position first.
+
+        The saved position stays before the first change that is not settled: what was delivered
+        beyond it is repeated after a crash.
         """
         for turn in turns:
             self._ready.put_nowait((turn.position, turn))
@@ -248,8 +251,8 @@ class Delivering:
     def _window(self) -> int:
         """How many changes may be read and not settled.
 
-        While too many wait for another try, the target may be out of order, and what is read would
-        only be set aside. A single change, now and then, shows whether it works again.
+        While too many wait for another try, the target may be down, and what is read would only be
+        set aside. A single change, now and then, shows whether it is up again.
         """
         limits, now = self._limits, self._clock()
         if self._waiting + self._schedule.aside < limits.failing:
@@ -263,7 +266,7 @@ class Delivering:
             raise LeaseLost
 
 
-def named(error: BaseException) -> str:
+def _named(error: BaseException) -> str:
     """The error's type and place in the code. Its message may hold personal data."""
     kind = type(error).__name__
     frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]

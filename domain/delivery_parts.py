@@ -15,10 +15,10 @@ class DeliveryLimits:
 
     A process holds a subscription for `lease`, and renews that every `renew`; other processes try
     to take over every `look`. Progress is saved every `save`, so that little is repeated after a
-    crash. Changes set aside are looked up every `due`. A delivery that takes longer than `long` is
-    set aside while it continues. A page has `page` changes; at most `window` are read and not
-    settled. While `failing` of them wait for another try, at most `at_once` are; and if none was
-    delivered for `trial`, one is read every `trial`.
+    crash. Changes set aside are looked up after each save, and every `due`. A delivery that takes
+    longer than `long` is set aside while it continues. A page has `page` changes; at most `window`
+    are read and not settled. Once `failing` of them wait for another try, it is at most
+    `Subscription.at_once`; after `trial` without a delivery, one is read every `trial`.
     """
 
     lease: float = 5.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _IN_A_CHECKOUT = __name__ == "domain.finding"
-"""In the package, all of our modules are under one name."""
+"""In the package, the name of every module of ours begins with `clerk_user_sync`."""
 
 
 def command(arguments: str, *, in_a_checkout: bool = _IN_A_CHECKOUT) -> str:

@@ -1,4 +1,4 @@
-"""What is well, what is not, and what to do about it: one judge for doctor, console and readiness.
+"""Findings about health, with advice, for doctor, the console and readiness.
 
 Each function judges one fact that its caller has gathered.
 `domain/summary.py` sums the findings up.
@@ -24,7 +24,7 @@ A_POLLS_LENGTH = timedelta(minutes=1)
 
 COMPARISONS_MISSED = 2
 A_COMPARISONS_LENGTH = timedelta(minutes=30)
-"""As for polls. The alert waits for as long."""
+"""The same for full comparisons, here and in the alert of Prometheus."""
 
 
 def store(error: str | None) -> Finding:

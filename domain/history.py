@@ -10,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryLook:
-    """Whether the store has a mark, and why it is not the store that was marked, if it is not."""
+    """`reason` says why the store is not the one that was marked; None if it is."""
 
     is_marked: bool
     reason: str | None

@@ -114,7 +114,7 @@ async def require_same_instance(
 ) -> str | None:
     """Check that the secret key is of the instance that is given or pinned.
 
-    If none is, one of the live rows must be on both sides; an empty table fits any instance.
+    If none is, Clerk must have one of our first `ASKED_FOR` live rows; an empty table fits any.
     Returns the instance, or None where Clerk does not name a single one. Raises `WrongInstance`,
     `IdentityProviderUnavailable` or `StorageUnavailable`.
     """

@@ -1,4 +1,4 @@
-"""The newest position, polled once for all subscriptions of a process."""
+"""The newest position, polled once for all readers of a process."""
 
 import asyncio
 
@@ -6,17 +6,16 @@ from domain.change_log import ChangeLog
 from domain.errors import StorageUnavailable
 
 EVERY = 0.1
-"""Seconds between two polls, while a subscription waits."""
+"""Seconds between two polls, while a reader waits."""
 
 AFTER_A_FAILURE = 1.0
 
 
 class NewestPosition:
-    """Numbers new changes, and wakes the subscriptions that wait. Polls only if one waits."""
+    """Numbers new changes, and wakes the readers that wait. Polls only if one waits."""
 
-    def __init__(self, log: ChangeLog, *, every: float = EVERY) -> None:
+    def __init__(self, log: ChangeLog) -> None:
         self._log = log
-        self._every = every
         self._newest = 0
         self._waiting = 0
         self._moved = asyncio.Condition()
@@ -45,7 +44,7 @@ class NewestPosition:
                 await self.look()
             except StorageUnavailable:
                 await asyncio.sleep(AFTER_A_FAILURE)
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(EVERY)
             if not self._waiting:
                 self._wanted.clear()
 

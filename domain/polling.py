@@ -1,4 +1,4 @@
-"""Whether the regular work with Clerk comes: polls, and full comparisons."""
+"""Whether polls and full comparisons run on time."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

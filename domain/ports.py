@@ -11,7 +11,7 @@ from domain.user import DeletedUser, LocalUser, User, UserId
 
 
 class UserRepository(Protocol):
-    """Our `users` table, and the journal entry that goes with every write to it."""
+    """Our `users` table, and the journal entries that are written with it."""
 
     async def get(self, user_id: UserId) -> LocalUser | DeletedUser | None:
         """The local record, the tombstone, or None. Raises `StorageUnavailable`."""
@@ -65,25 +65,25 @@ class UserTable(Protocol):
 
 
 class Checkpoints(Protocol):
-    """The progress of long runs: one cursor for each name, whose form only the run knows.
+    """Values that are kept between runs, one for each name: cursors, times and results.
 
     Each method raises `StorageUnavailable`.
     """
 
     async def load(self, name: str) -> str | None:
-        """The cursor last saved, or None."""
+        """The value last saved, or None."""
         ...
 
-    async def save(self, name: str, cursor: str) -> None:
-        """Save the cursor; committed when it returns."""
+    async def save(self, name: str, value: str) -> None:
+        """Save the value; committed when it returns."""
         ...
 
-    async def save_first(self, name: str, cursor: str) -> str:
-        """Save the cursor if there is none yet; the one there is."""
+    async def save_first(self, name: str, value: str) -> str:
+        """Save the value if there is none yet. Returns the one that is there then."""
         ...
 
     async def clear(self, name: str) -> None:
-        """Delete the cursor, if there is one."""
+        """Delete the value, if there is one."""
         ...
 
     async def age(self, name: str) -> timedelta | None:

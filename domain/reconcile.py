@@ -61,10 +61,10 @@ class TombstoneLimit:
 class ReconcileOptions:
     """Without `repair`, nothing is written to `users`. Without `remember`, the watermark stays.
 
-    With `insist` an incremental run leaves the watermark too, if a user could not be read or
+    With `insist` the watermark of an incremental run also stays if a user could not be read or
     repaired. Otherwise such a user is left to the next full comparison.
     `trust_clerk` names users whose rows are overwritten even if they are ahead of Clerk: the
-    version of such a row is withdrawn, so that the join takes Clerk's answer.
+    version of such a row is withdrawn, so that Clerk's answer is the greater.
     `on_drift` is called with every drift, `on_repaired` with every one that is repaired, and
     `on_compared` with the number of users in every page compared.
     """
@@ -94,7 +94,7 @@ class Reconcile:
     instance_id: str | None = None
 
     async def recent(self, options: ReconcileOptions, findings: Findings) -> None:
-        """Compare the users that Clerk updated since the last run that left no drift.
+        """Compare the users that Clerk updated since the watermark.
 
         It finds neither deletions nor changes that were made to our rows alone. The first run
         compares all users at Clerk.
@@ -124,7 +124,7 @@ class Reconcile:
             await save_sweep(self.checkpoints, findings.as_sweep(now))
 
     async def _source_of_missing(self) -> Source:
-        """Until one run has brought in everybody, a missing user may have been one for years.
+        """Until one run has brought in everybody, a missing user may have signed up years ago.
 
         Such a creation counts as a backfill, so that nobody is welcomed late. Updates and deletions
         are news at any time.

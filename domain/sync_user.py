@@ -2,7 +2,7 @@
 
 Webhook, request, backfill, replay and reconcile all send this one command to
 `UserRepository.sync`, which takes the greater of the stored and the observed state. It may be sent
-twice, late or at once: the stored state ends the same.
+twice, late or at the same time: the stored state ends the same.
 """
 
 import re

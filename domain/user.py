@@ -130,13 +130,13 @@ LocalRecord = LocalUser | DeletedUser
 
 
 OBSERVATION_FIELDS = ("clerk_id", "clerk_updated_at", "observed_at")
-"""Whose observation it is, and its version."""
+"""The user's id, and the times that order observations."""
 
 ACTIVITY_FIELDS = ("last_sign_in_at",)
 """Fields that change by using the application. They settle ties, and are not contents."""
 
 KEPT_FIELDS = tuple(kept.name for kept in fields(User) if kept.name not in OBSERVATION_FIELDS)
-"""All other fields."""
+"""All fields but `OBSERVATION_FIELDS`."""
 
 CONTENT_FIELDS = tuple(name for name in KEPT_FIELDS if name not in ACTIVITY_FIELDS)
 """The contents of a user: a change of one is `updated`. The digest covers exactly these fields."""
@@ -211,7 +211,7 @@ def differing(names: Iterable[str], one: User, other: User) -> tuple[str, ...]:
 
 
 def is_same(one: object, other: object) -> bool:
-    """Whether a digest would be the same with either value: in Python 1 is True and 1.0."""
+    """Whether both are equal. Metadata is compared as JSON: in Python 1 equals True and 1.0."""
     return _plain(one) == _plain(other)
 
 

@@ -62,7 +62,7 @@ class ClerkSession(SecurityBase):
 clerk_session = ClerkSession()
 
 CurrentSession = Annotated[Session, Depends(clerk_session)]
-"""The verified session. It needs neither the store nor a call to Clerk."""
+"""The verified session. It needs no store, and of Clerk only its signing keys."""
 
 
 async def current_user(request: Request, session: CurrentSession) -> LocalUser:

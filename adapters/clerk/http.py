@@ -24,7 +24,7 @@ class UnusableAnswer(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A response. `seconds` is the time from the first byte sent to the last byte read."""
+    """A response. `seconds` is the time of the whole request, with its connection."""
 
     status: int
     headers: httpx.Headers

@@ -1,4 +1,4 @@
-"""Cursors and results of long runs."""
+"""Values that are kept between runs."""
 
 from datetime import timedelta
 
@@ -31,15 +31,15 @@ class PostgresCheckpoints(Checkpoints):
         self._database = database
 
     async def load(self, name: str) -> str | None:
-        cursor: str | None = await self._database.run(lambda session: session.fetchval(LOAD, name))
-        return cursor
+        value: str | None = await self._database.run(lambda session: session.fetchval(LOAD, name))
+        return value
 
-    async def save(self, name: str, cursor: str) -> None:
-        await self._database.run(lambda session: session.execute(SAVE, name, cursor))
+    async def save(self, name: str, value: str) -> None:
+        await self._database.run(lambda session: session.execute(SAVE, name, value))
 
-    async def save_first(self, name: str, cursor: str) -> str:
+    async def save_first(self, name: str, value: str) -> str:
         saved: str = await self._database.run(
-            lambda session: session.fetchval(SAVE_FIRST, name, cursor)
+            lambda session: session.fetchval(SAVE_FIRST, name, value)
         )
         return saved
 

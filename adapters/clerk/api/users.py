@@ -1,4 +1,4 @@
-"""Reads users from Clerk's Backend API."""
+"""Reads users, sessions and roles from Clerk's Backend API, and writes our id there."""
 
 import math
 import re
@@ -234,7 +234,7 @@ def _page(entries: Sequence[object], answer: Answer) -> UserPage:
 
 
 def _user(data: object, answer: Answer) -> User:
-    """The user, observed when Clerk started to answer, by its clock, and not before its update."""
+    """The user, observed no later than when Clerk answered, by its clock; not before its update."""
     user = read_user(
         data,
         observed_at=_began(answer),
@@ -245,7 +245,7 @@ def _user(data: object, answer: Answer) -> User:
 
 
 def _began(answer: Answer) -> datetime | None:
-    """When Clerk started to answer, by its clock."""
+    """A time before Clerk started to answer, by its clock."""
     if answer.date is None:
         return None
     return answer.date - timedelta(milliseconds=math.ceil(answer.seconds * 1000))

@@ -26,7 +26,7 @@ LONGEST_KEY = 8192
 def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPublicKey]:
     """The RS256 signing keys by `kid`; of two keys with one `kid`, the later one.
 
-    A key that is malformed, too short or of another type is left out. Raises `Unreadable` if the
+    A key that is malformed, or of another size or type, is left out. Raises `Unreadable` if the
     body is not a JWKS.
     """
     entries = json_object(read_json(unverified_body)).get("keys")
@@ -43,8 +43,7 @@ def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPubli
 def read_pem(pem: str) -> RSAPublicKey:
     r"""The RSA public key in a PEM whose line breaks may be missing, or written as `\n` or `\\n`.
 
-    Raises `ValueError` for anything else, and for fewer than 2,048 bits. The error does not quote
-    the input, which may be a private key that was pasted by mistake.
+    Raises `ValueError` for anything else, and for another size. The error does not quote the input, which may be a private key that was pasted by mistake.
     """
     text = _ESCAPED_BREAK.sub("\n", pem).strip("\"' \t\r\n")
     for mark, words in _NOT_ONE.items():
@@ -55,7 +54,7 @@ def read_pem(pem: str) -> RSAPublicKey:
     except (ValueError, UnsupportedAlgorithm):
         raise ValueError("not a PEM of an RSA public key") from None
     if not isinstance(key, RSAPublicKey) or not _fitting(key):
-        raise ValueError("not an RSA public key of 2,048 to 8,192 bits")
+        raise ValueError(f"not an RSA public key of {SHORTEST_KEY:,} to {LONGEST_KEY:,} bits")
     return key
 
 

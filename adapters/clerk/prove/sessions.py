@@ -1,4 +1,4 @@
-"""Verifies session tokens without a network call.
+"""Verifies session tokens. Only signing keys are fetched from Clerk.
 
 Sources: Clerk, "Manual JWT verification" and "Session tokens", and the checks of its backend SDK;
 RFC 8725 for what these leave open. The same key also signs tokens from JWT templates, OAuth and

@@ -66,7 +66,7 @@ class SigningKeys(Protocol):
 class PinnedKey(SigningKeys):
     """Clerk's "JWKS public key" (`CLERK_JWT_KEY`): no network, and the `kid` is ignored.
 
-    Raises `ValueError` unless it is the PEM of an RSA public key of at least 2,048 bits.
+    Raises `ValueError` unless it is the PEM of an RSA public key that `key_set` takes.
     """
 
     def __init__(self, pem: str) -> None:
