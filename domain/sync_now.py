@@ -30,7 +30,6 @@ CHANGED_MEANWHILE = "changed meanwhile"
 class SyncPlan:
     """The user in our table and at Clerk now, and the outcome that a sync would have."""
 
-    user_id: UserId
     ours: LocalUser | DeletedUser | None
     clerks: User | None
 
@@ -70,10 +69,10 @@ class SyncNow:
         """What a sync would do; writes nothing."""
         clerks = await self.identity_provider.fetch(user_id)
         ours = await self.users.get(user_id)
-        return SyncPlan(user_id=user_id, ours=ours, clerks=clerks)
+        return SyncPlan(ours=ours, clerks=clerks)
 
     async def __call__(self, user_id: UserId, confirmed: str) -> str:
-        """Sync the user if the outcome would be `confirmed`; a tombstone cannot be undone.
+        """Sync the user if the outcome would be `confirmed`: a tombstone cannot be undone.
 
         Returns the outcome, `NOBODY` or `CHANGED_MEANWHILE`. Also raises `WrongInstance`: a 404 of
         another instance is not a deletion.
@@ -93,8 +92,8 @@ class SyncNow:
     async def trust_clerk(self, user_id: UserId, confirmed: datetime) -> str:
         """Overwrite a row that is ahead of Clerk, if its version is still the `confirmed` one.
 
-        The version of the row is withdrawn, so that the join takes Clerk's answer. Returns the
-        outcome, or `CHANGED_MEANWHILE`.
+        The version of the row is withdrawn, so that Clerk's answer is the greater. Returns
+        the outcome, or `CHANGED_MEANWHILE`.
         """
         plan = await self.plan(user_id)
         if plan.clerks is None or not plan.is_ahead:

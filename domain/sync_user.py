@@ -77,7 +77,7 @@ def word_for(result: SyncResult | None) -> str:
     return result.outcome if result else "failed"
 
 
-def apart(svix_id: str, body: bytes) -> str:
+def second_svix_id(svix_id: str, body: bytes) -> str:
     """The id to journal a delivery under if its svix id is already another delivery's.
 
     It depends on the body, so a redelivery gets the same id and no second entry.

@@ -37,7 +37,7 @@ class _Pending(Generic[Item, Result]):
 
 
 class Batching(Generic[Item, Result]):
-    """An item runs at once; items that arrive while a batch is in flight are batched.
+    """An item runs immediately; items that arrive while a batch is in flight are batched.
 
     A second batch starts beside one that is in flight if many items are pending: a small batch
     costs more for each item. Up to `at_once` are in flight, and up to `MOST_IN_FLIGHT` if they are

@@ -1,4 +1,4 @@
-"""The pool of connections: deadlines, repetitions, and the driver's errors as ours."""
+"""The pool of connections: deadlines, retries, and the driver's errors as ours."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ _TRANSIENT = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""Errors that a repetition may cure, though the first try may be committed. That is safe for users:
+"""Errors that a retry may cure, though the first try may be committed. That is safe for users:
 at worst a delivery is counted twice, or an action is on the audit trail twice, once without an end.
 """
 

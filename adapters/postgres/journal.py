@@ -25,7 +25,7 @@ from adapters.postgres.journal_statements import (
     last_looked_at,
 )
 from adapters.postgres.session import Session
-from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINED
+from adapters.postgres.statements import LOCK_USERS, QUARANTINE, QUARANTINE_SIZE
 from domain.journal import (
     PAGE_SIZE,
     DeliveryWatch,
@@ -52,7 +52,7 @@ class PostgresJournal(Journal, JournalPages, DeliveryWatch):
         await self._database.run(lambda session: _quarantine(session, delivery))
 
     async def quarantined(self) -> int:
-        count: int = await self._database.run(lambda session: session.fetchval(QUARANTINED))
+        count: int = await self._database.run(lambda session: session.fetchval(QUARANTINE_SIZE))
         return count
 
     async def dismiss(self, query: JournalQuery) -> int:
@@ -159,7 +159,7 @@ async def _quarantine(session: Session, delivery: UnreadableDelivery) -> None:
         if delivery.clerk_id is not None:
             # A deletion takes the same lock: it erases this body, or we see its tombstone.
             await session.fetch(LOCK_USERS, [delivery.clerk_id])
-        for svix_id in (delivery.svix_id, apart(delivery.svix_id, delivery.body)):
+        for svix_id in (delivery.svix_id, second_svix_id(delivery.svix_id, delivery.body)):
             kept = await session.fetchval(
                 QUARANTINE,
                 svix_id,

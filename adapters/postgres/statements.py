@@ -42,7 +42,7 @@ def _parameters(columns: Mapping[str, str]) -> str:
 
 _IDS = "any ((select $1::text[])::text[])"
 
-# The version of an observation and of a row, in the order of `domain.user.join`. A digest of 16
+# The version of an observation and of a row, in the order of `domain.user`. A digest of 16
 # bytes is one of release 1.0, without a format byte: it counts as format 0.
 _ACTIVITY = "".join(f", coalesce({{0}}.{name}, '-infinity')" for name in ACTIVITY_FIELDS)
 _VERSION = f"({{0}}.clerk_updated_at, {{0}}.observed_at, {{0}}.digest{_ACTIVITY})"
@@ -50,7 +50,7 @@ _GREATER = f"{_VERSION.format('batch')} > {_VERSION.format('stored')}"
 
 
 def _differs(name: str) -> str:
-    """Whether a field is another one. A number in JSON is what was written: 1 is not 1.0."""
+    """SQL for the field's name if it differs, else null. Numbers in JSON differ as text: 1, 1.0."""
     column = USER_COLUMNS[name]
     as_text = "::text" if column.type == "jsonb" else ""
     old, new = f"stored.{name}{as_text}", f"batch.{name}{as_text}"
@@ -196,7 +196,7 @@ left join journaled on journaled.svix_id = settled.svix_id
 
 
 _WAITING = ("for no key update", "is_new")
-_UNLOCKED = (
+_SKIP_LOCKED = (
     "for no key update skip locked",
     "is_new and not exists (select from our.users where users.clerk_id = decided.clerk_id)",
 )
@@ -204,7 +204,7 @@ _UNLOCKED = (
 SYNC = _sync(*_WAITING)
 """Waits for rows that another writer has locked."""
 
-SYNC_UNLOCKED = _sync(*_UNLOCKED)
+SYNC_SKIP_LOCKED = _sync(*_SKIP_LOCKED)
 """Skips rows that another writer has locked: those observations have no result.
 
 A locked row looks new in `decided`. It must not be inserted: the insert would wait for the lock.
@@ -212,7 +212,7 @@ A locked row looks new in `decided`. It must not be inserted: the insert would w
 
 WITH_TRACES = {
     SYNC: _sync(*_WAITING, TRACED_COLUMNS),
-    SYNC_UNLOCKED: _sync(*_UNLOCKED, TRACED_COLUMNS),
+    SYNC_SKIP_LOCKED: _sync(*_SKIP_LOCKED, TRACED_COLUMNS),
 }
 """The same with `TRACED_COLUMNS`: a batch without a trace sends no column for it."""
 
@@ -235,7 +235,7 @@ update our.users set clerk_updated_at = $3, observed_at = $3
 where clerk_id = $1 and clerk_updated_at in ($2, $3) and deleted_at is null
 returning clerk_id
 """
-"""The least version too: a first try may have given it, and its answer was lost."""
+"""Takes a row that has the least version too: the answer to a first try may have been lost."""
 
 LIVE_IDS = """
 select clerk_id from our.users
@@ -283,6 +283,6 @@ on conflict (svix_id) do update set
 """
 """The entry of a delivery that was applied, under another svix id than its own."""
 
-QUARANTINED = """
+QUARANTINE_SIZE = """
 select count(*) from our.sync_journal where outcome = 'quarantined' and dismissed_at is null
 """

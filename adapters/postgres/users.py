@@ -1,4 +1,4 @@
-"""The `users` table, and the journal entry that is written with every change of it."""
+"""The `users` table, and the journal entries that are written with it."""
 
 import asyncio
 from collections import defaultdict
@@ -18,13 +18,13 @@ from adapters.postgres.statements import (
     LIVE_IDS,
     LOCK_USERS,
     SYNC,
-    SYNC_UNLOCKED,
+    SYNC_SKIP_LOCKED,
     WITH_TRACES,
     WITHDRAW_VERSION,
 )
 from domain.errors import Unstorable
 from domain.ports import UserRepository, UserTable
-from domain.sync_user import DeliveryRecord, SyncResult, SyncUser, apart
+from domain.sync_user import DeliveryRecord, SyncResult, SyncUser, second_svix_id
 from domain.user import LEAST_VERSION, DeletedUser, LocalRecord, Outcome, UserId
 
 WORTH_HALVING = 100
@@ -104,7 +104,7 @@ class PostgresUserRepository(UserRepository, UserTable):
                 await session.fetch(LOCK_USERS, [change.clerk_id])
                 await session.execute(
                     JOURNAL_APART,
-                    apart(delivery.svix_id, delivery.body),
+                    second_svix_id(delivery.svix_id, delivery.body),
                     delivery.event_type,
                     change.clerk_id,
                     command.source.value,
@@ -127,7 +127,7 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     async def _write(self, commands: Sequence[SyncUser], since: float) -> Mapping[int, SyncResult]:
         return await self._database.run(
-            lambda session: _send(session, SYNC_UNLOCKED, commands), since
+            lambda session: _send(session, SYNC_SKIP_LOCKED, commands), since
         )
 
     async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:

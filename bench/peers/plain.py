@@ -20,8 +20,8 @@ from adapters.postgres.columns import USER_COLUMNS
 from adapters.postgres.session import qualified
 from adapters.postgres.statements import BATCH_COLUMNS
 
-GET_MANY, SYNC, SYNC_UNLOCKED = (
-    qualified(one, None) for one in (statements.GET_MANY, statements.SYNC, statements.SYNC_UNLOCKED)
+GET_MANY, SYNC, SYNC_SKIP_LOCKED = (
+    qualified(one, None) for one in (statements.GET_MANY, statements.SYNC, statements.SYNC_SKIP_LOCKED)
 )
 
 
@@ -77,7 +77,7 @@ class Plain:
 async def write(connection: Any, row: dict[str, Any]) -> None:
     columns = [[row.get(name)] for name in BATCH_COLUMNS]
     # The first statement skips a row that another writer has locked; the second one waits for it.
-    if not await connection.fetch(SYNC_UNLOCKED, *columns):
+    if not await connection.fetch(SYNC_SKIP_LOCKED, *columns):
         await connection.fetch(SYNC, *columns)
 
 

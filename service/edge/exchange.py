@@ -58,7 +58,7 @@ class Exchange:
         self._is_continued = False
         self._news = asyncio.Event()
         self._status: int | None = None
-        """That of the answer; None before the application has told it."""
+        """The status of the answer; None before the application has told it."""
         self._lines = b""
         self._says_close = False
         self._is_chunked = False

@@ -26,8 +26,8 @@ _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)
 def check_head(url: bytes, version: str, headers: Headers, came: int, budget: Budget) -> None:
     """Raises `Rejected` if the head is too long, or does not name exactly one host.
 
-    `came` counts the bytes of the head, but for those in one piece with the end of the request
-    before. The exact length is computed only if `came` exceeds the budget, so a head that is longer
+    `came` counts the bytes of the head, except those that arrived together with the end of the
+    previous request. The exact length is computed only if `came` exceeds the budget, so a head that is longer
     by less than a piece may pass.
     """
     if len(headers) > budget.headers:

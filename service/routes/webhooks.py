@@ -136,7 +136,7 @@ async def json_bytes(request: Request, max_seconds: float = MAX_SECONDS) -> byte
     _check_length(headers)
     whole = whole_body(request.scope)
     if whole is not None:
-        _check_size(len(whole))  # that of a body in chunks was not declared
+        _check_size(len(whole))  # a chunked body declares no size
         return whole
     try:
         async with asyncio.timeout(max_seconds):

@@ -106,7 +106,7 @@ class InMemoryStore(UserRepository, UserTable, Journal):
         await asyncio.sleep(0)
         svix_id = delivery.svix_id
         if (known := self._entry(svix_id)) and not _is_the_same(known, delivery):
-            svix_id = apart(svix_id, delivery.body)
+            svix_id = second_svix_id(svix_id, delivery.body)
             known = self._entry(svix_id)
         if known:
             self._replace(known, replace(known, deliveries=known.deliveries + 1))
@@ -201,7 +201,7 @@ class InMemoryStore(UserRepository, UserTable, Journal):
             or (again.clerk_id, again.event_type) != (entry.clerk_id, entry.event_type)
         )
         if conflicting:
-            self._journal_apart(replace(entry, svix_id=apart(delivery.svix_id, delivery.body)))
+            self._journal_apart(replace(entry, svix_id=second_svix_id(delivery.svix_id, delivery.body)))
         return SyncResult(outcome=outcome, deliveries=again.deliveries, conflicting=conflicting)
 
     def _journal_apart(self, entry: Entry) -> None:

@@ -20,6 +20,15 @@ from adapters.clerk.translate.json import Unreadable
 from domain.cancelling import cancel_all
 from domain.errors import InvalidSession, SigningKeysUnavailable
 
+FRESH_FOR = 300.0
+STALE_FOR = 3600.0
+COOLDOWN = 30.0
+RETRY_AFTER = 1.0
+"""Seconds: see `JwksKeys`."""
+
+MAX_BYTES = 64 * 1024
+MAX_KEYS = 64
+
 
 class SigningKeys(Protocol):
     """The source of the keys for `ClerkSessionVerifier`."""
@@ -108,9 +117,9 @@ class PinnedKey(SigningKeys):
 class JwksKeys(SigningKeys):
     """Clerk's public keys at `url`, fetched with `client`. Times in seconds.
 
-    Keys older than `fresh_for` are used while a fetch runs in the background; keys older than
-    `stale_for` are not used. After a fetch, failed or not, there is none for `cooldown`, or for
-    `retry` if there are no usable keys. `clock` counts seconds and never goes back.
+    Keys older than `FRESH_FOR` are used while a fetch runs in the background; keys older than
+    `STALE_FOR` are not used. After a fetch, failed or not, there is none for `COOLDOWN`, or for
+    `RETRY_AFTER` if there are no usable keys. `clock` counts seconds and never goes back.
 
     A set that shares no key with the last one is doubted: it may be a wrong answer, or Clerk may
     have rotated its only key. The keys of both are good until another fetch confirms or refutes it.
@@ -121,24 +130,12 @@ class JwksKeys(SigningKeys):
         client: HttpClient,
         url: str,
         *,
-        fresh_for: float = 300.0,
-        stale_for: float = 3600.0,
-        cooldown: float = 30.0,
-        retry: float = 1.0,
         deadline: float = 2.0,
-        max_bytes: int = 64 * 1024,
-        max_keys: int = 64,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._url = url
-        self._fresh_for = fresh_for
-        self._stale_for = stale_for
-        self._cooldown = cooldown
-        self._retry = retry
         self._deadline = deadline
-        self._max_bytes = max_bytes
-        self._max_keys = max_keys
         self._clock = clock
         self._keys: dict[str, RSAPublicKey] = {}
         self._doubted: dict[str, RSAPublicKey] = {}
@@ -149,7 +146,7 @@ class JwksKeys(SigningKeys):
 
     @property
     def loaded(self) -> bool:
-        return self.age <= self._stale_for
+        return self.age <= STALE_FOR
 
     @property
     def in_doubt(self) -> bool:
@@ -168,7 +165,7 @@ class JwksKeys(SigningKeys):
             raise InvalidSession("no kid")
         if not self.loaded:
             await self._refreshed()
-        elif self.age > self._fresh_for or self._doubted:
+        elif self.age > FRESH_FOR or self._doubted:
             self._refresh()
         return self._known(unverified_kid) or await self._fetched(unverified_kid)
 
@@ -190,7 +187,7 @@ class JwksKeys(SigningKeys):
 
     def _known(self, unverified_kid: str) -> RSAPublicKey | None:
         if not self.loaded:
-            wait = max(self._retry, self._next_fetch - self._clock())
+            wait = max(RETRY_AFTER, self._next_fetch - self._clock())
             raise SigningKeysUnavailable("no signing keys", retry_after=wait)
         return self._keys.get(unverified_kid) or self._doubted.get(unverified_kid)
 
@@ -223,18 +220,18 @@ class JwksKeys(SigningKeys):
             if keys := await self._download():
                 self._adopt(keys)
         finally:
-            pause = self._cooldown if self.loaded else self._retry
+            pause = COOLDOWN if self.loaded else RETRY_AFTER
             self._next_fetch = self._clock() + pause
             self._in_flight = None
 
     async def _download(self) -> dict[str, RSAPublicKey] | None:
         try:
             answer = await bounded_request(
-                self._client, self._url, seconds=self._deadline, max_bytes=self._max_bytes
+                self._client, self._url, seconds=self._deadline, max_bytes=MAX_BYTES
             )
             if answer.status != httpx.codes.OK:
                 return None
-            return read_key_set(answer.body, max_keys=self._max_keys)
+            return read_key_set(answer.body, max_keys=MAX_KEYS)
         except (TimeoutError, httpx.HTTPError, UnusableAnswer, Unreadable):
             return None
 

@@ -4,7 +4,7 @@ import pytest
 
 from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.session import qualified
-from adapters.postgres.statements import GET_MANY, SYNC, SYNC_UNLOCKED
+from adapters.postgres.statements import GET_MANY, SYNC, SYNC_SKIP_LOCKED
 from adapters.postgres.users import PostgresUserRepository
 from tests.people import delivered, new_id, user
 
@@ -28,5 +28,5 @@ async def test_hot_statements_keep_one_plan_for_all_batches(
     records = await database.run(lambda connection: connection.fetch(PLANS))
     await database.close()
     plans = {record["statement"]: record["generic_plans"] for record in records}
-    hot = [qualified(one, schema) for one in (SYNC, SYNC_UNLOCKED, GET_MANY)]
+    hot = [qualified(one, schema) for one in (SYNC, SYNC_SKIP_LOCKED, GET_MANY)]
     assert [plans[one] > 0 for one in hot] == [True, True, True]
