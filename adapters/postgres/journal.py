@@ -35,7 +35,7 @@ from domain.journal import (
     JournalPages,
     JournalQuery,
 )
-from domain.sync_user import UnreadableDelivery, apart
+from domain.sync_user import UnreadableDelivery, second_svix_id
 from domain.user import Source, UserId
 
 READ_AT_ONCE = 50

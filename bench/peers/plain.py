@@ -21,7 +21,8 @@ from adapters.postgres.session import qualified
 from adapters.postgres.statements import BATCH_COLUMNS
 
 GET_MANY, SYNC, SYNC_SKIP_LOCKED = (
-    qualified(one, None) for one in (statements.GET_MANY, statements.SYNC, statements.SYNC_SKIP_LOCKED)
+    qualified(one, None)
+    for one in (statements.GET_MANY, statements.SYNC, statements.SYNC_SKIP_LOCKED)
 )
 
 

@@ -69,7 +69,9 @@ async def test_a_deletion_under_the_svix_id_of_an_erased_body_has_its_own_entry(
         delivered(deleted(grace), svix_id="msg_same", body=b'{"d":2}'),
     ):
         await store.users.sync(event)
-    assert [one for one, *_ in await svix_ids(store, grace)] == [second_svix_id("msg_same", b'{"d":2}')]
+    assert [one for one, *_ in await svix_ids(store, grace)] == [
+        second_svix_id("msg_same", b'{"d":2}')
+    ]
 
 
 @pytest.mark.parametrize("svix_id", ["msg_same", "m" * 128])

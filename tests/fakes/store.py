@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from domain.changes import Change, difference
 from domain.journal import DISMISSED, QUARANTINED, Journal, JournalEntry, JournalQuery
 from domain.ports import UserRepository, UserTable
-from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery, apart
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,
@@ -201,7 +201,9 @@ class InMemoryStore(UserRepository, UserTable, Journal):
             or (again.clerk_id, again.event_type) != (entry.clerk_id, entry.event_type)
         )
         if conflicting:
-            self._journal_apart(replace(entry, svix_id=second_svix_id(delivery.svix_id, delivery.body)))
+            self._journal_apart(
+                replace(entry, svix_id=second_svix_id(delivery.svix_id, delivery.body))
+            )
         return SyncResult(outcome=outcome, deliveries=again.deliveries, conflicting=conflicting)
 
     def _journal_apart(self, entry: Entry) -> None:
