@@ -27,8 +27,8 @@ def check_head(url: bytes, version: str, headers: Headers, came: int, budget: Bu
     """Raises `Rejected` if the head is too long, or does not name exactly one host.
 
     `came` counts the bytes of the head, except those that arrived together with the end of the
-    previous request. The exact length is computed only if `came` exceeds the budget, so a head that is longer
-    by less than a piece may pass.
+    previous request. The exact length is computed only if `came` exceeds the budget, so a head that
+    is longer by less than a piece may pass.
     """
     if len(headers) > budget.headers:
         raise Rejected(*HEAD_TOO_LONG)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from domain.changes import Change, difference
 from domain.journal import DISMISSED, QUARANTINED, Journal, JournalEntry, JournalQuery
 from domain.ports import UserRepository, UserTable
-from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery
+from domain.sync_user import SyncResult, SyncUser, UnreadableDelivery, second_svix_id
 from domain.user import (
     KEPT_FIELDS,
     LEAST_VERSION,

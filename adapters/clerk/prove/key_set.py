@@ -43,7 +43,8 @@ def read_key_set(unverified_body: bytes, *, max_keys: int) -> dict[str, RSAPubli
 def read_pem(pem: str) -> RSAPublicKey:
     r"""The RSA public key in a PEM whose line breaks may be missing, or written as `\n` or `\\n`.
 
-    Raises `ValueError` for anything else, and for another size. The error does not quote the input, which may be a private key that was pasted by mistake.
+    Raises `ValueError` for anything else, and for another size. The error does not quote the input,
+    which may be a private key that was pasted by mistake.
     """
     text = _ESCAPED_BREAK.sub("\n", pem).strip("\"' \t\r\n")
     for mark, words in _NOT_ONE.items():

@@ -36,7 +36,7 @@ _SPARE_LEVELS = 10
 
 
 class Unreadable(Exception):
-    """A value that cannot be read or stored. `reason` is our own word, never text from the payload."""
+    """A value that cannot be read or stored. `reason` is our own word, never the payload's."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
