@@ -286,13 +286,11 @@ def _table(standings: Any) -> Table:
     columns = ("subscription", "position", "behind", "waiting", "parked", "given up", "run by")
     table = Table(*columns, title="subscriptions", title_justify="left")
     for one in standings:
-        behind = f"{one.behind:,}"
-        if one.behind:
-            behind += f", {span(timedelta(seconds=one.behind_seconds))}"
+        since = f", {span(timedelta(seconds=one.behind_seconds))}" if one.behind else ""
         table.add_row(
             one.name,
             f"{one.position:,}",
-            "not in the log" if one.fell_behind else behind,
+            "not in the log" if one.fell_behind else f"{one.behind:,}{since}",
             f"{one.waiting:,}",
             f"{one.parked:,}",
             f"{one.given_up:,}",
