@@ -7,13 +7,21 @@ from io import StringIO
 import httpx
 import pytest
 
+from domain.changes import Change
 from domain.errors import StorageUnavailable
+from domain.user import LocalUser
 from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.bootstrap import bootstrap
+from service.bootstrap.work import working
+from service.changes import Changes
 from service.jobs import Jobs
 from service.log import line_logger
 from service.metrics import Metrics
-from tests.running import settings_for
+from tests.adapters.postgres.faults import refusing
+from tests.e2e.processes import eventually
+from tests.postgres_server import Sql
+from tests.running import running_service, settings_for
 from tests.simulation.virtual_time import in_virtual_time
 
 
@@ -181,3 +189,35 @@ async def test_no_job_fails_because_the_process_stops(clerk: ClerkEmulator, stor
     async with bootstrap(settings, Metrics(), log, transport=network):
         await network.asked.wait()
     assert "job_failed" not in lines.getvalue()
+
+
+async def test_readiness_is_degraded_while_a_job_of_the_service_fails(
+    clerk: ClerkEmulator, store_url: str
+) -> None:
+    clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=401, on="GetUserList"))
+    async with running_service(clerk, store_url, reconcile_every=1) as service:
+
+        async def is_degraded() -> bool:
+            return "jobs" in await service.degraded()
+
+        await eventually(is_degraded)
+
+
+async def test_readiness_is_degraded_while_a_job_of_a_worker_fails(
+    clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    settings, log = settings_for(clerk, store_url), line_logger("error", "json", StringIO())
+    changes = Changes()
+
+    @changes.on(name="mail")
+    async def handle(_change: Change, _user: LocalUser | None) -> None: ...
+
+    async with (
+        refusing(sql, "22000", table="user_change_subscriptions"),
+        working(settings, changes, Metrics(), log) as worker,
+    ):
+
+        async def is_degraded() -> bool:
+            return "jobs" in (await worker.readiness.report()).as_document()["degraded"]
+
+        await eventually(is_degraded)
