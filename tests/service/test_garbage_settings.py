@@ -72,7 +72,7 @@ def test_nasty_values_are_taken_or_refused_by_the_settings_name(name: str, befor
     for value in NASTY if before == "" else NASTY[:6]:
         told = what_is_wrong({**ENVIRONMENT, f"{before}{name}": value})
         if isinstance(told, list):
-            assert told, f"{name} was refused without a word"
+            assert any(name in line for line in told), (name, value)
             assert CANARY not in "\n".join(told)
 
 
@@ -86,6 +86,8 @@ def test_any_value_is_a_start_or_a_refusal_and_is_not_shown(
 ) -> None:
     base = {**ENVIRONMENT, "DATABASE_URL": postgres_url, "PORT": "0", "CLERK_JWKS_URL": NOWHERE}
     told = what_is_wrong({**base, name: value})
+    if isinstance(told, list):
+        assert any(name in line for line in told)
     shown = "\n".join(told) if isinstance(told, list) else start(told)
     assert CANARY not in shown
     assert "Traceback" not in shown
