@@ -68,7 +68,9 @@ class Operator:
         assert not ended.exception or isinstance(ended.exception, SystemExit), ended.exception
         code = ExitCode.USAGE if ended.exit_code == TYPERS_USAGE else ended.exit_code
         first, newline, rest = ended.stderr.partition("\n")
-        if re.match(rf"{arguments[0] if arguments else ''}: (the embedded )?database ", first):
+        if re.match(
+            rf"{arguments[0] if arguments else ''}( \w+)?: (the embedded )?database ", first
+        ):
             return Ended(code, ended.stdout, rest, first + newline)
         return Ended(code, ended.stdout, ended.stderr)
 

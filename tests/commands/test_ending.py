@@ -7,12 +7,29 @@ import pytest
 
 from domain.errors import (
     AlreadyRunning,
+    CursorRefused,
     EndpointUnavailable,
+    FellBehind,
     IdentityProviderUnavailable,
+    InvalidChangesToken,
+    InvalidSession,
+    InvalidSignature,
+    NotTaken,
+    ReceiverGone,
+    SchemaRefused,
     SecretKeyRefused,
+    SessionPending,
+    SigningKeysUnavailable,
     StorageUnavailable,
+    StoreOfAnotherInstance,
     SyncError,
+    Unavailable,
     Unstorable,
+    UserBanned,
+    UserDeleted,
+    UserRefused,
+    UserUnknown,
+    UserUnreadable,
     WrongInstance,
 )
 from scripts.commands.command import Command
@@ -20,6 +37,7 @@ from scripts.commands.ending import Refusal, ending
 from scripts.commands.entries import OPERATORS, Entry
 from scripts.commands.screen import Screen
 from service.exit_code import ExitCode
+from tests.named_errors import every_of_the_domain
 
 ENDINGS: dict[BaseException, tuple[int, str]] = {
     AlreadyRunning("backfill"): (75, "Another run is under way: backfill"),
@@ -28,7 +46,12 @@ ENDINGS: dict[BaseException, tuple[int, str]] = {
     Unstorable("x"): (65, "The store refuses the data: x"),
     StorageUnavailable("x"): (69, "The store is unavailable: x"),
     StorageUnavailable(): (69, "The store is unavailable"),
+    SchemaRefused("x"): (78, "The store's schema cannot be used: x"),
+    StoreOfAnotherInstance("x"): (77, "The store holds the users of another Clerk instance: x"),
     IdentityProviderUnavailable("x"): (69, "Clerk is unavailable: x"),
+    CursorRefused("x"): (69, "Clerk's list of users cannot be resumed: x"),
+    UserUnreadable("x"): (69, "Clerk has that user, in a form that cannot be kept: x"),
+    SigningKeysUnavailable("x"): (69, "The signing keys are not loaded: x"),
     EndpointUnavailable("x"): (69, "The service to post to is unavailable: x"),
     Refusal(ExitCode.USAGE, "x"): (64, "x"),
     OSError(errno.ENOSPC, "No space left on device"): (
@@ -38,6 +61,12 @@ ENDINGS: dict[BaseException, tuple[int, str]] = {
     OSError(): (74, "Input or output: OSError"),
     KeyboardInterrupt(): (130, "Stopped. Go on so."),
 }
+OF_REQUESTS_AND_RECEIVERS: set[type[SyncError]] = {
+    *(InvalidSignature, InvalidSession, InvalidChangesToken, SessionPending),
+    *(UserRefused, UserDeleted, UserUnknown, UserBanned),
+    *(FellBehind, NotTaken, ReceiverGone),
+}
+"""No command ends with one of these."""
 
 
 def raising(error: BaseException) -> Callable[[], ExitCode]:
@@ -55,9 +84,11 @@ def test_it_ends_with_words_and_a_code(
     assert (code, capsys.readouterr().err) == (ENDINGS[error][0], f"{ENDINGS[error][1]}\n")
 
 
-def test_every_error_has_its_own_sentence() -> None:
-    named = {type(error) for error in ENDINGS if isinstance(error, SyncError)}
-    assert len({words.partition(":")[0] for _, words in ENDINGS.values()}) >= len(named)
+def test_every_error_has_its_own_sentence_and_an_ending() -> None:
+    kinds = {*every_of_the_domain()}
+    assert len({kind.words for kind in kinds}) == len(kinds)
+    ending_so = {type(error) for error in ENDINGS if isinstance(error, SyncError)}
+    assert kinds - {Unavailable} == ending_so | OF_REQUESTS_AND_RECEIVERS
 
 
 def test_what_went_well_ends_so() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from domain.errors import SyncError
 from scripts.clerk_emulator import ClerkEmulator
 from service.errors import STATUSES, answer, status_of
+from tests.named_errors import every, every_of_the_domain
 from tests.postgres_server import TemporaryStore
 from tests.running import Service, problem, running_service
 
@@ -103,14 +104,7 @@ async def test_the_frameworks_own_errors_take_the_same_form(
     assert answer.headers["x-hint"] == "kept"
 
 
-def every(kind: type[SyncError]) -> list[type[SyncError]]:
-    """Its subclasses, theirs, and so on."""
-    return [one for direct in kind.__subclasses__() for one in (direct, *every(direct))]
-
-
-@pytest.mark.parametrize(
-    "kind", [kind for kind in every(SyncError) if kind.__module__ == SyncError.__module__]
-)
+@pytest.mark.parametrize("kind", every_of_the_domain())
 async def test_every_error_has_an_answer(kind: type[SyncError]) -> None:
     answered = answer({"type": "http"}, kind("not for the caller"))
     assert (answered.status_code, answered.media_type) == (
@@ -121,7 +115,7 @@ async def test_every_error_has_an_answer(kind: type[SyncError]) -> None:
     assert ("retry-after" in answered.headers) == (status_of(kind) == 503)
 
 
-@pytest.mark.parametrize("kind", every(SyncError))
+@pytest.mark.parametrize("kind", every())
 def test_every_error_of_an_adapter_has_a_status(kind: type[SyncError]) -> None:
     assert 400 <= status_of(kind) < 600
 
