@@ -1,10 +1,12 @@
 """The SQL of docs/guides/rights.md, and the whole product with the rights that it grants."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -20,12 +22,14 @@ from domain.errors import StorageUnavailable
 from domain.schema import Standing
 from scripts.clerk_emulator import ClerkEmulator
 from tests.adapters.clerk.payloads import ADA, INSTANCE, webhook_bytes
+from tests.adapters.push.receiver import NEW, Receiver, receiving
 from tests.commands.commands import Operator
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
 from tests.docs.guides import blocks
+from tests.e2e.processes import eventually
 from tests.people import new_id
 from tests.postgres_server import Sql, temporary_database
-from tests.running import running_service
+from tests.running import bearer, running_service
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = DOCS / "guides" / "rights.md"
@@ -37,6 +41,7 @@ PASSWORDS = {
     "clerk_reports": "change-me-3",
 }
 SCHEMA = "clerk"
+READER = "a token of another service, which is long enough"
 
 
 @dataclass(frozen=True)
@@ -82,19 +87,6 @@ async def test_the_whole_product_works_without_the_right_to_change_a_table(
 ) -> None:
     url = roles.url("clerk_service")
     person = clerk.create_user(email_address=[f"{new_id()}@example.com"])
-    settings = {**TOKENS, "clerk_rate_limit": 10_000, "database_schema": SCHEMA}
-    async with running_service(clerk, url, **settings) as service:
-        assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
-        assert (await service.deliver(webhook_bytes("user.updated"))).status_code == 204
-        assert (await service.deliver(b'{"type":"user.created","data":{}}')).status_code == 202
-        assert (await service.me(clerk.session_token(person["id"]))).status_code == 200
-        report = (await service.http.get("/readyz")).json()
-        assert (report["checks"]["schema"], report["degraded"]) == (True, [])
-        async with visitor_of(service.app) as visitor:
-            await visitor.sign_in(OPERATOR)
-            for page in ("", "/users", "/deliveries", "/quarantine", "/drift", "/audit"):
-                assert (await visitor.get(page)).status_code == 200, page
-        assert (await service.deliver(webhook_bytes("user.deleted"))).status_code == 204
     await roles.run("", "create table accounts (id int); insert into accounts values (1)")
     await roles.run("", "grant select on accounts to clerk_service")
     operator = Operator(
@@ -106,18 +98,56 @@ async def test_the_whole_product_works_without_the_right_to_change_a_table(
             "CLERK_RATE_LIMIT": "100000",
         }
     )
+    async with receiving() as crm, running_service(clerk, url, **pushing_to(crm)) as service:
+        crm.status = 500
+        assert (await service.deliver(webhook_bytes("user.created"))).status_code == 204
+        assert (await service.deliver(webhook_bytes("user.updated"))).status_code == 204
+        junk = await service.deliver(b'{"type":"user.created","data":{}}', svix_id="msg_junk")
+        assert junk.status_code == 202
+        assert (await service.me(clerk.session_token(person["id"]))).status_code == 200
+        report = (await service.http.get("/readyz")).json()
+        assert (report["checks"]["schema"], report["degraded"]) == (True, [])
+        async with visitor_of(service.app) as visitor:
+            await visitor.sign_in(OPERATOR)
+            for page in ("", "/users", "/deliveries", "/quarantine", "/drift", "/audit"):
+                assert (await visitor.get(page)).status_code == 200, page
+        assert (await service.deliver(webhook_bytes("user.deleted"))).status_code == 204
+        read = await service.http.get("/v1/changes", headers=bearer(READER))
+        assert (read.status_code, bool(read.json()["changes"])) == (200, True)
+        await eventually(lambda: bool(crm.got))
+        crm.status = 204
+        for command in (["changes", "list"], ["changes", "retry", "crm"]):
+            ended = await operator.run(*command)
+            assert ended.code == 0, (command, ended.said)
+        await eventually(lambda: any(b'"user.deleted"' in body for _, body in crm.got))
     for command in (
         ["backfill", "--restart"],
         ["reconcile", "--full", "--repair"],
         ["retain"],
         ["adopt", "accounts", "--apply"],
         ["journal", "--yes"],
+        ["dismiss", "msg_junk", "--reason", "a test event"],
         ["explain", ADA],
         ["erase", ADA],
+        ["changes", "rewind", "crm", "--to", "oldest", "--yes"],
+        ["changes", "remove", "crm"],
     ):
         ended = await operator.run(*command)
         # The delivery in quarantine is as unreadable as before.
         assert ended.code == (65 if command[0] == "journal" else 0), (command, ended.said)
+
+
+def pushing_to(receiver: Receiver) -> dict[str, Any]:
+    """Settings with a console, a reader of changes, and this endpoint."""
+    crm = {"name": "crm", "url": receiver.url, "secrets": [NEW], "begin": "oldest"}
+    return {
+        **TOKENS,
+        "clerk_rate_limit": 10_000,
+        "database_schema": SCHEMA,
+        "changes_push": json.dumps([crm]),
+        "changes_push_private": True,
+        "changes_token": READER,
+    }
 
 
 async def test_the_serving_role_changes_no_table(roles: Roles) -> None:
