@@ -5,6 +5,7 @@ a receiver recognizes a repetition, and the key of its user, by which a broker c
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -29,7 +30,7 @@ def check_broker(url: str) -> None:
 
 @asynccontextmanager
 async def broker_publisher(
-    url: str, topic: str, seconds: float = TIMEOUT
+    url: str, topic: str, authorities: ssl.SSLContext, seconds: float = TIMEOUT
 ) -> AsyncIterator["BrokerPublisher"]:
     """`topic` is the subject's first part at NATS, or the exchange at RabbitMQ. Each message may
     take `seconds`.
@@ -38,7 +39,7 @@ async def broker_publisher(
     `check_broker` does, and `ImportError` if the broker's extra is not installed.
     """
     check_broker(url)
-    broker = _BROKERS[urlsplit(url).scheme](url, topic, seconds)
+    broker = _BROKERS[urlsplit(url).scheme](url, topic, seconds, authorities)
     try:
         yield BrokerPublisher(broker, seconds)
     finally:
@@ -81,19 +82,19 @@ class _Broker(Protocol):
     async def close(self) -> None: ...
 
 
-def _nats(url: str, topic: str, seconds: float) -> _Broker:
+def _nats(url: str, topic: str, seconds: float, authorities: ssl.SSLContext) -> _Broker:
     from adapters.broker.nats import Nats  # noqa: PLC0415 - only the broker that is used
 
-    return Nats(url, topic, seconds)
+    return Nats(url, topic, seconds, authorities)
 
 
-def _rabbitmq(url: str, topic: str, seconds: float) -> _Broker:
+def _rabbitmq(url: str, topic: str, seconds: float, authorities: ssl.SSLContext) -> _Broker:
     from adapters.broker.rabbitmq import RabbitMq  # noqa: PLC0415 - as above
 
-    return RabbitMq(url, topic, seconds)
+    return RabbitMq(url, topic, seconds, authorities)
 
 
-_BROKERS: dict[str, Callable[[str, str, float], _Broker]] = {
+_BROKERS: dict[str, Callable[[str, str, float, ssl.SSLContext], _Broker]] = {
     "nats": _nats,
     "tls": _nats,
     "amqp": _rabbitmq,

@@ -1,5 +1,6 @@
 """Publishes to a durable topic exchange of RabbitMQ, by way of aio-pika."""
 
+import ssl
 from collections.abc import Mapping
 
 from aio_pika import DeliveryMode, ExchangeType, Message, RobustConnection
@@ -7,6 +8,9 @@ from aio_pika.abc import AbstractExchange
 from aio_pika.connection import make_url
 
 from adapters.broker import JSON
+
+_TLS_OF_URL = {"cafile", "capath", "cadata", "certfile", "keyfile", "no_verify_ssl"}
+"""What an address may say about TLS. aio-pika heeds it only if it is given no context."""
 
 
 class RabbitMq:
@@ -16,17 +20,19 @@ class RabbitMq:
     Confirms" and "Publishers", "Unroutable Message Handling".
     """
 
-    def __init__(self, url: str, topic: str, seconds: float) -> None:
+    def __init__(self, url: str, topic: str, seconds: float, authorities: ssl.SSLContext) -> None:
         self._url = make_url(url)
         self._topic = topic
         self._seconds = seconds
+        names_its_own = not _TLS_OF_URL.isdisjoint(self._url.query)
+        self._authorities = None if names_its_own else authorities
         self._connection: RobustConnection | None = None
         self._exchange: AbstractExchange
 
     async def start(self) -> None:
         # A connection that was not reached tries again for ever, also when nobody refers to it
         # any more: whatever ends this attempt must close it.
-        connection = RobustConnection(self._url)
+        connection = RobustConnection(self._url, ssl_context=self._authorities)
         try:
             await connection.connect(self._seconds)
             channel = connection.channel(on_return_raises=True)

@@ -2,6 +2,7 @@
 a broker, and our id at Clerk.
 """
 
+import ssl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -46,7 +47,9 @@ async def _of_settings(
         with extra("broker", "Publishing to a broker"):
             publisher = await stack.enter_async_context(
                 broker_publisher(
-                    settings.changes_broker_url.get_secret_value(), settings.changes_broker_topic
+                    settings.changes_broker_url.get_secret_value(),
+                    settings.changes_broker_topic,
+                    _authorities(settings),
                 )
             )
         targets.append((BROKER, published(publisher.publish)))
@@ -70,10 +73,14 @@ async def _push(
         from adapters.push.endpoint import PushEndpoint, push_client  # noqa: PLC0415 - heavy
     client = await stack.enter_async_context(
         push_client(
-            read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir),
+            _authorities(settings),
             allow_private=settings.changes_push_private,
             proxy=proxy_for(settings, to.url),
         )
     )
     secrets = [secret.get_secret_value() for secret in to.secrets]
     return to.subscription(SVIX_PAUSES), pushed(PushEndpoint(client, to.url, secrets).post)
+
+
+def _authorities(settings: Settings) -> ssl.SSLContext:
+    return read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir)

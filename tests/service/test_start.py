@@ -8,7 +8,6 @@ from tests.service.given_settings import GOOD
 NOT_NEEDED_TO_SERVE = {
     "aio_pika",
     "alembic",
-    "faststream",
     "jinja2",
     "nats",
     "opentelemetry.sdk",

@@ -19,10 +19,11 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 @asynccontextmanager
-async def nats(folder: Path, port: int | None = None) -> AsyncIterator[str]:
+async def nats(folder: Path, port: int | None = None, *options: str) -> AsyncIterator[str]:
     port = port or free_port()
+    at = ("-a", "127.0.0.1", "-p", str(port))
     store = ("--jetstream", "--store_dir", str(folder / "jetstream"))
-    async with _running(("nats-server", "-a", "127.0.0.1", "-p", str(port), *store), port):
+    async with _running(("nats-server", *at, *store, *options), port):
         yield f"nats://127.0.0.1:{port}"
 
 

@@ -1,33 +1,22 @@
 """Messages reach real brokers, are acknowledged, and repetitions can be recognised."""
 
 import asyncio
-import gc
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aio_pika
 import nats as nats_client
 import pytest
 
-from adapters.broker.publisher import BrokerPublisher, broker_publisher, check_broker
+from adapters.broker.publisher import broker_publisher, check_broker
 from domain.errors import NotTaken
+from tests.adapters.broker.publishing import AUTHORITIES, BODY, published
 from tests.adapters.broker.servers import free_port, nats, needs, rabbitmq
-
-BODY = '{"type": "user.created", "name": "Zoë"}'.encode()
-
-
-@pytest.fixture(autouse=True)
-async def connections_end() -> AsyncIterator[None]:
-    """aio-pika closes a connection that failed when it is collected, and needs an event loop."""
-    yield
-    gc.collect()
-    await asyncio.sleep(0)
 
 
 @needs("nats-server")
 async def test_nats_keeps_a_message_once_however_often_it_is_published(tmp_path: Path) -> None:
-    async with nats(tmp_path) as url, broker_publisher(url, "users") as publisher:
+    async with nats(tmp_path) as url, broker_publisher(url, "users", AUTHORITIES) as publisher:
         client = await nats_client.connect(url)
         stream = client.jetstream()
         await stream.add_stream(name="changes", subjects=["users.>"])
@@ -52,14 +41,14 @@ async def test_nats_keeps_a_message_once_however_often_it_is_published(tmp_path:
 async def test_nats_without_a_stream_for_the_subject_does_not_take_a_message(
     tmp_path: Path,
 ) -> None:
-    async with nats(tmp_path) as url, broker_publisher(url, "users") as publisher:
+    async with nats(tmp_path) as url, broker_publisher(url, "users", AUTHORITIES) as publisher:
         with pytest.raises(NotTaken):
             await publisher.publish("nats:7", "user_1", BODY)
 
 
 @needs("nats-server")
 async def test_a_stream_that_is_made_anew_under_another_name_is_found(tmp_path: Path) -> None:
-    async with nats(tmp_path) as url, broker_publisher(url, "users") as publisher:
+    async with nats(tmp_path) as url, broker_publisher(url, "users", AUTHORITIES) as publisher:
         client = await nats_client.connect(url)
         stream = client.jetstream()
         await stream.add_stream(name="changes", subjects=["users.>"])
@@ -74,7 +63,7 @@ async def test_a_stream_that_is_made_anew_under_another_name_is_found(tmp_path: 
 @pytest.mark.slow
 @needs("rabbitmqctl")
 async def test_rabbitmq_routes_by_user_and_refuses_what_no_queue_takes(tmp_path: Path) -> None:
-    async with rabbitmq(tmp_path) as url, broker_publisher(url, "users") as publisher:
+    async with rabbitmq(tmp_path) as url, broker_publisher(url, "users", AUTHORITIES) as publisher:
         with pytest.raises(NotTaken):
             await publisher.publish("rabbit:6", "user_1", BODY)
         connection = await aio_pika.connect(url)
@@ -93,7 +82,7 @@ async def test_rabbitmq_routes_by_user_and_refuses_what_no_queue_takes(tmp_path:
 @pytest.mark.parametrize("scheme", ["nats", "amqp"])
 async def test_a_broker_that_is_not_there_does_not_take_a_message(scheme: str) -> None:
     url = f"{scheme}://user:secret@127.0.0.1:{free_port()}/"
-    async with broker_publisher(url, "users", seconds=0.5) as publisher:
+    async with broker_publisher(url, "users", AUTHORITIES, seconds=0.5) as publisher:
         with pytest.raises(NotTaken) as raised:
             await publisher.publish("x:1", "user_1", BODY)
         assert "secret" not in str(raised.value)
@@ -104,7 +93,7 @@ async def test_attempts_to_reach_rabbitmq_leave_no_connection_behind() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"amqp://127.0.0.1:{silent.getsockname()[1]}/"
         before = asyncio.all_tasks()
-        async with broker_publisher(url, "users", seconds=0.2) as publisher:
+        async with broker_publisher(url, "users", AUTHORITIES, seconds=0.2) as publisher:
             for _ in range(3):
                 with pytest.raises(NotTaken):
                     await publisher.publish("rabbit:1", "user_1", BODY)
@@ -114,9 +103,10 @@ async def test_attempts_to_reach_rabbitmq_leave_no_connection_behind() -> None:
 @needs("nats-server")
 async def test_a_broker_that_comes_back_is_connected_to_again(tmp_path: Path) -> None:
     port = free_port()
-    async with broker_publisher(f"nats://127.0.0.1:{port}", "users", seconds=1) as publisher:
+    url = f"nats://127.0.0.1:{port}"
+    async with broker_publisher(url, "users", AUTHORITIES, seconds=1) as publisher:
         for _ in range(2):
-            async with nats(tmp_path, port) as url:
+            async with nats(tmp_path, port):
                 client = await nats_client.connect(url)
                 stream = client.jetstream()
                 await stream.add_stream(name="changes", subjects=["users.>"])
@@ -124,18 +114,6 @@ async def test_a_broker_that_comes_back_is_connected_to_again(tmp_path: Path) ->
                 await client.close()
             with pytest.raises(NotTaken):
                 await publisher.publish("nats:3", "user_1", BODY)
-
-
-async def published(publisher: BrokerPublisher) -> None:
-    """Repeat as a subscription does."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await publisher.publish("nats:2", "user_1", BODY)
-            except NotTaken:
-                await asyncio.sleep(0.1)
-            else:
-                return
 
 
 @pytest.mark.parametrize("url", ["kafka://a", "nats:", "http://a", "amqp://[::1", "amqp://"])
