@@ -30,7 +30,11 @@ class Nats:
         self._client: Client | None = None
         self._stream: str | None = None
 
-    async def start(self) -> None:
+    async def connect(self) -> None:
+        # A lost connection comes back by itself. One that the server ended with an error does not.
+        if self._client is not None and not self._client.is_closed:
+            return
+        self._client = None
         client = _EncryptedClient() if urlsplit(self._url).scheme == "tls" else Client()
         try:
             await client.connect(

@@ -52,8 +52,7 @@ class BrokerPublisher:
     def __init__(self, broker: "_Broker", seconds: float) -> None:
         self._broker = broker
         self._seconds = seconds
-        self._starting = asyncio.Lock()
-        self._is_started = False
+        self._connecting = asyncio.Lock()
 
     async def publish(
         self, message_id: str, key: str, body: bytes, traceparent: str | None = None
@@ -62,20 +61,18 @@ class BrokerPublisher:
         trace = {} if traceparent is None else {"traceparent": traceparent}
         try:
             async with asyncio.timeout(self._seconds):
-                await self._start()
+                async with self._connecting:
+                    await self._broker.connect()
                 await self._broker.send(message_id, key, body, trace)
         except Exception as error:  # the brokers' libraries share no class of errors
             raise NotTaken(type(error).__name__) from error
 
-    async def _start(self) -> None:
-        async with self._starting:
-            if not self._is_started:
-                await self._broker.start()
-                self._is_started = True
-
 
 class _Broker(Protocol):
-    async def start(self) -> None: ...
+    async def connect(self) -> None:
+        """Connect, unless there is a connection that serves, or that comes back by itself."""
+        ...
+
     async def send(
         self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]
     ) -> None: ...

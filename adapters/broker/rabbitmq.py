@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 
 from aio_pika import DeliveryMode, ExchangeType, Message, RobustConnection
-from aio_pika.abc import AbstractExchange
+from aio_pika.abc import AbstractChannel, AbstractExchange
 from aio_pika.connection import make_url
 
 from adapters.broker import JSON
@@ -27,9 +27,17 @@ class RabbitMq:
         names_its_own = not _TLS_OF_URL.isdisjoint(self._url.query)
         self._authorities = None if names_its_own else authorities
         self._connection: RobustConnection | None = None
+        self._channel: AbstractChannel
         self._exchange: AbstractExchange
 
-    async def start(self) -> None:
+    async def connect(self) -> None:
+        if self._connection is not None:
+            # A lost connection comes back by itself, with its channel. A channel that the server
+            # ended, and refused to open again, does not.
+            if not (self._connection.connected.is_set() and self._channel.is_closed):
+                return
+            over, self._connection = self._connection, None
+            await over.close()
         # A connection that was not reached tries again for ever, also when nobody refers to it
         # any more: whatever ends this attempt must close it.
         connection = RobustConnection(self._url, ssl_context=self._authorities)
@@ -43,7 +51,7 @@ class RabbitMq:
         except BaseException:
             await connection.close()
             raise
-        self._connection = connection
+        self._connection, self._channel = connection, channel
 
     async def send(self, message_id: str, key: str, body: bytes, trace: Mapping[str, str]) -> None:
         message = Message(

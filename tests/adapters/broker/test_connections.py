@@ -1,5 +1,6 @@
-"""Connections to brokers are encrypted where the address says so."""
+"""Connections to brokers: encrypted where the address says so, and made anew when one has ended."""
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 
 from adapters.broker.publisher import broker_publisher
 from domain.errors import NotTaken
-from tests.adapters.broker.impostors import nats_impostor, rabbit_impostor
-from tests.adapters.broker.publishing import AUTHORITIES, BODY
+from tests.adapters.broker.impostors import ENDED, nats_impostor, rabbit_impostor
+from tests.adapters.broker.publishing import AUTHORITIES, BODY, published
 from tests.adapters.broker.servers import free_port, nats, needs
 from tests.adapters.postgres.certificates import Certificates, certificates_in
 
@@ -71,4 +72,39 @@ async def test_rabbitmq_is_encrypted_for_the_authorities_of_our_settings_or_of_i
         async with broker_publisher(server.url, "users", unknown) as publisher:
             with pytest.raises(NotTaken):
                 await publisher.publish("rabbit:2", "user_1", BODY)
+        assert server.taken == [BODY, BODY]
+
+
+@needs("nats-server")
+async def test_nats_that_ended_the_connection_with_an_error_is_connected_to_again(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    async with broker_publisher(
+        f"nats://127.0.0.1:{port}", "users", AUTHORITIES, seconds=2
+    ) as publisher:
+        async with nats_impostor(port, ENDED):
+            with pytest.raises(NotTaken):
+                await publisher.publish("nats:1", "user_1", BODY)
+        async with nats(tmp_path, port) as url:
+            client = await nats_client.connect(url)
+            await client.jetstream().add_stream(name="changes", subjects=["users.>"])
+            await published(publisher)
+            await client.close()
+
+
+async def test_a_channel_that_rabbitmq_closed_and_refused_to_open_again_is_made_anew() -> None:
+    async with (
+        rabbit_impostor() as server,
+        broker_publisher(server.url, "users", AUTHORITIES, seconds=2) as publisher,
+    ):
+        await publisher.publish("rabbit:1", "user_1", BODY)
+        server.refuses = True
+        async with asyncio.timeout(10):
+            while "Exchange.Declare" not in server.refused:
+                with pytest.raises(NotTaken):
+                    await publisher.publish("rabbit:2", "user_1", BODY)
+                await asyncio.sleep(0.01)
+        server.refuses = False
+        await published(publisher)
         assert server.taken == [BODY, BODY]
