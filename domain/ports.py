@@ -188,9 +188,10 @@ class IdentityWriter(Protocol):
     """The one thing that is written to Clerk: our own id of a user."""
 
     async def write_our_id(self, user_id: UserId, our_id: str, key: str | None) -> bool:
-        """Write it to `external_id`, or under `key` of the public metadata, whatever is there.
+        """Write it to `external_id` if Clerk has none, or under `key` of the public metadata.
 
-        Returns False when Clerk has no such user. Raises `IdentityProviderUnavailable`.
+        Returns False when Clerk has no such user. Raises `IdentityProviderUnavailable`, and for
+        `external_id` also `UserUnreadable`.
         """
         ...
 

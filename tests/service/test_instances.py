@@ -202,7 +202,7 @@ async def test_no_user_of_ours_is_passed_over_because_another_instance_has_none(
         for one in people:
             assert (await service.me(clerk.session_token(one))).status_code == 200
     async with service_of(other_clerk, store_url, changes_write_back="external_id"):
-        await becomes(lambda: other_clerk.calls.count("UpdateUser") > 1)
+        await becomes(lambda: other_clerk.calls.count("GetUser") > 1)
     ada, grace = people
     clerk.delete_user(grace)
     async with service_of(clerk, store_url, changes_write_back="external_id"):

@@ -191,6 +191,23 @@ async def test_our_id_is_written_to_clerk_and_its_echo_changes_nothing_more(
         assert clerk.get_user(known["id"])["external_id"] == theirs
 
 
+async def test_an_external_id_that_our_row_does_not_know_yet_is_not_replaced(
+    clerk: ClerkEmulator, store_url: str, sql: asyncpg.Connection
+) -> None:
+    passed = (
+        "select position = (select count(*) from user_changes) from user_change_subscriptions"
+        " where position > 0 and not exists (select from user_changes_set_aside)"
+    )
+    async with running_service(clerk, store_url) as service:
+        ada = clerk.create_user(email_address=[address()])
+        await told(service, clerk, ada["id"])
+    theirs = f"theirs-{uuid4().hex}"
+    clerk.update_user(ada["id"], external_id=theirs)  # its webhook is late
+    async with running_service(clerk, store_url, changes_write_back="external_id"):
+        await until(lambda: sql.fetchval(passed))
+    assert clerk.get_user(ada["id"])["external_id"] == theirs
+
+
 async def test_our_id_is_written_to_one_key_of_the_public_metadata(
     clerk: ClerkEmulator, store_url: str, sql: asyncpg.Connection
 ) -> None:

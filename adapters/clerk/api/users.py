@@ -155,6 +155,9 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
         """Sources: OpenAPI, `UpdateUser` and `UpdateUserMetadata`, which is a deep merge."""
         path = f"/users/{parse_user_id(user_id)}"
         if key is None:
+            at_clerk = await self.fetch(user_id)  # our row may not have its latest update yet
+            if at_clerk is None or at_clerk.external_id is not None:
+                return at_clerk is not None
             answer = await self._calls.patch(
                 "update", path, {"external_id": our_id}, self._bulk_limits
             )

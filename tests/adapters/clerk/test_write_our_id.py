@@ -68,20 +68,28 @@ async def test_an_external_id_that_another_user_has_is_refused(
         await provider(at_emulator).write_our_id(other["id"], OURS, None)
 
 
+async def test_an_external_id_that_clerk_has_already_stays(
+    emulator: ClerkEmulator, at_emulator: HttpClient
+) -> None:
+    user = emulator.create_user(email_address=["ada@example.com"], external_id="theirs")
+    assert await provider(at_emulator).write_our_id(user["id"], OURS, None)
+    assert emulator.get_user(user["id"]) == user
+
+
 async def test_a_write_is_tried_again_and_reported_like_a_read(
     clerk: HttpServer, client: HttpClient
 ) -> None:
     reports = Reports()
     clerk.reply = LIMITED
     with pytest.raises(IdentityProviderUnavailable):
-        await provider(client, reports=reports).write_our_id(USER_ID, OURS, None)
+        await provider(client, reports=reports).write_our_id(USER_ID, OURS, "id")
     clerk.reply = DOWN
     with pytest.raises(IdentityProviderUnavailable):
-        await provider(client, reports=reports).write_our_id(USER_ID, OURS, None)
+        await provider(client, reports=reports).write_our_id(USER_ID, OURS, "id")
     assert ("update", "429") in reports.attempts
     assert reports.attempts.count(("update", "503")) == 3
     clerk.reply = NOT_FOUND
-    assert not await provider(client).write_our_id(USER_ID, OURS, None)
+    assert not await provider(client).write_our_id(USER_ID, OURS, "id")
 
 
 @pytest.mark.parametrize("user_id", ["", "../admin", "user_1/ban", "user_a?b"])
