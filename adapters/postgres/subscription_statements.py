@@ -93,7 +93,8 @@ where name = $1 and paused_at is not null
 returning name
 """
 
-# What an operator skipped meanwhile stays skipped, and due at once.
+# What an operator did meanwhile stands, though the attempt in hand failed: a skip by its state, a
+# retry by attempts that begin anew. Both are due at once.
 SET_ASIDE = """
 insert into our.user_changes_set_aside (
     subscription, position, clerk_id, state, attempts, due_at, error)
@@ -106,6 +107,8 @@ set state = case when user_changes_set_aside.state = 'skipping' then 'skipping'
     due_at = case when user_changes_set_aside.state = 'skipping' then user_changes_set_aside.due_at
         else excluded.due_at end,
     attempts = excluded.attempts, error = excluded.error
+where user_changes_set_aside.state <> 'waiting'
+    or user_changes_set_aside.attempts >= excluded.attempts - 1
 """
 
 

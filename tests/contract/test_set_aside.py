@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from domain.subscriptions import RETRIED, SKIPPED, AsideState, Subscription
 from domain.user import UserId
 from tests.contract.conftest import Store
@@ -148,6 +150,25 @@ async def test_an_operators_skip_is_due_at_once_and_stands_though_the_attempt_in
     await save(store, 1, aside=[aside(1, ada, attempts=2, pause=60)])
     assert await kept(store) == [(1, "skipping", 2)]
     assert await due(store) == [1]
+
+
+@pytest.mark.parametrize("state", [AsideState.WAITING, AsideState.PARKED])
+async def test_an_operators_retry_is_due_at_once_and_stands_though_the_attempt_in_hand_fails(
+    store: Store, state: AsideState
+) -> None:
+    ada = new_id()
+    await arrive(store, ada)
+    await held(store)
+    await store.changes.number()
+    await save(store, 1, aside=[aside(1, ada, attempts=4, pause=60)])
+    assert await store.desk.retry("mail") == 1
+    for _ in range(2):  # the answer to the first save may be lost
+        await save(store, 1, aside=[aside(1, ada, state, attempts=5, pause=60)])
+        assert await kept(store) == [(1, "waiting", 0)]
+        assert await due(store) == [1]
+    await save(store, 1, aside=[aside(1, ada, attempts=1, pause=60)])
+    assert await kept(store) == [(1, "waiting", 1)]
+    assert await due(store) == []
 
 
 async def test_what_is_given_up_is_noted_holds_nobody_and_is_never_due(store: Store) -> None:

@@ -104,6 +104,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
         row.position, row.held_until = progress.position, _now() + seconds
         for one in progress.aside:
             known = row.aside.get(one.position)
+            if known and known.state is AsideState.WAITING and known.attempts < one.attempts - 1:
+                continue  # an operator's retry
             is_skipping = known is not None and known.state is AsideState.SKIPPING
             skipped = replace(one, state=AsideState.SKIPPING, pause=0.0)
             self._put(row, skipped if is_skipping else one)
