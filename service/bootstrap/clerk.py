@@ -9,12 +9,13 @@ from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, R
 from adapters.clerk.api.client import clerk_client, default_rate
 from adapters.clerk.api.users import ClerkIdentityProvider
 from adapters.clerk.http import HttpClient
-from adapters.clerk.network import Proxies, read_authorities, transport_to
+from adapters.clerk.network import read_authorities, transport_to
 from adapters.clerk.prove.sessions import ClerkSessionVerifier
 from adapters.clerk.prove.signing_keys import JwksKeys, PinnedKey, SigningKeys
 from adapters.clerk.prove.webhooks import ClerkWebhookVerifier
 from adapters.clerk.translate.delivery import ClerkDeliveryReader
 from domain.instance import Instance
+from service.bootstrap.settings import proxy_for
 from service.services import Clerk
 from service.settings import Settings
 
@@ -107,13 +108,6 @@ def _network(settings: Settings, url: str) -> httpx.AsyncBaseTransport:
     """Connections for this address only, because its proxy depends on it."""
     authorities = read_authorities(settings.ssl_cert_file, settings.ssl_cert_dir)
     return transport_to(authorities, proxy_for(settings, url))
-
-
-def proxy_for(settings: Settings, url: str) -> str | None:
-    """The proxy that this address is reached by, if any."""
-    given = (settings.http_proxy, settings.https_proxy, settings.all_proxy)
-    http, https, every = (one.get_secret_value() if one else None for one in given)
-    return Proxies(http=http, https=https, every=every, none=settings.no_proxy).of(url)
 
 
 def request_limits(settings: Settings) -> ClerkLimits:

@@ -3,13 +3,13 @@
 import os
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationInfo, field_validator
+from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
 from adapters.broker.publisher import check_broker
-from adapters.clerk.network import read_authorities, read_proxy
+from adapters.clerk.network import Proxies, read_authorities, read_proxy
 from adapters.clerk.prove.key_set import read_pem
 from adapters.postgres.address import is_schema_name, parse_address
 from adapters.push.address import check_endpoint
@@ -92,6 +92,16 @@ class _CheckedSettings(_CheckedStoreSettings, Settings):
             check_broker(value.get_secret_value())
         return value
 
+    @model_validator(mode="after")
+    def _check_proxy_of_endpoints(self) -> Self:
+        for endpoint in self.changes_push:
+            if urlsplit(proxy_for(self, endpoint.url) or "").scheme.startswith("socks"):
+                raise ValueError(
+                    f"CHANGES_PUSH: {endpoint.name}: nothing is pushed through a SOCKS proxy;"
+                    " set HTTPS_PROXY, or name the host in NO_PROXY"
+                )
+        return self
+
 
 def read_store_settings(**given: Any) -> StoreSettings:
     """The settings that `migrate` needs, without Clerk's keys. Raises `ValidationError`."""
@@ -108,6 +118,13 @@ def checked(settings: Settings) -> Settings:
     if isinstance(settings, _CheckedSettings):
         return settings
     return _CheckedSettings.model_validate(dict(settings))
+
+
+def proxy_for(settings: Settings, url: str) -> str | None:
+    """The proxy that this address is reached by, if any."""
+    given = (settings.http_proxy, settings.https_proxy, settings.all_proxy)
+    http, https, every = (one.get_secret_value() if one else None for one in given)
+    return Proxies(http=http, https=https, every=every, none=settings.no_proxy).of(url)
 
 
 def notes_on(settings: Settings) -> tuple[str, ...]:

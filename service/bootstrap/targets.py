@@ -12,7 +12,7 @@ from adapters.broker.publisher import broker_publisher
 from adapters.clerk.network import read_authorities
 from domain.instance import require_same_instance
 from domain.subscriptions import Subscription, Target
-from service.bootstrap.clerk import proxy_for
+from service.bootstrap.settings import proxy_for
 from service.change_settings import PushTo
 from service.changes import Changes
 from service.extras import extra

@@ -1,6 +1,8 @@
 """A proxy is used for other machines, and never for this machine."""
 
 import asyncio
+import base64
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -10,9 +12,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from scripts.clerk_emulator import ClerkEmulator
 from service.bootstrap import operations
+from service.bootstrap.settings import read_settings
+from service.mistakes import mistakes
 from tests.running import running_service, settings_for
 
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
@@ -98,6 +103,36 @@ async def test_what_no_proxy_names_does_not(
     async with operations(settings_for(clerk, store_url, **away)) as available:
         assert not await available.signing_keys_can_be_loaded()
     assert proxy.heard == []
+
+
+@pytest.mark.parametrize(
+    ("proxies", "is_refused"),
+    [
+        ({"all_proxy": "socks5://proxy.example:1080"}, True),
+        ({"https_proxy": "socks://proxy.example:1080"}, True),
+        ({"all_proxy": "socks5h://proxy.example", "https_proxy": "http://proxy.example"}, False),
+        ({"all_proxy": "socks5h://proxy.example", "no_proxy": "example.com"}, False),
+        ({"http_proxy": "socks5://proxy.example:1080"}, False),
+    ],
+)
+def test_a_socks_proxy_on_the_way_to_an_endpoint_is_refused_at_the_start(
+    proxies: dict[str, str], *, is_refused: bool
+) -> None:
+    secret = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
+    crm = {"name": "crm", "url": "https://crm.example.com/", "secrets": [secret]}
+    given = {
+        "clerk_secret_key": "sk_test_reference_only",
+        "clerk_issuer": "https://clerk.example.com",
+        "clerk_webhook_signing_secret": secret,
+        "changes_push": json.dumps([crm]),
+    }
+    if not is_refused:
+        read_settings(_env_file=None, **given, **proxies)
+        return
+    with pytest.raises(ValidationError) as raised:
+        read_settings(_env_file=None, **given, **proxies)
+    [told] = mistakes(raised.value)
+    assert told.startswith("CHANGES_PUSH: crm: nothing is pushed through a SOCKS proxy")
 
 
 @pytest.mark.slow
