@@ -105,12 +105,12 @@ async def test_the_handlers_do_what_the_guide_says(
         await every_change_is_settled(sql)
         await store.users.sync(observed(deleted(UserId(ADA))))
         await every_change_is_settled(sql)
-    assert world.mails == [(record.email, "welcome-mail:1")]
+    assert world.mails == [(record.email, f"welcome-mail:1:{record.id}")]
     assert world.addresses == {str(record.id): "new@example.com"}
     assert world.purged == [record.id]
     row = await sql.fetchrow("select * from credits")
     assert row is not None
-    assert tuple(row) == (record.id, 100, "credits:1")
+    assert tuple(row) == (record.id, 100, f"credits:1:{record.id}")
     await world.database.close()
 
 
