@@ -5,6 +5,7 @@ import io
 import os
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import TextIO
 
 MAX_QUEUED = 1024 * 1024
@@ -22,6 +23,9 @@ class LogWriter:
     file refuses. The next write that succeeds is followed by `dropped_line(count)`.
 
     The thread starts with the first line. With a `file` of None all lines are ignored.
+
+    The garbage collector may run in the middle of every method, in the thread too, and call a
+    finalizer that logs. So the lock is reentrant, and what wakes the thread is kept until it waits.
     """
 
     def __init__(
@@ -39,8 +43,9 @@ class LogWriter:
         self._queue: list[str] = []
         self._size = 0
         self._unreported = 0
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._lock = threading.RLock()
+        self._written = threading.Condition(self._lock)
+        self._wakes: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_asleep = False
         self._is_writing = False
@@ -53,15 +58,15 @@ class LogWriter:
         """Queue a line, which ends with a newline. Never blocks, never raises."""
         if self._file is None:
             return
+        size = len(line)
         with self._lock:
-            if self._size + len(line) > self._max_queued:
+            if self._size + size > self._max_queued:
                 self._drop(1)
                 return
             self._queue.append(line)
-            self._size += len(line)
+            self._size += size
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-                self._thread.start()
+                self._start()
             if not self._is_asleep:
                 return
             self._is_asleep = False
@@ -70,8 +75,8 @@ class LogWriter:
     def flush(self, seconds: float = 1.0) -> bool:
         """Wait until every line is written. False if that takes longer than `seconds`."""
         self._wake()
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._queue and not self._is_writing, seconds)
+        with self._written:
+            return self._written.wait_for(lambda: not self._queue and not self._is_writing, seconds)
 
     def close(self, seconds: float = 1.0) -> None:
         """Write the queue and end the thread. After `seconds` a blocked thread is abandoned."""
@@ -85,37 +90,43 @@ class LogWriter:
             self._thread = None
             self._closing.clear()
 
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="log", daemon=True)
+        if self._thread is None:  # a finalizer may have started one just now
+            self._thread = thread
+            thread.start()
+
     def _wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        self._wakes.put(None)
 
     def _run(self) -> None:
         while lines := self._next():
             if self._put("".join(lines)):
                 self._report_dropped()
             else:
-                with self._changed:
+                with self._lock:
                     self._drop(len(lines))
-            with self._changed:
+            with self._written:
                 self._is_writing = False
-                self._changed.notify_all()
+                self._written.notify_all()
             self._closing.wait(PAUSE)
 
     def _next(self) -> list[str]:
         """All queued lines, as soon as there are any; an empty list on closing."""
-        with self._changed:
-            while not self._queue and not self._closing.is_set():
-                self._is_asleep = True
-                self._changed.wait()
-            self._is_asleep = False
-            lines, self._queue, self._size = self._queue, [], 0
-            self._is_writing = bool(lines)
-            return lines
+        while True:
+            with self._lock:
+                self._is_asleep = True  # first, so that a line from now on wakes this thread
+                if self._queue or self._closing.is_set():
+                    self._is_asleep = False
+                    lines, self._queue, self._size = self._queue, [], 0
+                    self._is_writing = bool(lines)
+                    return lines
+            self._wakes.get()
 
     def _report_dropped(self) -> None:
         count = self._unreported
         if count and self._put(self._dropped_line(count)):
-            with self._changed:
+            with self._lock:
                 self._unreported -= count
 
     def _put(self, text: str) -> bool:
