@@ -99,11 +99,12 @@ class Account:
 
     @property
     def exceeds_the_budget(self) -> bool:
-        """Whether all connections exceed `bytes_for_large`, and this one exceeds `small`."""
-        budget = self._edge.budget
-        if self._edge.bytes_in_hand <= budget.bytes_for_large:
+        """Whether this one has more in hand than all connections together leave it."""
+        budget, total = self._edge.budget, self._edge.bytes_in_hand
+        if total <= budget.bytes_for_large:
             return False
-        return self._head + sum(self._requests) + self._unparsed > budget.small
+        most = budget.small if total <= budget.bytes_in_hand else budget.tiny
+        return self._head + sum(self._requests) + self._unparsed > most
 
     def received(self, size: int) -> None:
         """Count received bytes as part of the newest request, until it is answered."""
@@ -120,10 +121,12 @@ class Account:
         self._edge.bytes_in_hand += overhead
         self._head = 0
 
-    def answered(self) -> None:
-        """End the oldest request."""
+    def answered(self, unfinished: int) -> None:
+        """End the oldest request. `unfinished` bytes that came after the last one stay in hand."""
         if self._requests:
             self._edge.bytes_in_hand -= self._requests.popleft()
+            if unfinished and not self._requests:
+                self.received(unfinished)
 
     def gave_up(self) -> None:
         """End the newest request."""

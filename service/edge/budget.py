@@ -38,6 +38,11 @@ class Budget:
     small: int = 16 * 1024
     """Larger than a usual webhook."""
 
+    tiny: int = 4 * 1024
+    """Larger than a usual question about health. Above `bytes_in_hand`, what is not complete may
+    have no more.
+    """
+
     request_overhead: int = 2 * 1024
     """The memory that a request takes besides its own bytes."""
 

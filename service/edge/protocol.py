@@ -21,9 +21,7 @@ from service.edge.reader import Reader
 from service.edge.refusals import OVERLOADED, as_sent, refusal_of
 from service.edge.transport import OneWrite
 from service.errors import INTERNAL_ERROR, Rejected
-from service.routes.health import HEALTH_PATHS
-
-_HEALTH_PATHS = frozenset(path.encode() for path in HEALTH_PATHS)
+from service.routes.health import is_about_health
 
 _logger = logging.getLogger("service.edge")
 
@@ -119,7 +117,11 @@ class EdgeProtocol(asyncio.Protocol):
             self._unparsed = rest or None
             self._parse(piece)
         self._hold_unparsed()
-        if self._unparsed is not None and self._may_parse():
+        if self._unparsed is None:
+            return
+        if self._account.exceeds_the_budget:
+            self._refuse(OVERLOADED)
+        elif self._may_parse():
             self._loop.call_soon(self._parse_pieces)
 
     def _may_parse(self) -> bool:
@@ -176,10 +178,7 @@ class EdgeProtocol(asyncio.Protocol):
         is_over = self._edge.bytes_in_hand > self._budget.bytes_in_hand or (
             self._is_extra and len(self._state.connections) > self._budget.connections
         )
-        if (
-            is_over
-            and scope["raw_path"].removeprefix(self._root_path.encode()) not in _HEALTH_PATHS
-        ):
+        if is_over and not is_about_health(scope):
             raise Rejected(*OVERLOADED)
         self._edge.idle.pop(self, None)
         self._account.began()
@@ -210,7 +209,7 @@ class EdgeProtocol(asyncio.Protocol):
         return self._edge.default_lines(self._state.default_headers)
 
     def answered(self, *, keep_alive: bool) -> None:
-        self._account.answered()
+        self._account.answered(self._reader.unfinished)
         self._state.total_requests += 1
         if self.wire.is_closing():
             return
@@ -222,13 +221,13 @@ class EdgeProtocol(asyncio.Protocol):
             return
         self.wire.resume_reading()
         self._pipeline.answered()
+        if self._ending is not None:
+            if not self._account.requests:
+                self._end()
+            return
         if self._unparsed is not None:
             self._parse_pieces()
-        if self._account.requests:
-            return
-        if self._ending is not None:
-            self._end()
-        else:
+        if not self._account.requests:
             self._edge.became_idle(self)
             if self._reader.head_is_open and not self._reading.is_running:
                 self._await_the_rest()

@@ -90,6 +90,8 @@ class Reader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name.lower(), value))
+        if len(self._headers) > self._budget.headers:
+            raise Rejected(*(HEAD_TOO_LONG if self.head_is_open else BAD_REQUEST))
 
     def on_headers_complete(self) -> None:
         version = self._parser.get_http_version()
@@ -114,7 +116,6 @@ class Reader:
     def on_message_complete(self) -> None:
         if self._parser.should_upgrade():
             return
-        if len(self._headers) > self._budget.headers:  # trailers are collected here
-            raise Rejected(*BAD_REQUEST)
+        self._headers.clear()  # the connection may stay open, and trailers are not used
         self.unfinished = 0
         self._requests.completed()

@@ -1,7 +1,8 @@
 """Liveness (`/healthz`), readiness (`/readyz`) and metrics of this process."""
 
 import asyncio
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -79,3 +80,9 @@ HEALTH_PATHS = frozenset(
     route.path for route in (*alive.routes, *inside.routes) if isinstance(route, PlainRoute)
 )
 """These paths are answered even if other requests are refused for overload."""
+
+
+def is_about_health(scope: Mapping[str, Any]) -> bool:
+    """Whether the request is for one of these paths, in its only spelling."""
+    path: bytes = scope["raw_path"].removeprefix(scope["root_path"].encode())
+    return path.decode("ascii") in HEALTH_PATHS

@@ -68,3 +68,10 @@ async def peers(at: Listening, count: int, *chunks: bytes) -> AsyncIterator[list
 async def assert_healthy(at: Listening, *statuses: int) -> None:
     for path in sorted(HEALTH_PATHS):
         assert (await at.send(head("GET", path))).status in (statuses or (200, 503))
+
+
+async def answered(peer: Peer, request: bytes) -> None:
+    """Send the request, and read the whole answer."""
+    peer.writer.write(request)
+    top = await peer.reader.readuntil(b"\r\n\r\n")
+    await peer.reader.readexactly(int(top.lower().split(b"content-length: ")[1].split()[0]))

@@ -17,7 +17,16 @@ from service.edge.budget import FEWEST_CONNECTIONS, MOST_CONNECTIONS, Budget
 from tests.e2e.processes import ServiceProcess, environment_for, eventually
 from tests.postgres_server import Sql
 from tests.running import WEBHOOKS, problem
-from tests.service.peers import HALF, KIBIBYTE, MEBIBYTE, Peer, assert_healthy, peers, served_within
+from tests.service.peers import (
+    HALF,
+    KIBIBYTE,
+    MEBIBYTE,
+    Peer,
+    answered,
+    assert_healthy,
+    peers,
+    served_within,
+)
 from tests.service.served import BODY, KEPT, head, told
 from tests.service.tables import count_rows
 
@@ -142,6 +151,15 @@ async def test_where_the_whole_budget_is_used_health_is_answered_and_nothing_els
         assert told(answer) == problem(503, "overloaded")
 
 
+async def test_requests_in_one_connection_beyond_the_budget_are_refused(
+    clerk: ClerkEmulator,
+) -> None:
+    async with served_within(clerk, LITTLE) as served:
+        answer = await served.at.send(KEPT * 4_999 + head("GET", "/nope"))
+    assert {*answer.statuses[:-1]} == {200}
+    assert answer.statuses[-1] == 503
+
+
 async def test_thousands_of_requests_in_one_connection_are_answered_in_turn(
     clerk: ClerkEmulator,
 ) -> None:
@@ -183,6 +201,11 @@ LARGE_AND_KEPT: dict[str, bytes] = {
     "headers": b"GET /nope HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 30_000 + b"\r\n\r\n",
     "an address": b"GET /nope?" + b"x" * 30_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
     "an address in the answer": b"GET /healthz/?" + b"x" * 30_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "trailers": (
+        b"POST /nope HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "
+        + b"x" * 30_000
+        + b"\r\n\r\n"
+    ),
 }
 
 
@@ -199,13 +222,6 @@ async def test_an_answered_request_is_not_in_memory(clerk: ClerkEmulator, sent: 
         finally:
             tracemalloc.stop()
     assert in_memory < 50 * 15_000
-
-
-async def answered(peer: Peer, request: bytes) -> None:
-    """Send the request, and read the whole answer."""
-    peer.writer.write(request)
-    top = await peer.reader.readuntil(b"\r\n\r\n")
-    await peer.reader.readexactly(int(top.lower().split(b"content-length: ")[1].split()[0]))
 
 
 @pytest.mark.parametrize("descriptors", [64, 256, 1_024, 5_000])

@@ -91,6 +91,21 @@ async def test_too_many_trailers_are_refused(served: Served, sql: Sql) -> None:
     assert await sql.fetchval("select sum(deliveries) from sync_journal") == 1
 
 
+MANY = b"a:\r\n" * 200
+
+
+async def test_too_many_headers_are_refused_before_the_head_ends(served: Served) -> None:
+    answer = await served.at.send(b"GET / HTTP/1.1\r\nHost: a\r\n" + MANY)
+    assert (answer.status, told(answer)) == (431, problem(431, "head_too_long"))
+
+
+async def test_too_many_trailers_are_refused_before_the_last(served: Served, sql: Sql) -> None:
+    post = served.post("Transfer-Encoding: chunked", length=False)
+    answer = await served.at.send(post, *chunked(BODY)[:-1], b"0\r\n" + MANY)
+    assert answer.status == 400
+    assert await count_rows(sql) == (0, 0)
+
+
 @pytest.mark.parametrize("blank", [b"\r\n", b"\n", b"\r\n\r\n"])
 async def test_a_blank_line_before_a_request_is_ignored(served: Served, blank: bytes) -> None:
     """RFC 9112 §2.2."""
