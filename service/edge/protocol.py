@@ -274,8 +274,11 @@ class EdgeProtocol(asyncio.Protocol):
     def _await_the_rest(self) -> None:
         if self._pipeline.awaits_a_body and not self._reader.head_is_open:
             self._reading.start(self._budget.body_seconds, self._stop_reading)
-        elif self._reader.head_is_open or not self._account.requests:
+        elif self._reader.head_is_open or (self._reader.unfinished and not self._account.requests):
             self._reading.start(self._budget.head_seconds, self._stop_reading)
+        elif not self._account.requests:  # the end of a body that was answered before
+            self._account.dropped()
+            self._edge.became_idle(self)
 
     def _stop_reading(self) -> None:
         if self._ending is not None:

@@ -17,7 +17,7 @@ from service.errors import answer_everything
 from tests.e2e.processes import eventually
 from tests.running import settings_for
 from tests.service.listening import Listening, listening
-from tests.service.peers import HALF, MEBIBYTE, NOWHERE, Peer, peers, served_within
+from tests.service.peers import HALF, MEBIBYTE, NOWHERE, Peer, answered, peers, served_within
 from tests.service.served import KEPT, head
 
 PIECE = b"x" * MEBIBYTE
@@ -88,6 +88,22 @@ async def test_the_rest_of_a_body_that_was_refused_is_not_awaited(talking: Liste
     kept = b"POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
     answer = await talking.send(kept, *[b"x"] * 200, pause=0.05)
     assert (answer.statuses, time.monotonic() - started < 5) == ([404], True)
+
+
+async def test_a_connection_is_idle_from_the_end_of_a_body_that_was_answered_before(
+    clerk: ClerkEmulator,
+) -> None:
+    begun = b"POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + PIECE[:30_000]
+    budget = Budget(head_seconds=0.3, linger_seconds=0.1)
+    async with served_within(clerk, budget) as served, Peer(served.at) as peer:
+        await answered(peer, begun)
+        idle_since = [*served.at.edge.idle.values()]
+        peer.writer.write(PIECE[:30_000])
+        await eventually(lambda: [*served.at.edge.idle.values()] > idle_since)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await peer.answer()
+        await answered(peer, KEPT)
 
 
 ENDS: dict[str, bytes] = {
