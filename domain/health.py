@@ -27,11 +27,15 @@ A_COMPARISONS_LENGTH = timedelta(minutes=30)
 """The same for full comparisons, here and in the alert of Prometheus."""
 
 
-def store(error: str | None) -> Finding:
-    if error is None:
-        return ok("store", "the store is reachable")
-    advice = "check DATABASE_URL, the server and the network between"
-    return bad("store", f"the store cannot be reached: {error}", advice, unready=True)
+def store(error: str | None, *, is_read_only: bool = False) -> Finding:
+    """A read-only store leaves the service ready: users who are known are served."""
+    if error is not None:
+        advice = "check DATABASE_URL, the server and the network between"
+        return bad("store", f"the store cannot be reached: {error}", advice, unready=True)
+    if is_read_only:
+        advice = "let DATABASE_URL lead to the primary"
+        return bad("store", "the store takes no writes: it is read-only", advice)
+    return ok("store", "the store is reachable")
 
 
 def schema(state: SchemaState) -> Finding:

@@ -23,13 +23,15 @@ class Standing(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaState:
     """`names` are the tables, or the encoding, that the standing is about. `lacking` are the rights
-    that `role` does not have, like `DELETE on sync_journal`.
+    that `role` does not have, like `DELETE on sync_journal`. `is_read_only` means that the store
+    takes no writes now.
     """
 
     standing: Standing
     names: tuple[str, ...] = ()
     role: str = ""
     lacking: tuple[str, ...] = ()
+    is_read_only: bool = False
 
     @property
     def is_usable(self) -> bool:

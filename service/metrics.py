@@ -163,6 +163,7 @@ class Metrics:
         )
         # Alerts are about the increase of these, and a series has none when it begins with 1.
         self._refusals("signature_invalid")
+        self._refusals("storage_unavailable")
         self._clerk("fetch", "401")
         self._clerk("list", "401")
 

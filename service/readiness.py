@@ -118,7 +118,8 @@ class Readiness:
                 schema = await self._schema()
         except (StorageUnavailable, TimeoutError) as error:
             return [health.store(str(error) or "no answer in time")]
-        found = [health.store(None), health.schema(schema)]
+        store = health.store(None, is_read_only=schema.is_read_only)
+        found = [store, health.schema(schema)]
         if not schema.is_usable:
             return found
         return [*found, health.rights(schema), *await self._rows()]

@@ -80,7 +80,7 @@ class Catalogue:
 
     `relations` are the columns of our tables and views, by name. `users_in` is the schema of our
     `users`, if it is there. `foreign` are other applications' tables with the same names. `lacking`
-    are the rights that the role does not have, by relation.
+    are the rights that the role does not have, by relation. `is_read_only` is about the session.
     """
 
     target: str | None
@@ -91,6 +91,7 @@ class Catalogue:
     users_in: str | None
     foreign: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]]
+    is_read_only: bool
 
     @property
     def tables(self) -> set[str]:
@@ -119,7 +120,8 @@ from (
         coalesce({given}, current_schema()) as target,
         exists (select from pg_namespace where nspname = {given}) as target_exists,
         current_setting('server_encoding') as encoding,
-        current_user::text as role
+        current_user::text as role,
+        current_setting('transaction_read_only') = 'on' as is_read_only
 ) as facts
 left join (
     select
@@ -169,4 +171,5 @@ def read_catalogue(records: Iterable[Any]) -> Catalogue:
             name: tuple(right for right in known[name].rights if right in row["lacking"])
             for name, row in ours.items()
         },
+        is_read_only=rows[0]["is_read_only"],
     )

@@ -92,4 +92,5 @@ def _as(standing: Standing, catalogue: Catalogue, names: Iterable[str] = ()) -> 
         names=tuple(sorted(names)),
         role=catalogue.role,
         lacking=catalogue.rights_lacking,
+        is_read_only=catalogue.is_read_only,
     )

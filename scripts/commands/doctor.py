@@ -73,7 +73,8 @@ async def _of_all(settings: Settings, available: Operations) -> list[Finding]:
 async def _of_the_store(settings: Settings, available: Operations) -> list[Finding]:
     try:
         schema = await available.store.schema()
-        reached = [health.store(None), health.schema(schema)]
+        store = health.store(None, is_read_only=schema.is_read_only)
+        reached = [store, health.schema(schema)]
         if not schema.is_usable:
             return reached
         await recall(available.clerk.instance, available.store.checkpoints)

@@ -8,7 +8,7 @@ from typing import assert_never
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive
 
-from domain.errors import InvalidSignature, StorageUnavailable, Unstorable
+from domain.errors import InvalidSignature, StorageUnavailable, Unavailable, Unstorable
 from domain.journal import QUARANTINED
 from domain.sync_user import (
     SVIX_ID,
@@ -89,10 +89,10 @@ async def receive(request: Request) -> Response:
     try:
         body = await json_bytes(request)
         delivery = services.clerk.webhooks.verify(request.scope["headers"], body)
-    except (InvalidSignature, Rejected) as error:
+        outcome = await _apply(services, delivery, body)
+    except (InvalidSignature, Rejected, Unavailable) as error:
         services.metrics.refusal(error.code)
         raise
-    outcome = await _apply(services, delivery, body)
     note(request.scope, svix_id=delivery.svix_id, user_id=delivery.clerk_id, outcome=outcome)
     return Response(status_code=202 if outcome == QUARANTINED else 204)
 

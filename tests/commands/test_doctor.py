@@ -18,6 +18,7 @@ from scripts.program import program
 from scripts.replay_webhooks import command_line
 from tests.commands.arrivals import happened, quarantined
 from tests.commands.commands import Operator
+from tests.e2e.sessions import read_only
 from tests.people import at
 from tests.postgres_server import Sql, temporary_database
 
@@ -88,6 +89,15 @@ async def test_an_unreachable_store_is_bad_and_clerk_is_looked_at_all_the_same(
     assert (found["store"], found["clerk"]) == ("bad", "ok")
 
 
+async def test_a_store_that_takes_no_writes_is_bad_and_looked_at_all_the_same(
+    healthy: Operator, sql: Sql
+) -> None:
+    async with read_only(sql):
+        found = await states(healthy)
+    assert (found["store"], found["schema"], found["changes"]) == ("bad", "ok", "ok")
+    assert (await states(healthy))["store"] == "ok"
+
+
 async def test_a_schema_that_is_behind_is_bad(healthy: Operator, postgres_url: str) -> None:
     async with temporary_database(postgres_url, "doctor_behind") as url:
         assert (await states(healthy, DATABASE_URL=url))["schema"] == "bad"
@@ -155,6 +165,7 @@ def test_whatever_is_not_well_comes_with_advice() -> None:
     findings = [
         health.configuration(["x"], []),
         health.store("x"),
+        health.store(None, is_read_only=True),
         health.schema(SchemaState(standing=Standing.BEHIND)),
         health.signing_keys(loaded=False),
         health.clerk("x"),

@@ -24,6 +24,7 @@ from tests.docs.scene import (
     Scene,
     serving,
 )
+from tests.e2e.sessions import read_only
 from tests.postgres_server import Sql
 
 pytestmark = [
@@ -89,6 +90,18 @@ async def test_the_store_does_not_answer(
         await alerts.ended("ClerkUserSyncStoreFailing")
         page = found(scene, "ClerkUserSyncStoreFailing")
         assert "drift left 0" in await page.run("reconcile --full --repair")
+
+
+async def test_the_store_takes_no_writes(alerts: Alerts, scene: Scene, sql: Sql) -> None:
+    async def signed_up() -> None:
+        scene.signed_up()
+
+    alerts.watch(scene.port)
+    async with read_only(sql):
+        await alerts.raised("ClerkUserSyncWebhooksNotStored", by=signed_up)
+        page = found(scene, "ClerkUserSyncWebhooksNotStored")
+        assert "it is read-only" in await page.run("doctor")
+    await alerts.ended("ClerkUserSyncWebhooksNotStored", by=signed_up)  # it may be written to again
 
 
 async def test_the_store_went_back(

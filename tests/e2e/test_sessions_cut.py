@@ -8,7 +8,7 @@ import pytest
 from scripts.clerk_emulator import ClerkEmulator
 from tests.e2e.load import Fate, Load
 from tests.e2e.messages import lives_of_users, sign_up
-from tests.e2e.processes import ServiceProcess
+from tests.e2e.processes import ServiceProcess, eventually
 from tests.e2e.sessions import end_sessions, read_only
 from tests.e2e.truth import assert_redelivery_settles_all, unrecorded
 from tests.postgres_server import Sql
@@ -49,11 +49,17 @@ async def test_a_read_only_store_still_serves_known_users_and_is_written_to_once
     known, late = sign_up(clerk), sign_up(clerk)
     assert (await service.deliver(known)).status_code == 204
     token = clerk.session_token(known.user_id)
+
+    async def it_says_so() -> bool:
+        answer = await service.http.get("/readyz")
+        return answer.status_code == 200 and "store" in answer.json()["degraded"]
+
     async with read_only(sql):
         refused = await service.deliver(late)
         assert refused.status_code == 503
         assert "retry-after" in refused.headers
         assert (await service.me(token)).status_code == 200
+        await eventually(it_says_so)
 
     answers = [(await service.deliver(late)).status_code]
     while answers[-1] == 503 and len(answers) <= POOL_SIZE:
