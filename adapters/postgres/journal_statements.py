@@ -218,12 +218,36 @@ from (
 
 BODIES_OF = "select count(*) from our.sync_journal where clerk_id = $1 and body is not null"
 
+_SILENT_SINCE = f"""coalesce(
+        (select received_at - interval '1 minute' from last_webhook),
+        (select '-infinity'::timestamptz where not exists (
+            select from our.sync_journal order by id offset {LOOKED_AT} limit 1
+        ))
+    )"""  # noqa: S608
+"""A time before the arrivals after the last webhook (see `OVERLAP`), for the index by time.
+
+Null if the last webhook is further back than is looked for.
+"""
+
 SILENT_USERS = f"""
+with last_webhook as (
+    -- A webhook that is journaled, about anyone, ends the silence. The newest entries are
+    -- enough: where a backfill has written more since, the next webhook is among them again.
+    select id, received_at
+    from (
+        select id, source, received_at from our.sync_journal order by id desc limit {LOOKED_AT}
+    ) as looked_at
+    where source = 'webhook'
+    order by id desc
+    limit 1
+)
 select count(distinct arrival.clerk_id)
 from our.sync_journal as arrival
 join our.users on users.clerk_id = arrival.clerk_id
 where arrival.source = 'jit' and arrival.outcome = 'created'
-    and arrival.received_at between now() - interval '1 day' and now() - $1::interval
+    and arrival.received_at <= now() - $1::interval
+    and arrival.received_at >= least(now() - interval '1 day', {_SILENT_SINCE})
+    and arrival.id > coalesce((select id from last_webhook), 0)
     -- The user.created of an older user may have been sent before the endpoint existed.
     and users.clerk_created_at > users.observed_at - interval '1 day'  -- both on Clerk's clock
     and not exists (
@@ -231,17 +255,6 @@ where arrival.source = 'jit' and arrival.outcome = 'created'
         where webhook.clerk_id = arrival.clerk_id
             and webhook.event_type = 'user.created' and webhook.source = 'webhook'
     )
-    -- A webhook that is journaled, about anyone, ends the silence. The newest entries are
-    -- enough: where a backfill has written more since, the next webhook is among them again.
-    and arrival.id > coalesce((
-        select id
-        from (
-            select id, source from our.sync_journal order by id desc limit {LOOKED_AT}
-        ) as looked_at
-        where source = 'webhook'
-        order by id desc
-        limit 1
-    ), 0)
 """  # noqa: S608
 
 LAST_DELIVERY = f"""

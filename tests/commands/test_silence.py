@@ -14,6 +14,10 @@ from tests.postgres_server import Sql
 from tests.running import Service, running_service
 
 LONG_AGO = "update sync_journal set received_at = now() - interval '20 minutes'"
+YESTERDAY = "update sync_journal set received_at = now() - interval '25 hours'"
+BACKFILL = """
+    insert into sync_journal (clerk_id, source, outcome)
+    select 'user_' || n, 'backfill', 'created' from generate_series(1, 20000) as n"""
 AFTER = timedelta(minutes=15)
 
 
@@ -114,10 +118,7 @@ async def test_silence_after_a_webhook_counts_again(
 async def test_a_backfill_is_no_webhook(clerk: ClerkEmulator, service: Service, sql: Sql) -> None:
     await person(clerk, service)
     await sql.execute(LONG_AGO)
-    await sql.execute(
-        "insert into sync_journal (clerk_id, source, outcome)"
-        " select 'user_' || n, 'backfill', 'created' from generate_series(1, 20000) as n"
-    )
+    await sql.execute(BACKFILL)
     assert (await signal(service))[0] == 1
     other = clerk.create_user(email_address=["other@example.com"])["id"]
     await announced(clerk, service, other, "user.created")
@@ -143,11 +144,29 @@ async def test_users_who_signed_up_before_the_endpoint_existed_do_not_count(
     assert await signal(service) == (0, [])
 
 
-async def test_a_silence_that_is_over_is_forgotten_after_a_day(
+@pytest.mark.parametrize("earlier", [[], ["user.updated"]], ids=["never", "no longer"])
+async def test_it_does_not_end_by_itself(
+    clerk: ClerkEmulator, service: Service, sql: Sql, earlier: list[str]
+) -> None:
+    """Whether webhooks never came, or came and stopped."""
+    other = clerk.create_user(email_address=["other@example.com"])["id"]
+    for kind in earlier:
+        await announced(clerk, service, other, kind)
+    await person(clerk, service)
+    await sql.execute(YESTERDAY)
+    assert await signal(service) == (1, ["webhooks"])
+    await announced(clerk, service, other, "user.created")
+    assert await signal(service) == (0, [])
+
+
+async def test_a_silence_whose_end_a_backfill_has_hidden_is_forgotten_after_a_day(
     service: Service, clerk: ClerkEmulator, sql: Sql
 ) -> None:
     await person(clerk, service)
-    await sql.execute("update sync_journal set received_at = now() - interval '25 hours'")
+    other = clerk.create_user(email_address=["other@example.com"])["id"]
+    await announced(clerk, service, other, "user.created")
+    await sql.execute(BACKFILL)
+    await sql.execute(YESTERDAY)
     assert await signal(service) == (0, [])
 
 
