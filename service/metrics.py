@@ -70,7 +70,7 @@ class Metrics:
         )
         self._last_delivery = self._gauge(
             "webhook_last_delivery_timestamp_seconds",
-            "When the last verified delivery arrived, at any replica.",
+            "When the last delivery about a user arrived, at any replica.",
         )
         self._last_delivery_at = 0.0
         self._jit = self._counters("jit_fetches", "Just-in-time fetches.", "outcome")
@@ -167,10 +167,11 @@ class Metrics:
         self._clerk("fetch", "401")
         self._clerk("list", "401")
 
-    def delivery(self, event_type: str | None, outcome: str) -> None:
+    def delivery(self, event_type: str | None, outcome: str, *, is_journaled: bool = True) -> None:
         kind = event_type if event_type in FOLLOWED_EVENTS else "other"
         self._deliveries(kind, outcome).inc()
-        self._delivered(time())
+        if is_journaled:  # what is left alone does not show that webhooks about users arrive
+            self._delivered(time())
 
     def refusal(self, code: str) -> None:
         self._refusals(code).inc()

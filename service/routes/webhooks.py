@@ -104,7 +104,8 @@ async def _apply(services: Services, delivery: VerifiedDelivery, body: bytes) ->
         case UnreadableDelivery():
             return await _quarantine(services, delivery)
         case IgnoredDelivery():
-            services.metrics.delivery(delivery.event_type, delivery.reason)
+            kind, reason = delivery.event_type, delivery.reason
+            services.metrics.delivery(kind, reason, is_journaled=False)
             return delivery.reason
         case _:
             assert_never(delivery)
