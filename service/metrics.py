@@ -162,10 +162,10 @@ class Metrics:
             "webhook_silence_users", "Users created just in time without a user.created."
         )
         # Alerts are about the increase of these, and a series has none when it begins with 1.
-        self._refusals("signature_invalid")
-        self._refusals("storage_unavailable")
-        self._clerk("fetch", "401")
-        self._clerk("list", "401")
+        for code in ("signature_invalid", "storage_unavailable", "internal_error"):
+            self._refusals(code)
+        for operation in ("fetch", "list"):
+            self._clerk(operation, "401")
 
     def delivery(self, event_type: str | None, outcome: str, *, is_journaled: bool = True) -> None:
         kind = event_type if event_type in FOLLOWED_EVENTS else "other"

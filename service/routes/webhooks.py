@@ -20,7 +20,7 @@ from domain.sync_user import (
     VerifiedDelivery,
 )
 from service.body import whole_body
-from service.errors import Rejected, documented
+from service.errors import INTERNAL_ERROR, Rejected, documented
 from service.log import note
 from service.routes.plain import PlainRoute
 from service.services import Services, services_of
@@ -92,6 +92,9 @@ async def receive(request: Request) -> Response:
         outcome = await _apply(services, delivery, body)
     except (InvalidSignature, Rejected, Unavailable) as error:
         services.metrics.refusal(error.code)
+        raise
+    except Exception:
+        services.metrics.refusal(INTERNAL_ERROR[1])  # also where the requests are a host's
         raise
     note(request.scope, svix_id=delivery.svix_id, user_id=delivery.clerk_id, outcome=outcome)
     return Response(status_code=202 if outcome == QUARANTINED else 204)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from domain.errors import StorageUnavailable
 from domain.user import Outcome
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
-from service.errors import STATUSES
+from service.errors import INTERNAL_ERROR, STATUSES
 from tests.adapters.clerk.payloads import ADA, envelope, webhook_bytes, with_data
 from tests.e2e.processes import eventually
 from tests.people import new_id
@@ -221,6 +222,7 @@ VOCABULARIES = {
     "type": {"user.created", "user.updated", "user.deleted", "other"},
     "code": {
         *(error.code for error in STATUSES),
+        *(StorageUnavailable.code, INTERNAL_ERROR[1]),
         *(f"body_{word}" for word in ("not_json", "too_large", "too_slow", "length_invalid")),
     },
     "operation": {"fetch", "list", "count", "update", "session", "memberships", "jwks"},
