@@ -25,6 +25,13 @@ COMPARED_FIELDS = ("clerk_updated_at", *CONTENT_FIELDS)
 LAST_SWEEP = "reconcile.last_sweep"
 """The checkpoint that holds the result of the last full comparison."""
 
+UNREADABLE = "unreadable"
+"""The word in a sweep's `found` for users whom Clerk has in a form that cannot be kept.
+
+Of them nothing is known, so it is no kind of drift, and no repair ends it. It is not a field of its
+own, because a replica of an older release reads the sweep too, and knows only its own fields.
+"""
+
 
 class DriftKind(StrEnum):
     MISSING = "missing"
@@ -81,10 +88,13 @@ class Findings:
 
     def as_sweep(self, ended_at: datetime) -> "Sweep":
         """These findings as the result of a full comparison."""
+        found = {kind.value: count for kind, count in self.found.items()}
+        if self.left_out:
+            found[UNREADABLE] = len(self.left_out)
         return Sweep(
             ended_at=ended_at,
             compared=self.compared,
-            found={kind.value: count for kind, count in self.found.items()},
+            found=found,
             repaired={kind.value: count for kind, count in self.repaired.items()},
             held_back=self.held_back,
         )
@@ -94,8 +104,8 @@ class Findings:
 class Sweep:
     """The result of a full comparison, kept in the store for every replica to read.
 
-    `found` and `repaired` count users by kind of drift. `held_back` counts rows that were not
-    tombstoned, because there were more of them than one run may tombstone.
+    `found` and `repaired` count users by kind of drift, and the `UNREADABLE`. `held_back` counts
+    rows that were not tombstoned, because there were more of them than one run may tombstone.
     """
 
     ended_at: datetime
@@ -106,8 +116,13 @@ class Sweep:
 
     @property
     def left(self) -> int:
-        """How many users still differed when it ended."""
+        """How many users still differed when it ended, or could not be read."""
         return sum(self.found.values()) - sum(self.repaired.values())
+
+    @property
+    def unreadable(self) -> int:
+        """How many of them could not be read."""
+        return self.found.get(UNREADABLE, 0)
 
 
 def is_ahead(here: LocalUser | DeletedUser | None, at_clerk: User | None) -> bool:

@@ -240,15 +240,17 @@ def users(at_clerk: int) -> Finding:
 def drift(sweep: Sweep | None) -> Finding:
     if sweep is None:
         return ok("drift", "never compared in full yet")
-    left = sweep.left
-    if not left:
+    if not sweep.left:
         return ok("drift", "the last comparison left no difference")
-    return warn(
-        "drift",
-        f"{count_of(left, 'user')} differed from Clerk in the last comparison",
-        f"look at the differences, then run: {command('reconcile --full --repair')}",
-        place=Place.DRIFT,
+    differing = sweep.left - sweep.unreadable
+    counts = (differing, "differed from Clerk"), (sweep.unreadable, "could not be read")
+    words = " and ".join(f"{count_of(count, 'user')} {what}" for count, what in counts if count)
+    advice = (
+        f"look at the differences, then run: {command('reconcile --full --repair')}"
+        if differing
+        else f"to see who and why, run: {command('reconcile --full')}"
     )
+    return warn("drift", f"{words} in the last comparison", advice, place=Place.DRIFT)
 
 
 def configuration(wrong: Sequence[str], doubtful: Sequence[str]) -> Finding:

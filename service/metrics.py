@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from domain.drift import DriftKind, Sweep
+from domain.drift import UNREADABLE, DriftKind, Sweep
 from domain.subscriptions import SubscriptionStanding
 from domain.sync_user import FOLLOWED_EVENTS
 from service.log_writer import LogWriter
@@ -92,7 +92,7 @@ class Metrics:
             "drift_users", "Users that differed from Clerk in the last full comparison.", "kind"
         )
         self._drift_left = self._gauge(
-            "drift_left_users", "Users that still differed after that comparison's repair."
+            "drift_left_users", "Users that its repair left, and those that could not be read."
         )
         self._last_reconcile = self._gauge(
             "reconcile_last_success_timestamp_seconds",
@@ -243,7 +243,7 @@ class Metrics:
 
     def last_sweep(self, sweep: Sweep) -> None:
         """Set the figures of the last full comparison, of any replica or command."""
-        for kind in DriftKind:
+        for kind in (*DriftKind, UNREADABLE):
             self._drift.labels(kind).set(sweep.found.get(kind, 0))
         self._drift_left.set(sweep.left)
 

@@ -221,6 +221,9 @@ async def _compare(
     await room.reconcile.full(options, findings)
     sweep = findings.as_sweep(datetime.now(UTC))
     detail.update(found=sweep.found, repaired=sweep.repaired)
+    detail["left_out"] = [
+        {"clerk_id": one.clerk_id, "reason": one.reason} for one in findings.left_out[:KEPT]
+    ]
     detail[ENDED_AT] = sweep.ended_at.isoformat()
     await save_sweep(room.store.checkpoints, sweep)  # after a repair too, for this time of its end
     return _in_words(findings, repair=repair)
@@ -259,9 +262,11 @@ def _allowed(text: str) -> int | None:
 
 def _in_words(findings: Findings, *, repair: bool) -> str:
     drift, left = findings.found.total(), findings.left
+    unreadable = len(findings.left_out)
+    not_read = f", {unreadable:,} could not be read" if unreadable else ""
     if not drift:
-        return f"{findings.compared:,} compared, no drift"
+        return f"{findings.compared:,} compared, no drift{not_read}"
     if not repair:
-        return f"{findings.compared:,} compared, {drift:,} differ"
+        return f"{findings.compared:,} compared, {drift:,} differ{not_read}"
     held_back = f", {findings.held_back:,} held back by the limit" if findings.held_back else ""
-    return f"{drift:,} differed, {left:,} left{held_back}"
+    return f"{drift:,} differed, {left:,} left{held_back}{not_read}"

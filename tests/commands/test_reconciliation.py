@@ -5,6 +5,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 
+from domain import health
+from domain.drift import load_sweep
 from domain.ports import Exclusive
 from domain.reconcile import LAST_FULL
 from scripts.clerk_emulator import ClerkEmulator
@@ -108,7 +110,7 @@ async def test_a_run_that_failed_is_tried_again(
         await eventually(repaired)
 
 
-async def test_the_log_names_the_user_that_cannot_be_read(
+async def test_a_user_that_cannot_be_read_is_named_in_the_log_and_not_in_agreement(
     clerk: ClerkEmulator, store_url: str, available: Operations
 ) -> None:
     clerk.create_users(2)
@@ -116,9 +118,13 @@ async def test_the_log_names_the_user_that_cannot_be_read(
     clerk.edit_user(unreadable, first_name="\x00")
     log = StringIO()
 
-    async with running_service(clerk, store_url, reconcile_every=1, log=log):
+    async with running_service(clerk, store_url, reconcile_every=1, log=log) as service:
         await eventually(lambda: '"reconciled"' in log.getvalue())
+        assert await service.metric("drift_users", kind="unreadable") == 1
+        assert await service.metric("drift_left_users") == 1
     assert await available.store.checkpoints.load(LAST_FULL) is not None
+    told_by_doctor = health.drift(await load_sweep(available.store.checkpoints))
+    assert told_by_doctor.words == "1 user could not be read in the last comparison"
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     told = [line for line in lines if line["event"] == "user_unreadable"]
     assert {line["user_id"] for line in told} == {unreadable}

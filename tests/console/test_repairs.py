@@ -108,6 +108,25 @@ async def test_a_repair_makes_the_table_right(
     assert "In agreement with Clerk" in (await own_operator.get()).text
 
 
+async def test_a_user_who_cannot_be_read_is_named_and_not_in_agreement(
+    own_service: Service, own_operator: Visitor, sql: Sql, own_clerk: ClerkEmulator
+) -> None:
+    known, other = [
+        own_clerk.create_user(email_address=[f"{n}@example.com"])["id"] for n in range(2)
+    ]
+    await own_operator.confirm(f"/users/{known}/sync")
+    own_clerk.edit_user(other, first_name="\x00")
+    await run(own_operator, sql, "/drift/check")
+    assert (await trail(sql))[-1][3] == "1 compared, no drift, 1 could not be read"
+    page = (await own_operator.get("/drift")).text
+    assert other in page
+    assert "nul_character" in page
+    assert "In agreement" not in (await own_operator.get()).text
+    assert "will be left" in (await own_operator.get("/drift/repair")).text
+    await run(own_operator, sql, "/drift/repair")
+    assert await own_service.metric("drift_left_users") == 1
+
+
 async def test_the_limit_holds_and_is_raised_by_number(
     own_operator: Visitor, sql: Sql, spoiled: list[str]
 ) -> None:

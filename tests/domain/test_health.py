@@ -14,8 +14,8 @@ from domain.summary import sentence, troubles
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def sweep(*, ago: timedelta = timedelta(hours=1), left: int = 0) -> Sweep:
-    found = {"missing": left + 2}
+def sweep(*, ago: timedelta = timedelta(hours=1), left: int = 0, unreadable: int = 0) -> Sweep:
+    found = {"missing": left + 2, "unreadable": unreadable}
     return Sweep(ended_at=NOW - ago, compared=100, found=found, repaired={"missing": 2})
 
 
@@ -82,6 +82,11 @@ def test_when_all_is_well_the_sentence_says_since_when(changes: dict[str, Any], 
         ({"quarantined": 1}, "1 delivery could not be applied."),
         ({"quarantined": 1200}, "1,200 deliveries could not be applied."),
         ({"sweep": sweep(left=1)}, "1 user differed from Clerk in the last comparison."),
+        ({"sweep": sweep(unreadable=1)}, "1 user could not be read in the last comparison."),
+        (
+            {"sweep": sweep(left=1, unreadable=2)},
+            "1 user differed from Clerk and 2 users could not be read in the last comparison.",
+        ),
         (
             {"silent_users": 3, "quarantined": 2, "clerk": ""},
             "Webhooks do not reach us: 3 users were created without one, and 2 things more.",
