@@ -51,9 +51,9 @@ def changes(standings: Sequence[SubscriptionStanding]) -> Finding:
         late = timedelta(seconds=one.behind_seconds)
         if late > BEHIND_FOR_LONG:
             runs = "is run by no process" if one.holder is None else "is slow"
-            words = (
-                f"the subscription {one.name} {runs}: {one.behind:,} changes behind, {span(late)}"
-            )
+            overdue = f"{count_of(one.waiting, 'change')} to try again"
+            what = f"{one.behind:,} changes behind" if one.behind else overdue
+            words = f"the subscription {one.name} {runs}: {what}, {span(late)}"
             return warn("changes", words, "look at the process that runs it", place)
     words = f"{count_of(len(standings), 'subscription')} to changes, none in trouble"
     return ok("changes", words)

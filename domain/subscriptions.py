@@ -136,8 +136,8 @@ class SubscriptionStanding:
 
     Every change up to `position` is dealt with, except those set aside. `holder` is the process
     that runs it now. `behind` counts the numbered changes after `position`, wanted or not;
-    `behind_seconds` is the age of the oldest of them that is in the log. `fell_behind`: they are
-    not all there.
+    `behind_seconds` is the age of the oldest of them that is in the log, or for how long a try of a
+    change that waits is overdue, whichever is greater. `fell_behind`: they are not all there.
     `paused_because` is set with `paused_at`: why nothing is read or attempted until it is resumed.
     """
 

@@ -162,11 +162,17 @@ select
     name, position, begins_after, kinds, sources, fields, moved_at, paused_at, paused_because,
     case when held_until > clock_timestamp() then holder end as holder,
     greatest(ends.newest - position, 0) as behind,
-    coalesce(extract(epoch from clock_timestamp() - (
-        select recorded_at from our.user_changes as next
-        where next.position > subscription.position
-        order by next.position limit 1
-    )), 0)::float8 as behind_seconds,
+    greatest(0, extract(epoch from clock_timestamp() - least(
+        (
+            select recorded_at from our.user_changes as next
+            where next.position > subscription.position
+            order by next.position limit 1
+        ),
+        (
+            select min(due_at) from our.user_changes_set_aside as aside
+            where aside.subscription = name and state in ('waiting', 'skipping')
+        )
+    )))::float8 as behind_seconds,
     (select count(*) from our.user_changes_set_aside as aside
         where aside.subscription = name and state in ('waiting', 'skipping')) as waiting,
     (select count(*) from our.user_changes_set_aside as aside

@@ -188,6 +188,18 @@ async def test_how_far_behind_it_is(store: Store) -> None:
     assert (await standing(store)).behind == 0
 
 
+@pytest.mark.parametrize(("overdue", "is_late"), [(600.0, True), (-600.0, False)])
+async def test_one_whose_tries_are_overdue_is_late_though_it_has_read_all(
+    store: Store, overdue: float, is_late: bool
+) -> None:
+    await arrive(store, ada := new_id())
+    await held(store)
+    await store.changes.number()
+    await save(store, 1, aside=[aside(1, ada, pause=-overdue)])
+    now = await standing(store)
+    assert (now.behind, now.behind_seconds > 60) == (0, is_late)
+
+
 async def test_one_that_is_removed_is_gone_with_what_it_set_aside(store: Store) -> None:
     ada = new_id()
     await arrive(store, ada)

@@ -37,6 +37,11 @@ def standing(**fields: object) -> SubscriptionStanding:
         ({"fell_behind": True}, State.BAD, "is not in the log"),
         ({"behind": 7, "behind_seconds": LATE}, State.WARN, "is slow: 7 changes behind, 6 min"),
         ({"behind": 7, "behind_seconds": LATE, "holder": None}, State.WARN, "is run by no process"),
+        (
+            {"waiting": 1, "behind_seconds": LATE, "holder": None},
+            State.WARN,
+            "is run by no process: 1 change to try again, 6 min",
+        ),
     ],
 )
 def test_subscriptions_are_changes(stands: dict[str, object], state: State, words: str) -> None:

@@ -244,6 +244,12 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
 
         following = [one for one in self._store.changes if one.position > row.position]
         ages = [(datetime.now(UTC) - one.recorded_at).total_seconds() for one in following]
+        tries = (AsideState.WAITING, AsideState.SKIPPING)
+        overdue = [
+            _now() - row.due_at[position]
+            for position, one in row.aside.items()
+            if one.state in tries
+        ]
         return SubscriptionStanding(
             name=name,
             wants=row.wants,
@@ -251,8 +257,8 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             begins_after=row.begins_after,
             holder=row.holder if row.held_until > _now() else None,
             behind=max(ends.newest - row.position, 0),
-            behind_seconds=ages[0] if ages else 0.0,
-            waiting=number(AsideState.WAITING, AsideState.SKIPPING),
+            behind_seconds=max([0.0, *ages[:1], *overdue]),
+            waiting=number(*tries),
             parked=number(AsideState.PARKED),
             given_up=number(AsideState.GIVEN_UP),
             moved_at=row.moved_at,
