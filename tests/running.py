@@ -62,9 +62,14 @@ class Service:
             for sample in family.samples
         }
 
-    async def metric(self, name: str, **labels: str) -> float:
-        """One sample of `/metrics`; 0 if there is none."""
-        return (await self.samples()).get((name, frozenset(labels.items())), 0.0)
+    async def metric(self, name: str, /, **labels: str) -> float:
+        """One sample of `/metrics`; 0 if there is none. Its other samples have the same labels."""
+        samples = await self.samples()
+        for other, its_labels in samples:
+            if other == name:
+                known = sorted(label for label, _ in its_labels)
+                assert known == sorted(labels), f"{name} has the labels {known}"
+        return samples.get((name, frozenset(labels.items())), 0.0)
 
 
 def bearer(token: str) -> dict[str, str]:

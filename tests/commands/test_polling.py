@@ -192,7 +192,7 @@ async def test_a_service_that_no_webhook_reaches_follows_clerk(
             return bool(ids_of(clerk)) and await drift(clerk, sql) == {}
 
         await eventually(in_agreement)
-        assert await service.metric("job_failures_total", job="poll") <= 1
+        assert await service.metric("job_failures_total", name="poll") <= 1
         clerk.update_user(ada, first_name="Augusta")
         clerk.create_user(email_address=["grace@example.com"])
         await eventually(in_agreement)
