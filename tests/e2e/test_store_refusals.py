@@ -1,6 +1,7 @@
 """The store answers with errors: the answers to senders and callers, and the recovery."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 
 import httpx
 import pytest
@@ -24,6 +25,8 @@ REFUSALS = {
     "input or output": "58030",
     "an error of its own": "XX000",
 }
+LONGEST_ANSWER = 10.0
+"""Seconds."""
 UNAVAILABLE = problem(503, "storage_unavailable")
 
 
@@ -42,8 +45,8 @@ async def test_a_refusal_of_the_store_is_503_with_retry_after_until_it_is_over(
     messages = [sign_up(clerk), update(clerk, known.user_id), deletion(clerk, known.user_id)]
     async with refusing(sql, sqlstate):
         answers = [
-            *[await deliver(in_process, message) for message in messages],
-            await in_process.me(clerk.session_token(stranger.user_id)),
+            *[await in_time(deliver(in_process, message)) for message in messages],
+            await in_time(in_process.me(clerk.session_token(stranger.user_id))),
         ]
         served = await in_process.me(clerk.session_token(known.user_id))
         health = await in_process.http.get("/healthz")
@@ -69,3 +72,8 @@ async def test_what_cannot_be_read_is_not_acknowledged_while_it_cannot_be_quaran
 
 async def deliver(service: Service, message: Message) -> httpx.Response:
     return await service.deliver(message.body, svix_id=message.svix_id)
+
+
+async def in_time(answering: Awaitable[httpx.Response]) -> httpx.Response:
+    async with asyncio.timeout(LONGEST_ANSWER):
+        return await answering
