@@ -222,7 +222,14 @@ ATTACKS: dict[str, tuple[bytes, bytes]] = {
 CONNECTIONS = 10
 
 
-async def attack(port: int, begun: bytes, more: bytes) -> None:
+@dataclass
+class Sent:
+    """How much the attackers have sent."""
+
+    size: int = 0
+
+
+async def attack(port: int, begun: bytes, more: bytes, sent: Sent) -> None:
     """A connection, reopened whenever it is cut, that sends as fast as it can and never reads."""
     loop = asyncio.get_running_loop()
     while True:
@@ -232,6 +239,7 @@ async def attack(port: int, begun: bytes, more: bytes) -> None:
             await loop.sock_sendall(peer, begun)
             while True:
                 await loop.sock_sendall(peer, more)
+                sent.size += len(more)
                 await asyncio.sleep(0)  # sent at once, it would keep the event loop
 
 
@@ -269,10 +277,14 @@ async def test_an_edge_under_attack_stays_small_and_answers_about_health(
     async with running_process(environment, tmp_path) as service:
         before = service.memory
         for kind, (begun, more) in ATTACKS.items():
+            sent = Sent()
             attackers = [
-                asyncio.create_task(attack(service.port, begun, more)) for _ in range(CONNECTIONS)
+                asyncio.create_task(attack(service.port, begun, more, sent))
+                for _ in range(CONNECTIONS)
             ]
             seen = await watch(service, seconds)
+            assert not any(attacker.done() for attacker in attackers), kind
+            assert sent.size > 0, kind
             for attacker in attackers:
                 attacker.cancel()
             await asyncio.wait(attackers)
