@@ -9,6 +9,7 @@ import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 if not __package__:
@@ -20,8 +21,10 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import typer
+from pydantic import ValidationError
 
 from scripts.commands.entries import OPERATORS, add
+from service.environment import prepare
 from service.exit_code import ExitCode
 
 _TYPERS_USAGE = 2
@@ -47,6 +50,8 @@ def run(app: typer.Typer) -> int:
     """Run a command line. Returns the exit code, also after Ctrl-C."""
     _open_closed_streams()
     _show_every_character()
+    with suppress(ValidationError):  # a command that needs settings tells it
+        prepare(os.environ)
     was_default = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     if was_default:
         signal.signal(signal.SIGINT, signal.default_int_handler)

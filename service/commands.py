@@ -19,6 +19,7 @@ from service.bootstrap.store import all_sql, migrate_store, missing_sql
 from service.deliveries import NameTakenTwice
 from service.dotenv import read_dotenv
 from service.edge.listening import CannotListen
+from service.environment import prepare
 from service.exit_code import ExitCode
 from service.extras import MissingExtra, extra
 from service.log import log_writer, route_the_libraries
@@ -128,6 +129,7 @@ def _configured(
 
     Raises `ValidationError`.
     """
+    prepare(os.environ)
     settings = read()
     lines = log_writer(settings.log_format, log)
     route_the_libraries(settings.log_level, settings.log_format, lines)
