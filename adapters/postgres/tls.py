@@ -79,7 +79,7 @@ def tls_from(
     direct = _direct(options, mode)
     if mode is None or mode in _MAY_BE_PLAIN:
         _refuse_what_needs_tls(options)
-        return Tls(ssl=mode)
+        return Tls(ssl=mode, direct=direct)
     for name, needs in (("sslrootcert", mode != "no-verify"), ("sslcrl", "sslrootcert" in files)):
         if name in given and not needs:
             raise AddressRefused("nothing is verified with this sslmode", name)
@@ -96,6 +96,8 @@ def _take_variables(options: dict[str, str], environment: Mapping[str, str]) -> 
     for name in _ALSO_VARIABLES:
         if value := environment.get(_variable(name)):
             options.setdefault(name, value)
+    if options.get("require_auth") == "":  # any method, as in libpq
+        del options["require_auth"]
 
 
 def _usual_files(environment: Mapping[str, str]) -> dict[str, str]:

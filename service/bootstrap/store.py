@@ -30,6 +30,12 @@ from service.settings import Settings, StoreSettings
 
 MOVING = "the positions of changes have to move first, as the store was restored: wait some minutes"
 
+_FOR_ITSELF = (
+    "sslmode=disable&sslnegotiation=postgres&channel_binding=disable&gssencmode=disable"
+    "&sslsni=1&require_auth=&target_session_attrs=any"
+)
+"""Options of an embedded server's address. libpq's variables are about other servers."""
+
 
 @asynccontextmanager
 async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> AsyncIterator[str]:
@@ -49,7 +55,7 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
     )
 
     if jobs is None and (running := EmbeddedPostgres.running_at(settings.data_dir)):
-        yield running
+        yield f"{running}?{_FOR_ITSELF}"
         return
     server = EmbeddedPostgres(data_dir=settings.data_dir)
     try:
@@ -62,7 +68,7 @@ async def store_address(settings: StoreSettings, jobs: Jobs | None = None) -> As
         if jobs is not None:
             unavailable, log = EmbeddedPostgresUnavailable, jobs.log
             jobs.start("embedded postgres", lambda: keep_running(server, unavailable, log))
-        yield server.url()
+        yield f"{server.url()}?{_FOR_ITSELF}"
     finally:
         await asyncio.to_thread(server.stop)
 

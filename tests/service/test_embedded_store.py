@@ -1,12 +1,17 @@
 import asyncio
 import io
+from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
 
-from adapters.embedded_postgres import EmbeddedPostgresUnavailable
+from adapters.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresUnavailable
+from adapters.postgres.servers import Servers
+from service.bootstrap.store import store_address
 from service.jobs import keep_running
 from service.log import line_logger
+from service.settings import StoreSettings
 
 
 class Server:
@@ -44,3 +49,38 @@ async def test_a_dead_server_is_restarted_until_that_succeeds(failures: int) -> 
         *downs,
         ("embedded_postgres_restarted", None),
     ]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a server runs."""
+    directory = tmp_path_factory.mktemp("embedded")
+    with EmbeddedPostgres(directory):
+        yield directory
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PGSSLMODE", "require"),
+        ("PGREQUIRESSL", "1"),
+        ("PGSSLNEGOTIATION", "direct"),
+        ("PGCHANNELBINDING", "require"),
+        ("PGREQUIREAUTH", "scram-sha-256"),
+        ("PGGSSENCMODE", "require"),
+        ("PGSSLSNI", "0"),
+        ("PGTARGETSESSIONATTRS", "standby"),
+        ("PGHOST", "no.such.host.invalid"),
+        ("PGPORT", "1"),
+        ("PGUSER", "nobody"),
+        ("PGDATABASE", "nowhere"),
+    ],
+)
+async def test_libpqs_variables_are_about_other_servers(
+    data_dir: Path, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    async with store_address(StoreSettings(_env_file=None, data_dir=data_dir)) as address:
+        connection = await Servers(address).connect(timeout=10)
+        assert await connection.fetchval("select current_user") == "postgres"
+        await connection.close()
