@@ -29,6 +29,7 @@ from service.addresses import (
     origin,
     trusted_address,
 )
+from service.bare import bare
 from service.change_settings import ChangeSettings
 from service.dotenv import DOTENV, encoding_of
 
@@ -73,6 +74,11 @@ class StoreSettings(BaseSettings):
         if isinstance(file, str | Path):
             given["_env_file_encoding"] = encoding_of(file)
         super().__init__(**given)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_bare(cls, value: object, info: ValidationInfo) -> object:
+        return bare(value, info.field_name)
 
     @classmethod
     def settings_customise_sources(

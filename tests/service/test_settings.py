@@ -138,8 +138,10 @@ WRONG: dict[str, list[Any]] = {
     "jit_deadline": ["0", "11", "nan", "soon"],
     "jit_max_fetches": ["0"],
     "database_pool_size": ["0", "1001", "x"],
-    "console_token": ["canary", "c" * 31],
-    "console_operator_token": ["canary"],
+    "console_token": ["canary", "c" * 31, f"{'canary' * 6}\n"],
+    "console_operator_token": ["canary", f" {'canary' * 6}"],
+    "changes_token": [f"{'canary' * 6}\n"],
+    "clerk_audience": ["canary\n", " canary"],
     "console_readers": ["canary", "role:admin", "user_", "user_a b", "org_1", "user_1;user_2"],
     "console_operators": ["admin", "org_1:", "org_1:Admin!", ":admin"],
     "console_bodies": ["yes"],
@@ -158,6 +160,17 @@ def test_what_is_wrong_is_told_by_name_and_never_shown(name: str, value: str) ->
     assert told.startswith(f"{name.upper()}: ")
     assert len(value) < 10 or value not in told
     assert "canary" not in told
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - {"clerk_jwt_key"}))
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_value_are_refused_and_it_is_said_where_they_come_from(
+    name: str, quote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name.upper(), f"{quote}{'canary' * 6}{quote}")
+    (told,) = mistakes_of(**{given: value for given, value in GOOD.items() if given != name})
+    words = "leave out the quotes: docker --env-file and kubectl keep them"
+    assert told == f"{name.upper()}: {words}"
 
 
 def test_the_error_itself_shows_no_value() -> None:
