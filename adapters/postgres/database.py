@@ -54,6 +54,7 @@ _EXPLAINED = {
     "or its server; see its log",
     "CannotConnectNowError": "it is starting, stopping or in recovery",
     "TooManyConnectionsError": "it has no connection left",
+    "PermissionError": "its socket or ~/.postgresql is closed to this user: see HOME",
     "DiskFullError": "its disk is full",
     "LockNotAvailableError": "another transaction holds a lock: try again",
     "InvalidSchemaNameError": "there is no such schema: see DATABASE_SCHEMA",

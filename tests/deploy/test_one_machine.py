@@ -123,6 +123,11 @@ def test_systemd_takes_the_unit_and_finds_it_well_confined(tmp_path: Path) -> No
     assert judged.returncode == 0, judged.stdout
 
 
+def test_the_unit_sees_an_empty_home_and_not_one_that_is_closed_to_it() -> None:
+    """The driver looks for files in ~/.postgresql, and raises where it may not look."""
+    assert "\nProtectHome=tmpfs\n" in UNIT.read_text()
+
+
 @needs_systemd
 def test_a_unit_that_is_wrong_is_noticed(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name

@@ -149,6 +149,11 @@ def test_a_refusal_at_the_log_in_is_explained(sqlstate: str, message: str, words
     assert ("DATABASE_SCHEMA" in str(error)) == (words == "DATABASE_SCHEMA")
 
 
+def test_a_home_or_a_socket_that_is_closed_to_us_is_explained() -> None:
+    """As asyncpg raises it where it may not look at ~/.postgresql."""
+    assert "see HOME (PermissionError)" in str(out_of_reach(PermissionError(13, "canary")))
+
+
 async def test_whatever_the_driver_raises_on_an_open_connection_is_a_store_out_of_reach(
     store_url: str,
 ) -> None:
