@@ -99,14 +99,24 @@ def clerk(error: str | None, *, key_refused: bool = False) -> Finding:
     return ok("clerk", "Clerk answers and accepts the secret key")
 
 
-def instance(wanted: str | None, ids: frozenset[str]) -> Finding:
-    """Whether the secret key is of the instance that the settings or the store name."""
+def instance(
+    wanted: str | None, ids: frozenset[str], key_ids: frozenset[str] = frozenset()
+) -> Finding:
+    """Whether the secret key is of the instance that the settings or the store name.
+
+    `key_ids` are those of the keys that session tokens are checked with, if they are known.
+    """
+    owners = ", ".join(sorted(ids)) or "no instance"
+    if ids and key_ids and ids.isdisjoint(key_ids):
+        others = ", ".join(sorted(key_ids))
+        words = f"the secret key belongs to {owners}, the signing keys to {others}"
+        advice = "take CLERK_SECRET_KEY and CLERK_PUBLISHABLE_KEY from one instance"
+        return bad("instance", words, advice)
     if wanted is None:
         advice = "set CLERK_INSTANCE_ID, so that events of other instances are not applied"
         return warn("instance", "the Clerk instance is not pinned yet", advice)
     if wanted in ids:
         return ok("instance", f"the secret key belongs to {wanted}")
-    owners = ", ".join(sorted(ids)) or "no instance"
     words = f"the secret key belongs to {owners}, not to {wanted}"
     return bad("instance", words, "correct CLERK_SECRET_KEY or CLERK_INSTANCE_ID")
 

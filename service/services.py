@@ -109,7 +109,8 @@ class Operations:
 
     store: Store
     clerk: Clerk
-    signing_keys_can_be_loaded: Callable[[], Awaitable[bool]]
+    signing_key_ids: Callable[[], Awaitable[frozenset[str] | None]]
+    """Loads the keys of session tokens. None if they cannot be loaded."""
     webhook_endpoint: Callable[[str], WebhookEndpoint]
     """Makes the endpoint for an address. Raises `ValueError` without a secret to sign with."""
 

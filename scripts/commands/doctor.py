@@ -63,10 +63,11 @@ async def _examine(screen: Screen) -> list[Finding]:
 
 
 async def _of_all(settings: Settings, available: Operations) -> list[Finding]:
+    key_ids = await available.signing_key_ids()
     return [
         *await _of_the_store(settings, available),
-        health.signing_keys(loaded=await available.signing_keys_can_be_loaded()),
-        *await _of_clerk(available),
+        health.signing_keys(loaded=key_ids is not None),
+        *await _of_clerk(available, key_ids or frozenset()),
     ]
 
 
@@ -110,7 +111,7 @@ async def _went_back(history: StoreHistory) -> str | None:
     return (await history.look()).reason or await history.unrepaired()
 
 
-async def _of_clerk(available: Operations) -> list[Finding]:
+async def _of_clerk(available: Operations, key_ids: frozenset[str]) -> list[Finding]:
     try:
         async with asyncio.timeout(TIMEOUT):
             clerks = await available.clerk.clock.now()
@@ -123,7 +124,7 @@ async def _of_clerk(available: Operations) -> list[Finding]:
         return [health.clerk(str(error))]
     return [
         health.clerk(None),
-        health.instance(available.clerk.instance.id, ids),
+        health.instance(available.clerk.instance.id, ids, key_ids),
         health.clock(ours, clerks),
         *users,
     ]

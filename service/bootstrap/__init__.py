@@ -23,9 +23,9 @@ from service.bootstrap.clerk import (
     clerk_of,
     http_client,
     identity_provider,
-    keys_can_be_loaded,
     request_limits,
     session_verifier,
+    signing_key_ids,
     signing_keys,
 )
 from service.bootstrap.settings import checked, notes_on
@@ -165,7 +165,7 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
         yield Operations(
             store=store_of(await open_database(stack, settings, dsn), dsn, instance),
             clerk=await clerk_of(stack, settings, instance),
-            signing_keys_can_be_loaded=lambda: keys_can_be_loaded(settings),
+            signing_key_ids=lambda: signing_key_ids(settings),
             webhook_endpoint=partial(_webhook_endpoint, stack, settings),
         )
 

@@ -55,11 +55,12 @@ async def clerk_of(
     )
 
 
-async def keys_can_be_loaded(settings: Settings) -> bool:
+async def signing_key_ids(settings: Settings) -> frozenset[str] | None:
+    """The ids of the keys that are loaded now, if that succeeds."""
     async with AsyncExitStack() as stack:
         keys = await signing_keys(stack, settings)
         await keys.load()
-        return keys.loaded
+        return keys.ids if keys.loaded else None
 
 
 async def signing_keys(

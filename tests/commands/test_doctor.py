@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from typer.main import get_command
 
 from adapters.postgres.checkpoints import PostgresCheckpoints
@@ -12,7 +13,7 @@ from domain.drift import Sweep
 from domain.finding import State, command
 from domain.reconcile import LAST_FULL
 from domain.schema import SchemaState, Standing
-from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulator
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.program import program
 from scripts.replay_webhooks import command_line
@@ -138,6 +139,20 @@ async def test_a_key_of_another_instance_is_bad(operator: Operator) -> None:
     assert (await states(operator, CLERK_INSTANCE_ID="ins_another"))["instance"] == "bad"
 
 
+async def test_keys_of_two_instances_are_bad(
+    healthy: Operator, clerk: ClerkEmulator, signing_key: RSAPrivateKey
+) -> None:
+    """No session token is valid then. Two keys for development look alike to the settings."""
+    async with running_emulator(EmulatorConfig(), signing_key=signing_key) as other:
+        config = other.config
+        theirs = {"CLERK_ISSUER": config.token_issuer, "CLERK_JWKS_URL": config.jwks_url}
+        ended = await healthy.told(theirs).run("doctor", "--json")
+    (found,) = [one for one in ended.records if one["about"] == "instance"]
+    assert (ended.code, found["state"]) == (1, "bad")
+    ours, others = clerk.config.instance_id, config.instance_id
+    assert found["words"] == f"the secret key belongs to {ours}, the signing keys to {others}"
+
+
 async def test_clerk_being_down_is_a_warning(healthy: Operator, clerk: ClerkEmulator) -> None:
     clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=400))
     found = await states(healthy)
@@ -172,6 +187,7 @@ def test_whatever_is_not_well_comes_with_advice() -> None:
         health.clerk(None, key_refused=True),
         health.instance(None, frozenset()),
         health.instance("ins_a", frozenset({"ins_b"})),
+        health.instance("ins_a", frozenset({"ins_a"}), frozenset({"ins_b"})),
         health.last_delivery(None, at(0)),
         health.quarantine(1),
         health.webhooks(1),

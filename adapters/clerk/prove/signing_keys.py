@@ -44,6 +44,11 @@ class SigningKeys(Protocol):
         ...
 
     @property
+    def ids(self) -> frozenset[str]:
+        """The ids of the keys, as far as they are known: a pinned key has none."""
+        ...
+
+    @property
     def in_doubt(self) -> bool:
         """Whether the last set of keys is still to be confirmed."""
         ...
@@ -84,6 +89,10 @@ class PinnedKey(SigningKeys):
     @property
     def loaded(self) -> bool:
         return True
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset()
 
     @property
     def in_doubt(self) -> bool:
@@ -147,6 +156,10 @@ class JwksKeys(SigningKeys):
     @property
     def loaded(self) -> bool:
         return self.age <= STALE_FOR
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._keys)
 
     @property
     def in_doubt(self) -> bool:
