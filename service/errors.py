@@ -1,5 +1,6 @@
 """The HTTP status of every error, and the problem document (RFC 9457) that answers it."""
 
+import logging
 import math
 from collections.abc import Mapping, MutableMapping
 from functools import cache
@@ -28,7 +29,7 @@ from domain.errors import (
     UserRefused,
     WrongInstance,
 )
-from service.log import note
+from service.log import is_logged, note
 
 STATUSES: Mapping[type[SyncError], int] = {
     InvalidSignature: 400,
@@ -48,6 +49,8 @@ STATUSES: Mapping[type[SyncError], int] = {
 
 INTERNAL_ERROR = (500, "internal_error")
 """The status and the code of the answer to an unhandled exception."""
+
+_logger = logging.getLogger("clerk_user_sync")
 
 _TYPE = "urn:clerk-user-sync:problem:"
 _HEADERS: Mapping[int, str] = {401: "WWW-Authenticate", 503: "Retry-After"}
@@ -152,6 +155,8 @@ def internal_error() -> Response:
 
 async def _own_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SyncError | Rejected)  # noqa: S101 - registered for these types
+    if isinstance(error, SyncError) and not is_logged(request.scope):
+        _logger.info("%s: %s", error.code, error.explained)
     return answer(request.scope, error)
 
 

@@ -89,6 +89,11 @@ def note(scope: MutableMapping[str, Any], **facts: Any) -> None:
     scope.setdefault(_LINE, {}).update(facts)
 
 
+def is_logged(scope: Mapping[str, Any]) -> bool:
+    """Whether the request has a line, as in the service and not in a host's application."""
+    return "request_id" in scope.get(_LINE, ())
+
+
 def facts_of(scope: Mapping[str, Any]) -> Mapping[str, Any]:
     """The facts that `note` added."""
     facts: Mapping[str, Any] = scope[_LINE]

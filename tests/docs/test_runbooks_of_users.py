@@ -1,5 +1,6 @@
 """The pages of docs/operating/ about users and their data: the failure is caused, and the commands are run."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from scripts.clerk_emulator import (
 from service.app import user_sync
 from service.changes import Changes
 from tests.commands.arrivals import quarantined
+from tests.docs.runbooks import OPERATING, ROOT
 from tests.docs.scene import Scene, all_was_run, serving, shows
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
@@ -85,6 +87,15 @@ async def test_a_user_cannot_get_in(scene: Scene) -> None:
     await page.next()
     assert await scene.me(user_id) == 200
     all_was_run(page)
+
+
+def test_each_reason_to_refuse_a_token_is_on_the_page_of_a_user_who_cannot_get_in() -> None:
+    text = (OPERATING / "user-cannot-get-in.md").read_text()
+    sources = [*(ROOT / "adapters/clerk/prove").glob("*.py"), ROOT / "service/auth.py"]
+    written = "".join(source.read_text() for source in sources)
+    reasons = set(re.findall(r'InvalidSession\("(.+?)"\)', written))
+    assert len(reasons) > 15
+    assert sorted(reason for reason in reasons if f"`{reason}`" not in text) == []
 
 
 async def test_a_user_asks_to_be_forgotten(scene: Scene, sql: Sql) -> None:

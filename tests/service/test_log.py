@@ -136,6 +136,19 @@ async def test_a_refusal_is_logged_with_its_code(
     assert (line["route"], line["status"], line["outcome"]) == (route, status, outcome)
 
 
+async def test_a_refusal_by_the_framework_has_its_cause_in_that_line_alone(
+    logged: Logged, clerk: ClerkEmulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "clerk_user_sync")
+    overrides = logged.service.app.dependency_overrides
+    overrides[object] = object  # then the framework serves all routes
+    await logged.service.me(clerk.session_token(ADA, headers={"cat": "of.a.template"}))
+    overrides.clear()
+    line = logged.line()
+    assert (line["outcome"], line["cause"]) == ("session_invalid", "cat")
+    assert [record for record in caplog.records if record.name == "clerk_user_sync"] == []
+
+
 async def test_a_deleted_users_request_is_logged_with_user_and_code(
     logged: Logged, clerk: ClerkEmulator
 ) -> None:

@@ -22,6 +22,7 @@ from tests.running import (
 )
 from tests.service import example_app
 from tests.service.tables import journal, stored_user
+from tests.service.tokens import BAD_TOKENS
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,31 @@ async def test_without_a_token_the_answer_is_ours(shop: Service, path: str) -> N
     assert (answer.status_code, answer.json()) == (401, UNAUTHORIZED)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+
+
+CAUSES = {
+    "expired": "ExpiredSignatureError",
+    "not yet valid": "ImmatureSignatureError",
+    "kid of another instance": "unknown kid",
+    "iss another": "InvalidIssuerError",
+    "another key": "InvalidSignatureError",
+    "azp not allowed": "azp is not an authorized party",
+    "azp missing": "no azp",
+    "from a template": "cat",
+    "sid missing": "MissingRequiredClaimError",
+}
+"""Bad tokens, and what docs/operating/user-cannot-get-in.md calls the reason to refuse them."""
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+async def test_the_applications_log_says_why_a_token_is_refused(
+    shop: Service, clerk: ClerkEmulator, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level("INFO", "clerk_user_sync")
+    answer = await shop.http.get("/basket", headers=bearer(BAD_TOKENS[kind](clerk)))
+    assert answer.json() == UNAUTHORIZED
+    told = [line.getMessage() for line in caplog.records if line.name == "clerk_user_sync"]
+    assert told == [f"session_invalid: the session token is invalid ({CAUSES[kind]})"]
 
 
 @pytest.mark.parametrize(
