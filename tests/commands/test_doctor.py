@@ -1,6 +1,7 @@
 """`doctor`: what is wrong, and what to do about it."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -17,6 +18,7 @@ from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig, running_emulat
 from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from scripts.program import program
 from scripts.replay_webhooks import command_line
+from tests.adapters.clerk.certificates import untrusted_server
 from tests.commands.arrivals import happened, quarantined
 from tests.commands.commands import Operator
 from tests.e2e.sessions import read_only
@@ -157,6 +159,17 @@ async def test_clerk_being_down_is_a_warning(healthy: Operator, clerk: ClerkEmul
     clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=400))
     found = await states(healthy)
     assert (found["clerk"], "clock" in found) == ("warn", False)
+
+
+async def test_a_certificate_that_is_not_trusted_is_told(
+    healthy: Operator, signing_key: RSAPrivateKey, tmp_path: Path
+) -> None:
+    async with untrusted_server(signing_key, tmp_path) as server:
+        ended = await healthy.run("doctor", "--json", CLERK_API_URL=server.url)
+    (found,) = [one for one in ended.records if one["about"] == "clerk"]
+    assert found["words"] == (
+        "Clerk does not answer: a certificate is not trusted: see SSL_CERT_FILE"
+    )
 
 
 @pytest.mark.parametrize(

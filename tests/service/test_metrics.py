@@ -280,7 +280,7 @@ async def test_labels_come_from_closed_vocabularies_and_series_stay_few(
 
 _STATUSES = {str(status) for status in range(100, 600)} | {
     *("1xx", "2xx", "3xx", "4xx", "5xx"),
-    *("timeout", "refused", "error", "unusable", "cancelled"),
+    *("timeout", "refused", "untrusted", "error", "unusable", "cancelled"),
 }
 
 

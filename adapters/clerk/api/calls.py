@@ -6,6 +6,7 @@ with `Retry-After`) and "Backend API" (error bodies).
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -158,6 +159,8 @@ class ClerkCalls:
         except (TimeoutError, httpx.HTTPError) as error:
             status = _failure_word(error)
             self._circuit.failed()
+            if status == "untrusted":  # another try would end as this one
+                raise IdentityProviderUnavailable(_SENTENCES[status]) from error
             raise _TryAgain(_SENTENCES[status], asked=None) from error
         finally:
             self._report(call.operation, status)
@@ -216,6 +219,7 @@ def _status_word(status: int) -> str:
 
 _SENTENCES = {
     "timeout": "no answer in time",
+    "untrusted": "a certificate is not trusted: see SSL_CERT_FILE",
     "refused": "no connection",
     "error": "the connection broke",
 }
@@ -224,4 +228,13 @@ _SENTENCES = {
 def _failure_word(error: Exception) -> str:
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return "timeout"
+    if _is_about_a_certificate(error):
+        return "untrusted"
     return "refused" if isinstance(error, httpx.ConnectError) else "error"
+
+
+def _is_about_a_certificate(error: BaseException | None) -> bool:
+    """Whether a certificate is the cause: of Clerk, or of a proxy that inspects TLS."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__  # httpcore hides the cause
+    return error is not None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -83,14 +84,19 @@ class TestRetries:
                     await provider(client, reports=reports).fetch(USER_ID)
         assert reports.attempts == [("fetch", "refused")] * 3
 
-    async def test_an_untrusted_certificate_is_refused(
-        self, private_key: RSAPrivateKey, tmp_path: Path
+    @pytest.mark.parametrize("library", ["aiohttp", "httpx"])
+    async def test_an_untrusted_certificate_is_refused_and_not_tried_again(
+        self, private_key: RSAPrivateKey, tmp_path: Path, library: str
     ) -> None:
+        transport = None if library == "aiohttp" else httpx.AsyncHTTPTransport(trust_env=False)
+        reports = Reports()
         async with (
             untrusted_server(private_key, tmp_path) as server,
-            clerk_client("sk_test_x", server.url) as client,
+            clerk_client("sk_test_x", server.url, transport) as client,
         ):
-            await unavailable(client)
+            with pytest.raises(IdentityProviderUnavailable, match="see SSL_CERT_FILE"):
+                await provider(client, reports=reports).fetch(USER_ID)
+        assert reports.attempts == [("fetch", "untrusted")]
         assert server.heard == b""
 
     async def test_follow_an_unknown_host(self) -> None:
