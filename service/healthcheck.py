@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 
 _USUAL = ("127.0.0.1", "8000")
+_LINKS = ("tcp://", "udp://", "sctp://")
 
 
 def main() -> int:
@@ -50,9 +51,10 @@ def _host() -> str:
 
 
 def _setting(name: str) -> str:
-    """The names are read in either case, as the service does."""
+    """The names are read in either case, and links of Kubernetes left out, as the service does."""
     given = {key.upper(): value for key, value in os.environ.items()}
-    return given.get(f"CLERK_USER_SYNC_{name}") or given.get(name) or ""
+    values = (given.get(f"CLERK_USER_SYNC_{name}"), given.get(name))
+    return next((one for one in values if one and not one.startswith(_LINKS)), "")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Mistakes in the settings, by their names in the environment and without their values."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from service.settings import PREFIX, Settings
+from service.setting_sources import PREFIX
+from service.settings import Settings
 
 MISTAKEN = "These settings are missing or wrong:"
 """The line before the mistakes."""
@@ -15,6 +17,9 @@ _OF_OTHERS = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_fi
 
 _SHORTEST = 7
 """Letters. Shorter names of other programs are too often close to one of ours."""
+
+_OF_KUBERNETES = re.compile(r".*_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP|SCTP))(_\w+)?")
+"""What it sets for a Service in the namespace, which may be named `clerk-user-sync`."""
 
 _ALIKE = 0.88
 """`difflib`'s ratio: one letter in eight may be missing, or two exchanged."""
@@ -32,7 +37,11 @@ def slips(names: Iterable[str]) -> list[str]:
     known = ours | {f"{before}{name.upper()}" for name in _OF_OTHERS for before in ("", PREFIX)}
     candidates = sorted(name for name in ours if len(name) >= _SHORTEST)
     strange = sorted({name.upper() for name in names} - known)
-    return [slip for name in strange if (slip := _slip(name, candidates))]
+    return [
+        slip
+        for name in strange
+        if not _OF_KUBERNETES.fullmatch(name) and (slip := _slip(name, candidates))
+    ]
 
 
 def _slip(name: str, candidates: list[str]) -> str | None:

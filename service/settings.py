@@ -12,8 +12,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -32,12 +30,10 @@ from service.addresses import (
 from service.bare import bare
 from service.change_settings import ChangeSettings
 from service.dotenv import DOTENV, encoding_of
+from service.setting_sources import by_precedence
 
 _GRANT = re.compile(rf"{USER_ID}|org_[A-Za-z0-9]{{1,120}}:[a-z0-9_:-]{{1,120}}", re.ASCII)
 _CLERK_API = "https://api.clerk.com"
-
-PREFIX = "CLERK_USER_SYNC_"
-"""An optional prefix of every setting's name in the environment."""
 
 
 def _listed(value: object) -> object:
@@ -89,20 +85,8 @@ class StoreSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """`CLERK_USER_SYNC_PORT` takes precedence over `PORT`, which may be a host's setting."""
-        del file_secret_settings
-        return (
-            init_settings,
-            EnvSettingsSource(settings_cls, env_prefix=PREFIX),
-            env_settings,
-            DotEnvSettingsSource(
-                settings_cls,
-                env_file=getattr(dotenv_settings, "env_file", None),
-                env_file_encoding=getattr(dotenv_settings, "env_file_encoding", None),
-                env_prefix=PREFIX,
-            ),
-            dotenv_settings,
-        )
+        del env_settings, file_secret_settings
+        return by_precedence(settings_cls, init_settings, dotenv_settings)
 
 
 class Settings(ChangeSettings, StoreSettings):

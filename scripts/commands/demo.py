@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.dotenv import read_dotenv
-from service.settings import PREFIX, Settings
+from service.setting_sources import PREFIX
+from service.settings import Settings
 
 try:
     import fcntl

@@ -129,6 +129,13 @@ def test_the_settings_are_ours_and_right() -> None:
     assert settings.has_console is False
 
 
+def test_no_service_sets_one_of_our_settings() -> None:
+    """A Service named `clerk-user-sync` sets CLERK_USER_SYNC_PORT, unless its links are off."""
+    specs = [yaml.safe_load(path.read_text())["spec"] for path in FILES]
+    pods = [spec["template"]["spec"] for spec in specs if "template" in spec]
+    assert [pod.get("enableServiceLinks") for pod in pods] == [False] * 3
+
+
 def test_the_migration_has_the_settings_of_the_service() -> None:
     [migration] = manifest("migrate")["spec"]["template"]["spec"]["containers"]
     assert migration["envFrom"] == CONTAINER["envFrom"]

@@ -67,6 +67,11 @@ def test_it_asks_where_the_service_listens(host: str) -> None:
         assert check(1, CLERK_USER_SYNC_PORT=str(port), host=host).returncode == 0
 
 
+def test_it_leaves_out_what_kubernetes_sets_for_a_service() -> None:
+    with answering(200) as port:
+        assert check(port, CLERK_USER_SYNC_PORT="tcp://10.96.0.9:80").returncode == 0
+
+
 @pytest.mark.parametrize("port", ["http", "99999", "-1"])
 def test_a_port_that_is_none_is_not_healthy_and_no_traceback(port: str) -> None:
     ended = check(1, PORT=port)

@@ -14,7 +14,8 @@ from service.app import create_app
 from service.bootstrap.settings import read_settings
 from service.edge.listening import CannotListen, listening_sockets
 from service.mistakes import mistakes
-from service.settings import PREFIX, Settings
+from service.setting_sources import PREFIX
+from service.settings import Settings
 from tests.service.given_settings import ENVIRONMENT, run
 
 NAMES = sorted(name.upper() for name in Settings.model_fields)

@@ -108,6 +108,19 @@ def test_our_settings_may_have_a_prefix_which_wins(
     assert (told.database_schema, told.port) == ("clerk", 2222)
 
 
+def test_what_kubernetes_sets_for_a_service_is_no_port_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For a Service named `clerk-user-sync`, and for one named `metrics`."""
+    monkeypatch.setenv("PORT", "8001")
+    monkeypatch.setenv("CLERK_USER_SYNC_PORT", "tcp://10.96.0.9:80")
+    monkeypatch.setenv("METRICS_PORT", "udp://10.96.0.10:9090")
+    told = settings()
+    assert (told.port, told.metrics_port) == (8001, None)
+    monkeypatch.setenv("CLERK_USER_SYNC_METRICS_PORT", "9090")
+    assert settings().metrics_port == 9090
+
+
 @pytest.mark.parametrize("name", ['a"b', "a'b", "a,b", "1a", "x" * 64])
 def test_a_schema_that_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="name of one schema"):
