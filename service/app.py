@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.bootstrap import bootstrap
-from service.bootstrap.settings import read_settings
+from service.bootstrap.settings import read_settings, read_settings_of_host
 from service.bootstrap.tracing import traces_of
 from service.changes import Changes
 from service.edge.canonical_log import CanonicalLog
@@ -169,15 +169,22 @@ async def user_sync(
     open.
 
     They also work in applications that are mounted into `app` before it is entered. The handlers of
-    `changes` run in this process, unless another one runs them already. Settings come
-    from the environment unless given. A test's stand-in for Clerk replaces them.
+    `changes` run in this process, unless another one runs them already. Settings come from the
+    environment unless given; one of a server or its log that is wrong for us, as the host's own
+    `DOCS_URL` may be, is left out. A test's stand-in for Clerk replaces them.
     """
     stand_in = stand_in_of(app)
-    settings = stand_in.settings if stand_in else settings or read_settings()
+    left_out: list[str] = []
+    if stand_in:
+        settings = stand_in.settings
+    elif settings is None:
+        settings, left_out = read_settings_of_host()
     transport = stand_in.transport if stand_in else None
     lines, metrics = log_writer(settings.log_format), Metrics()
     metrics.watch_log(lines)
     log = line_logger(settings.log_level, settings.log_format, lines)
+    if left_out:
+        log.warning("settings_left_out", settings=left_out)
     try:
         async with bootstrap(
             settings, metrics, log, transport=transport, changes=changes

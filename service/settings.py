@@ -4,11 +4,13 @@
 """
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -37,13 +39,23 @@ _CLERK_API = "https://api.clerk.com"
 
 
 def _listed(value: object) -> object:
+    """The parts of a text: comma-separated, or in JSON, as many applications write their lists."""
     if not isinstance(value, str):
         return value
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+    parts = value.split(",")
+    if value.lstrip().startswith("["):
+        with suppress(orjson.JSONDecodeError):
+            parts = orjson.loads(value)
+    return tuple(part for one in parts if (part := str(one).strip()))
+
+
+def _lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 CommaSeparatedSecrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)]
+LowerCase = BeforeValidator(_lower_case)
 
 
 class StoreSettings(BaseSettings):
@@ -61,8 +73,8 @@ class StoreSettings(BaseSettings):
     database_url: SecretStr | None = None
     database_schema: str | None = None
     data_dir: Path = Path(".data")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = "info"
+    log_format: Annotated[Literal["auto", "json", "console"], LowerCase] = "auto"
 
     def __init__(self, **given: Any) -> None:
         """Raises `ValidationError`, also for a `.env` that cannot be read."""

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from adapters.broker.publisher import check_broker
 from adapters.clerk.network import Proxies, read_authorities, read_proxy
@@ -15,6 +21,12 @@ from adapters.postgres.address import is_schema_name, parse_address
 from adapters.push.address import check_endpoint
 from service.change_settings import PushTo
 from service.settings import Settings, StoreSettings
+
+_OFTEN_THE_HOSTS = {
+    *("cors_origins", "docs", "docs_url", "log_format", "log_level", "metrics_port", "port"),
+    *("root_path", "trusted_proxies"),
+}
+"""Settings of a server and its log. Without them an application is served as well."""
 
 
 class _CheckedStoreSettings(StoreSettings):
@@ -111,6 +123,22 @@ def read_store_settings(**given: Any) -> StoreSettings:
 def read_settings(**given: Any) -> Settings:
     """The settings of the environment and `.env`. Raises `ValidationError`."""
     return _CheckedSettings(**given)
+
+
+def read_settings_of_host() -> tuple[Settings, list[str]]:
+    """The same for an application, and the names of settings that are left at their defaults.
+
+    Under these names it may have settings of its own, in another form. Raises `ValidationError` for
+    any other mistake.
+    """
+    try:
+        return read_settings(), []
+    except ValidationError as error:
+        wrong = {str(place) for one in error.errors() for place in one["loc"][:1]}
+        if not wrong <= _OFTEN_THE_HOSTS:
+            raise
+    defaults = {name: Settings.model_fields[name].get_default() for name in wrong}
+    return read_settings(**defaults), sorted(name.upper() for name in wrong)
 
 
 def checked(settings: Settings) -> Settings:

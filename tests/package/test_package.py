@@ -66,7 +66,10 @@ os.environ |= {
     "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
     "CONSOLE_OPERATOR_TOKEN": "0123456789abcdef0123456789abcdef",
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
-    "LOG_LEVEL": "error",
+    "CORS_ORIGINS": '["https://app.example.com"]',
+    "DOCS_URL": "/docs",
+    "LOG_FORMAT": "%(message)s",
+    "LOG_LEVEL": "ERROR",
 }
 
 async def main():

@@ -149,6 +149,7 @@ WRONG: dict[str, list[Any]] = {
     "port": ["-1", "65536", "x"],
     "log_level": ["loud"],
     "log_format": ["xml"],
+    "cors_origins": ['["canary"]', '["https://canary', '[{"canary": 1}]', "*"],
 }
 
 
@@ -208,6 +209,9 @@ RIGHT: list[tuple[str, Any]] = [
     ("no_proxy", "localhost,fd07:b51a:cc66:f0::/64"),
     ("ssl_cert_dir", f"/nowhere:{Path(__file__).parent}"),
     ("root_path", "/ops/sync"),
+    ("cors_origins", '["https://app.example.com", "http://localhost:3000"]'),
+    ("log_format", "JSON"),
+    ("log_level", "INFO"),
     ("port", "0"),
 ]
 
@@ -261,6 +265,12 @@ def test_lists_are_comma_separated() -> None:
     secrets = [secret.get_secret_value() for secret in told.clerk_webhook_signing_secret]
     assert secrets == [WEBHOOK_SECRET, OTHER_WEBHOOK_SECRET]
     assert told.clerk_authorized_parties == ("https://a.example", "https://b.example")
+
+
+def test_lists_may_be_json() -> None:
+    told = settings(cors_origins=' ["https://a.example", " https://b.example/", ""]')
+    assert told.cors_origins == ("https://a.example", "https://b.example")
+    assert settings(clerk_authorized_parties="[]").clerk_authorized_parties == ()
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda told: told.model_dump_json()])
