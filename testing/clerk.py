@@ -96,7 +96,7 @@ def settings_for(
     of_clerk = {name.lower(): value for name, value in config.environment().items()}
     return _GivenAlone(
         database_url=database_url,
-        database_schema=database_schema,
+        database_schema=database_schema or None,
         **{"clerk_rate_limit": 100_000, "log_level": "error", **of_clerk, **more},
     )
 

@@ -67,10 +67,10 @@ def upgrade(connection: Connection, schema: str | None = None) -> SchemaState:
         def upgrade():
             clerk_user_sync.upgrade(op.get_bind())
 
-    It runs in the host's transaction and commits nothing. `schema` is `DATABASE_SCHEMA`. Indexes
-    are not built concurrently: if our tables are already large, run `clerk-user-sync migrate`
-    first. Raises `SchemaRefused`, also for Alembic's offline mode, which has no connection;
-    `StorageUnavailable`; or the errors of the host's driver.
+    It runs in the host's transaction and commits nothing. `schema` is `DATABASE_SCHEMA`, and may
+    be empty. Indexes are not built concurrently: if our tables are already large, run
+    `clerk-user-sync migrate` first. Raises `SchemaRefused`, also for Alembic's offline mode, which
+    has no connection; `StorageUnavailable`; or the errors of the host's driver.
     """
     if not isinstance(connection, Connection):
         raise SchemaRefused(
@@ -84,7 +84,7 @@ def upgrade(connection: Connection, schema: str | None = None) -> SchemaState:
         if time.monotonic() > give_up_at:
             raise StorageUnavailable("another migration is under way")
         time.sleep(ASK_AGAIN)
-    return bring_to_head(connection, schema, commits=False)
+    return bring_to_head(connection, schema or None, commits=False)
 
 
 def bring_to_head(connection: Connection, schema: str | None, *, commits: bool) -> SchemaState:

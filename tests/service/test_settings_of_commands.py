@@ -13,8 +13,10 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import StorageUnavailable
+from scripts.clerk_emulator import EmulatorConfig
 from service.bootstrap.settings import read_settings
 from service.bootstrap.store import migrate_store
+from testing import settings_for
 from tests.postgres_server import temporary_database
 from tests.service.given_settings import ENVIRONMENT, GOOD, ROOT, Ended, run, settings
 
@@ -125,6 +127,10 @@ def test_what_kubernetes_sets_for_a_service_is_no_port_of_ours(
 def test_a_schema_that_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="name of one schema"):
         settings(database_schema=name)
+
+
+def test_an_empty_schema_of_a_hosts_fixture_is_none() -> None:
+    assert settings_for(EmulatorConfig(), "postgresql://u@h/d", "").database_schema is None
 
 
 async def test_to_migrate_the_database_is_enough(postgres_url: str, tmp_path: Path) -> None:

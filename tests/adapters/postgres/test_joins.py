@@ -182,7 +182,7 @@ class HostChain:
             "PATH": "",
             "PYTHONPATH": f"{ROOT}:{folder}",
             "HOST_URL": url.replace("postgresql://", "postgresql+asyncpg://"),
-            **({"DATABASE_SCHEMA": schema} if schema else {}),
+            **({} if schema is None else {"DATABASE_SCHEMA": schema}),
         }
         (folder / "alembic.ini").write_text("[alembic]\nscript_location = %(here)s/chain\n")
         (folder / "chain" / "versions").mkdir(parents=True)
@@ -217,7 +217,7 @@ class HostChain:
         return file.read_text()
 
 
-@pytest.mark.parametrize("schema", [None, "clerk"])
+@pytest.mark.parametrize("schema", [None, "", "clerk"])
 async def test_a_hosts_chain_stays_clean_before_between_and_after_ours(
     url: str, host: Sql, tmp_path: Path, schema: str | None
 ) -> None:
