@@ -1,14 +1,17 @@
 """The keeper: a shell that runs the server's commands, and stops the server when this process ends.
 
-It reads commands from a pipe whose other end only this process holds. The kernel closes that end
-however this process ends; the keeper then stops the server and deletes temporary directories.
+It reads commands from a pipe whose other end only this process holds: a forked child lets go of it.
+The kernel closes that end however this process ends; the keeper then stops the server and deletes
+temporary directories.
 """
 
 import os
 import shlex
 import subprocess
 import threading
+import weakref
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -57,6 +60,7 @@ class Keeper:
             pass_fds=[lock],
             start_new_session=True,
         )
+        os.register_at_fork(after_in_child=partial(_let_go, weakref.ref(self._shell)))
 
     def run(self, command: list[str]) -> bool:
         """Run the command, with its output in the log. Returns whether it succeeded."""
@@ -72,3 +76,16 @@ class Keeper:
         """
         with self._turn:
             self._shell.communicate()
+
+
+def _let_go(shell: "weakref.ref[subprocess.Popen[str]]") -> None:
+    """In a forked child, put nothing in the place of our pipes.
+
+    If they were closed, a file of the child could get the number of one, and be closed with it.
+    """
+    held = shell()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for pipe in (held.stdin, held.stdout) if held else ():
+        if pipe and not pipe.closed:
+            os.dup2(nothing, pipe.fileno(), inheritable=False)
+    os.close(nothing)

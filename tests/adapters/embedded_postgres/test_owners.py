@@ -41,6 +41,35 @@ def test_the_server_is_gone_when_its_owner_dies(owners: Owners, end: signal.Sign
     assert becomes_true(lambda: not any(each.exists() for each in owner.temporary))
 
 
+FORKING = """
+import os, signal
+from adapters.embedded_postgres import EmbeddedPostgres
+
+server = EmbeddedPostgres().start()
+signal.signal(signal.SIGTERM, lambda *_: (server.stop(), os._exit(0)))
+child = os.fork()
+if child:
+    print(server.url(), child, flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_forked_child_that_lives_on_does_not_keep_the_server(end: signal.Signals) -> None:
+    """At SIGTERM the owner calls `stop`."""
+    owner = start_python(FORKING)
+    assert owner.stdout
+    url, child = owner.stdout.readline().split()
+    try:
+        owner.send_signal(end)
+        assert becomes_true(lambda: not listens(url))
+        owner.wait(timeout=30)
+    finally:
+        os.kill(int(child), signal.SIGKILL)
+        owner.kill()
+        owner.communicate()
+
+
 def test_an_owner_killed_while_starting_leaves_nothing_in_the_way(
     owners: Owners, tmp_path: Path
 ) -> None:
