@@ -23,17 +23,17 @@ def by_precedence(
     given: PydanticBaseSettingsSource,
     dotenv: PydanticBaseSettingsSource,
 ) -> tuple[PydanticBaseSettingsSource, ...]:
-    """`CLERK_USER_SYNC_PORT` takes precedence over `PORT`, which may be a host's setting."""
+    """A name with our prefix comes first, in a `.env` too: the other may be a host's setting."""
     return (
         given,
         _Environment(settings, env_prefix=PREFIX),
-        _Environment(settings),
         DotEnvSettingsSource(
             settings,
             env_file=getattr(dotenv, "env_file", None),
             env_file_encoding=getattr(dotenv, "env_file_encoding", None),
             env_prefix=PREFIX,
         ),
+        _Environment(settings),
         dotenv,
     )
 

@@ -16,6 +16,7 @@ from scripts.clerk_emulator.config import EmulatorConfig
 from scripts.clerk_emulator.emulator import ClerkEmulator
 from scripts.clerk_emulator.server import listen, serving
 from scripts.commands.demo import without_settings
+from service.setting_sources import PREFIX
 from service.settings import Settings
 from service.stand_in import StandIn, put_in, take_out
 
@@ -56,14 +57,16 @@ class EmulatedClerk(ClerkEmulator):
         portal = self._ended.enter_context(start_blocking_portal())
         self._ended.enter_context(portal.wrap_async_context_manager(serving(self, listener)))
         schema = self.settings.database_schema
-        return {
-            **without_settings(os.environ),
+        ours = {
             **self.config.environment(),
             "CLERK_API_URL": bound.url,
             "CLERK_JWKS_URL": bound.jwks_url,
             "DATABASE_URL": _plain(self.settings.database_url),
             **({"DATABASE_SCHEMA": schema} if schema else {}),
         }
+        # Our own names come before those of a `.env`, which the other process may read.
+        own_names = {f"{PREFIX}{name}": value for name, value in ours.items()}
+        return {**without_settings(os.environ), **ours, **own_names}
 
     def close(self) -> None:
         """End what `connect` and `listen` began."""

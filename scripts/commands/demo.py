@@ -95,12 +95,12 @@ def _is_held(file: Path) -> bool:
 
 
 def _configured(name: str) -> str | None:
-    """A setting of the environment, or else of `.env`; an empty one is none.
+    """A setting of the environment or `.env`; an empty one is none.
 
-    The names are read in either case, as the service does.
+    The names are read in either case and by the precedence that the service has.
     """
     sources: tuple[Mapping[str, str | None], ...] = (os.environ, read_dotenv())
     given = [{key.upper(): value for key, value in source.items()} for source in sources]
     names = (f"{PREFIX}{name}", name)
-    found = [source.get(one) for source in given for one in names]
+    found = [source.get(one) for one in names for source in given]
     return next((value for value in found if value), None)

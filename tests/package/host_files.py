@@ -162,6 +162,8 @@ import pytest
 def client(clerk, monkeypatch):
     monkeypatch.setenv("CLERK_JWT_KEY", "of a real instance")
     monkeypatch.setenv("CLERK_USER_SYNC_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/real")
+    with open(".env", "a") as file:
+        file.write("CLERK_USER_SYNC_DATABASE_URL=postgresql://nobody@127.0.0.1:9/real\\n")
     environment = clerk.listen()
     assert environment["PATH"] == os.environ["PATH"]
     command = [sys.executable, "-m", "uvicorn", "shop:app", "--port", "0"]

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from adapters.embedded_postgres import EmbeddedPostgres
-from scripts.commands.demo import settings_of_the_demo, shared
+from scripts.commands.demo import folder, settings_of_the_demo, shared
 from tests.e2e.processes import ROOT, eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -271,3 +271,12 @@ def test_settings_that_a_killed_demo_left_are_not_used(
     demo.mkdir(parents=True)
     (demo / "settings.env").write_text("CLERK_SECRET_KEY='sk_test_gone'\n")
     assert settings_of_the_demo() == {}
+
+
+def test_its_folder_is_in_the_data_directory_of_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", "of-a-host")
+    (tmp_path / ".env").write_text("CLERK_USER_SYNC_DATA_DIR=ours\n")
+    assert folder() == tmp_path.resolve() / "ours" / "demo"

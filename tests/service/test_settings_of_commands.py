@@ -108,6 +108,10 @@ def test_our_settings_may_have_a_prefix_which_wins(
     file.write_text("CLERK_USER_SYNC_DATABASE_SCHEMA=clerk\nCLERK_USER_SYNC_PORT=3333\n")
     told = read_settings(_env_file=file, **GOOD)
     assert (told.database_schema, told.port) == ("clerk", 2222)
+    monkeypatch.delenv("CLERK_USER_SYNC_PORT")
+    assert read_settings(_env_file=file, **GOOD).port == 3333
+    file.write_text("PORT=4444\n")
+    assert read_settings(_env_file=file, **GOOD).port == 1111
 
 
 def test_what_kubernetes_sets_for_a_service_is_no_port_of_ours(
