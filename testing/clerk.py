@@ -98,6 +98,7 @@ def settings_for(
     """Settings for an emulated Clerk. Neither the environment nor a `.env` is read."""
     of_clerk = {name.lower(): value for name, value in config.environment().items()}
     return _GivenAlone(
+        _env_file=None,
         database_url=database_url,
         database_schema=database_schema or None,
         **{"clerk_rate_limit": 100_000, "log_level": "error", **of_clerk, **more},

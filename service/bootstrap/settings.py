@@ -145,7 +145,7 @@ def checked(settings: Settings) -> Settings:
     """The same, as `read_settings` would take them. Raises `ValidationError`."""
     if isinstance(settings, _CheckedSettings):
         return settings
-    return _CheckedSettings.model_validate(dict(settings))
+    return _CheckedSettings(_env_file=None, **dict(settings))
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:

@@ -1,13 +1,17 @@
 """A `.env` in UTF-16 is read, and one in another encoding is refused by its name."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from service.bootstrap.settings import read_settings
+from scripts.clerk_emulator import EmulatorConfig
+from service.bootstrap.settings import checked, read_settings
 from service.dotenv import read_dotenv
 from service.mistakes import mistakes
+from service.settings import Settings
+from testing import settings_for
 from tests.service.given_settings import (
     GOOD,
     PUBLISHABLE_KEY,
@@ -56,6 +60,18 @@ def test_the_service_and_migrate_say_so_and_exit_with_78(
     ended = run(*command, cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (78, "")
     assert ended.stderr.splitlines()[1:] == ["  .env: it is not in UTF-8: save it in UTF-8"]
+
+
+def test_settings_that_are_given_in_code_need_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host's own may be in another encoding."""
+    values: dict[str, Any] = {**GOOD}
+    given = Settings(_env_file=None, **values)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_bytes(UNREADABLE["in Latin-1"])
+    assert dict(checked(given)) == dict(given)
+    assert settings_for(EmulatorConfig(), "postgresql://u@h/d").database_schema is None
 
 
 def test_a_directory_of_that_name_is_no_file(tmp_path: Path) -> None:
