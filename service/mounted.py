@@ -47,13 +47,18 @@ def _answer_sync_errors(app: FastAPI) -> None:
     """Register the handlers of our errors, also in middleware that runs already.
 
     A server calls the lifespan of `app` through its middleware, which has the earlier handlers.
+    Where a function hides what it calls, the middleware is built anew for later requests.
     """
     answer_sync_errors(app)
     layer: Any = app.middleware_stack
+    found = False
     while layer is not None:
         if isinstance(layer, ExceptionMiddleware):
             answer_sync_errors(layer)
+            found = True
         layer = getattr(layer, "app", None)
+    if not found:
+        app.middleware_stack = None
 
 
 class _Documenting:

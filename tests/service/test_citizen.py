@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scripts.clerk_emulator import ClerkEmulator, EmulatorConfig
 from scripts.clerk_emulator.server import AnsweringServer
@@ -154,8 +155,16 @@ async def test_the_documents_have_the_answers_of_our_dependencies(
         assert set(document["components"]["securitySchemes"]) == {"ClerkSession"}
 
 
+def a_function(app: ASGIApp) -> ASGIApp:
+    async def around(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return around
+
+
+@pytest.mark.parametrize("middleware", [GZipMiddleware, a_function])
 async def test_without_mount_a_server_gets_our_answers_too(
-    clerk: ClerkEmulator, store_url: str
+    clerk: ClerkEmulator, store_url: str, middleware: Callable[[ASGIApp], ASGIApp]
 ) -> None:
     """A server runs the lifespan through the middleware, which is complete by then."""
 
@@ -165,7 +174,7 @@ async def test_without_mount_a_server_gets_our_answers_too(
             yield
 
     app = FastAPI(lifespan=lifespan)
-    app.add_middleware(GZipMiddleware)
+    app.add_middleware(middleware)
     app.include_router(with_routes().router)
     async with served_by_uvicorn(app) as http:
         answer = await http.get("/profile")
