@@ -14,12 +14,12 @@ from service.changes import Changes
 from service.deliveries import load_handlers
 from service.edge.listening import listening_sockets
 from service.extras import extra
-from service.hangup import hangup
 from service.log import line_logger
 from service.log_writer import LogWriter
 from service.metrics import Metrics
 from service.services import Worker, attach
 from service.settings import Settings
+from service.signals import at_signal, hangup
 
 
 def handlers_of(settings: Settings) -> Changes:
@@ -54,7 +54,7 @@ async def work(settings: Settings, changes: Changes, lines: LogWriter) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, hangup()):
         if number is not None:
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+            at_signal(number, stopped.set)
     async with (
         working(settings, changes, metrics, log, traces) as worker,
         _serving_metrics(worker, settings, sockets),

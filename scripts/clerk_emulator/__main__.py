@@ -16,6 +16,7 @@ from scripts.clerk_emulator.config import EmulatorConfig
 from scripts.clerk_emulator.emulator import ClerkEmulator
 from scripts.clerk_emulator.server import listen, serving
 from scripts.clerk_emulator.state import State, StateFile, load_state
+from service.signals import at_signal
 
 
 def main(
@@ -105,7 +106,7 @@ async def _serve(
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        at_signal(number, stop.set)
     listener, config = listen(config)
     emulator = ClerkEmulator(config, signing_key=saved.signing_key if saved else None)
     emulator.users.add_many(list(saved.users) if saved else [])

@@ -35,9 +35,9 @@ from scripts.run.shop import Shop
 from scripts.run.story import Person, Story
 from scripts.run.tokens import Tokens, kept_tokens
 from service.bootstrap.store import embedded_address
-from service.hangup import hangup
 from service.log_writer import LogWriter
 from service.routes.webhooks import PATH
+from service.signals import hangup
 
 ROOT = Path(__file__).parents[2]
 WITHIN = 60.0

@@ -17,9 +17,9 @@ from service.edge.account import Edge
 from service.edge.budget import METRICS_CONNECTIONS, Budget, budget_of_this_process
 from service.edge.listening import listening_sockets
 from service.edge.protocol import EdgeProtocol
-from service.hangup import hangup
 from service.services import services_of
 from service.settings import Settings
+from service.signals import hangup
 
 
 def serve(app: FastAPI, settings: Settings, metrics: FastAPI) -> None:
