@@ -66,8 +66,7 @@ class PostgresConsoleReads(ConsoleReads):
         return tuple(map(_found_user, records))
 
     async def users_like(self, prefix: str) -> tuple[FoundUser, ...]:
-        first = prefix.lower()
-        wanted = (first, f"{first}\U0010ffff", USERS_ON_A_PAGE)
+        wanted = (prefix, "\U0010ffff", USERS_ON_A_PAGE)
         records = await self._database.run(lambda session: session.fetch(USERS_LIKE, *wanted))
         return tuple(map(_found_user, records))
 

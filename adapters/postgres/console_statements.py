@@ -75,7 +75,8 @@ union ({_FOUND_USER} where external_id = $1 and external_id is not null limit 20
 order by last_synced_at desc
 """
 
-_PREFIX = "octet_length({0}) <= 512 and lower({0}) ~>=~ $1 and lower({0}) ~<~ $2"
+_PREFIX = """octet_length({0}) <= 512
+    and lower({0}) ~>=~ lower($1::text) and lower({0}) ~<~ (lower($1::text) || $2::text)"""
 
 _LIKE = " union ".join(
     f"({_FOUND_USER} where {_PREFIX.format(name)} limit $3)"
@@ -83,7 +84,11 @@ _LIKE = " union ".join(
 )
 
 USERS_LIKE = f"select * from ({_LIKE}) as found order by email, clerk_id limit $3"  # noqa: S608
-"""By bytes, as the indexes are: in the order of a language, a prefix is not one range."""
+"""The prefix $1, up to the greatest character $2.
+
+By bytes, as the indexes are: in the order of a language, a prefix is not one range. The server
+lowers both sides, because its rule depends on the locale of the database.
+"""
 
 NEWEST_USERS = f"{_FOUND_USER} order by created_at desc limit $1"
 

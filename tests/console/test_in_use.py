@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -117,6 +118,14 @@ async def test_users_are_found_by_the_beginning_of_a_name_or_address(
         assert len(set(shown)) == found
     else:
         assert sorted(set(shown)) == sorted(found)
+
+
+@pytest.mark.parametrize("name", ["İbrahim", "ΓΙΩΡΓΟΣ", "Straße", "ÉMILE"])
+async def test_a_name_is_found_as_it_stands(reader: Visitor, sql: Sql, name: str) -> None:
+    await sql.execute(FILL)
+    await sql.execute("update users set last_name = $1 where clerk_id = 'user_7'", name)
+    page = (await reader.get(f"/users?q={quote(name)}")).text
+    assert set(re.findall(r"<code>(user_[0-9]+)</code>", page)) == {"user_7"}
 
 
 async def test_a_very_long_name_is_stored_all_the_same(service: Service, sql: Sql) -> None:
