@@ -6,6 +6,7 @@ Permission depends only on the person, and not on the path, the method or the Ho
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -172,8 +173,14 @@ def require_same_origin(request: Request) -> None:
 
 
 async def browsers_session(request: Request, room: Room) -> Session | None:
-    """The proven Clerk session in Clerk's own cookie, or None."""
-    return await _proven(room, request.cookies.get(SESSION_COOKIE, ""))
+    """The proven Clerk session in Clerk's own cookie, or None. Raises `SigningKeysUnavailable`."""
+    unverified_cookie = request.cookies.get(SESSION_COOKIE, "")
+    if not (unverified_cookie and room.access.takes_sessions):
+        return None
+    try:
+        return await room.services.sessions.verify(unverified_cookie)
+    except (InvalidSession, SessionPending):
+        return None
 
 
 def cookie_names(request: Request) -> tuple[str, str]:
@@ -211,9 +218,11 @@ async def _short_body(request: Request) -> bytes:
 
 async def _visitor(request: Request, room: Room) -> Visitor | None:
     if secret := unverified_secret(request):
-        has_cookie = SESSION_COOKIE in request.cookies
-        session = await browsers_session(request, room) if has_cookie else None
-        return await room.sign_ins.visitor(secret, Browser(has_cookie, session))
+        session = None
+        with suppress(SigningKeysUnavailable):
+            session = await browsers_session(request, room)
+        browser = Browser(SESSION_COOKIE in request.cookies, session)
+        return await room.sign_ins.visitor(secret, browser)
     if "authorization" in request.headers and room.access.takes_sessions:
         return await _bearer(request, room)
     return None
@@ -234,12 +243,3 @@ async def _bearer(request: Request, room: Room) -> Visitor | None:
         form_proof=room.access.proof(session.session_id),
         user_id=session.user_id,
     )
-
-
-async def _proven(room: Room, unverified_cookie: str) -> Session | None:
-    if not (unverified_cookie and room.access.takes_sessions):
-        return None
-    try:
-        return await room.services.sessions.verify(unverified_cookie)
-    except (InvalidSession, SessionPending, SigningKeysUnavailable):
-        return None

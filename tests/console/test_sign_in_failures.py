@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.console.access import Limit, network_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
-from tests.console.signed_in import TRAIL, trail
+from tests.console.signed_in import GRANTS, TRAIL, trail
 from tests.console.visitors import OPERATOR, TOKENS, visitor_of
 from tests.postgres_server import Sql
 from tests.running import Service, running_service
@@ -81,6 +82,22 @@ async def test_a_listed_user_who_is_refused_is_not_recorded_as_on_no_list(
         headers = {"cookie": f"__session={clerk.session_token(ADA, **claims)}"}
         assert (await visitor.post("/sign-in", headers=headers)).status_code == 401
     assert await trail(sql) == [(ADA, "sign in", None, f"refused: {reason}")]
+
+
+async def test_a_session_that_cannot_be_checked_yet_is_not_said_to_be_missing(
+    own_clerk: ClerkEmulator, store_url: str, sql: Sql
+) -> None:
+    own_clerk.faults.add(ApiFault(kind=FaultKind.ERROR, status=503, on="jwks"))
+    async with (
+        running_service(own_clerk, store_url, **GRANTS, **TOKENS) as service,
+        visitor_of(service.app) as visitor,
+    ):
+        headers = {"cookie": f"__session={own_clerk.session_token(ADA)}"}
+        answer = await visitor.post("/sign-in", headers=headers)
+        assert (answer.status_code, "No session can be checked yet" in answer.text) == (503, True)
+        assert await trail(sql) == []
+        with_token = await visitor.post("/sign-in", {"token": OPERATOR}, headers)
+        assert with_token.status_code == 303
 
 
 async def guesses(service: Service, forwarded: str, count: int) -> list[int]:
