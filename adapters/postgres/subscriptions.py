@@ -147,10 +147,11 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
         return number
 
     async def retry(self, name: str, position: int | None = None) -> int:
-        return await self._changed(RETRY, name, position, sorted(RETRIED))
+        return await self._changed(RETRY, name, position, sorted(RETRIED), repeat=True)
 
     async def skip(self, name: str, position: int | None = None) -> int:
-        return await self._changed(SKIP, name, position, sorted(SKIPPED))
+        # A second try would find none parked, and say that nothing was to be given up.
+        return await self._changed(SKIP, name, position, sorted(SKIPPED), repeat=False)
 
     async def rewind(self, name: str, position: int) -> bool:
         async def rewind(session: Session) -> bool:
@@ -176,8 +177,10 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
             )
         )
 
-    async def _changed(self, statement: str, *parameters: Any) -> int:
-        tag: str = await self._database.run(lambda session: session.execute(statement, *parameters))
+    async def _changed(self, statement: str, *parameters: Any, repeat: bool) -> int:
+        tag: str = await self._database.run(
+            lambda session: session.execute(statement, *parameters), repeat=repeat
+        )
         return int(tag.rpartition(" ")[2])
 
 

@@ -17,7 +17,14 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import ClientDisconnect
 
-from domain.errors import InvalidSession, SessionPending, SigningKeysUnavailable, SyncError
+from domain.errors import (
+    InvalidSession,
+    SessionPending,
+    SigningKeysUnavailable,
+    StorageUnavailable,
+    StoreOfAnotherInstance,
+    SyncError,
+)
 from domain.ports import Session
 from service.auth import unverified_token
 from service.console.access import Visitor
@@ -84,7 +91,7 @@ class Visit:
         try:
             result = await work()
         except SyncError as error:
-            result = f"failed: {error.explained}"
+            result = f"{_ending(error)}: {error.explained}"
             raise
         finally:
             await audit.end(action_id, result=result, detail=detail)
@@ -243,3 +250,10 @@ async def _bearer(request: Request, room: Room) -> Visitor | None:
         form_proof=room.access.proof(session.session_id),
         user_id=session.user_id,
     )
+
+
+def _ending(error: SyncError) -> str:
+    """A store that gives no answer may have done what it was asked for."""
+    is_uncertain = isinstance(error, StorageUnavailable)
+    is_refused = isinstance(error, StoreOfAnotherInstance)
+    return "not certain" if is_uncertain and not is_refused else "failed"

@@ -1,18 +1,32 @@
-"""Actions that fail because of the store, and the words of the page."""
+"""Actions that fail because of the store, and the words of the page and of the trail."""
+
+from dataclasses import replace
 
 from adapters.postgres.database import Database
+from adapters.postgres.journal import PostgresJournal
+from domain.errors import StorageUnavailable
 from domain.instance import PIN
+from domain.journal import JournalQuery
 from scripts.clerk_emulator import ClerkEmulator
-from service.services import services_of
+from service.services import attach, services_of
 from tests.adapters.clerk.payloads import webhook_bytes
 from tests.adapters.postgres.faults import refusing
 from tests.audit_trail import no_results_kept
 from tests.commands.arrivals import quarantined
+from tests.console.operator_actions import trail
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
-from tests.running import running_service
+from tests.running import Service, running_service
 from tests.service.tables import journal, stored_user
+
+
+class LosingAnswers(PostgresJournal):
+    """The connection is lost after each dismissal, before its answer."""
+
+    async def dismiss(self, query: JournalQuery) -> int:
+        await super().dismiss(query)
+        raise StorageUnavailable("no answer in time")
 
 
 async def test_an_action_whose_end_is_not_known_is_not_told_as_undone(
@@ -24,6 +38,22 @@ async def test_an_action_whose_end_is_not_known_is_not_told_as_undone(
     assert (await stored_user(sql, person))["email"] == "new@example.com"
     assert (answer.status_code, "Nothing was changed" in answer.text) == (503, False)
     assert "Whether it was done is not certain: see Audit" in answer.text
+
+
+async def test_what_may_be_done_is_not_told_as_failed_on_the_trail(
+    own_service: Service, own_operator: Visitor, database: Database, sql: Sql
+) -> None:
+    services = services_of(own_service.app)
+    assert services.console is not None
+    losing = replace(services, store=replace(services.store, journal=LosingAnswers(database)))
+    attach(own_service.app, replace(losing, console=replace(services.console, services=losing)))
+    await quarantined(database, b"?", clerk_id=None)
+    path = f"/deliveries/{(await journal(sql))[0]['id']}/dismiss"
+    answer = await own_operator.confirm(path, reason="old tool")
+    assert (answer.status_code, "not certain: see Audit" in answer.text) == (503, True)
+    assert (await journal(sql))[0]["dismissed_at"] is not None
+    result = "not certain: the store is unavailable (no answer in time)"
+    assert await trail(sql) == [("operator token", "dismiss", "msg_q", result)]
 
 
 async def test_data_that_the_store_refuses_is_told_on_a_page(
@@ -56,3 +86,4 @@ async def test_a_store_of_another_instance_is_named(
         answer = await visitor.confirm(path)
     assert (answer.status_code, "Nothing was done" in answer.text) == (409, True)
     assert "The store holds the users of another Clerk instance" in answer.text
+    assert (await trail(sql))[0][3].startswith("failed: the store holds the users of another")

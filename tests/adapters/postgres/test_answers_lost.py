@@ -13,11 +13,13 @@ from adapters.postgres.database import Database, PoolLimits
 from adapters.postgres.journal import PostgresJournal
 from adapters.postgres.subscriptions import PostgresSubscriptions
 from adapters.postgres.users import PostgresUserRepository
+from domain.change_log import Progress
 from domain.console import ConsoleSession
 from domain.errors import StorageUnavailable
 from domain.journal import JournalQuery
+from domain.subscriptions import AsideState
 from domain.sync_user import UnreadableDelivery
-from tests.contract.subscribed import LONG, MAIL, US
+from tests.contract.subscribed import FROM_THE_OLDEST, LONG, MAIL, US, aside
 from tests.e2e.proxy import Proxy, proxied
 from tests.people import at, new_id, observed, user
 
@@ -89,3 +91,19 @@ async def test_a_subscription_is_not_said_to_be_missing(
     with pytest.raises(StorageUnavailable):
         await lost(far, network, lambda: work("mail"))
     assert not await work("mail")
+
+
+async def test_what_is_parked_is_not_said_to_have_been_nothing(
+    far: Database, network: Proxy
+) -> None:
+    subscriptions, ada = PostgresSubscriptions(far, PostgresChangeLog(far)), new_id()
+    await PostgresUserRepository(far).sync(observed(user(ada)))
+    await subscriptions.declare(FROM_THE_OLDEST)
+    await subscriptions.take("mail", US, LONG)
+    assert await subscriptions.skip("mail") == 0
+    parked = [aside(1, ada, AsideState.PARKED)]
+    await subscriptions.save("mail", US, Progress(position=1, read=1, aside=parked), LONG)
+    with pytest.raises(StorageUnavailable):
+        await lost(far, network, lambda: subscriptions.skip("mail"))
+    [skipped] = await subscriptions.set_aside("mail", 9)
+    assert skipped.state is AsideState.SKIPPING
