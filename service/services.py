@@ -75,6 +75,8 @@ class Clerk:
     webhooks: WebhookVerifier
     delivery_reader: DeliveryReader
     bulk: IdentityProvider
+    prompt: IdentityProvider
+    """With the timeouts of an operator who waits."""
     clock: IdentityProviderClock
     sessions: ClerkSessions
     writer: IdentityWriter
@@ -151,7 +153,7 @@ def sync_now_of(store: Store, clerk: Clerk) -> SyncNow:
     return SyncNow(
         users=store.users,
         user_table=store.user_table,
-        identity_provider=clerk.bulk,
+        identity_provider=clerk.prompt,
         checkpoints=store.checkpoints,
         instance_id=clerk.instance.given,
     )

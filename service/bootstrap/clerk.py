@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import httpx
 
-from adapters.clerk.api.calls import BULK_LIMITS, REQUEST_LIMITS, ClerkLimits, Report
+from adapters.clerk.api.calls import (
+    BULK_LIMITS,
+    OPERATOR_LIMITS,
+    REQUEST_LIMITS,
+    ClerkLimits,
+    Report,
+)
 from adapters.clerk.api.client import clerk_client, default_rate
 from adapters.clerk.api.users import ClerkIdentityProvider
 from adapters.clerk.http import HttpClient
@@ -47,6 +53,7 @@ async def clerk_of(
         webhooks=ClerkWebhookVerifier(secrets, instance=instance),
         delivery_reader=ClerkDeliveryReader(instance=instance),
         bulk=bulk,
+        prompt=bulk.within(OPERATOR_LIMITS),
         clock=bulk,
         sessions=bulk,
         writer=bulk,

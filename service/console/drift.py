@@ -1,6 +1,5 @@
 """Where our table and Clerk disagree: the last comparison, a new one, and the repair."""
 
-import asyncio
 import time
 from collections import Counter
 from dataclasses import replace
@@ -18,7 +17,6 @@ from domain.words import span
 from service.console.answers import ConsoleRoute, Refused
 from service.console.room import Room
 from service.console.runs import Run
-from service.console.timeouts import CLERK_TIMEOUT
 from service.console.visit import Acting, Posted, Reading, Visit
 
 pages = APIRouter(route_class=ConsoleRoute)
@@ -232,9 +230,8 @@ async def _compare(
 async def _total(room: Room) -> int | None:
     """How many users Clerk has, to show the progress; None if Clerk does not tell."""
     try:
-        async with asyncio.timeout(CLERK_TIMEOUT):
-            return await room.clerk.bulk.count()
-    except (IdentityProviderUnavailable, TimeoutError):
+        return await room.clerk.prompt.count()
+    except IdentityProviderUnavailable:
         return None
 
 

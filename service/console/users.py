@@ -1,6 +1,5 @@
 """One user: our row beside Clerk's answer, what arrived about them, and "sync now"."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -18,7 +17,6 @@ from service.console.admission import ADMISSIONS, name_of, state_of
 from service.console.answers import ConsoleRoute, Refused
 from service.console.deliveries import LONGEST_SEARCH, is_user_id
 from service.console.rendering import sentence
-from service.console.timeouts import CLERK_TIMEOUT
 from service.console.visit import Acting, Posted, Reading, Visit
 
 pages = APIRouter(route_class=ConsoleRoute)
@@ -99,7 +97,7 @@ async def at_clerk(visit: Reading, user_id: str) -> Response:
     checked = _checked_id(user_id)
     trouble, plan = "", None
     try:
-        plan = await _planned(visit, checked)
+        plan = await visit.room.sync_now.plan(checked)
     except IdentityProviderUnavailable as error:
         trouble = f"{sentence(error.explained)}."
     record = plan.ours if plan else await visit.room.store.users.get(checked)
@@ -119,7 +117,7 @@ async def at_clerk(visit: Reading, user_id: str) -> Response:
 @actions.get("/users/{user_id}/sync")
 async def confirm_sync(visit: Acting, user_id: str) -> Response:
     checked = _checked_id(user_id)
-    plan = await _planned(visit, checked)
+    plan = await visit.room.sync_now.plan(checked)
     deletes = plan.expected == "deleted"
     return visit.page(
         "confirm.html",
@@ -153,7 +151,7 @@ async def sync(visit: Acting, form: Posted, user_id: str) -> Response:
 @actions.get("/users/{user_id}/trust-clerk")
 async def confirm_trust(visit: Acting, user_id: str) -> Response:
     checked = _checked_id(user_id)
-    plan = await _planned(visit, checked)
+    plan = await visit.room.sync_now.plan(checked)
     if not (plan.is_ahead and isinstance(plan.ours, LocalUser)):
         words = "Only a row whose version is newer than Clerk's own needs this. Use Sync now."
         raise Refused(409, "Our row is not ahead of Clerk", words)
@@ -209,15 +207,6 @@ def _changes(plan: SyncPlan) -> list[Comparison]:
     if plan.expected != Outcome.CREATED and not plan.is_behind:
         return []
     return [row for row in _fields(beside(plan.ours, plan.clerks)) if not row.same]
-
-
-async def _planned(visit: Visit, user_id: UserId) -> SyncPlan:
-    """Raises `IdentityProviderUnavailable` or `StorageUnavailable`."""
-    try:
-        async with asyncio.timeout(CLERK_TIMEOUT):
-            return await visit.room.sync_now.plan(user_id)
-    except TimeoutError:
-        raise IdentityProviderUnavailable(f"no answer in {CLERK_TIMEOUT:.0f} s") from None
 
 
 def _checked_id(unverified: str) -> UserId:

@@ -1,6 +1,9 @@
-"""Actions that fail because of the store, and the words of the page and of the trail."""
+"""Actions that fail because of the store or of Clerk, and the words of the page and of the trail."""
 
+import asyncio
 from dataclasses import replace
+
+import pytest
 
 from adapters.postgres.database import Database
 from adapters.postgres.journal import PostgresJournal
@@ -8,13 +11,14 @@ from domain.errors import StorageUnavailable
 from domain.instance import PIN
 from domain.journal import JournalQuery
 from scripts.clerk_emulator import ClerkEmulator
+from scripts.clerk_emulator.faults import ApiFault, FaultKind
 from service.services import attach, services_of
 from tests.adapters.clerk.payloads import webhook_bytes
 from tests.adapters.postgres.faults import refusing
 from tests.audit_trail import no_results_kept
 from tests.commands.arrivals import quarantined
 from tests.console.operator_actions import trail
-from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
+from tests.console.visitors import OPERATOR, TOKENS, Visitor, fields_of, visitor_of
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
 from tests.running import Service, running_service
@@ -54,6 +58,30 @@ async def test_what_may_be_done_is_not_told_as_failed_on_the_trail(
     assert (await journal(sql))[0]["dismissed_at"] is not None
     result = "not certain: the store is unavailable (no answer in time)"
     assert await trail(sql) == [("operator token", "dismiss", "msg_q", result)]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ApiFault(kind=FaultKind.RATE_LIMIT, retry_after="60"),
+        pytest.param(ApiFault(kind=FaultKind.HOLD), marks=pytest.mark.slow),
+    ],
+    ids=["limited", "silent"],
+)
+async def test_an_operator_waits_seconds_for_clerk_and_not_minutes(
+    own_operator: Visitor, own_clerk: ClerkEmulator, sql: Sql, fault: ApiFault
+) -> None:
+    person = own_clerk.create_user(email_address=["new@example.com"])["id"]
+    page = await own_operator.get(f"/users/{person}/sync")
+    own_clerk.faults.add(fault)
+    async with asyncio.timeout(15):
+        answer = await own_operator.post(f"/users/{person}/sync", fields_of(page))
+    own_clerk.faults.clear()
+    assert (answer.status_code, "Nothing was changed" in answer.text) == (503, True)
+    assert await sql.fetchval("select count(*) from users") == 0
+    [(_, action, target, result)] = await trail(sql)
+    assert (action, target) == ("sync now", person)
+    assert result.startswith("failed: Clerk is unavailable (")
 
 
 async def test_data_that_the_store_refuses_is_told_on_a_page(

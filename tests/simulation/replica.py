@@ -112,6 +112,7 @@ class Replica:
                 ),
                 delivery_reader=ClerkDeliveryReader(instance=Instance(config.instance_id)),
                 bulk=clerk,
+                prompt=clerk,
                 clock=clerk,
                 sessions=clerk,
                 writer=clerk,

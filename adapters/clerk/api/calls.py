@@ -9,7 +9,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 from aiolimiter import AsyncLimiter
@@ -55,6 +55,9 @@ class ClerkLimits:
 
 REQUEST_LIMITS = ClerkLimits()
 """For a call that a request waits for."""
+
+OPERATOR_LIMITS = replace(REQUEST_LIMITS, deadline=10.0, attempt=5.0)
+"""For a call that an operator waits for."""
 
 BULK_LIMITS = ClerkLimits(
     deadline=300.0,

@@ -4,6 +4,7 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,6 +50,12 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
         self._calls = ClerkCalls(client, max_rate=max_rate, report=report, clock=clock)
         self._limits = limits
         self._bulk_limits = bulk_limits
+
+    def within(self, limits: ClerkLimits) -> "ClerkIdentityProvider":
+        """The same with other limits of a call. Both have one quota and one circuit breaker."""
+        other = copy(self)
+        other._limits = limits  # noqa: SLF001 - of the same class
+        return other
 
     @property
     def answers(self) -> bool:
