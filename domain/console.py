@@ -82,11 +82,13 @@ class ListedDrift:
     """A user whom a comparison listed at `moment`, by the store's clock.
 
     `observed_at` is the row's own of that time, by Clerk's clock; None without a live row.
+    `is_deleted` is set if the user was no longer at Clerk.
     """
 
     clerk_id: str
     moment: datetime
     observed_at: datetime | None
+    is_deleted: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +204,11 @@ class ConsoleReads(Protocol):
         ...
 
     async def changed_since(self, listed: Collection[ListedDrift]) -> frozenset[str]:
-        """The users whose rows have changed, or were seen anew at Clerk, since they were listed."""
+        """The users whose rows have changed, or were seen anew at Clerk, since they were listed.
+
+        Of users who were no longer at Clerk, those that are tombstones: what arrives late about
+        them changes a row, and does not settle it.
+        """
         ...
 
     async def sizes(self) -> Sizes:

@@ -87,6 +87,7 @@ class PostgresConsoleReads(ConsoleReads):
             [one.clerk_id for one in listed],
             [one.moment for one in listed],
             [one.observed_at for one in listed],
+            [one.is_deleted for one in listed],
         )
         records = await self._database.run(lambda session: session.fetch(CHANGED_SINCE, *columns))
         return frozenset(record["clerk_id"] for record in records)

@@ -101,9 +101,10 @@ where clerk_id = any ($1::text[])
 
 CHANGED_SINCE = """
 select clerk_id from our.users
-join unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as listed (clerk_id, moment, seen)
-    using (clerk_id)
-where last_synced_at > moment or observed_at > seen
+join unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::boolean[])
+    as listed (clerk_id, moment, seen, is_deleted) using (clerk_id)
+where (last_synced_at > moment or observed_at > seen)
+    and (deleted_at is not null or not is_deleted)
 """
 """An `unchanged` observation moves `observed_at` alone. Each time is of one clock."""
 

@@ -80,7 +80,7 @@ async def drift(visit: Reading) -> Response:
 
 
 async def sweep_by_now(room: Room) -> Sweep | None:
-    """The last comparison, less the users whose rows have changed since it listed them."""
+    """The last comparison, less the users who are settled since it listed them."""
     sweep, run = (
         await load_sweep(room.store.checkpoints),
         await room.store.audit.last_of(CHECK, REPAIR),
@@ -102,6 +102,7 @@ def _listed(run: OperatorAction) -> list[ListedDrift]:
             clerk_id=one["clerk_id"],
             moment=run.started_at + timedelta(seconds=one.get("after", 0)),
             observed_at=_moment(one.get("observed_at")),
+            is_deleted=one["kind"] == DriftKind.DELETED,
         )
         for one in run.detail.get("drifts", ())
     ]

@@ -208,6 +208,27 @@ async def test_a_row_that_is_only_seen_anew_after_the_check_no_longer_differs(
     assert "In agreement with Clerk" in (await own_operator.get()).text
 
 
+async def test_a_user_deleted_at_clerk_differs_until_the_row_is_a_tombstone(
+    own_clerk: ClerkEmulator, own_operator: Visitor, sql: Sql
+) -> None:
+    """What arrives late about them changes the row, and leaves it live."""
+    people = [own_clerk.create_user(email_address=[f"{n}@example.com"])["id"] for n in range(2)]
+    for person in people:
+        await own_operator.confirm(f"/users/{person}/sync")
+    own_clerk.delete_user(people[0])
+    await sql.execute(A_WEBHOOK)
+    await own_operator.confirm("/drift/check")
+    await eventually(lambda: ended(sql))
+    await sql.execute("update users set last_synced_at = clock_timestamp(), observed_at = now()")
+    page = (await own_operator.get("/drift")).text
+    assert (page.count("chip-deleted"), page.count("chip-changed-since")) == (1, 0)
+    assert "1 user differed" in (await own_operator.get()).text
+    await own_operator.confirm(f"/users/{people[0]}/sync")
+    page = (await own_operator.get("/drift")).text
+    assert (page.count("chip-deleted"), page.count("chip-changed-since")) == (0, 1)
+    assert "In agreement with Clerk" in (await own_operator.get()).text
+
+
 async def test_clerks_silence_is_on_the_overview(
     service: Service, reader: Visitor, sql: Sql
 ) -> None:

@@ -71,7 +71,7 @@ async def test_a_later_comparison_that_finds_as_many_is_another_one(
     """Of a command, which lists no users here: nothing is known of what has changed since it."""
     await run(own_operator, sql, "/drift/check")
     await sql.execute("update users set last_synced_at = clock_timestamp()")
-    assert "1 user differed from Clerk" in (await own_operator.get()).text
+    assert "2 users differed from Clerk" in (await own_operator.get()).text
     checkpoints = PostgresCheckpoints(database)
     sweep = await load_sweep(checkpoints)
     assert sweep is not None
