@@ -102,17 +102,15 @@ async def replay_one(visit: Acting, form: Posted, entry_id: str) -> Response:
 @actions.get("/quarantine/replay")
 async def confirm_group(visit: Acting, request: Request) -> Response:
     error = _without_nul(request.query_params.get("error", ""))
-    total = await visit.room.store.journal.count(_quarantined(error))
-    wanted = _quarantined(error, limit=REHEARSED)
-    rehearsed = [one async for one in _each(visit.room, wanted, _rehearsal(visit.room))]
-    verdicts = Counter(one.verdict.value for one in rehearsed)
+    total, group = await _group(visit, error)
+    verdicts = await _rehearsed(visit, error)
     return visit.page(
         "confirm.html",
         active="quarantine",
         title="Replay the quarantine",
         about=error or None,
         words=_group_words(total, verdicts),
-        fields={"error": error, "confirmed": str(total)},
+        fields={"error": error, "confirmed": f"{group}: {_tally(verdicts)}"},
         grave=bool(verdicts[Outcome.DELETED]),
         to="/quarantine/replay",
         back="/quarantine",
@@ -123,8 +121,8 @@ async def confirm_group(visit: Acting, request: Request) -> Response:
 @actions.post("/quarantine/replay")
 async def replay_group(visit: Acting, form: Posted) -> Response:
     error = _without_nul(form.get("error", ""))
-    total = await visit.room.store.journal.count(_quarantined(error))
-    require_confirmed(form, total)
+    total, group = await _group(visit, error)
+    require_confirmed(form, f"{group}: {_tally(await _rehearsed(visit, error))}")
     run = Run(
         who=visit.visitor.name,
         action=REPLAY_QUARANTINED,
@@ -154,10 +152,10 @@ async def dismiss(visit: Acting, form: Posted, entry_id: str) -> Response:
 @actions.get("/quarantine/dismiss")
 async def confirm_dismissal_of_group(visit: Acting, request: Request) -> Response:
     error = _without_nul(request.query_params.get("error", ""))
-    total = await visit.room.store.journal.count(_quarantined(error))
+    total, group = await _group(visit, error)
     many = count_of(total, "delivery", "deliveries")
     words = f"{many} with this cause will be given up, and no longer be in quarantine."
-    fields = {"error": error, "confirmed": str(total)}
+    fields = {"error": error, "confirmed": group}
     return _dismissal(visit, error, words, fields, "/quarantine")
 
 
@@ -166,9 +164,26 @@ async def dismiss_group(visit: Acting, form: Posted) -> Response:
     error = _without_nul(form.get("error", ""))
     if not error:
         raise Refused(400, "There is no cause", "Dismiss the deliveries of one cause at a time.")
-    require_confirmed(form, await visit.room.store.journal.count(_quarantined(error)))
+    _, group = await _group(visit, error)
+    require_confirmed(form, group)
     await _dismiss(visit, error, JournalQuery(error=error), form)
     return visit.go_on("/quarantine")
+
+
+async def _group(visit: Visit, error: str) -> tuple[int, str]:
+    """How many deliveries have that cause, and what tells them from those of another time.
+
+    The number alone does not: while one leaves quarantine, another may come.
+    """
+    total = await visit.room.store.journal.count(_quarantined(error))
+    newest = await visit.room.store.journal_pages.page(_quarantined(error, limit=1))
+    return total, f"{total} up to {newest.entries[0].id if newest.entries else 0}"
+
+
+async def _rehearsed(visit: Visit, error: str) -> Counter[str]:
+    wanted = _quarantined(error, limit=REHEARSED)
+    rehearsed = _each(visit.room, wanted, _rehearsal(visit.room))
+    return Counter([one.verdict.value async for one in rehearsed])
 
 
 def _dismissal(
