@@ -62,8 +62,11 @@ class ChangeLog(Protocol):
         """
         ...
 
-    async def history(self, user_id: UserId) -> Sequence[Change]:
-        """Every change of one user, oldest first. Raises `StorageUnavailable`."""
+    async def history(self, user_id: UserId, newest: int | None = None) -> Sequence[Change]:
+        """The changes of one user, oldest first: every one, or so many of the newest.
+
+        Raises `StorageUnavailable`.
+        """
         ...
 
     async def ends(self) -> LogEnds:
@@ -195,10 +198,10 @@ class SubscriptionDesk(Protocol):
         """The changes that it has set aside, by position; those given up are the last."""
         ...
 
-    async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:
+    async def aside_of(self, user_id: UserId, since: int = 0) -> Mapping[str, Sequence[SetAside]]:
         """The changes of one user that each subscription has set aside, by position.
 
-        What a rewind has passed over is among them, as given up.
+        What a rewind has passed over, from the position `since` on, is among them as given up.
         """
         ...
 

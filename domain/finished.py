@@ -50,7 +50,7 @@ def endings(
 def _ending(
     changes: Sequence[Change], standing: SubscriptionStanding, asides: Sequence[SetAside]
 ) -> Ending:
-    made = [made_of(change, standing, asides) for change in changes]
+    made = made_of(changes, standing, asides)
     left = sum(words not in NOTHING_LEFT for words in made)
     return Ending(
         subscription=standing.name, state=_state(made[-1], left), deletion=made[-1], left=left

@@ -157,20 +157,32 @@ class SubscriptionStanding:
     paused_because: str | None = None
 
 
-def made_of(change: Change, standing: SubscriptionStanding, asides: Sequence[SetAside]) -> str:
-    """What became of a change, in words. `asides` are those of the change's user."""
+def made_of(
+    changes: Sequence[Change], standing: SubscriptionStanding, asides: Sequence[SetAside]
+) -> Sequence[str]:
+    """What became of each change of one user, in words. `asides` are those of that user."""
+    by_position = {aside.position: aside for aside in asides}
+    held = [aside.position for aside in asides if aside.state is not AsideState.GIVEN_UP]
+    first_held = min(held, default=None)
+    return [_made(one, standing, by_position.get(one.position), first_held) for one in changes]
+
+
+def _made(
+    change: Change,
+    standing: SubscriptionStanding,
+    aside: SetAside | None,
+    first_held: int | None,
+) -> str:
     if change not in standing.wants:
         return "not wanted"
     if change.position == 0:
         return "not read yet"
-    for aside in asides:
-        if aside.position == change.position:
-            return _of(aside)
+    if aside is not None:
+        return _of(aside)
     if change.position <= standing.begins_after:
         return "before it began"
-    for aside in asides:
-        if aside.state is not AsideState.GIVEN_UP and aside.position < change.position:
-            return f"held back by change {aside.position}"
+    if first_held is not None and first_held < change.position:
+        return f"held back by change {first_held}"
     return "delivered" if change.position <= standing.position else "not delivered yet"
 
 

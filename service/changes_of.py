@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.changes import Change
+from domain.changes import Change, Kind
 from domain.finished import Ending, endings
 from domain.subscriptions import made_of
 from domain.user import UserId
@@ -26,16 +26,21 @@ class ChangesOf:
     endings: Sequence[Ending]
 
 
-async def changes_of(store: Store, user_id: UserId) -> ChangesOf:
-    """Raises `StorageUnavailable`."""
-    changes = await store.changes.history(user_id)
-    standings = await store.desk.standings() if changes else ()
-    asides = await store.desk.aside_of(user_id) if changes else {}
+async def changes_of(store: Store, user_id: UserId, newest: int | None = None) -> ChangesOf:
+    """Of a user who is not deleted, no more than so many of the newest, if that is given.
+
+    Raises `StorageUnavailable`.
+    """
+    changes = await store.changes.history(user_id, newest)
+    if not changes:
+        return ChangesOf(rows=(), endings=())
+    if newest is not None and changes[-1].kind is Kind.DELETED:
+        changes = await store.changes.history(user_id)  # `endings` count what is left of all
+    standings = await store.desk.standings()
+    asides = await store.desk.aside_of(user_id, since=changes[0].position)
+    made = {one.name: made_of(changes, one, asides.get(one.name, ())) for one in standings}
     rows = [
-        ChangeRow(
-            change=change,
-            made={one.name: made_of(change, one, asides.get(one.name, ())) for one in standings},
-        )
-        for change in changes
+        ChangeRow(change=change, made={name: words[place] for name, words in made.items()})
+        for place, change in enumerate(changes)
     ]
     return ChangesOf(rows=rows, endings=endings(changes, standings, asides))

@@ -118,7 +118,7 @@ select {CHANGE} from our.user_changes where position > $1 order by position limi
 """  # noqa: S608
 
 HISTORY = f"""
-select {CHANGE} from our.user_changes where clerk_id = $1 order by id
+select {CHANGE} from our.user_changes where clerk_id = $1 order by id desc limit $2
 """  # noqa: S608
 
 ENDS = f"""

@@ -33,9 +33,9 @@ class PostgresChangeLog(ChangeLog):
         rows = await self._database.run(lambda session: session.fetch(AFTER, position, limit))
         return without_gap(position, [change_of(row) for row in rows])
 
-    async def history(self, user_id: UserId) -> Sequence[Change]:
-        rows = await self._database.run(lambda session: session.fetch(HISTORY, user_id))
-        return [change_of(row) for row in rows]
+    async def history(self, user_id: UserId, newest: int | None = None) -> Sequence[Change]:
+        rows = await self._database.run(lambda session: session.fetch(HISTORY, user_id, newest))
+        return [change_of(row) for row in reversed(rows)]
 
     async def ends(self) -> LogEnds:
         row = await self._database.run(lambda session: session.fetchrow(ENDS))

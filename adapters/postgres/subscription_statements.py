@@ -202,7 +202,8 @@ union all
 select by.name, change.position, change.clerk_id, 'given_up', 0, null, 0
 from our.user_changes as change
 cross join our.user_change_subscriptions as by
-where change.clerk_id = $1 and {_passed_over("change.position", "by.name")} and not exists (
+where change.clerk_id = $1 and change.position >= $2
+    and {_passed_over("change.position", "by.name")} and not exists (
     select from our.user_changes_set_aside as aside
     where aside.subscription = by.name and aside.position = change.position
 )

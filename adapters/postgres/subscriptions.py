@@ -131,8 +131,8 @@ class PostgresSubscriptions(SubscriptionStore, SubscriptionDesk):
         rows = await self._database.run(lambda session: session.fetch(SET_ASIDE_BY, name, limit))
         return [_aside(row) for row in rows]
 
-    async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:
-        rows = await self._database.run(lambda session: session.fetch(SET_ASIDE_OF, user_id))
+    async def aside_of(self, user_id: UserId, since: int = 0) -> Mapping[str, Sequence[SetAside]]:
+        rows = await self._database.run(lambda session: session.fetch(SET_ASIDE_OF, user_id, since))
         asides: dict[str, list[SetAside]] = defaultdict(list)
         for row in rows:
             asides[row["subscription"]].append(_aside(row))

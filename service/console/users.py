@@ -73,7 +73,7 @@ async def user(visit: Reading, user_id: str) -> Response:
     # The search also finds a user who has that id as their external id.
     found = await visit.room.store.reads.find_users(checked)
     story = await visit.room.store.journal_pages.page(JournalQuery(user_id=checked, limit=SHOWN))
-    changes = await changes_of(visit.room.store, checked)
+    changes = await changes_of(visit.room.store, checked, newest=CHANGES_SHOWN + 1)
     return visit.page(
         "user.html",
         active="users",

@@ -7,14 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from adapters.postgres.changes import PostgresChangeLog
 from adapters.postgres.console import PostgresConsoleReads
 from adapters.postgres.database import Database
+from adapters.postgres.subscriptions import PostgresSubscriptions
+from domain.subscriptions import Subscription
+from service.console.users import CHANGES_SHOWN
 from tests.console.visitors import Visitor
 from tests.postgres_server import Sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-USERS, ENTRIES = 100_000, 1_000_000
+USERS, ENTRIES, CHANGES = 100_000, 1_000_000, 20_000
 PATIENCE = 2.0
 """Seconds. A page that looks at everything takes many times as long; one that does not, a tenth."""
 
@@ -34,6 +38,13 @@ select 'msg_' || n, 'user.updated', 'user_' || 1 + n % $2::integer, 'webhook',
     at, at - interval '100 ms', at
 from generate_series(1, $1::integer) as n
 cross join lateral (select now() - interval '1 s' * ($1 - n)) as moment (at)
+"""
+
+FILL_CHANGES = """
+insert into user_changes (clerk_id, user_id, kind, changed, source, occurred_at, position)
+select 'user_7', id, 'updated', '{public_metadata}', 'webhook', now(), n
+from generate_series(1, $1::integer) as n
+cross join (select id from users where clerk_id = 'user_7') as of_user
 """
 
 VIEWS = (
@@ -78,6 +89,22 @@ async def test_no_page_looks_at_everything(
     assert "look further back" in (await operator.get("/deliveries?type=user.deleted")).text
     # The one that lies furthest back is found all the same.
     assert "gone" in (await operator.get("/deliveries?outcome=gone")).text.partition("<tbody>")[2]
+
+
+async def test_the_page_of_a_user_with_many_changes_looks_at_the_newest(
+    operator: Visitor, database: Database, sql: Sql, record_property: Callable[[str, object], None]
+) -> None:
+    await sql.execute(FILL_USERS, 10)
+    await sql.execute(FILL_CHANGES, CHANGES)
+    subscriptions = PostgresSubscriptions(database, PostgresChangeLog(database))
+    await subscriptions.declare(Subscription(name="mail", begin="oldest"))
+    assert await subscriptions.rewind("mail", CHANGES)
+    await sql.execute("analyze user_changes")
+    seconds = min([await seconds_of(operator, "/users/user_7") for _ in range(3)])
+    record_property("a user with many changes", f"{seconds * 1000:.0f} ms")
+    assert seconds < PATIENCE
+    page = (await operator.get("/users/user_7")).text
+    assert page.count("<bdi>given up</bdi>") == CHANGES_SHOWN
 
 
 @pytest.mark.parametrize("step", [timedelta(minutes=30), timedelta(hours=3)])

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from adapters.postgres.database import Database
+from service.console.users import CHANGES_SHOWN
 from tests.console.subscribed import ERROR, Subscribed
 from tests.console.visitors import Visitor
+from tests.people import deleted, observed, user
 from tests.postgres_server import Sql
 
 LAST_ACTION = """
@@ -195,3 +197,20 @@ async def test_a_deleted_users_page_reports_which_subscriptions_have_finished(
     assert "purge finished delivered 0" in bob
     cyd = await text_of(reader, f"/users/{subscribed.cyd}")
     assert "mail not told given up 0" in cyd
+
+
+async def test_of_many_changes_the_newest_are_shown_and_of_a_deleted_user_all_are_counted(
+    reader: Visitor, subscribed: Subscribed
+) -> None:
+    versions = [user(subscribed.ada, updated=version) for version in range(3, 3 + CHANGES_SHOWN)]
+    await subscribed.users.sync_many([observed(version) for version in versions])
+    newest = await subscribed.log.number()
+    text = await text_of(reader, f"/users/{subscribed.ada}")
+    assert text.count("held back by change 1") == CHANGES_SHOWN
+    assert f"position {newest}" in text
+    assert ", position 4 " not in text
+    assert f"These are the newest {CHANGES_SHOWN}." in text
+    await subscribed.users.sync(observed(deleted(subscribed.ada, when=900)))
+    await subscribed.log.number()
+    text = await text_of(reader, f"/users/{subscribed.ada}")
+    assert f"mail not finished held back by change 1 {CHANGES_SHOWN + 3}" in text

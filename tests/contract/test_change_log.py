@@ -215,3 +215,13 @@ async def test_the_place_in_a_trace_is_kept_with_each_change_that_has_one(store:
         ada: place,
         bob: None,
     }
+
+
+async def test_the_newest_changes_of_a_user_can_be_read_alone(store: Store) -> None:
+    ada = new_id()
+    for version in range(1, 5):
+        await store.users.sync(observed(user(ada, updated=version)))
+    every = await store.changes.history(ada)
+    assert len(every) == 4
+    for number in (1, 2, 4, 9):
+        assert await store.changes.history(ada, newest=number) == every[-number:]

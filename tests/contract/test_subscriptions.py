@@ -167,6 +167,8 @@ async def test_what_a_rewind_passes_over_is_given_up_unless_it_is_read_again(sto
     for position, passed_over in ((4, [3, 4]), (3, [3]), (5, [3, 4, 5])):
         assert await store.desk.rewind("mail", position)
         assert await given_up() == passed_over
+    since = (await store.desk.aside_of(ada, since=4))["mail"]
+    assert [(one.position, one.state.value) for one in since] == [(1, "waiting"), (5, "given_up")]
     assert await store.subscriptions.take("mail", US, LONG) == 5
     await save(store, 6, resolved=[aside(1, ada)])
     assert await kept(store) == []

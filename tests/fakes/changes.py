@@ -39,9 +39,10 @@ class InMemoryChangeLog(ChangeLog):
         later = [change for change in self._store.changes if change.position > position]
         return without_gap(position, later[:limit])
 
-    async def history(self, user_id: UserId) -> Sequence[Change]:
+    async def history(self, user_id: UserId, newest: int | None = None) -> Sequence[Change]:
         await asyncio.sleep(0)
-        return [change for change in self._store.changes if change.clerk_id == user_id]
+        kept = [change for change in self._store.changes if change.clerk_id == user_id]
+        return kept if newest is None else kept[-newest:]
 
     async def ends(self) -> LogEnds:
         await asyncio.sleep(0)

@@ -146,11 +146,11 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             :limit
         ]
 
-    async def aside_of(self, user_id: UserId) -> Mapping[str, Sequence[SetAside]]:
+    async def aside_of(self, user_id: UserId, since: int = 0) -> Mapping[str, Sequence[SetAside]]:
         await asyncio.sleep(0)
         found = {
             name: sorted(
-                (one for one in self._with_passed_over(row) if one.clerk_id == user_id),
+                (one for one in self._with_passed_over(row, since) if one.clerk_id == user_id),
                 key=lambda one: one.position,
             )
             for name, row in self.rows.items()
@@ -219,12 +219,14 @@ class InMemorySubscriptions(SubscriptionStore, SubscriptionDesk):
             following = SetAside(position=later[0], clerk_id=one.clerk_id, state=state, attempts=0)
             self._put(row, following)
 
-    def _with_passed_over(self, row: Row) -> Sequence[SetAside]:
+    def _with_passed_over(self, row: Row, since: int) -> Sequence[SetAside]:
         given_up = AsideState.GIVEN_UP
         passed_over = [
             SetAside(position=one.position, clerk_id=one.clerk_id, state=given_up, attempts=0)
             for one in self._store.changes
-            if one.position in row.passed_over and one.position not in row.aside
+            if one.position in row.passed_over
+            and one.position not in row.aside
+            and one.position >= since
         ]
         return [*row.aside.values(), *passed_over]
 
