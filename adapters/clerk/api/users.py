@@ -161,18 +161,14 @@ class ClerkIdentityProvider(IdentityProvider, IdentityProviderClock, IdentityWri
     async def write_our_id(self, user_id: UserId, our_id: str, key: str | None) -> bool:
         """Sources: OpenAPI, `UpdateUser` and `UpdateUserMetadata`, which is a deep merge."""
         path = f"/users/{parse_user_id(user_id)}"
-        if key is None:
+        json: dict[str, object] = {"external_id": our_id}
+        if key is not None:
+            path, json = f"{path}/metadata", {"public_metadata": {key: our_id}}
+        else:
             at_clerk = await self.fetch(user_id)  # our row may not have its latest update yet
             if at_clerk is None or at_clerk.external_id is not None:
                 return at_clerk is not None
-            answer = await self._calls.patch(
-                "update", path, {"external_id": our_id}, self._bulk_limits
-            )
-        else:
-            metadata = {"public_metadata": {key: our_id}}
-            answer = await self._calls.patch(
-                "update", f"{path}/metadata", metadata, self._bulk_limits
-            )
+        answer = await self._calls.patch("update", path, json, self._bulk_limits)
         if _says_not_found(answer):
             return False
         if answer.status != httpx.codes.OK:
