@@ -8,21 +8,16 @@ from urllib.parse import quote
 import pytest
 
 from scripts.clerk_emulator import ClerkEmulator
-from tests.adapters.clerk.payloads import ADA, webhook_bytes, with_data
+from tests.adapters.clerk.payloads import webhook_bytes, with_data
 from tests.commands.arrivals import quarantined
+from tests.console.everything import everything
 from tests.console.operator_actions import A_MISSED_WEBHOOK
+from tests.console.routes import ACTIONABLE
 from tests.console.visitors import OPERATOR, TOKENS, Visitor, visitor_of
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
 from tests.running import Service, running_service
 
-CONFIRMATIONS = (
-    "/drift/check",
-    f"/users/{ADA}/sync",
-    "/quarantine/replay",
-    "/deliveries/{entry}/replay",
-    "/deliveries/{entry}/dismiss",
-)
 A_WEBHOOK = """
 insert into sync_journal (svix_id, source, outcome) values ('msg_any', 'webhook', 'unchanged')
 """
@@ -45,13 +40,11 @@ from generate_series(1, 200) as n
     ],
 )
 async def test_every_page_and_confirmation_says_where_it_is(
-    *, clerk: ClerkEmulator, store_url: str, sql: Sql, settings: dict[str, Any], name: str,
+    *, own_clerk: ClerkEmulator, store_url: str, sql: Sql, settings: dict[str, Any], name: str,
     colour: str, database: Any,
 ) -> None:  # fmt: skip
-    await quarantined(database, b"?", clerk_id=None)
-    entry = await sql.fetchval("select id from sync_journal")
     async with (
-        running_service(clerk, store_url, **TOKENS, **settings) as service,
+        running_service(own_clerk, store_url, **TOKENS, **settings) as service,
         visitor_of(service.app) as visitor,
     ):
         signing_in = (await visitor.get("/sign-in")).text
@@ -59,8 +52,11 @@ async def test_every_page_and_confirmation_says_where_it_is(
         pages = {
             path: (await visitor.get(path)).text for path in ("", "/users", "/nothing", "/audit")
         }
-        for path in CONFIRMATIONS:
-            page = (await visitor.get(path.format(entry=entry))).text
+        here = await everything(visitor, own_clerk, database, sql, text="Ada")
+        for path in ACTIONABLE:
+            answer = await visitor.http.get(here.at(path))
+            assert answer.status_code == 200, path
+            page = answer.text
             # Not in the header alone: beside the button too.
             assert f"<bdi>{name}</bdi>" in page.partition("<main")[2], path
             pages[path] = page
@@ -68,7 +64,7 @@ async def test_every_page_and_confirmation_says_where_it_is(
         assert f"· {name} ·" in page.partition("</title>")[0], path
         header = page.partition("<header")[2].partition("</header>")[0]
         assert f"<bdi>{name}</bdi>" in header, path
-        assert clerk.config.instance_id in header, path
+        assert own_clerk.config.instance_id in header, path
         assert f"environment-{colour}" in header, path
 
 

@@ -5,15 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
-from fastapi.routing import APIRoute
 
 from domain.subscriptions import Subscription
 from scripts.clerk_emulator import ClerkEmulator
-from service.console.answers import AT
 from service.console.routes import FOR_ANYBODY, FOR_OPERATORS, FOR_READERS
 from service.services import services_of
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.console.routes import ACTIONABLE, GUARDED, NOWHERE, READABLE, routes_of
 from tests.console.visitors import COOKIE, OPERATOR, READER, TOKENS, Visitor, visitor_of
 from tests.postgres_server import Sql
 from tests.running import Service, bearer, problem, running_service
@@ -31,25 +29,6 @@ HOSTS = (
     "[::1",
     "x" * 1000,
 )
-
-
-NOWHERE = "nothing/like/that"
-
-
-def routes_of(*routers: APIRouter) -> list[APIRoute]:
-    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-
-
-def path_of(route: APIRoute) -> str:
-    """With something in its places."""
-    path = f"{AT}{route.path}".replace("{user_id}", ADA).replace("{entry_id}", "1")
-    path = path.replace("/subscriptions/{name}", "/subscriptions/mail")
-    return path.replace("{name}", "console.css").replace("{path:path}", NOWHERE)
-
-
-READABLE = sorted({path_of(route) for route in routes_of(*FOR_READERS)})
-ACTIONABLE = sorted({path_of(route) for route in routes_of(*FOR_OPERATORS)})
-GUARDED = [*READABLE, *ACTIONABLE]
 
 
 def test_only_the_ways_in_need_no_permission() -> None:

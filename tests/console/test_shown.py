@@ -1,6 +1,7 @@
 """What a page shows of what others wrote: bounded in size and time, and every character visible."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from scripts.clerk_emulator import ClerkEmulator
 from service.console.rendering import SHOWN_OF_A_BODY, indented, value, visible
 from tests.adapters.clerk.payloads import ADA, webhook_bytes, with_data
 from tests.commands.arrivals import quarantined
+from tests.console.everything import everything
+from tests.console.routes import GUARDED, NOWHERE
 from tests.console.visitors import Visitor
 from tests.postgres_server import Sql
 from tests.running import Service
@@ -119,29 +122,38 @@ def test_what_cannot_be_seen_is_shown_by_its_code(text: str, shown: str) -> None
 
 TRICK = "ada\u202emoc.elpmaxe@lave\u2066\u200b"
 HIDDEN = ("\u202e", "\u2066", "\u200b")
+HIDDEN_FIELD = re.compile(r'<input type="hidden"[^>]*>')
+WITHOUT_A_TRICK = {
+    "/console",
+    "/console/",
+    "/console/deliveries/1/dismiss",
+    "/console/deliveries/1/replay",
+    "/console/drift/check",
+    "/console/drift/repair",
+    "/console/subscriptions",
+    "/console/subscriptions/mail/resume",
+    "/console/subscriptions/mail/retry",
+    "/console/subscriptions/mail/rewind",
+    "/console/subscriptions/mail/skip",
+    f"/console/{NOWHERE}",
+}
+"""They show nothing that others wrote."""
 
 
 async def test_no_page_has_a_character_that_turns_or_hides_text(
     operator: Visitor, service: Service, clerk: ClerkEmulator, database: Database, sql: Sql
 ) -> None:
-    person = clerk.create_user(
-        email_address=["trick@example.com"], first_name=TRICK, last_name=TRICK, username=TRICK
-    )["id"]
-    await operator.confirm(f"/users/{person}/sync")
-    await sql.execute("update users set email = $1, external_id = $1", TRICK)
-    await quarantined(database, json.dumps({"type": TRICK}, ensure_ascii=False).encode())
-    await sql.execute("update sync_journal set event_type = $1, error = $1", TRICK)
-    await sql.execute("update operator_actions set who = $1, result = $1", TRICK)
-    entry = await sql.fetchval("select max(id) from sync_journal")
-    for path in (
-        *(f"/users/{person}", f"/users/{person}/clerk", "/users", "/quarantine", "/audit", ""),
-        *("/deliveries", f"/deliveries/{entry}", f"/deliveries/{entry}/body"),
-        f"/deliveries/{entry}/replay",
-    ):
-        page = (await operator.get(path)).text
-        assert [one for one in HIDDEN if one in page] == [], path
-    page = (await operator.get(f"/users/{person}")).text
-    assert "<bdi>ada[U+202E]moc.elpmaxe@lave[U+2066][U+200B]</bdi>" in page
+    here = await everything(operator, clerk, database, sql, text=TRICK)
+    silent = set[str]()
+    for path in GUARDED:
+        page = await operator.http.get(here.at(path))
+        assert page.status_code == (404 if path.endswith(NOWHERE) else 200), path
+        text = HIDDEN_FIELD.sub("", page.text)  # it goes back as it came
+        assert [one for one in HIDDEN if one in text] == [], path
+        silent |= set() if "[U+202E]" in text else {path}
+    assert silent == WITHOUT_A_TRICK
+    page = await operator.get(f"/users/{here.person}")
+    assert "<bdi>ada[U+202E]moc.elpmaxe@lave[U+2066][U+200B]</bdi>" in page.text
 
 
 async def test_what_is_typed_comes_back_as_it_was(operator: Visitor) -> None:
