@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import httpx
 from fastapi import FastAPI
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.clerk_emulator import ClerkEmulator
@@ -24,6 +25,10 @@ from service.services import services_of
 from service.settings import Settings
 
 WEBHOOKS = "/webhooks/clerk"
+ENDS = ("", "_total", "_count", "_sum", "_bucket")
+"""What a sample's name has after the name of its metric."""
+
+Samples: TypeAlias = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @dataclass(frozen=True)
@@ -52,24 +57,34 @@ class Service:
         found: list[str] = (await self.http.get("/readyz")).json()["degraded"]
         return found
 
-    async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    async def samples(self) -> Samples:
         """Every sample of `/metrics` now, by its name without our prefix, and labels."""
-        services_of(self.app).figures.forget()
-        answer = await self.http.get("/metrics")
-        return {
-            (sample.name.removeprefix(PREFIX), frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-        }
+        return _samples_of(await self._metrics())
 
     async def metric(self, name: str, /, **labels: str) -> float:
-        """One sample of `/metrics`; 0 if there is none. Its other samples have the same labels."""
-        samples = await self.samples()
+        """One sample of `/metrics`; 0 if there is none. A metric has that name and those labels."""
+        metrics = await self._metrics()
+        names = {f"{one.name.removeprefix(PREFIX)}{end}" for one in metrics for end in ENDS}
+        assert name in names, f"there is no metric {name}"
+        samples = _samples_of(metrics)
         for other, its_labels in samples:
             if other == name:
                 known = sorted(label for label, _ in its_labels)
                 assert known == sorted(labels), f"{name} has the labels {known}"
         return samples.get((name, frozenset(labels.items())), 0.0)
+
+    async def _metrics(self) -> list[Metric]:
+        services_of(self.app).figures.forget()
+        answer = await self.http.get("/metrics")
+        return list(text_string_to_metric_families(answer.text))
+
+
+def _samples_of(metrics: list[Metric]) -> Samples:
+    return {
+        (sample.name.removeprefix(PREFIX), frozenset(sample.labels.items())): sample.value
+        for metric in metrics
+        for sample in metric.samples
+    }
 
 
 def bearer(token: str) -> dict[str, str]:
