@@ -67,8 +67,10 @@ _EXPLAINED = {
 
 _OPTION_REFUSED = "it refuses an option of the address: for search_path, set DATABASE_SCHEMA"
 
-_CONTENT_CLASSES = {"22", "23", "54"}
-"""SQLSTATE classes of errors in the content: data, integrity, limits (PostgreSQL, appendix A)."""
+_CONTENT_CLASSES = {"22", "23", "54", "P0"}
+"""SQLSTATE classes of errors in the content: data, integrity, limits, and what a trigger of the
+host's raises (PostgreSQL, appendix A).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

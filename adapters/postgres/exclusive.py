@@ -11,8 +11,6 @@ from adapters.postgres.servers import CONNECT_ERRORS, DRIVER_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
 from domain.ports import Exclusive
 
-BEGIN = "begin isolation level read committed"
-
 SET_HOLDER = "select set_config('application_name', $1, true)"
 
 KEY = "hashtextextended('exclusive:' || $1, 0)"

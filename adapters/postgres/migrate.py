@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from adapters.postgres import upgrade
 from adapters.postgres.database import is_behind_pooler, out_of_reach
-from adapters.postgres.open_transaction import NO_TIMEOUT, holder_of, setting
+from adapters.postgres.open_transaction import BEGIN, NO_TIMEOUT, holder_of, setting
 from adapters.postgres.servers import CONNECT_ERRORS, Servers
 from domain.errors import StorageUnavailable
 from domain.schema import SchemaState
@@ -94,7 +94,7 @@ async def _locked(servers: Servers, patience: float) -> AsyncIterator[None]:
     log_at = time.monotonic() + patience
     try:
         while True:
-            await connection.execute("begin")
+            await connection.execute(BEGIN)
             if await connection.fetchval("select pg_try_advisory_xact_lock($1)", upgrade.LOCK):
                 break
             if time.monotonic() > log_at and await _logged_holder(connection):

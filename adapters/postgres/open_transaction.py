@@ -2,6 +2,11 @@
 
 from collections.abc import Mapping
 
+BEGIN = "begin isolation level read committed"
+"""At the other levels, which may be the default, an idle transaction keeps its first snapshot, and
+the concurrent build of an index waits for it.
+"""
+
 NO_TIMEOUT: Mapping[str, str] = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",

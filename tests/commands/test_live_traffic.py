@@ -25,7 +25,7 @@ PAUSE = 0.02
 WATCH = """
 create function going_back() returns trigger language plpgsql as $$
 begin
-    raise exception 'user % goes back', old.clerk_id;
+    raise exception 'user % goes back', old.clerk_id using errcode = 'internal_error';
 end $$;
 create trigger never_back before update on users for each row
 when (new.clerk_updated_at < old.clerk_updated_at or old.deleted_at < new.deleted_at

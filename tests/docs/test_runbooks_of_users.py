@@ -132,6 +132,22 @@ async def test_restored_from_a_backup(scene: Scene, sql: Sql) -> None:
     all_was_run(page)
 
 
+async def test_a_logical_replica_goes_on_after_its_newest_ids(scene: Scene, sql: Sql) -> None:
+    await scene.known()
+    actions = "insert into operator_actions (who, action, detail) values ('us', 'test', '{}')"
+    await sql.execute(actions)
+    for table in ("operator_actions", "sync_journal", "user_changes"):
+        await sql.execute(f"alter table {table} alter id restart with 1")
+    page = (OPERATING / "restored-from-a-backup.md").read_text()
+    [statements] = re.findall(r"(?ms)^```sql\n(.*?)^```", page)
+    await sql.execute(statements)
+    await sql.execute(actions)
+    assert await scene.me(await scene.known()) == 200
+    for table in ("operator_actions", "sync_journal", "user_changes"):
+        ids = f"select count(*) >= 2 and count(*) = count(distinct id) from {table}"
+        assert await sql.fetchval(ids), table
+
+
 async def test_a_subscription_is_stuck(scene: Scene) -> None:
     changes = Changes()
     is_mended = False

@@ -14,6 +14,7 @@ from adapters.postgres.upgrade import ASK_AGAIN, LOCK
 from domain.errors import StorageUnavailable
 from domain.schema import Standing
 from tests.adapters.postgres.behind import behind
+from tests.adapters.postgres.faults import every_session_with
 from tests.e2e.pooler import pooled
 from tests.e2e.processes import eventually
 from tests.postgres_server import Sql
@@ -71,6 +72,18 @@ async def test_no_timeout_ends_the_build_of_an_index(
 
             await eventually(has_outlasted_it)
         assert (await migrating).standing is Standing.AT_HEAD
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+async def test_a_stricter_isolation_level_by_default_holds_no_index_up(
+    postgres_url: str, level: str
+) -> None:
+    async with behind(postgres_url, BEFORE_AN_INDEX) as url:
+        sql = await asyncpg.connect(url)
+        async with every_session_with(sql, "default_transaction_isolation", level):
+            async with asyncio.timeout(30):
+                assert (await migrate(url)).standing is Standing.AT_HEAD
+        await sql.close()
 
 
 async def test_behind_a_pooler_a_timeout_holds_for_an_index_alone_and_is_explained(

@@ -34,7 +34,31 @@ LASTING = {
     "no permission": "42501",
     "no such table": "42P01",
 }
-ABOUT_THE_CONTENT = {"not text": "22021", "a violated check": "23514", "too much of it": "54000"}
+ABOUT_THE_CONTENT = {
+    "not text": "22021",
+    "a violated check": "23514",
+    "too much of it": "54000",
+    "refused by a host's trigger": "P0001",
+}
+KEEPING_OUT = {
+    "a check": "alter table users add constraint for_a_test check (clerk_id <> '{user_id}')",
+    "a trigger that raises": """
+        create function for_a_test() returns trigger language plpgsql as $$
+        begin raise exception 'not this one'; end $$;
+        create trigger for_a_test before insert on users for each row
+        when (new.clerk_id = '{user_id}') execute function for_a_test()
+    """,
+    "a trigger that leaves it out": """
+        create function for_a_test() returns trigger language plpgsql as $$
+        begin return null; end $$;
+        create trigger for_a_test before insert on users for each row
+        when (new.clerk_id = '{user_id}') execute function for_a_test()
+    """,
+}
+NO_LONGER = """
+    alter table users drop constraint if exists for_a_test;
+    drop function if exists for_a_test cascade
+"""
 
 
 @pytest.fixture
@@ -165,19 +189,18 @@ async def test_the_victim_of_a_deadlock_with_an_outsider_tries_again(
         await connection.close()
 
 
+@pytest.mark.parametrize("by", KEEPING_OUT.values(), ids=KEEPING_OUT)
 @pytest.mark.parametrize("size", [3, 250])
 async def test_a_refused_user_does_not_keep_others_of_its_page_out(
-    size: int, users: PostgresUserRepository, sql: Sql
+    size: int, by: str, users: PostgresUserRepository, sql: Sql
 ) -> None:
     people = [new_id() for _ in range(size)]
     page = [observed(user(one)) for one in people]
-    await sql.execute(
-        f"alter table users add constraint for_a_test check (clerk_id <> '{people[1]}')"
-    )
+    await sql.execute(by.format(user_id=people[1]))
     try:
         outcomes = outcomes_of(await users.sync_many(page))
     finally:
-        await sql.execute("alter table users drop constraint for_a_test")
+        await sql.execute(NO_LONGER)
     assert outcomes == ["created", None, *["created"] * (size - 2)]
     assert await users.get(people[1]) is None
 
