@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 from adapters.postgres.database import out_of_reach, translated
-from adapters.postgres.open_transaction import NO_TIMEOUT, holder_of, setting
+from adapters.postgres.open_transaction import BEGIN, NO_TIMEOUT, holder_of, setting
 from adapters.postgres.own_connection import Connection
 from adapters.postgres.servers import CONNECT_ERRORS, DRIVER_ERRORS, Servers
 from domain.errors import AlreadyRunning, StorageUnavailable
