@@ -68,9 +68,7 @@ _EXPLAINED = {
 _OPTION_REFUSED = "it refuses an option of the address: for search_path, set DATABASE_SCHEMA"
 
 _CONTENT_CLASSES = {"22", "23", "54", "P0"}
-"""SQLSTATE classes of errors in the content: data, integrity, limits, and what a trigger of the
-host's raises (PostgreSQL, appendix A).
-"""
+"""SQLSTATE classes about the content (PostgreSQL, appendix A); P0 is an error of a host's trigger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
