@@ -68,7 +68,7 @@ _EXPLAINED = {
 _OPTION_REFUSED = "it refuses an option of the address: for search_path, set DATABASE_SCHEMA"
 
 _CONTENT_CLASSES = {"22", "23", "54", "P0"}
-"""SQLSTATE classes about the content (PostgreSQL, appendix A); P0 is an error of a host's trigger."""
+"""SQLSTATE classes about the content (PostgreSQL, appendix A); P0: of a host's trigger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
