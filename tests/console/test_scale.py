@@ -47,6 +47,22 @@ from generate_series(1, $1::integer) as n
 cross join (select id from users where clerk_id = 'user_7') as of_user
 """
 
+FILL_ALL_CHANGES = """
+insert into user_changes (clerk_id, user_id, kind, changed, source, occurred_at, position)
+select clerk_id, id, 'updated', '{public_metadata}', 'webhook', now(),
+    row_number() over (order by n, clerk_id)
+from users cross join generate_series(1, $1::integer) as n
+"""
+
+FILL_SET_ASIDE = """
+insert into user_changes_set_aside (
+    subscription, position, clerk_id, state, attempts, due_at, error)
+select 'mail', position, clerk_id,
+    case when position <= $1::integer then 'parked' else 'given_up' end, 8, now(), 'bug'
+from user_changes where position <= 2 * $1::integer
+"""
+"""The first changes are of one user each, and no more than one of a user's may be parked."""
+
 VIEWS = (
     "",
     "?window=24h",
@@ -69,16 +85,25 @@ VIEWS = (
     "/quarantine",
     "/quarantine/replay",
     "/quarantine/dismiss?error=bug",
+    "/subscriptions",
+    "/subscriptions/mail",
+    "/subscriptions/mail/retry",
+    "/subscriptions/mail/skip",
+    "/subscriptions/mail/rewind?to=oldest",
     "/audit",
 )
 
 
 async def test_no_page_looks_at_everything(
-    operator: Visitor, sql: Sql, record_property: Callable[[str, object], None]
+    operator: Visitor, database: Database, sql: Sql, record_property: Callable[[str, object], None]
 ) -> None:
     await sql.execute(FILL_USERS, USERS, timeout=300)
     await sql.execute(FILL_JOURNAL, ENTRIES, USERS, timeout=300)
-    await sql.execute("analyze users; analyze sync_journal")
+    await sql.execute(FILL_ALL_CHANGES, 5, timeout=300)
+    subscriptions = PostgresSubscriptions(database, PostgresChangeLog(database))
+    await subscriptions.declare(Subscription(name="mail", begin="oldest"))
+    await sql.execute(FILL_SET_ASIDE, USERS // 2, timeout=300)
+    await sql.execute("analyze users; analyze sync_journal; analyze user_changes")
     slow = []
     for view in VIEWS:
         seconds = [await seconds_of(operator, view) for _ in range(3)]
