@@ -134,16 +134,19 @@ class PostgresUserRepository(UserRepository, UserTable):
         )
 
     async def _write_alone(self, command: SyncUser, since: float | None = None) -> SyncResult:
-        return (await self._sync_all([command], since))[0]
+        [result] = await self._sync_all([command], since)
+        if result is None:
+            raise Unstorable("a trigger on users leaves the row out")
+        return result
 
     async def _sync_part(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         try:
-            return [*await self._sync_all(commands)]
+            return await self._sync_all(commands)
         except Unstorable:
             return [await self._sync_or_skip(command) for command in commands]
 
     async def _sync_or_skip(self, command: SyncUser) -> SyncResult | None:
-        """Apply one command of a refused batch; None if it is the one that the store refuses."""
+        """Apply one command of a refused batch; None if it is one that the store refuses."""
         try:
             return await self._write_alone(command)
         except Unstorable:
@@ -151,16 +154,17 @@ class PostgresUserRepository(UserRepository, UserTable):
 
     async def _sync_all(
         self, commands: Sequence[SyncUser], since: float | None = None
-    ) -> list[SyncResult]:
+    ) -> list[SyncResult | None]:
+        """A result is None if a trigger of the host's leaves the row out."""
         return await self._database.run(lambda session: _sync(session, commands), since)
 
 
-async def _sync(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult]:
+async def _sync(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
     waves = _waves(commands)
     deleted = sorted({c.change.clerk_id for c in commands if isinstance(c.change, DeletedUser)})
     if len(waves) == 1 and not deleted:
         return await _take_greater(session, commands)
-    results: dict[int, SyncResult] = {}
+    results: dict[int, SyncResult | None] = {}
     async with session.transaction():
         # Quarantine takes the same lock: no body can be stored between deletion and erasure.
         await session.fetch(LOCK_USERS, deleted)
@@ -172,17 +176,17 @@ async def _sync(session: Session, commands: Sequence[SyncUser]) -> list[SyncResu
     return [results[index] for index in range(len(commands))]
 
 
-async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult]:
+async def _take_greater(session: Session, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
     results: dict[int, SyncResult] = {}
     left: Sequence[int] = range(len(commands))
     for _ in range(ROUNDS):
         answers = await _send(session, SYNC, [commands[index] for index in left])
         results.update((left[nth], answer) for nth, answer in answers.items())
-        if len(results) == len(commands):
-            return [results[index] for index in range(len(commands))]
-        # Another writer inserted these users at the same time: send them again.
+        # Another writer inserted the others at the same time: send them again.
         left = [index for index in left if index not in results]
-    raise Unstorable("a trigger on users leaves the row out")
+        if not left:
+            break
+    return [results.get(index) for index in range(len(commands))]
 
 
 async def _send(
