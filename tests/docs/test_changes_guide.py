@@ -14,11 +14,11 @@ from adapters.postgres.users import PostgresUserRepository
 from domain.user import LocalUser, UserId
 from scripts.clerk_emulator import ClerkEmulator
 from scripts.program import ENTRIES
-from service import app as service_app
 from service import surface
 from tests.adapters.clerk.payloads import ADA, webhook_bytes
+from tests.e2e.processes import environment_for
 from tests.people import deleted, delivered, new_id, observed, user
-from tests.running import Service, client_of, settings_for
+from tests.running import Service, client_of
 from tests.service.tables import every_change_is_settled
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "changes.md").read_text()
@@ -83,8 +83,8 @@ async def test_the_handlers_do_what_the_guide_says(
     world = World(await asyncpg.connect(store_url))
     names = world.names()
     await sql.execute(CREDITS_TABLE)
-    settings = settings_for(clerk, store_url)
-    monkeypatch.setattr(service_app, "read_settings", lambda: settings)
+    for name, value in environment_for(clerk, store_url).items():
+        monkeypatch.setenv(name, value)
     for code in (HANDLERS, CREDITS, HOST):
         exec(compile(as_in_the_repository(code), "docs/guides/changes.md", "exec"), names)
     app = names["app"]
