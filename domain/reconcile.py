@@ -15,7 +15,7 @@ from domain.drift import Drift, DriftKind, Findings, compare, save_sweep
 from domain.instance import is_at_clerk, require_same_instance
 from domain.ports import Checkpoints, IdentityProvider, UserPage, UserRepository, UserTable
 from domain.read_ahead import read_ahead
-from domain.sync_user import SyncUser, word_for
+from domain.sync_user import SyncResult, SyncUser, word_for
 from domain.user import DeletedUser, LocalUser, Source, User, UserId
 
 WATERMARK = "reconcile.watermark"
@@ -254,9 +254,10 @@ class _Run:
             await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
         return not await self._drifts([at_clerk])
 
-    async def _sync(self, commands: Sequence[SyncUser]) -> None:
+    async def _sync(self, commands: Sequence[SyncUser]) -> list[SyncResult | None]:
         results = await self.ports.users.sync_many(commands)
         self.findings.outcomes.update(map(word_for, results))
+        return results
 
     async def _confirm_deleted(self, user_id: UserId) -> None:
         """Only Clerk's 404 counts: the user may have been created after the list was read."""
@@ -267,8 +268,9 @@ class _Run:
         if self.options.repair:
             # If the webhook of this deletion arrives later, the join keeps its earlier time.
             change = DeletedUser(clerk_id=user_id, deleted_at=now_in_milliseconds())
-            await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
-            self._note_repaired([drift])
+            [result] = await self._sync([SyncUser(change=change, source=Source.RECONCILE)])
+            if result is not None:
+                self._note_repaired([drift])
 
     def _note(self, drifts: Sequence[Drift]) -> None:
         for drift in drifts:

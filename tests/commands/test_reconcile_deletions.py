@@ -38,6 +38,20 @@ async def test_a_tombstone_of_a_user_at_clerk_is_reported_and_kept(
     assert await available.store.users.get(user_id) == tombstone
 
 
+async def test_a_deletion_that_the_store_refuses_is_no_repair(
+    clerk: ClerkEmulator, available: Operations, sql: Sql
+) -> None:
+    clerk.create_users(2)
+    await run_backfill(available)
+    clerk.delete_user(ids_of(clerk)[0])
+    await sql.execute("alter table users add constraint for_a_test check (deleted_at is null)")
+    try:
+        findings = await reconcile_of(available, repair=True).full()
+    finally:
+        await sql.execute("alter table users drop constraint for_a_test")
+    assert (findings.found, findings.left) == ({DriftKind.DELETED: 1}, 1)
+
+
 async def test_a_user_created_after_the_list_was_read_is_not_taken_for_deleted(
     clerk: ClerkEmulator, available: Operations
 ) -> None:
