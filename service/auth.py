@@ -13,6 +13,7 @@ from domain.errors import (
     SigningKeysUnavailable,
     StorageUnavailable,
     SyncError,
+    Unstorable,
     UserBanned,
     UserDeleted,
     UserUnknown,
@@ -28,7 +29,7 @@ SESSION_ERRORS = (InvalidSession, SessionPending, SigningKeysUnavailable)
 USER_ERRORS = (
     *SESSION_ERRORS,
     *(UserDeleted, UserUnknown, UserBanned),
-    *(StorageUnavailable, IdentityProviderUnavailable),
+    *(StorageUnavailable, IdentityProviderUnavailable, Unstorable),
 )
 """The errors that `current_user` raises, with those of the session that it needs."""
 

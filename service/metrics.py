@@ -89,7 +89,9 @@ class Metrics:
 
         self._durations = durations_of
         self._drift = self._gauge(
-            "drift_users", "Users that differed from Clerk in the last full comparison.", "kind"
+            "drift_users",
+            "Users that differed from Clerk, or could not be read, in the last full comparison.",
+            "kind",
         )
         self._drift_left = self._gauge(
             "drift_left_users", "Users that its repair left, and those that could not be read."
@@ -142,7 +144,9 @@ class Metrics:
             "subscription",
         )
         self._behind_seconds = self._gauge(
-            "subscription_behind_seconds", "Age of the oldest of them.", "subscription"
+            "subscription_behind_seconds",
+            "Age of the oldest of them, or how long a try is overdue.",
+            "subscription",
         )
         self._fell_behind = self._gauge(
             "subscription_fell_behind",

@@ -229,6 +229,7 @@ def test_openapi_is_derived_from_what_the_endpoint_takes() -> None:
     user = {
         "401": ["session_invalid", "user_deleted", "user_unknown"],
         "403": ["session_pending", "user_banned"],
+        "422": ["unstorable"],
         "503": [
             "signing_keys_unavailable",
             "storage_unavailable",
