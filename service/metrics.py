@@ -89,9 +89,7 @@ class Metrics:
 
         self._durations = durations_of
         self._drift = self._gauge(
-            "drift_users",
-            "Users that differed from Clerk, or could not be read, in the last full comparison.",
-            "kind",
+            "drift_users", "Users whom the last comparison found different or unreadable.", "kind"
         )
         self._drift_left = self._gauge(
             "drift_left_users", "Users that its repair left, and those that could not be read."
@@ -145,7 +143,7 @@ class Metrics:
         )
         self._behind_seconds = self._gauge(
             "subscription_behind_seconds",
-            "Age of the oldest of them, or how long a try is overdue.",
+            "Age of the oldest, or of an overdue try.",
             "subscription",
         )
         self._fell_behind = self._gauge(
