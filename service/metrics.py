@@ -142,9 +142,7 @@ class Metrics:
             "subscription",
         )
         self._behind_seconds = self._gauge(
-            "subscription_behind_seconds",
-            "Age of the oldest, or of an overdue try.",
-            "subscription",
+            "subscription_behind_seconds", "Age of the oldest, or of a late try.", "subscription"
         )
         self._fell_behind = self._gauge(
             "subscription_fell_behind",
