@@ -147,7 +147,7 @@ async def test_the_documents_have_the_answers_of_our_dependencies(
         paths = document["paths"]
         for path in ("/profile", "/session", "/front-page"):
             answers = paths[path]["get"]["responses"]
-            assert set(answers) == {"200", "401", "403", "503"}
+            assert set(answers) == {"200", "401", "403", "422", "503"}
             assert "application/problem+json" in answers["401"]["content"]
         assert set(paths["/public"]["get"]["responses"]) == {"200"}
         assert paths["/profile"]["get"]["security"] == [{"ClerkSession": []}]
