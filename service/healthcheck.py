@@ -12,7 +12,12 @@ from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
 
 _USUAL = ("127.0.0.1", "8000")
-_LINKS = ("tcp://", "udp://", "sctp://")
+
+PREFIX = "CLERK_USER_SYNC_"
+"""An optional prefix of every setting's name in the environment."""
+
+LINKS = ("tcp://", "udp://", "sctp://")
+"""How the value begins that Kubernetes gives a variable named like a setting, for a Service."""
 
 
 def main() -> int:
@@ -53,8 +58,8 @@ def _host() -> str:
 def _setting(name: str) -> str:
     """The names are read in either case, and links of Kubernetes left out, as the service does."""
     given = {key.upper(): value for key, value in os.environ.items()}
-    values = (given.get(f"CLERK_USER_SYNC_{name}"), given.get(name))
-    return next((one for one in values if one and not one.startswith(_LINKS)), "")
+    values = (given.get(f"{PREFIX}{name}"), given.get(name))
+    return next((one for one in values if one and not one.startswith(LINKS)), "")
 
 
 if __name__ == "__main__":

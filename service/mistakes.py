@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
-from service.setting_sources import PREFIX
+from service.healthcheck import PREFIX
 from service.settings import Settings
 
 MISTAKEN = "These settings are missing or wrong:"

@@ -12,10 +12,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
 )
 
-PREFIX = "CLERK_USER_SYNC_"
-"""An optional prefix of every setting's name in the environment."""
-
-_LINKS = ("tcp://", "udp://", "sctp://")
+from service.healthcheck import LINKS, PREFIX
 
 
 def by_precedence(
@@ -45,6 +42,6 @@ class _Environment(EnvSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         value, key, is_complex = super().get_field_value(field, field_name)
-        if field_name in {"port", "metrics_port"} and str(value).startswith(_LINKS):
+        if field_name in {"port", "metrics_port"} and str(value).startswith(LINKS):
             value = None
         return value, key, is_complex

@@ -16,7 +16,7 @@ from scripts.clerk_emulator.config import EmulatorConfig
 from scripts.clerk_emulator.emulator import ClerkEmulator
 from scripts.clerk_emulator.server import listen, serving
 from scripts.commands.demo import without_settings
-from service.setting_sources import PREFIX
+from service.healthcheck import PREFIX
 from service.settings import Settings
 from service.stand_in import StandIn, put_in, take_out
 

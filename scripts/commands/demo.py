@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from service.dotenv import read_dotenv
-from service.setting_sources import PREFIX
+from service.healthcheck import PREFIX
 from service.settings import Settings
 
 try:

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from service.app import create_app
 from service.bootstrap.settings import read_settings
 from service.edge.listening import CannotListen, listening_sockets
+from service.healthcheck import PREFIX
 from service.mistakes import mistakes
-from service.setting_sources import PREFIX
 from service.settings import Settings
 from tests.service.given_settings import ENVIRONMENT, run
 
